@@ -1,0 +1,31 @@
+"""Fair clustering in JAX: every protected group spread over the clusters as over the whole.
+
+Nothing heavy is imported before it is used: ``import fairjax`` loads neither scikit-learn nor pandas.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fairjax import assignment, datasets, fca, kmeans, metrics
+    from fairjax.assignment import fair_assignment
+    from fairjax.estimators import FCA
+
+_MODULES = ("assignment", "datasets", "fca", "kmeans", "metrics")
+_NAMES = {"FCA": "fairjax.estimators", "fair_assignment": "fairjax.assignment"}
+
+__all__ = ["FCA", "assignment", "datasets", "fair_assignment", "fca", "kmeans", "metrics"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"fairjax.{name}")
+    raise AttributeError(f"module 'fairjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
