@@ -1,1 +1,1 @@
-"""."""
+"""Exact fair assignment."""

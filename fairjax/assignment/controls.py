@@ -1,0 +1,205 @@
+"""What "fair" may mean: each control as a cone of admissible group counts, and its dual side.
+
+Write N_sk for the weight of group s in cluster k as a share of the whole weight, and π_s for the share of group s.
+There are three kinds of control:
+
+* ``gap``: the group's proportions q_sk = N_sk / π_s lie near a common profile p, ‖q_s − p‖₁ ≤ ε/2 for every group.
+  For two groups this is exactly Σ_k |q_0k − q_1k| ≤ ε. For more it bounds the radius of the profiles around their
+  centre, and so ‖q_s − q_t‖₁ ≤ ε for every pair. ε = 0 is perfect fairness.
+* ``balance``: N_sk ≥ b N_tk in every cluster, for every pair of groups.
+* ``shares``: l_s N_k ≤ N_sk ≤ u_s N_k with N_k = Σ_s N_sk, the form of Bera et al. (2019).
+
+A table of prices ν (M, K), where group s pays ν_sk to enter cluster k, is dual feasible when Σ_s ν_sk N_s ≤ 0 for
+every admissible column N of counts. Instead of constraining ν we take free variables y and put
+ν_sk = y_sk − t(y_·k), where the *normaliser* t is the sublinear mean that belongs to the control:
+
+* ``gap``: Σ_s π_s y_s, and the ε-ball subtracts (ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk) from the dual;
+* ``balance``: the root of Σ_s max(b (y_s − t), y_s − t) = 0, an expectile of the y_s;
+* ``shares``: Σ_s max(l_s y_s, u_s y_s).
+
+Then the dual is an unconstrained concave maximisation. Kinks are smoothed from above with temperature τ,
+max(l x, u x) ≤ l x + (u − l) τ softplus(x/τ), so each smoothed point is feasible for the exact dual and its value there
+is a valid lower bound.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+Kind = Literal["gap", "balance", "shares"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Control:
+    """A fairness control for M groups; build it with :func:`gap`, :func:`balance` or :func:`shares`.
+
+    Attributes
+    ----------
+    lower, upper : (M,) slopes of the normaliser, the least and greatest admissible count per unit of cluster.
+    epsilon : () additive gap; 0 unless ``kind`` is ``gap``.
+    feasible : () bool, whether any assignment satisfies the control.
+    kind : static.
+    """
+
+    lower: Array
+    upper: Array
+    epsilon: Array
+    feasible: Array
+    kind: Kind = field(metadata={"static": True})
+
+
+class Normaliser(NamedTuple):
+    """Value and first two derivatives of ν(y): prices, slopes ρ = ∇t and curvature (all (M, K))."""
+
+    prices: Array
+    slopes: Array
+    curvature: Array
+
+
+def gap(epsilon: Array, masses: Array) -> Control:
+    """Additive gap of at most ``epsilon`` in [0, 2] between group profiles; masses (M,) sum to 1."""
+    epsilon = jnp.asarray(epsilon, masses.dtype)
+    return Control(masses, masses, epsilon, epsilon >= 0, "gap")
+
+
+def balance(floor: Array, masses: Array) -> Control:
+    """Ratio of any two groups' counts at least ``floor`` in every cluster; feasible up to min π / max π."""
+    floor = jnp.asarray(floor, masses.dtype)
+    present = masses > 0
+    smallest = jnp.min(jnp.where(present, masses, jnp.inf))
+    # one part in 10^k of slack: the best possible balance, once rounded, must remain admissible
+    slack = 1 + 8 * jnp.finfo(masses.dtype).eps
+    feasible = (floor >= 0) & (floor * jnp.max(masses) <= smallest * slack)
+    floor = jnp.minimum(floor, smallest / jnp.max(masses))
+    zero = jnp.zeros((), masses.dtype)
+    return Control(jnp.where(present, floor, zero), present.astype(masses.dtype), zero, feasible, "balance")
+
+
+def shares(lower: Array, upper: Array, masses: Array) -> Control:
+    """Share of each group in every non-empty cluster within [lower, upper] (M,); feasible iff π is within."""
+    lower = jnp.broadcast_to(jnp.asarray(lower, masses.dtype), masses.shape)
+    upper = jnp.broadcast_to(jnp.asarray(upper, masses.dtype), masses.shape)
+    slack = 8 * jnp.finfo(masses.dtype).eps
+    feasible = jnp.all((lower <= masses + slack) & (masses <= upper + slack))
+    zero = jnp.zeros((), masses.dtype)
+    return Control(jnp.minimum(lower, masses), jnp.maximum(upper, masses), zero, feasible, "shares")
+
+
+def free_groups(control: Control) -> int:
+    """How many rows of y are free: a common shift of a column leaves ν unchanged except for ``shares``."""
+    n_groups = control.lower.shape[-1]
+    return n_groups if control.kind == "shares" else n_groups - 1
+
+
+def normalise(control: Control, y: Array, temperature: Array) -> Normaliser:
+    """Prices ν = y − t(y) with the slopes and the curvature of the smoothed normaliser t; y (M, K)."""
+    low = control.lower[:, None]
+    width = (control.upper - control.lower)[:, None]
+
+    def kink(x: Array) -> tuple[Array, Array, Array]:
+        above = jax.nn.sigmoid(x / temperature)
+        value = low * x + width * temperature * jax.nn.softplus(x / temperature)
+        return value, low + width * above, width * above * (1 - above) / temperature
+
+    if control.kind == "gap":
+        return Normaliser(y - jnp.sum(low * y, 0), jnp.broadcast_to(low, y.shape), jnp.zeros_like(y))
+    if control.kind == "shares":
+        value, slope, curvature = kink(y)
+        return Normaliser(y - jnp.sum(value, 0), slope, curvature)
+
+    def newton(_: int, shift: Array) -> Array:
+        value, slope, _curvature = kink(y - shift)
+        return shift + jnp.sum(value, 0) / jnp.sum(slope, 0)
+
+    # The root function is convex and decreasing, so Newton from the left climbs to the root without overshoot and
+    # passes each of the M kinks at most once.
+    present = control.upper[:, None] > 0
+    start = jnp.min(jnp.where(present, y, jnp.inf), 0)
+    shift = jax.lax.fori_loop(0, y.shape[0] + 8, newton, start)
+    value, slope, curvature = kink(y - shift)
+    total = jnp.sum(slope, 0)
+    return Normaliser(y - shift, slope / total, curvature / total)
+
+
+def centre(control: Control, y: Array) -> Array:
+    """Y (M, K) with the shifts that leave the dual unchanged taken out, so that they cost no digits."""
+    return y - jnp.mean(y, 1, keepdims=True) if control.kind == "gap" else y
+
+
+def pull_back(control: Control, at: Normaliser, gradient: Array) -> Array:
+    """Gradient with respect to y from the gradient with respect to ν (both (M, K))."""
+    return gradient - at.slopes * jnp.sum(gradient, 0)
+
+
+def pull_back_hessian(control: Control, at: Normaliser, blocks: Array, gradient: Array) -> Array:
+    """Negative Hessian in y, (M, K, M, K), from the blocks (M, K, K) of the negative Hessian in ν."""
+    n_groups, n_clusters = at.slopes.shape
+    slopes = at.slopes
+    total = jnp.sum(blocks, 0)
+    same = jnp.eye(n_groups, dtype=slopes.dtype)
+    hessian = (
+        same[:, None, :, None] * blocks[:, :, None, :]
+        - slopes[:, :, None, None] * blocks.transpose(1, 0, 2)[None]
+        - blocks[:, :, None, :] * slopes[None, None]
+        + slopes[:, :, None, None] * total[None, :, None, :] * slopes[None, None]
+    )
+    if control.kind == "gap":
+        return hessian
+    # curvature of t: diag(a) for ``shares``; for ``balance`` in the directions that leave t in place
+    weight = jnp.maximum(jnp.sum(gradient, 0), 0)
+    bend = at.curvature * weight
+    curved = same[:, :, None] * bend[:, None, :]
+    if control.kind == "balance":
+        curved = (
+            curved - bend[:, None] * slopes[None] - slopes[:, None] * bend[None]
+            + slopes[:, None] * slopes[None] * jnp.sum(bend, 0)
+        )
+    diagonal = jnp.eye(n_clusters, dtype=slopes.dtype)
+    return hessian + curved.transpose(0, 2, 1)[..., None] * diagonal[:, None, :]
+
+
+class Spread(NamedTuple):
+    """The ε-term of ``gap`` at ν: smoothed value (), exact value (), gradient (M, K), Hessian blocks (M, K, K)."""
+
+    value: Array
+    exact: Array
+    gradient: Array
+    blocks: Array
+
+
+def spread(control: Control, prices: Array, masses: Array, temperature: Array) -> Spread:
+    """(ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk), smoothed from above by log-sum-exp; zero for other controls."""
+    scale = (control.epsilon / 4) * masses
+    high = jax.nn.softmax(prices / temperature, -1)
+    low = jax.nn.softmax(-prices / temperature, -1)
+    smooth = temperature * (
+        jax.nn.logsumexp(prices / temperature, -1) + jax.nn.logsumexp(-prices / temperature, -1)
+    )
+    exact = jnp.max(prices, -1) - jnp.min(prices, -1)
+    eye = jnp.eye(prices.shape[-1], dtype=prices.dtype)
+
+    def covariance(p: Array) -> Array:
+        return p[:, :, None] * eye - p[:, :, None] * p[:, None, :]
+
+    blocks = (scale / temperature)[:, None, None] * (covariance(high) + covariance(low))
+    return Spread(jnp.sum(scale * smooth), jnp.sum(scale * exact), scale[:, None] * (high - low), blocks)
+
+
+def targets(control: Control, at: Normaliser, allowance: Array, counts: Array, masses: Array) -> Array:
+    """Counts (M, K) that satisfy the control exactly (to rounding), near the soft ``counts`` (M, K).
+
+    ``allowance`` is the gradient of the ε-term: what each group's counts may differ from the common profile.
+    """
+    if control.kind == "gap":
+        profile = jnp.sum(counts - allowance, 0)
+        table = masses[:, None] * profile + allowance
+    else:
+        table = at.slopes * jnp.sum(counts, 0) / jnp.sum(at.slopes, 0)
+    table = jnp.maximum(table, 0)
+    # row sums agree up to the solver's residual; the last rounding goes into proportion
+    total = jnp.sum(table, 1, keepdims=True)
+    return jnp.where(total > 0, table * (masses[:, None] / jnp.where(total > 0, total, 1)), 0)

@@ -1,0 +1,220 @@
+"""From near-optimal prices to a sparse feasible assignment and to hard labels, by cheapest augmenting paths.
+
+Every point starts in its cheapest cluster under the prices (among equals, where its group still has room). Counts then
+miss their targets by little, and that little moves along cheapest paths in the graph whose K nodes are the clusters
+and whose arc k → l is the open point that changes from k to l at least extra cost. Starting from cheapest clusters
+there is no negative cycle, and shortest paths keep it so (successive shortest paths, the transportation problem with K
+sinks): the result is a cheapest assignment for its counts. Moves split a point only where a path ends, so about K − 1
+points per group stay fractional, as linear-programming theory says.
+
+A path costs O(m K²) for the m open points; there are as many paths as points to move, a handful once the dual has
+cooled.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.assignment.dual import Points
+
+
+class Plan(NamedTuple):
+    """Assignment of the open points.
+
+    Attributes
+    ----------
+    fractions : (m, K) rows on the simplex, counts on target. labels : (m,) int, rounded from them.
+    n_moves : () augmenting paths used. met : () bool, all targets met.
+    """
+
+    fractions: Array
+    labels: Array
+    n_moves: Array
+    met: Array
+
+
+class _Flow(NamedTuple):
+    fractions: Array
+    deficit: Array
+    n_moves: Array
+    stuck: Array
+
+
+def _start(points: Points, reduced: Array, tie: Array, wanted: Array) -> tuple[Array, Array]:
+    """Cheapest clusters (m,), ties filled where the group still lacks most; also the deficits (M, K) left."""
+    n_points, n_clusters = reduced.shape
+    cheapest = jnp.min(reduced, -1, keepdims=True)
+    tied = reduced <= cheapest + tie
+    labels = jnp.argmin(reduced, -1).astype(jnp.int32)
+    open_tie = (jnp.sum(tied, -1) > 1) & (points.weights > 0)
+    settled = jnp.where(open_tie, 0, points.weights)[:, None] * jax.nn.one_hot(
+        labels, n_clusters, dtype=reduced.dtype
+    )
+    deficit = wanted - points.placed - jax.ops.segment_sum(settled, points.groups, wanted.shape[0])
+    # heaviest first, so that the last ones to be placed do little harm
+    order = jnp.argsort(jnp.where(open_tie, -points.weights, 1))
+
+    def place(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        labels, deficit = carry
+        point = order[j]
+        group = points.groups[point]
+        label = jnp.argmax(jnp.where(tied[point], deficit[group], -jnp.inf)).astype(jnp.int32)
+        return labels.at[point].set(label), deficit.at[group, label].add(-points.weights[point])
+
+    return jax.lax.fori_loop(0, jnp.sum(open_tie), place, (labels, deficit))
+
+
+def _cheapest_moves(points: Points, reduced: Array, available: Array) -> tuple[Array, Array]:
+    """For each arc k → l the least extra cost (K, K) over available points, and the point that has it (K, K)."""
+    n_points, n_clusters = reduced.shape
+
+    def from_cluster(k: Array) -> tuple[Array, Array]:
+        extra = jnp.where(available[:, k, None], reduced - reduced[:, k, None], jnp.inf)
+        return jnp.min(extra, 0), jnp.argmin(extra, 0)
+
+    extra, point = jax.lax.map(from_cluster, jnp.arange(n_clusters))
+    # rounding must not make a cycle look cheap
+    return jnp.maximum(extra, 0), point
+
+
+def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
+    """Distances (K,) from any source along arcs (K, K), and each node's predecessor (K,); Bellman–Ford."""
+    n_clusters = extra.shape[0]
+    nodes = jnp.arange(n_clusters)
+    start = (jnp.where(sources, 0, jnp.inf).astype(extra.dtype), nodes, jnp.array(True), jnp.zeros((), jnp.int32))
+
+    def relax(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        distance, predecessor, _, n_rounds = carry
+        through = distance[:, None] + extra
+        best = jnp.argmin(through, 0)
+        shorter = through[best, nodes] < distance
+        distance = jnp.where(shorter, through[best, nodes], distance)
+        return distance, jnp.where(shorter, best, predecessor), jnp.any(shorter), n_rounds + 1
+
+    distance, predecessor, _, _ = jax.lax.while_loop(
+        lambda carry: carry[2] & (carry[3] < n_clusters), relax, start
+    )
+    return distance, predecessor
+
+
+def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: bool) -> _Flow:
+    """Move weight of one group along one cheapest path from a cluster with too much to one with too little."""
+    n_clusters = reduced.shape[1]
+    deficit = flow.deficit[group]
+    mine = (points.groups == group) & (points.weights > 0)
+    available = mine[:, None] & (flow.fractions > 0)
+    extra, mover = _cheapest_moves(points, reduced, available)
+    # a unit may leave any cluster with too much, or enter any with too little; the far end must want it most
+    largest = jnp.max(jnp.abs(deficit))
+    if whole:
+        from_excess = jnp.max(-deficit) >= jnp.max(deficit)
+        sources = jnp.where(from_excess, deficit <= -largest, deficit < 0)
+        sinks = jnp.where(from_excess, deficit > 0, deficit >= largest)
+    else:
+        sources, sinks = deficit < 0, deficit > 0
+    distance, predecessor = _shortest_paths(extra, sources)
+    sink = jnp.argmin(jnp.where(sinks, distance, jnp.inf))
+    reachable = jnp.isfinite(distance[sink]) & sinks[sink]
+
+    def bottleneck(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        node, amount = carry
+        before = predecessor[node]
+        point = mover[before, node]
+        return before, jnp.minimum(amount, flow.fractions[point, before] * points.weights[point])
+
+    def on_path(carry: tuple[Array, Array]) -> Array:
+        return predecessor[carry[0]] != carry[0]
+
+    source, amount = jax.lax.while_loop(on_path, bottleneck, (sink, deficit[sink]))
+    amount = jnp.minimum(amount, -deficit[source])
+
+    def push(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        node, fractions, deficit = carry
+        before = predecessor[node]
+        point = mover[before, node]
+        held = fractions[point, before]
+        # a point that gives up all it has there must end at exactly zero
+        share = amount / points.weights[point]
+        share = jnp.where(whole | (share >= held * (1 - 1e-6)), held, share)
+        fractions = fractions.at[point, before].add(-share).at[point, node].add(share)
+        moved = share * points.weights[point]
+        return before, fractions, deficit.at[before].add(moved).at[node].add(-moved)
+
+    def go(_: None) -> tuple[Array, Array]:
+        _, fractions, left = jax.lax.while_loop(
+            lambda carry: on_path((carry[0], amount)), push, (sink, flow.fractions, deficit)
+        )
+        return fractions, left
+
+    fractions, left = jax.lax.cond(reachable, go, lambda _: (flow.fractions, deficit), None)
+    return _Flow(fractions, flow.deficit.at[group].set(left), flow.n_moves + 1, flow.stuck | ~reachable)
+
+
+def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100_000) -> Plan:
+    """Cheapest assignment of the open points with counts ``wanted`` (M, K), placed points included.
+
+    ``prices`` (M, K) should be near optimal: then few paths are needed. Labels have counts that differ from
+    ``wanted`` by less than the heaviest point of the group, for equal weights by less than one point.
+    """
+    dtype = points.costs.dtype
+    n_groups, n_clusters = wanted.shape
+    eps = jnp.finfo(dtype).eps
+    reduced = points.costs + prices[points.groups]
+    reduced = reduced - jnp.min(reduced, -1, keepdims=True)
+    magnitude = jnp.max(jnp.abs(prices)) + jnp.max(jnp.where(points.weights[:, None] > 0, jnp.abs(points.costs), 0))
+    labels, deficit = _start(points, reduced, 4 * eps * magnitude, wanted)
+
+    # what rounding in the sums leaves, per group
+    negligible = 8 * eps * n_clusters * jnp.maximum(points.masses, jnp.max(wanted, 1))
+
+    def unmet(flow: _Flow) -> Array:
+        return jnp.max(jnp.abs(flow.deficit), 1) > negligible
+
+    def split(flow: _Flow) -> _Flow:
+        small = jnp.abs(flow.deficit) <= negligible[:, None] / n_clusters
+        flow = flow._replace(deficit=jnp.where(small, 0, flow.deficit))
+        group = jnp.argmax(jnp.max(jnp.abs(flow.deficit), 1) / jnp.maximum(negligible, jnp.finfo(dtype).tiny))
+        return _augment(points, reduced, flow, group, whole=False)
+
+    start = _Flow(
+        jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False)
+    )
+    exact = jax.lax.while_loop(
+        lambda flow: jnp.any(unmet(flow)) & ~flow.stuck & (flow.n_moves < max_moves), split, start
+    )
+
+    # Rounding: each fractional point goes where its group still lacks most, then whole points move while a cluster
+    # is a whole point off.
+    fractional = (jnp.max(exact.fractions, -1) < 1) & (points.weights > 0)
+    labels = jnp.argmax(exact.fractions, -1).astype(jnp.int32)
+    hard = jnp.where(fractional, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
+    deficit = wanted - points.placed - jax.ops.segment_sum(hard, points.groups, n_groups)
+    order = jnp.argsort(jnp.where(fractional, -points.weights, 1))
+
+    def place(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        labels, deficit = carry
+        point = order[j]
+        group = points.groups[point]
+        open_to = jnp.where(exact.fractions[point] > 0, deficit[group], -jnp.inf)
+        label = jnp.argmax(open_to).astype(jnp.int32)
+        return labels.at[point].set(label), deficit.at[group, label].add(-points.weights[point])
+
+    labels, deficit = jax.lax.fori_loop(0, jnp.sum(fractional), place, (labels, deficit))
+    heaviest = jax.ops.segment_max(points.weights, points.groups, n_groups) * (1 - 1e-4)
+
+    def off(flow: _Flow) -> Array:
+        return jnp.max(jnp.abs(flow.deficit), 1) >= jnp.maximum(heaviest, negligible)
+
+    def shift(flow: _Flow) -> _Flow:
+        group = jnp.argmax(jnp.where(off(flow), jnp.max(jnp.abs(flow.deficit), 1), 0))
+        return _augment(points, reduced, flow, group, whole=True)
+
+    rounded = jax.lax.while_loop(
+        lambda flow: jnp.any(off(flow)) & ~flow.stuck & (flow.n_moves < 4 * n_clusters * n_groups),
+        shift,
+        _Flow(jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False)),
+    )
+    met = jnp.all(jnp.abs(exact.deficit) <= jnp.maximum(negligible[:, None] * n_clusters, 0))
+    return Plan(exact.fractions, jnp.argmax(rounded.fractions, -1).astype(jnp.int32), exact.n_moves, met)

@@ -1,0 +1,171 @@
+"""The one result type of every reader, and the scaling that turns raw columns into points."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fairjax.errors import InputError
+
+NORM_FLOOR = 1e-7  # smallest Euclidean norm that a row is divided by, as in the FCA protocol
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Dataset:
+    """Points with one protected group each, as host-side numpy arrays.
+
+    Attributes
+    ----------
+    name : str
+        Name of the data set, or the file's name for a user's own table.
+    X : ndarray, shape (n, d) or (n, height, width, channels), floating
+        The points, scaled as the reader was asked to.
+    feature_names : tuple of str, length d
+        Names of the columns of ``X``; empty for images.
+    groups : ndarray, shape (n,), int32
+        Group id of each point, 0 to M - 1.
+    group_names : tuple of str, length M
+        Name of each group id.
+    sensitive : ndarray, shape (n,), or None
+        The protected attribute in the source's own values; None where no attribute was named.
+    target : ndarray, shape (n,), or None
+        Class ids (int32), or a real outcome (floating); never part of ``X``.
+    target_names : tuple of str
+        Names of the class ids; empty for a real outcome.
+    raw : ndarray, same shape as ``X``
+        The points in their own units, before any scaling. For images it is ``X`` itself.
+    rows : ndarray, shape (n,), int64
+        Row of each point in the source, counted from 0.
+    source, licence : str
+        Where the data come from and on what terms.
+    notes : tuple of str
+        What a reader of the results should be told, one sentence each.
+    """
+
+    name: str
+    X: npt.NDArray[Any]
+    groups: npt.NDArray[np.int32]
+    group_names: tuple[str, ...]
+    raw: npt.NDArray[Any]
+    rows: npt.NDArray[np.int64]
+    feature_names: tuple[str, ...] = ()
+    sensitive: npt.NDArray[Any] | None = None
+    target: npt.NDArray[Any] | None = None
+    target_names: tuple[str, ...] = ()
+    source: str = ""
+    licence: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_samples(self) -> int:
+        """Number of points n."""
+        return len(self.X)
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups M."""
+        return len(self.group_names)
+
+    @property
+    def group_sizes(self) -> npt.NDArray[np.int64]:
+        """Number of points in each group, shape (M,)."""
+        return np.bincount(self.groups, minlength=self.n_groups)
+
+    @property
+    def max_balance(self) -> float:
+        """Smallest over largest group size: no clustering of the whole set has a greater balance."""
+        sizes = self.group_sizes
+        return float(sizes.min() / sizes.max())
+
+    @property
+    def matrix(self) -> npt.NDArray[Any]:
+        """The points as an (n, d) matrix; images are flattened row by row, without a copy."""
+        return self.X.reshape(self.n_samples, -1)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{g} {n}" for g, n in zip(self.group_names[:6], self.group_sizes, strict=False))
+        more = ", ..." if self.n_groups > 6 else ""
+        return f"Dataset({self.name!r}, X {self.X.shape} {self.X.dtype}, groups: {sizes}{more})"
+
+
+def standardize_columns(X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give every column mean 0 and population standard deviation 1; constant columns become 0.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, d), finite
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+
+    Examples
+    --------
+    >>> standardize_columns(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    array([[-1.,  0.],
+           [ 1.,  0.]])
+    """
+    # An exact power of two per column keeps squares of huge or tiny values in range.
+    _, exponent = np.frexp(np.abs(X).max(axis=0))
+    scaled = np.ldexp(X, -exponent)
+    centred = scaled - scaled.mean(axis=0)
+    deviation = np.sqrt(np.mean(centred**2, axis=0))
+    # Rounding of the mean may leave a constant column with a deviation just above zero.
+    constant = (scaled.min(axis=0) == scaled.max(axis=0)) | (deviation == 0)
+    return np.where(constant, 0.0, centred / np.where(constant, 1.0, deviation))
+
+
+def l2_normalize_rows(X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Divide every row by its Euclidean norm, the norm floored at 1e-7.
+
+    Examples
+    --------
+    >>> l2_normalize_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    return X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), NORM_FLOOR)
+
+
+def float_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return ``dtype`` as a numpy floating type; raise InputError for any other kind."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise InputError(f"dtype {dtype!r} is not known to numpy; choose float32 or float64") from error
+    if not np.issubdtype(found, np.floating):
+        raise InputError(f"dtype {found} is not a floating type; choose float32 or float64")
+    return found
+
+
+def prepare(
+    raw: npt.NDArray[np.float64], *, standardize: bool, l2_normalize: bool, dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """Scale raw columns as the protocol says: standardise, then L2 rows; all of it in float64.
+
+    Raises
+    ------
+    InputError
+        When the result does not fit ``dtype`` or is not finite.
+    """
+    wanted = float_dtype(dtype)
+    X = raw
+    if standardize:
+        X = standardize_columns(X)
+    if l2_normalize:
+        X = l2_normalize_rows(X)
+    with np.errstate(over="ignore"):
+        X = X.astype(wanted)  # a copy even when the type is right: raw must not be an alias of X
+    if not np.isfinite(X).all():
+        raise InputError(
+            f"the points hold values too large for {wanted}; use standardize=True or a wider dtype"
+        )
+    return X
+
+
+def choose(option: str, value: object, allowed: Sequence[str]) -> None:
+    """Raise InputError when ``value`` is not one of the allowed words."""
+    if value not in allowed:
+        raise InputError(f"{option}={value!r} is not known; choose one of {', '.join(map(repr, allowed))}")
