@@ -167,17 +167,19 @@ def test_har_derived_form():
 def test_har_original_form(tmp_path, monkeypatch):
     small = [sources.HAR_FEATURES, *(file for part in sources.HAR_PARTS.values() for file in part[1:])]
     need(*small)
+    (tmp_path / "har").mkdir()
     for file in small:
-        (tmp_path / file.name).symlink_to(find(file))
+        (tmp_path / "har" / file.name).symlink_to(find(file))
     monkeypatch.setenv("FAIRJAX_DATA", str(tmp_path))
     with pytest.raises(InputError, match=r"X_train\.txt was not found"):
         datasets.load_har()
     row = b" 5.0e-1" * 561 + b"\n"
-    (tmp_path / "X_train.txt").write_bytes(row * 7_352)
-    (tmp_path / "X_test.txt").write_bytes(row * 2_946)
+    train, test = tmp_path / "har" / "X_train.txt", tmp_path / "har" / "X_test.txt"
+    train.write_bytes(row * 7_352)
+    test.write_bytes(row * 2_946)
     with pytest.raises(InputError, match=r"is not UCI HAR's X_test\.txt .*expected \(2947, 561\)"):
         datasets.load_har()
-    (tmp_path / "X_test.txt").write_bytes(row * 2_947)
+    test.write_bytes(row * 2_947)
     data = datasets.load_har(dtype=np.float32)
     assert_whole(data)
     assert data.X.shape == (10_299, 561)

@@ -269,7 +269,7 @@ def test_damaged_npz(write):
 
 
 def attempt(path, options):
-    """The data set, or the sentence that says why there is none; any other exception or a warning comes through."""
+    """The data set, or the sentence that says why there is none; anything else raised comes through."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

@@ -27,6 +27,7 @@ from fairjax.assignment.controls import Control
 _COOLING = 0.15
 _SHORT = 0.02
 _STALLED = 10.0
+_FAR = 4.0
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -117,7 +118,7 @@ def evaluate(points: Points, control: Control, y: Array, temperature: Array, tol
         jnp.sum(points.weights * (lowest[:, 0] - temperature * jnp.log(total[:, 0]))) + fixed - spread.value
     )
     gradient_in_prices = counts - spread.gradient
-    gradient = controls.pull_back(control, at, gradient_in_prices)
+    gradient = controls.centre(control, controls.pull_back(control, at, gradient_in_prices))
     hessian = controls.pull_back_hessian(control, at, blocks, gradient_in_prices)
     # complementary slackness, term by term so that nothing cancels: points off their cheapest cluster, and
     # what the exact control would still give for the same counts
@@ -137,7 +138,7 @@ def _newton_step(control: Control, soft: Soft, damping: Array) -> tuple[Array, A
     # must not magnify the rounding of the gradient: curvature counts as at least a small part of its group's largest.
     eps = jnp.finfo(hessian.dtype).eps
     diagonal = jnp.diagonal(hessian).reshape(free, n_clusters)
-    floor = eps**0.5 * jnp.max(diagonal, 1, keepdims=True) + jnp.finfo(hessian.dtype).tiny
+    floor = 8 * eps * jnp.max(diagonal, 1, keepdims=True) + jnp.finfo(hessian.dtype).tiny
     lifted = jnp.maximum(diagonal, floor)
     scale = jax.lax.rsqrt(lifted).reshape(size)
     lift = ((lifted - diagonal) / lifted).reshape(size)
@@ -156,6 +157,7 @@ class _State(NamedTuple):
     previous_y: Array
     previous_temperature: Array
     damping: Array
+    heating: Array
     n_iter: Array
     done: Array
     solved: Array
@@ -211,9 +213,13 @@ def maximise(
 
         # a step many temperatures long leaves the region where the model holds: shorten it
         reach = jnp.where(finite, jnp.minimum(1, 8 * temperature / jnp.maximum(length, 1e-30)), 0)
-        trial_y = jnp.where(cools, path, state.y + jnp.where(finite, reach * direction, 0))
+        # warm prices that lie far off at a low temperature: warm up first, where the model reaches further
+        heats = state.heating & ~cools & (length > _FAR * temperature)
+
+        moved = jnp.where(finite & ~heats, state.y + reach * direction, state.y)
+        trial_y = jnp.where(cools, path, moved)
         trial_y = controls.centre(control, trial_y)
-        trial_temperature = jnp.where(cools, cooler, temperature)
+        trial_temperature = jnp.where(cools, cooler, jnp.where(heats, temperature / _COOLING, temperature))
         trial = evaluate(points, control, trial_y, trial_temperature, tolerance)
 
         gain = trial.value - soft.value
@@ -222,17 +228,18 @@ def maximise(
         # where rounding hides the ascent, a clearly smaller residual stands in for it
         ascends = (gain >= 0.1 * expected) | ((gain >= -blur) & (trial.residual <= 0.7 * soft.residual))
         ascends &= finite & jnp.isfinite(gain)
-        accepted = jnp.isfinite(trial.value) & (cools | ascends)
+        jumps = cools | heats
+        accepted = jnp.isfinite(trial.value) & (jumps | ascends)
         relaxed = jnp.where(state.damping > 1e-4, state.damping * 0.1, 0)
         raised = jnp.maximum(state.damping * 8, 1e-3)
-        damping = jnp.where(cools, 0, jnp.where(ascends, relaxed, raised)).astype(dtype)
+        damping = jnp.where(jumps, 0, jnp.where(ascends, relaxed, raised)).astype(dtype)
 
         def keep(new: Array, old: Array) -> Array:
             return jnp.where(accepted, new, old)
 
         new_soft = jax.tree.map(keep, trial, soft)
         good = solved(new_soft)
-        stuck = ~cools & (damping > _STALLED) & (at_floor | enough)
+        stuck = ~jumps & (damping > _STALLED) & (at_floor | enough)
         return _State(
             keep(trial_y, state.y),
             keep(trial_temperature, temperature),
@@ -240,15 +247,16 @@ def maximise(
             jnp.where(cools & accepted, settled, state.previous_y),
             jnp.where(cools & accepted, temperature, state.previous_temperature),
             damping,
+            heats,
             state.n_iter + 1,
-            good | stuck,
+            (good & ~heats) | stuck,
             good,
         )
 
     temperature = jnp.asarray(temperature, dtype)
     first = evaluate(points, control, y, temperature, tolerance)
     start = _State(
-        y, temperature, first, y, temperature, jnp.zeros((), dtype), jnp.ones((), jnp.int32),
+        y, temperature, first, y, temperature, jnp.zeros((), dtype), jnp.array(True), jnp.ones((), jnp.int32),
         solved(first), solved(first),
     )
     if controls.free_groups(control) == 0:

@@ -139,8 +139,8 @@ def _sample(source: Source, n_open: int) -> Points:
     held = jax.ops.segment_sum(weights, groups, n_groups)
     weights = weights * jnp.where(held > 0, source.masses / jnp.where(held > 0, held, 1), 0)[groups]
     lowest = jnp.min(costs, -1)
-    masses = jnp.where(held > 0, source.masses, 0)
     placed = jnp.zeros((n_groups, costs.shape[1]), costs.dtype)
+    masses = jax.ops.segment_sum(weights, groups, n_groups)
     return Points(costs - lowest[:, None], groups, weights, placed, masses, jnp.sum(weights * lowest))
 
 

@@ -78,9 +78,9 @@ _Windows = tuple[npt.NDArray[np.float64], npt.NDArray[Any], npt.NDArray[np.int64
 def _read_uci(download: bool) -> _Windows:
     matrices, activities, subjects = [], [], []
     for points, activity, subject in sources.HAR_PARTS.values():
+        content = read(points, download=download)
         activities.append(np.loadtxt(io.BytesIO(read(activity, download=download)), dtype=np.int64))
         subjects.append(np.loadtxt(io.BytesIO(read(subject, download=download)), dtype=np.int64))
-        content = read(points, download=download)
         expected = (len(subjects[-1]), _N_FEATURES)
         # No digest is published for the matrix, so its shape and range are checked instead.
         try:

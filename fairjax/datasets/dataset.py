@@ -169,3 +169,12 @@ def choose(option: str, value: object, allowed: Sequence[str]) -> None:
     """Raise InputError when ``value`` is not one of the allowed words."""
     if value not in allowed:
         raise InputError(f"{option}={value!r} is not known; choose one of {', '.join(map(repr, allowed))}")
+
+
+def draw_rows(n: int, n_samples: int | None, random_state: int) -> npt.NDArray[np.int64]:
+    """Return ``n_samples`` distinct rows of ``n`` in increasing order, or all of them for None."""
+    if n_samples is None:
+        return np.arange(n)
+    if not 1 <= n_samples <= n:
+        raise InputError(f"n_samples={n_samples} does not fit the data; choose a number from 1 to {n}")
+    return np.sort(np.random.default_rng(random_state).choice(n, n_samples, replace=False))

@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax.datasets import sources
-from fairjax.datasets.dataset import Dataset, choose, float_dtype
+from fairjax.datasets.dataset import Dataset, choose, draw_rows, float_dtype
 from fairjax.datasets.files import read
-from fairjax.datasets.tabular import draw_rows
 from fairjax.errors import InputError
 
 Resize = Literal["pad", "bilinear"]
@@ -326,5 +325,6 @@ def _read_usps(subset: str, download: bool) -> _Images:
         raise InputError(
             f"{sources.USPS[subset].name} does not hold 256 values in every row; get the original file"
         )
-    images = ((values + 1) / 2 * 255).astype(np.uint8).reshape(-1, _USPS_SIDE, _USPS_SIDE)
+    # in single precision, whose rounding decides which level a value near a whole number falls to
+    images = ((values.astype(np.float32) + 1) / 2 * 255).astype(np.uint8).reshape(-1, _USPS_SIDE, _USPS_SIDE)
     return images, table[:, 0].astype(np.int32) - 1

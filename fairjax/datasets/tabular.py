@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax.datasets import sources
-from fairjax.datasets.dataset import Dataset, choose, prepare
+from fairjax.datasets.dataset import Dataset, choose, draw_rows, prepare
 from fairjax.datasets.files import find, read
 from fairjax.errors import InputError
 
@@ -272,15 +272,6 @@ def load_diabetes(
         source=sources.DIABETES_SOURCE,
         licence="none stated by the source; scikit-learn distributes it under BSD-3-Clause",
     )
-
-
-def draw_rows(n: int, n_samples: int | None, random_state: int) -> npt.NDArray[np.int64]:
-    """Return ``n_samples`` distinct rows of ``n`` in increasing order, or all of them for None."""
-    if n_samples is None:
-        return np.arange(n)
-    if not 1 <= n_samples <= n:
-        raise InputError(f"n_samples={n_samples} does not fit the data; choose a number from 1 to {n}")
-    return np.sort(np.random.default_rng(random_state).choice(n, n_samples, replace=False))
 
 
 def _census_raw(download: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], tuple[str, ...], str]:

@@ -42,7 +42,9 @@ def prepare(X: Array, groups: Array, weights: Array | None, n_groups: int) -> Da
     features = jnp.pad((X - mean).T, ((0, 0), (0, padding)))
     weights = jnp.pad(weights, (0, padding))
     groups = jnp.pad(groups.astype(jnp.int32), (0, padding))
-    masses = jnp.zeros((n_groups,), X.dtype).at[groups].add(weights)
+    member = groups == jnp.arange(n_groups)[:, None]
+    # block by block: one running sum over millions of small weights would lose digits
+    masses = jnp.sum(jnp.sum(jnp.where(member, weights, 0).reshape(n_groups, -1, block), -1), -1)
     square = jnp.sum(jnp.matmul(jnp.square(features), weights, precision=_HIGHEST))
     return Data(features, groups, weights, masses, mean, square)
 

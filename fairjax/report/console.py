@@ -73,7 +73,7 @@ def _clusters(data: ReportData, width: int) -> object:
             row += ["-"] * (data.n_groups if full else 2) + ["empty"]
         else:
             row += [f"{100 * s:.1f}%" for s in share[k]] if full else _extremes(data, share[k], names)
-            row.append(number(float(ratios[k]), 3))
+            row.append(f"{ratios[k]:.3f}")
         table.add_row(*map(Text, row))
     if full:
         table.add_section()
@@ -82,7 +82,7 @@ def _clusters(data: ReportData, width: int) -> object:
             "all",
             number(data.counts.sum(), 7),
             *(f"{100 * s:.1f}%" for s in data.overall),
-            number(float(whole), 3),
+            f"{whole:.3f}",
         ]
         table.add_row(*map(Text, cells))
     return table

@@ -1,0 +1,465 @@
+"""The report: one self-contained page, honest sentences, whole files, and the few lines on a terminal."""
+
+import dataclasses
+import io
+import os
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from fairjax.errors import InputError
+from fairjax.report import (
+    ReportData,
+    centers,
+    charts,
+    composition,
+    formats,
+    palette,
+    plane,
+    print_summary,
+    render,
+    sections,
+    words,
+    write,
+)
+from fairjax.report import page as page_module
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that tags balance and keeps what the tests ask about."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.ids, self.attributes, self.tags, self.text = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+def make(n=240, n_groups=2, n_clusters=4, n_features=3, seed=0, **changes):
+    rng = np.random.default_rng(seed)
+    raw = rng.normal(size=(n, n_features)) * 10.0 + 50.0
+    groups = np.arange(n) % n_groups
+    labels = (np.arange(n) // n_groups) % n_clusters
+    other = rng.integers(0, n_clusters, n)
+    values = {
+        "title": "survey",
+        "X": (raw - raw.mean(0)) / raw.std(0),
+        "labels": labels,
+        "groups": groups,
+        "group_names": [f"group {g}" for g in range(n_groups)],
+        "n_clusters": n_clusters,
+        "cost": 2.5,
+        "balance": 0.9,
+        "max_balance": 1.0,
+        "sensitive": "region",
+        "feature_names": [f"f{j}" for j in range(n_features)],
+        "raw": raw,
+        "method": "direct",
+        "parameters": {"clusters": n_clusters, "epsilon": 0.0, "min_balance": None, "n_init": 3},
+        "command": "fairjax fit survey.csv --clusters 4",
+        "version": "fairjax 0.1.0",
+        "seconds": 1.5,
+        "n_iter": 12,
+        "primal": 0.31482,
+        "dual": 0.31481,
+        "gap": 3.2e-5,
+        "group_violation": 0.002,
+        "unfair": {"cost": 2.0, "balance": 0.2, "labels": other},
+        "curve": [(0.1, 0.2, 2.0), (0.05, 0.6, 2.2), (0.0, 0.9, 2.5)],
+        "control": "epsilon",
+        "history": [4.0, 3.0, 2.5],
+    }
+    return ReportData(**{**values, **changes})
+
+
+def bare(**changes):
+    """Only what is required."""
+    values = {
+        "title": "bare",
+        "X": np.arange(6.0)[:, None],
+        "labels": np.array([0, 0, 0, 1, 1, 1]),
+        "groups": np.array([0, 1, 0, 1, 0, 1]),
+        "group_names": ["a", "b"],
+        "n_clusters": 2,
+        "cost": 2 / 3,
+        "balance": 0.5,
+        "max_balance": 1.0,
+    }
+    return ReportData(**{**values, **changes})
+
+
+EXTREMES = {
+    "usual": lambda: make(),
+    "bare": bare,
+    "one group": lambda: bare(groups=np.zeros(6, int), group_names=["all"]),
+    "one cluster": lambda: bare(labels=np.zeros(6, int), n_clusters=1),
+    "one point": lambda: bare(X=np.ones((1, 1)), labels=np.array([0]), groups=np.array([0]), n_clusters=1),
+    "empty cluster": lambda: make(n_clusters=6, labels=np.arange(240) % 5),
+    "constant data": lambda: bare(X=np.ones((6, 2))),
+    "five groups": lambda: make(n=400, n_groups=5, n_clusters=20),
+    "thirty groups": lambda: make(n=900, n_groups=30, n_clusters=6, labels=np.arange(900) % 5),
+    "fifty clusters": lambda: make(n=5000, n_groups=9, n_clusters=50, n_features=15),
+    "no raw": lambda: make(raw=None, feature_names=None),
+    "no curve": lambda: make(curve=(), history=()),
+    "not converged": lambda: make(converged=False, notes=("Three rows were dropped.",)),
+    "nothing finite": lambda: make(
+        cost=float("nan"),
+        balance=float("nan"),
+        gap=float("nan"),
+        primal=float("nan"),
+        history=[float("nan")] * 2,
+    ),
+    "weighted": lambda: make(weights=np.linspace(0.0, 2.0, 240)),
+    "wide": lambda: make(n_features=600, n=50, labels=np.arange(50) % 4, feature_names=None),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_page_is_whole_and_self_contained(name):
+    text = render(EXTREMES[name]())
+    page = Page(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert len(page.ids) == len(set(page.ids))
+    assert {ident for ident, _ in sections.CONTENTS} <= set(page.ids)
+    assert "script" not in page.tags
+    for _, attribute, value in page.attributes:
+        if attribute in {"src", "href", "xlink:href", "data", "action"}:
+            assert value.startswith(("#", "data:")), value
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "http" not in text.lower().replace("http-equiv", "")
+    assert "nan" not in re.findall(r"[a-z]+", page.words.lower())
+    assert "NaN" not in text
+
+
+def test_every_picture_and_table_speaks():
+    page = Page(render(make(n_groups=12, n=480)))
+    kinds = {tag for tag, name, value in page.attributes if (name, value) == ("role", "img")}
+    assert {"svg", "div"} <= kinds
+    pictures = sum(1 for _, name, value in page.attributes if (name, value) == ("role", "img"))
+    named = sum(1 for _, name, value in page.attributes if name == "aria-label" and value)
+    assert named >= pictures
+    assert page.tags.count("svg") <= pictures
+    assert page.tags.count("table") == page.tags.count("caption")
+    scopes = {value for tag, name, value in page.attributes if tag == "th" and name == "scope"}
+    assert scopes == {"col", "row"}
+
+
+def test_sections_come_in_order_with_their_contents():
+    text = render(make())
+    places = [text.index(f'<section id="{ident}"') for ident, _ in sections.CONTENTS]
+    assert places == sorted(places)
+    said = Page(text).words
+    for part in (
+        "Every cluster holds group 0 and group 1 in a ratio of at least 0.9; the best possible here is 1.",
+        "lets that ratio fall to 0.2. Fairness raises the cost by 25%.",
+        "can cost less than 0.31481; this one costs 0.31482: 0.0032% above the proven bound.",
+        "the best of 3 starts is shown",
+        "fairjax fit survey.csv --clusters 4",
+        "Converged after 12 iterations.",
+    ):
+        assert part in said
+
+
+def test_user_strings_are_escaped():
+    evil = "<td><script>alert('x')</script>&\"</td>"
+    data = make(
+        title=evil,
+        group_names=[evil, "b"],
+        feature_names=[evil, "f1", "f2"],
+        sensitive=evil,
+        command=evil,
+        method=evil,
+        version=evil,
+        status=evil,
+        notes=(evil,),
+        parameters={evil: evil},
+        control=evil,
+    )
+    text = render(data)
+    page = Page(text)
+    assert "script" not in page.tags
+    assert "<script" not in text
+    assert evil in "".join(page.text)
+
+
+def test_same_input_same_page():
+    assert render(make(n=6000, n_clusters=5)) == render(make(n=6000, n_clusters=5))
+
+
+def test_numbers_that_do_not_depend_on_the_order_of_unfair_ids():
+    data = make()
+    ids = np.array([2, 0, 3, 1])
+    moved = dataclasses.replace(data, unfair={**data.unfair, "labels": ids[data.unfair["labels"]]})
+    np.testing.assert_array_equal(data.unfair_counts, moved.unfair_counts)
+
+
+def test_matching_finds_the_same_clusters_under_other_names():
+    data = make()
+    ids = np.array([2, 0, 3, 1])
+    same = dataclasses.replace(data, unfair={**data.unfair, "labels": ids[data.labels]})
+    np.testing.assert_array_equal(same.unfair_order, ids)
+    np.testing.assert_array_equal(same.unfair_counts, same.counts)
+
+
+def test_weights_count_like_repeated_points():
+    data = bare()
+    times = np.array([1, 2, 0, 3, 1, 1])
+    again = np.repeat(np.arange(6), times)
+    weighted = bare(weights=times.astype(float))
+    repeated = bare(X=data.X[again], labels=data.labels[again], groups=data.groups[again])
+    for name in ("counts", "overall", "centers", "overall_mean", "overall_std", "deviations", "explained"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"labels": np.array([0, 0, 0, 1, 1, 2])}, "labels runs from 0 to 2"),
+        ({"groups": np.zeros(5, int)}, "groups has shape (5,)"),
+        ({"groups": np.zeros(6)}, "expected (6,) integers"),
+        ({"raw": np.zeros((6, 2))}, "raw has shape (6, 2)"),
+        ({"weights": np.ones(5)}, "weights has shape (5,)"),
+        ({"feature_names": ["a", "b"]}, "2 feature names were given for 1 columns"),
+        ({"X": np.zeros((0, 1))}, "at least one point"),
+        ({"unfair": {"cost": 1.0, "balance": 1.0, "labels": np.zeros(3, int)}}, "unfair labels has shape"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(changes, part):
+    with pytest.raises(InputError, match=re.escape(part)):
+        bare(**changes)
+
+
+def test_headlines_fit_the_case():
+    assert "only one group" in words.headline(EXTREMES["one group"]())
+    lost = bare(groups=np.array([0, 0, 0, 1, 0, 1]), balance=0.0)
+    assert words.headline(lost).startswith("Cluster 0 holds nobody from b, so the balance is 0")
+    assert "rarest of the 5 groups" in words.headline(EXTREMES["five groups"]())
+    assert "bare = 0 and bare = 1" in words.headline(bare(group_names=["0", "1"], sensitive="bare"))
+    cheap = {"cost": 5.0, "balance": 0.0, "labels": make().labels}
+    assert "leaves some group out of a cluster altogether" in words.comparison(make(unfair=cheap))
+    assert "cost 50% less" in words.comparison(make(unfair=cheap))
+    assert "fairness is free" in words.price(make(unfair={**cheap, "cost": 2.5}))
+    assert words.comparison(bare()) == ""
+
+
+def test_tightest_names_cluster_and_groups():
+    data = bare()
+    assert (
+        words.tightest(data, data.counts)
+        == "The least balanced is cluster 0, where b and a are as 50 to 100."
+    )
+    even = np.array([[2.0, 2.0], [1.0, 1.0]])
+    assert "equally common" in words.tightest(data, even)
+
+
+def test_certificate_says_only_what_is_proven():
+    assert "did not compute a proven bound" in words.certificate(bare())[0]
+    exact = words.certificate(make(primal=0.5, dual=0.5, gap=0.0))[0]
+    assert "just that" in exact
+    derived = words.certificate(make(primal=1.0, dual=0.9, gap=None))[0]
+    assert "10% above" in derived
+    assert all("local optimum" in words.certificate(data)[-1] for data in (bare(), make()))
+
+
+def test_plane_shows_what_it_says():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(9000, 4)) * np.array([5.0, 1.0, 0.1, 0.1])
+    data = make(n=9000, n_features=4, X=X, raw=None)
+    flat = plane.project(data)
+    assert len(flat.rows) == plane.MOST_POINTS
+    assert abs(flat.directions[0, 0]) > 0.999
+    total = X.var(axis=0)
+    np.testing.assert_allclose(flat.explained, total[:2] / total.sum(), atol=0.01)
+    np.testing.assert_allclose(flat.directions @ flat.directions.T, np.eye(2), atol=1e-12)
+    assert "a random sample of 4,000 of 9,000 points" in plane.explained(data, flat)
+
+
+def test_plane_draws_every_point_that_is_inside_once():
+    data = make(n=300, n_groups=3)
+    picture = plane.picture(data)
+    beyond = re.search(r"(\d+) far point", picture)
+    drawn = len(re.findall(r"M\d+ \d+h0", picture))
+    assert drawn == data.n - (int(beyond.group(1)) if beyond else 0)
+
+
+def test_badges_part():
+    places = np.full((30, 2), 1500)
+    moved = plane._apart(places, 100.0)
+    away = np.hypot(*(moved[:, None] - moved).transpose(2, 0, 1))
+    np.fill_diagonal(away, np.inf)
+    assert away.min() > 80.0
+
+
+def test_colours_are_readable_and_repeat_far_apart():
+    for colour in palette.GROUPS:
+        light = palette.luminance(colour)
+        ink = 1.0 if palette.ink_on(colour) == "#fff" else 0.0
+        contrast = (max(light, ink) + 0.05) / (min(light, ink) + 0.05)
+        assert contrast >= 4.5, colour
+    assert palette.spread_colours(np.zeros((7, 2))).tolist() == list(range(7))
+    line = np.stack([np.arange(20.0), np.zeros(20)], axis=1)
+    chosen = palette.spread_colours(line)
+    gaps = [np.diff(np.flatnonzero(chosen == c)).min(initial=99) for c in range(10)]
+    assert min(gaps) >= 5
+
+
+def test_bars_up_to_eight_groups_then_a_map():
+    few = composition.picture(make(n_groups=8, n=480))
+    many = composition.picture(make(n_groups=9, n=450, n_clusters=5))
+    assert 'class="stack"' in few
+    assert 'class="heat"' not in few
+    assert 'class="heat"' in many
+    widths = [float(w) for w in re.findall(r'class="g\d" style="width:([\d.]+)%"', few)]
+    np.testing.assert_allclose(sum(widths), 100.0 * 8, atol=0.1)  # four fair rows and four ordinary ones
+
+
+def test_table_of_means_keeps_the_features_that_stand_out():
+    data = make(n=50, n_features=40, labels=np.arange(50) % 4, feature_names=None)
+    shown = centers.chosen_features(data)
+    assert len(shown) == centers.MOST_FEATURES
+    assert set(np.abs(data.deviations).argmax(axis=1)) <= set(shown)
+    np.testing.assert_allclose(data.centers[1], data.raw[data.labels == 1].mean(axis=0))
+    assert words.traits(("a", "b"), np.array([np.nan, np.nan])) == "no points"
+    assert words.traits(("a", "b"), np.array([0.1, -0.2])) == "near the overall mean"
+
+
+def test_curve_and_history():
+    data = make()
+    svg = charts.price_curve(data)
+    assert svg.count('class="dot"') == 3
+    assert "ordinary k-means" in svg
+    assert "this run" in svg
+    assert charts.price_curve(make(curve=())) == ""
+    assert charts.history(make(history=[1.0])) == ""
+    assert charts.curve_rows(data)[-1] == ["0", "0.900", "2.500", "+25.0%"]
+    flat = charts.history(make(history=[2.0, 2.0, 2.0]))
+    assert "inf" not in flat
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (1234567.0, "1,234,567"), (99999.6, "100,000"), (12.3456, "12.35"), (float("inf"), "n/a")],
+)
+def test_numbers(value, text):
+    assert formats.number(value) == text
+
+
+def test_fixed_has_no_negative_zero():
+    assert formats.fixed(-0.0001, 2) == "0.00"
+    assert formats.fixed(-1.5, 1) == "−1.5"
+    assert formats.fixed(float("nan"), 1) == "–"
+
+
+def test_write_replaces_a_file_whole(tmp_path):
+    target = tmp_path / "report.html"
+    target.write_text("old")
+    data = bare()
+    assert write(data, target) == target.resolve()
+    assert target.read_text(encoding="utf-8") == render(data)
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_failed_rendering_leaves_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "report.html"
+    target.write_text("old")
+
+    def fail(data):
+        raise RuntimeError("no picture")
+
+    monkeypatch.setattr(page_module.sections, "ALL", (fail,))
+    with pytest.raises(RuntimeError, match="no picture"):
+        write(bare(), target)
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_failed_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "report.html"
+    target.write_text("old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(InputError, match="No space left"):
+        write(bare(), target)
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_paths_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "missing" / "report.html", tmp_path / "file" / "report.html"):
+        with pytest.raises(InputError, match="Cannot write"):
+            write(bare(), path)
+    for path in (tmp_path, os.devnull):
+        with pytest.raises(InputError, match="is not a file"):
+            write(bare(), path)
+
+
+def test_link_keeps_pointing(tmp_path):
+    real = tmp_path / "real.html"
+    real.write_text("old")
+    link = tmp_path / "link.html"
+    link.symlink_to(real)
+    write(bare(), link)
+    assert link.is_symlink()
+    assert real.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def summary(data, width=100):
+    from rich.console import Console
+
+    stream = io.StringIO()
+    print_summary(data, Console(file=stream, width=width, color_system=None))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_summary_prints(name):
+    text = summary(EXTREMES[name]())
+    assert "ratio" in text
+    assert "nan" not in re.findall(r"[a-z]+", text.lower())
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_summary_shows_groups_or_their_extremes():
+    few = summary(make(group_names=["women", "[bold]men"]))
+    assert "women" in few
+    assert "[bold]men" in few
+    assert "Fairness raises the cost by 25%" in " ".join(few.split())
+    assert "proven gap 0.0032%" in few
+    many = summary(EXTREMES["thirty groups"]())
+    assert "rarest against all" in many
+    long = summary(EXTREMES["fifty clusters"]())
+    assert "30 more are not" in long
