@@ -261,7 +261,7 @@ def cluster_sums(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> tuple[
 
     def partial_sums(X: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
         labels, gaps = _nearest(X, centers)
-        # A scatter is slow on every backend; the product with a one-hot matrix is not.
+        # On CPU a scatter is far slower than the product with a one-hot matrix.
         members = jnp.where(labels == _column(n_clusters), weights, 0)
         sums = jnp.matmul(members, X, precision="highest")
         return sums, jnp.sum(members, axis=1), labels, jnp.dot(weights, gaps, precision="highest")

@@ -71,11 +71,13 @@ class Ascent(NamedTuple):
     Attributes
     ----------
     y : (M, K) free variables. temperature : () at which they are stationary.
+    warmest : () temperature at which Newton's model first held; a good start for a problem that is a little different.
     soft : :class:`Soft` there. n_iter : () evaluations. solved : () bool, gap and residual within tolerance.
     """
 
     y: Array
     temperature: Array
+    warmest: Array
     soft: Soft
     n_iter: Array
     solved: Array
@@ -158,6 +160,7 @@ class _State(NamedTuple):
     previous_temperature: Array
     damping: Array
     heating: Array
+    warmest: Array
     n_iter: Array
     done: Array
     solved: Array
@@ -175,7 +178,7 @@ def maximise(
 ) -> Ascent:
     """Maximise the dual from y (M, K), starting at ``temperature`` and cooling until the gap is small.
 
-    ``tolerance`` bounds the gap relative to the dual bound, ``residual_tolerance`` the total weight (of 1) by which
+    From a start too cold for prices that far off it first warms up. ``tolerance`` bounds the gap relative to the dual bound, ``residual_tolerance`` the total weight (of 1) by which
     soft counts may miss the control. Never diverges: a step that does not ascend is not taken, and running out of
     steps leaves ``solved`` False beside the best point.
     """
@@ -204,8 +207,9 @@ def maximise(
         cooler = jnp.maximum(temperature * _COOLING, floor)
         at_floor = temperature <= floor
         stalled = state.damping > _STALLED
-        enough = (soft.gap <= soft.tolerance) & (soft.residual <= 1e3 * residual_tolerance)
-        cools = (short | stalled) & ~at_floor & ~enough
+        nearly_met = soft.residual <= 1e3 * residual_tolerance
+        enough = (soft.gap <= soft.tolerance) & nearly_met
+        cools = (short | (stalled & nearly_met)) & ~at_floor & ~enough
         settled = state.y + jnp.where(stalled, 0, direction)
         drop = temperature - state.previous_temperature
         slope = jnp.where(drop < 0, (settled - state.previous_y) / jnp.where(drop < 0, drop, 1), 0)
@@ -214,7 +218,8 @@ def maximise(
         # a step many temperatures long leaves the region where the model holds: shorten it
         reach = jnp.where(finite, jnp.minimum(1, 8 * temperature / jnp.maximum(length, 1e-30)), 0)
         # warm prices that lie far off at a low temperature: warm up first, where the model reaches further
-        heats = state.heating & ~cools & (length > _FAR * temperature)
+        lost = ~finite | (length > _FAR * temperature)
+        heats = ~cools & ((state.heating & lost) | (stalled & ~nearly_met))
 
         moved = jnp.where(finite & ~heats, state.y + reach * direction, state.y)
         trial_y = jnp.where(cools, path, moved)
@@ -248,6 +253,7 @@ def maximise(
             jnp.where(cools & accepted, temperature, state.previous_temperature),
             damping,
             heats,
+            jnp.where(heats & accepted, temperature / _COOLING, state.warmest),
             state.n_iter + 1,
             (good & ~heats) | stuck,
             good,
@@ -256,10 +262,11 @@ def maximise(
     temperature = jnp.asarray(temperature, dtype)
     first = evaluate(points, control, y, temperature, tolerance)
     start = _State(
-        y, temperature, first, y, temperature, jnp.zeros((), dtype), jnp.array(True), jnp.ones((), jnp.int32),
+        y, temperature, first, y, temperature, jnp.zeros((), dtype), jnp.array(True), temperature,
+        jnp.ones((), jnp.int32),
         solved(first), solved(first),
     )
     if controls.free_groups(control) == 0:
-        return Ascent(y, temperature, first, start.n_iter, jnp.isfinite(first.value))
+        return Ascent(y, temperature, temperature, first, start.n_iter, jnp.isfinite(first.value))
     end = jax.lax.while_loop(lambda state: ~state.done & (state.n_iter < max_iter), step, start)
-    return Ascent(end.y, end.temperature, end.soft, end.n_iter, end.solved)
+    return Ascent(end.y, end.temperature, end.warmest, end.soft, end.n_iter, end.solved)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from fairjax.assignment import controls, dual
 from fairjax.assignment.controls import Control
@@ -24,6 +25,7 @@ from fairjax.assignment.dual import Ascent, Points
 
 _SAMPLE = 4096
 _AIM = 0.75
+_COOLER = 0.3
 
 
 class Pass(NamedTuple):
@@ -61,6 +63,20 @@ class Source(NamedTuple):
     masses: Array
 
 
+class Prices(NamedTuple):
+    """Dual variables to start from.
+
+    Attributes
+    ----------
+    y : (M, K) free variables of the normaliser. temperature : () at which it is smoothed.
+    start : () temperature from which cooling should start in a problem a little different; 0 if these are cold.
+    """
+
+    y: Array
+    temperature: Array
+    start: Array
+
+
 class Assignment(NamedTuple):
     """Optimal prices and the soft assignment near the boundaries.
 
@@ -78,6 +94,16 @@ class Assignment(NamedTuple):
     found: Pass
     n_passes: Array
     valid: Array
+
+
+def prices(control: Control, warm: Prices) -> Array:
+    """Prices (M, K) of the groups in the clusters."""
+    return controls.normalise(control, warm.y, warm.temperature).prices
+
+
+def follow(ascent: Ascent) -> Prices:
+    """Prices to start the next, similar problem from."""
+    return Prices(ascent.y, ascent.temperature, jnp.maximum(_COOLER * ascent.warmest, ascent.temperature))
 
 
 def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Source:
@@ -158,11 +184,16 @@ def typical_spread(points: Points) -> Array:
     return jnp.sum(points.weights[:, None] * points.costs) / points.costs.shape[1] / jnp.sum(points.weights)
 
 
+def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
+    """No prices yet."""
+    zero = jnp.zeros((), dtype)
+    return Prices(jnp.zeros((n_groups, n_clusters), dtype), zero, zero)
+
+
 def assign(
     source: Source,
     control: Control,
-    y: Array,
-    temperature: Array,
+    warm: Prices,
     *,
     tolerance: Array,
     residual_tolerance: Array,
@@ -170,56 +201,49 @@ def assign(
     max_passes: int = 30,
     max_iter: int = 300,
 ) -> Assignment:
-    """Maximise the dual of all points.
+    """Maximise the dual of all points from ``warm`` prices (or :func:`cold` ones).
 
-    ``y`` (M, K) and ``temperature`` () warm-start it; a temperature of 0 says that they are cold. ``n_open`` is the
+    ``tolerance`` and ``residual_tolerance`` are those of :func:`~fairjax.assignment.dual.maximise`. ``n_open`` is the
     size of the small problems; from n on there is one problem of all points and no screening.
     """
     n_points = source.groups.shape[0]
 
-    def maximise(points: Points, y: Array, temperature: Array) -> Ascent:
+    def maximise(points: Points, y: Array, start: Array, loosen: float = 1) -> Ascent:
         return dual.maximise(
-            points, control, y, temperature,
-            tolerance=tolerance, residual_tolerance=residual_tolerance, max_iter=max_iter,
+            points, control, y, jnp.where(start > 0, start, 0.3 * typical_spread(points)),
+            tolerance=loosen * tolerance, residual_tolerance=loosen * residual_tolerance, max_iter=max_iter,
         )
-
-    def prices(ascent: Ascent) -> Array:
-        return controls.normalise(control, ascent.y, ascent.temperature).prices
 
     if n_open >= n_points:
         points = whole(source)
-        ascent = maximise(points, y, jnp.where(temperature > 0, temperature, 0.3 * typical_spread(points)))
-        found = source.scan(prices(ascent))
+        ascent = maximise(points, warm.y, warm.start)
+        found = source.scan(prices(control, follow(ascent)))
         placed = found._replace(counts=points.placed)
         return Assignment(ascent, points, jnp.arange(n_points), placed, jnp.int32(1), jnp.array(True))
 
-    def from_cold(_: None) -> tuple[Array, Array]:
-        points = _sample(source, n_open)
-        ascent = dual.maximise(
-            points, control, jnp.zeros_like(y), 0.3 * typical_spread(points),
-            tolerance=10 * tolerance, residual_tolerance=jnp.sqrt(residual_tolerance), max_iter=max_iter,
-        )
-        return ascent.y, ascent.temperature
+    def from_sample(_: None) -> Prices:
+        return follow(maximise(_sample(source, n_open), warm.y, warm.start, loosen=10))
 
-    y, temperature = jax.lax.cond(temperature > 0, lambda _: (y, temperature), from_cold, None)
+    warm = jax.lax.cond(warm.start > 0, lambda _: warm, from_sample, None)
 
-    def look(y: Array, temperature: Array, n_passes: Array) -> Assignment:
-        before = controls.normalise(control, y, temperature).prices
+    def look(warm: Prices, n_passes: Array) -> Assignment:
+        before = prices(control, warm)
         found = source.scan(before)
         index, radius = _nearest(found.margins, source.weights, n_open)
         points = _open(source, found, index)
-        ascent = maximise(points, y, temperature)
-        change = prices(ascent) - before
+        ascent = maximise(points, warm.y, warm.start)
+        change = prices(control, follow(ascent)) - before
         shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
-        reach = jnp.where(shift > radius, radius / jnp.where(shift > radius, shift, 1), 1)
-        ascent = ascent._replace(y=jnp.where(reach < 1, y + reach * (ascent.y - y), ascent.y))
-        return Assignment(ascent, points, index, found, n_passes + 1, reach >= 1)
+        valid = shift <= radius
+        reach = radius / jnp.where(valid, 1, shift)
+        y = jnp.where(valid, ascent.y, warm.y + reach * (ascent.y - warm.y))
+        return Assignment(ascent._replace(y=y), points, index, found, n_passes + 1, valid)
 
-    shapes = jax.eval_shape(look, y, temperature, jnp.int32(0))
+    shapes = jax.eval_shape(look, warm, jnp.int32(0))
     start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    start = start._replace(ascent=start.ascent._replace(y=y, temperature=temperature))
+    ascent = start.ascent._replace(y=warm.y, temperature=warm.temperature, warmest=warm.start / _COOLER)
     return jax.lax.while_loop(
         lambda state: ~state.valid & (state.n_passes < max_passes),
-        lambda state: look(state.ascent.y, state.ascent.temperature, state.n_passes),
-        start,
+        lambda state: look(follow(state.ascent), state.n_passes),
+        start._replace(ascent=ascent),
     )

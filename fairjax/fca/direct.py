@@ -8,7 +8,7 @@ from jax import Array
 
 from fairjax.assignment import controls, dual, screening
 from fairjax.assignment.controls import Control
-from fairjax.assignment.screening import Assignment, Pass, Source
+from fairjax.assignment.screening import Assignment, Pass, Prices, Source
 
 _BLOCK = 8192
 _UNROLLED = 32
@@ -109,8 +109,7 @@ def source(data: Data, centers: Array) -> Source:
 
 class State(NamedTuple):
     centers: Array
-    y: Array
-    temperature: Array
+    warm: Prices
     cost: Array
     n_iter: Array
     converged: Array
@@ -122,13 +121,13 @@ class State(NamedTuple):
 def init(data: Data, centers: Array, max_iter: int) -> State:
     dtype = data.features.dtype
     zero = jnp.zeros((), jnp.int32)
-    y = jnp.zeros((data.masses.shape[0], centers.shape[0]), dtype)
-    return State(centers - data.mean, y, jnp.zeros((), dtype), jnp.asarray(jnp.inf, dtype), zero, jnp.array(False), zero, zero,
+    warm = screening.cold(data.masses.shape[0], centers.shape[0], dtype)
+    return State(centers - data.mean, warm, jnp.asarray(jnp.inf, dtype), zero, jnp.array(False), zero, zero,
                  jnp.full((max_iter,), jnp.nan, dtype))
 
 
 def step(data: Data, control: Control, state: State, *, tol: float, tolerance: float, residual_tolerance: float, n_open: int) -> State:
-    found = screening.assign(source(data, state.centers), control, state.y, 4 * state.temperature,
+    found = screening.assign(source(data, state.centers), control, state.warm,
                              tolerance=tolerance, residual_tolerance=residual_tolerance, n_open=n_open)
     points = found.points
     prices = controls.normalise(control, found.ascent.y, found.ascent.temperature).prices
@@ -146,7 +145,7 @@ def step(data: Data, control: Control, state: State, *, tol: float, tolerance: f
     centers = jnp.where(counts[:, None] > 1e-12, sums / jnp.where(counts > 1e-12, counts, 1)[:, None], state.centers)
     converged = state.cost - cost <= tol * cost
     keep = lambda new, old: jnp.where(converged, old, new)
-    return State(jnp.where(cost <= state.cost, centers, state.centers), found.ascent.y, found.ascent.temperature, jnp.minimum(cost, state.cost), state.n_iter + 1, converged,
+    return State(jnp.where(cost <= state.cost, centers, state.centers), screening.follow(found.ascent), jnp.minimum(cost, state.cost), state.n_iter + 1, converged,
                  state.n_passes + found.n_passes, state.n_newton + found.ascent.n_iter, state.history.at[state.n_iter].set(cost))
 
 
