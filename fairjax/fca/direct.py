@@ -1,4 +1,18 @@
-"""FCA by the direct route."""
+"""FCA by the direct route: fair k-means by turns of exact fair assignment and centre update.
+
+Each turn solves the fair assignment for the present centres through its dual (K prices per group, warm from the turn
+before) and moves every centre to the mean of what was assigned to it, fractions of the points near a boundary
+included. Both lower the cost
+
+    (1/n) Σ_i Σ_k A_ik ‖x_i − μ_k‖²,
+
+so it never rises, and the turns end when the centres no longer move. This is FCA (Kim et al., ICML 2025) with the
+transport weight π0π1, where alignment is a flow through the K clusters and needs neither a plan of n0 × n1 entries
+nor a partition.
+
+``init``, ``step`` and ``run`` are pure; ``finish`` turns the last state into labels with a certificate. Everything
+works under ``jit``, and under ``vmap`` over starting centres and over the traced value of the control.
+"""
 
 from typing import NamedTuple
 
@@ -6,148 +20,186 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.assignment import controls, dual, screening
+from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
-from fairjax.assignment.screening import Assignment, Pass, Prices, Source
+from fairjax.assignment.screening import Prices
+from fairjax.assignment.solution import Solution, Tolerances, default_tolerances, soft_fractions, solution
+from fairjax.fca.points import GroupedPoints, squared_distances
 
-_BLOCK = 8192
-_UNROLLED = 32
+OPEN_POINTS = 4096
 _HIGHEST = jax.lax.Precision.HIGHEST
-
-
-class Data(NamedTuple):
-    """Points as the passes read them.
-
-    Attributes
-    ----------
-    features : (d, n) one contiguous row per feature, centred. groups : (n,). weights : (n,) that sum to 1, 0 = padding.
-    masses : (M,). mean : (d,) what was subtracted. square : () weighted mean of ‖x‖².
-    """
-
-    features: Array
-    groups: Array
-    weights: Array
-    masses: Array
-    mean: Array
-    square: Array
-
-
-def prepare(X: Array, groups: Array, weights: Array | None, n_groups: int) -> Data:
-    n = X.shape[0]
-    weights = jnp.ones((n,), X.dtype) if weights is None else weights.astype(X.dtype)
-    weights = weights / jnp.sum(weights)
-    mean = jnp.matmul(weights, X, precision=_HIGHEST)
-    block = min(_BLOCK, n)
-    padding = -n % block
-    features = jnp.pad((X - mean).T, ((0, 0), (0, padding)))
-    weights = jnp.pad(weights, (0, padding))
-    groups = jnp.pad(groups.astype(jnp.int32), (0, padding))
-    member = groups == jnp.arange(n_groups)[:, None]
-    # block by block: one running sum over millions of small weights would lose digits
-    masses = jnp.sum(jnp.sum(jnp.where(member, weights, 0).reshape(n_groups, -1, block), -1), -1)
-    square = jnp.sum(jnp.matmul(jnp.square(features), weights, precision=_HIGHEST))
-    return Data(features, groups, weights, masses, mean, square)
-
-
-def _two_cheapest(reduced: Array) -> tuple[Array, Array, Array]:
-    """Cheapest cluster (n,), its cost and the second cheapest's, of (K, n)."""
-    n_clusters = reduced.shape[0]
-    if n_clusters > _UNROLLED:
-        label = jnp.argmin(reduced, 0).astype(jnp.int32)
-        cheapest = jnp.min(reduced, 0)
-        others = jnp.where(jnp.arange(n_clusters)[:, None] == label, jnp.inf, reduced)
-        return label, cheapest, jnp.min(others, 0)
-    cheapest = reduced[0]
-    label = jnp.zeros(cheapest.shape, jnp.int32)
-    second = jnp.full(cheapest.shape, jnp.inf, reduced.dtype)
-    for k in range(1, n_clusters):
-        less = reduced[k] < cheapest
-        second = jnp.where(less, cheapest, jnp.minimum(second, reduced[k]))
-        label = jnp.where(less, k, label)
-        cheapest = jnp.where(less, reduced[k], cheapest)
-    return label, cheapest, second
-
-
-def source(data: Data, centers: Array) -> Source:
-    """Squared distances of the points to the centres (K, d) as a source of costs."""
-    n_clusters, n_features = centers.shape
-    n_groups = data.masses.shape[0]
-    n_points = data.weights.shape[0]
-    block = min(_BLOCK, n_points)
-    squares = jnp.sum(jnp.square(centers), -1)
-
-    def scan(prices: Array) -> Pass:
-        weights_in = jnp.concatenate([-2 * centers.T, prices + squares])
-
-        def one(carry: tuple[Array, Array], start: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-            sums, lowest = carry
-            features = jax.lax.dynamic_slice(data.features, (0, start), (n_features, block))
-            weights = jax.lax.dynamic_slice(data.weights, (start,), (block,))
-            groups = jax.lax.dynamic_slice(data.groups, (start,), (block,))
-            member = (groups == jnp.arange(n_groups)[:, None]).astype(features.dtype)
-            extended = jnp.concatenate([features, member])
-            reduced = jnp.matmul(weights_in.T, extended, precision=_HIGHEST)
-            label, cheapest, second = _two_cheapest(reduced)
-            chosen = jnp.where(jnp.arange(n_clusters)[:, None] == label, weights, 0)
-            sums = sums + jnp.matmul(chosen, extended.T, precision=_HIGHEST)
-            return (sums, lowest + jnp.sum(weights * cheapest)), (label, second - cheapest)
-
-        zeros = jnp.zeros((n_clusters, n_features + n_groups), data.features.dtype)
-        starts = jnp.arange(n_points // block) * block
-        (sums, lowest), (labels, margins) = jax.lax.scan(one, (zeros, zeros[0, 0]), starts)
-        counts = sums[:, n_features:].T
-        cost = data.square + lowest - jnp.sum(counts * prices)
-        return Pass(labels.reshape(-1), margins.reshape(-1), counts, cost, sums[:, :n_features])
-
-    def rows(index: Array) -> Array:
-        points = data.features[:, jnp.minimum(index, n_points - 1)]
-        cross = jnp.matmul(points.T, centers.T, precision=_HIGHEST)
-        return jnp.maximum(jnp.sum(jnp.square(points), 0)[:, None] - 2 * cross + squares, 0)
-
-    return Source(scan, rows, data.groups, data.weights, data.masses)
+_LOOSEST = 1e-3
 
 
 class State(NamedTuple):
+    """Between two turns.
+
+    Attributes
+    ----------
+    centers : (K, d) relative to the mean of the points. warm : prices of the last assignment.
+    cost : () of the last assignment, to the centres before. shift : () mean squared movement of the centres, relative
+    to the variance of the points. best_centers, best_cost : of the cheapest turn so far.
+    history : (max_iter,) cost of each turn, NaN where none was.
+    n_iter : () int32. n_passes : () int32, passes over all points. converged : () bool.
+    """
+
     centers: Array
     warm: Prices
     cost: Array
+    shift: Array
+    best_centers: Array
+    best_cost: Array
+    history: Array
     n_iter: Array
-    converged: Array
     n_passes: Array
-    n_newton: Array
+    converged: Array
+
+
+class FairClustering(NamedTuple):
+    """Result of a run.
+
+    Attributes
+    ----------
+    centers : (K, d) in the units of the points. assignment : :class:`~fairjax.assignment.Solution` for them.
+    cost : () mean squared distance of the hard labels. n_iter, n_passes : (). converged : () bool.
+    history : (max_iter,) cost of each turn.
+    """
+
+    centers: Array
+    assignment: Solution
+    cost: Array
+    n_iter: Array
+    n_passes: Array
+    converged: Array
     history: Array
 
 
-def init(data: Data, centers: Array, max_iter: int) -> State:
-    dtype = data.features.dtype
-    zero = jnp.zeros((), jnp.int32)
-    warm = screening.cold(data.masses.shape[0], centers.shape[0], dtype)
-    return State(centers - data.mean, warm, jnp.asarray(jnp.inf, dtype), zero, jnp.array(False), zero, zero,
-                 jnp.full((max_iter,), jnp.nan, dtype))
+def init(points: GroupedPoints, centers: Array, *, max_iter: int = 100) -> State:
+    """Before the first turn; ``centers`` (K, d) in the units of the points."""
+    dtype = points.features.dtype
+    centers = centers.astype(dtype) - points.mean
+    infinite = jnp.asarray(jnp.inf, dtype)
+    none = jnp.zeros((), jnp.int32)
+    warm = screening.cold(points.masses.shape[0], centers.shape[0], dtype)
+    history = jnp.full((max_iter,), jnp.nan, dtype)
+    return State(
+        centers, warm, infinite, infinite, centers, infinite, history, none, none, jnp.array(False)
+    )  # fmt: skip
 
 
-def step(data: Data, control: Control, state: State, *, tol: float, tolerance: float, residual_tolerance: float, n_open: int) -> State:
-    found = screening.assign(source(data, state.centers), control, state.warm,
-                             tolerance=tolerance, residual_tolerance=residual_tolerance, n_open=n_open)
-    points = found.points
-    prices = controls.normalise(control, found.ascent.y, found.ascent.temperature).prices
-    soft = dual.responsibilities(points, prices, found.ascent.temperature) * points.weights[:, None]
-    inside = jnp.minimum(found.index, data.weights.shape[0] - 1)
-    near = data.features[:, inside]
-    if n_open >= data.weights.shape[0]:
-        sums = jnp.matmul(soft.T, near.T, precision=_HIGHEST)
-        counts = jnp.sum(soft, 0)
+def step(
+    points: GroupedPoints,
+    control: Control,
+    state: State,
+    *,
+    tol: Array | float = 1e-4,
+    tolerances: Tolerances | None = None,
+    n_open: int = OPEN_POINTS,
+    exact: bool = False,
+) -> State:
+    """One turn: fair assignment, then centre update.
+
+    While the centres still move far the assignment is solved to a tenth of what the last turn gained; ``exact`` solves
+    it to the full tolerance each time.
+    """
+    tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
+    loosest = tolerances.inner if exact else jnp.maximum(_LOOSEST, tolerances.inner)
+    gained = jnp.clip(0.1 * state.shift * points.variance / state.best_cost, tolerances.inner, loosest)
+    inner = jnp.where(state.n_iter > 0, gained, loosest)
+    residual = tolerances.residual * jnp.sqrt(inner / tolerances.inner)
+    found = screening.assign(
+        squared_distances(points, state.centers), control, state.warm,
+        tolerance=inner, residual_tolerance=residual, n_open=n_open,
+    )  # fmt: skip
+
+    open_points = found.points
+    soft = soft_fractions(control, found) * open_points.weights[:, None]
+    inside = jnp.minimum(found.index, points.weights.shape[0] - 1)
+    counts = jnp.sum(open_points.placed, 0) + jnp.sum(soft, 0)
+    if n_open < points.weights.shape[0]:
+        hard = jax.nn.one_hot(found.found.labels[inside], soft.shape[1], dtype=soft.dtype)
+        moved = soft - hard * open_points.weights[:, None]
+        sums = found.found.extra
     else:
-        hard = jax.nn.one_hot(found.found.labels[inside], soft.shape[1], dtype=soft.dtype) * points.weights[:, None]
-        sums = found.found.extra + jnp.matmul((soft - hard).T, near.T, precision=_HIGHEST)
-        counts = jnp.sum(points.placed, 0) + jnp.sum(soft, 0)
-    cost = points.offset + jnp.sum(soft * points.costs)
-    centers = jnp.where(counts[:, None] > 1e-12, sums / jnp.where(counts > 1e-12, counts, 1)[:, None], state.centers)
-    converged = state.cost - cost <= tol * cost
-    keep = lambda new, old: jnp.where(converged, old, new)
-    return State(jnp.where(cost <= state.cost, centers, state.centers), screening.follow(found.ascent), jnp.minimum(cost, state.cost), state.n_iter + 1, converged,
-                 state.n_passes + found.n_passes, state.n_newton + found.ascent.n_iter, state.history.at[state.n_iter].set(cost))
+        moved, sums = soft, 0
+    sums = sums + jnp.matmul(moved.T, points.features[:, inside].T, precision=_HIGHEST)
+    cost = open_points.offset + jnp.sum(soft * open_points.costs)
+
+    # a cluster without points keeps its centre
+    present = counts > jnp.finfo(counts.dtype).eps
+    means = sums / jnp.where(present, counts, 1)[:, None]
+    centers = jnp.where(present[:, None], means, state.centers)
+    shift = jnp.sum(counts * jnp.sum(jnp.square(centers - state.centers), -1)) / jnp.maximum(
+        points.variance, jnp.finfo(counts.dtype).tiny
+    )
+    better = cost < state.best_cost
+    # a rise beyond what the inexact assignment explains: the cost has stopped falling
+    risen = cost > state.best_cost * (1 + 2 * jnp.maximum(inner, tolerances.gap))
+    settled = (shift <= jnp.square(tol)) & (inner <= jnp.maximum(4 * tolerances.inner, jnp.square(tol)))
+    return State(
+        centers,
+        screening.follow(found.ascent),
+        cost,
+        shift,
+        jnp.where(better, state.centers, state.best_centers),
+        jnp.minimum(cost, state.best_cost),
+        state.history.at[state.n_iter].set(cost),
+        state.n_iter + 1,
+        state.n_passes + found.n_passes,
+        settled | risen,
+    )
 
 
-def run(data, control, state, *, max_iter, **options):
-    return jax.lax.while_loop(lambda s: ~s.converged & (s.n_iter < max_iter), lambda s: step(data, control, s, **options), state)
+def run(
+    points: GroupedPoints,
+    control: Control,
+    state: State,
+    *,
+    until: Array | int | None = None,
+    tol: Array | float = 1e-4,
+    tolerances: Tolerances | None = None,
+    n_open: int = OPEN_POINTS,
+    exact: bool = False,
+) -> State:
+    """Turns until the centres settle, the cost stops falling or ``until`` turns are done (default: all of them)."""
+    last = state.history.shape[0]
+    until = last if until is None else jnp.minimum(until, last)
+    return jax.lax.while_loop(
+        lambda state: ~state.converged & (state.n_iter < until),
+        lambda state: step(points, control, state, tol=tol, tolerances=tolerances, n_open=n_open, exact=exact),
+        state,
+    )
+
+
+def finish(
+    points: GroupedPoints,
+    control: Control,
+    state: State,
+    *,
+    tolerances: Tolerances | None = None,
+    n_open: int = OPEN_POINTS,
+) -> FairClustering:
+    """Assign the points to the best centres of ``state`` to the full tolerance, with labels and certificate."""
+    tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
+    centers = jnp.where(state.converged & (state.cost <= state.best_cost), state.centers, state.best_centers)
+    source = squared_distances(points, centers)
+    found = screening.assign(
+        source, control, state.warm,
+        tolerance=tolerances.inner, residual_tolerance=tolerances.residual, n_open=n_open,
+    )  # fmt: skip
+    best = solution(source, control, found, tolerances)
+    cost = labelled_cost(points, centers, best.labels)
+    return FairClustering(
+        centers + points.mean, best, cost, state.n_iter, state.n_passes + found.n_passes, state.converged, state.history
+    )
+
+
+def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array:
+    """Mean squared distance to the centres (K, d) of the clusters that ``labels`` (n',) name; feature by feature."""
+
+    def feature(total: Array, row_and_center: tuple[Array, Array]) -> tuple[Array, None]:
+        row, center = row_and_center
+        return total + jnp.sum(points.weights * jnp.square(row - center[labels])), None
+
+    zero = jnp.zeros((), points.features.dtype)
+    return jax.lax.scan(feature, zero, (points.features, centers.T))[0]

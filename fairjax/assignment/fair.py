@@ -1,0 +1,231 @@
+"""``fair_assignment``: the best fair assignment of points to clusters of given costs, with a proof of how good it is."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from fairjax.assignment import controls, screening
+from fairjax.assignment.controls import Control
+from fairjax.assignment.solution import Tolerances, default_tolerances, solution
+from fairjax.errors import InputError
+
+# Up to here one small problem holds all points; above, screening saves most of the work.
+_ALL_OPEN = 8192
+_OPEN = 8192
+# Groups whose number cannot be read off, because ids are traced: absent ones cost time, not correctness.
+_TRACED_GROUPS = 8
+
+
+class FairAssignment(NamedTuple):
+    """Result of :func:`fair_assignment`; every leaf has the batch axes of the call under ``vmap``.
+
+    Attributes
+    ----------
+    labels : (n,) int32
+        Hard clusters. Each group's counts differ from the fair ones by less than one point (for weights: than the
+        heaviest point).
+    probabilities : (n, K)
+        Cheapest fair assignment; rows on the simplex, at most a handful of points per group split.
+    multipliers : (M, K)
+        Price in cost units that a group pays to enter a cluster; a new point of group s belongs to
+        ``argmin(cost + multipliers[s])``.
+    primal, dual : ()
+        Weighted mean cost of ``probabilities`` and a proven lower bound for any fair assignment.
+    gap : ()
+        (primal − dual) / primal, computed without cancellation; 0 when below rounding.
+    status : () int32
+        0 solved (gap ≤ 1e-6 in float64, 1e-5 in float32), 1 not within tolerance (feasible all the same),
+        2 the control cannot be met, 3 invalid input; texts in ``fairjax.assignment.MESSAGES``.
+    n_iter : () int32
+        Newton steps.
+    """
+
+    labels: Array
+    probabilities: Array
+    multipliers: Array
+    primal: Array
+    dual: Array
+    gap: Array
+    status: Array
+    n_iter: Array
+
+
+def _count_groups(groups: ArrayLike, n_groups: int | None) -> int:
+    if isinstance(groups, jax.core.Tracer):
+        return _TRACED_GROUPS if n_groups is None else n_groups
+    ids = np.asarray(groups)
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise InputError(
+            f"groups has dtype {ids.dtype}; expected integer ids 0..M-1: map your values to ids first, for example "
+            "with numpy.unique(..., return_inverse=True)"
+        )
+    if ids.size and ids.min() < 0:
+        raise InputError(f"groups has the id {ids.min()}; expected ids from 0 on")
+    found = int(ids.max()) + 1 if ids.size else 1
+    if n_groups is not None and found > n_groups:
+        raise InputError(f"groups has the id {found - 1}; n_groups={n_groups} allows 0 to {n_groups - 1}")
+    return found if n_groups is None else n_groups
+
+
+def _check_shapes(costs: Array, groups: Array, weights: Array | None) -> None:
+    if costs.ndim != 2 or 0 in costs.shape:
+        raise InputError(f"costs has shape {costs.shape}; expected (n points, K clusters), both at least 1")
+    if groups.shape != costs.shape[:1]:
+        raise InputError(f"groups has shape {groups.shape}; expected ({costs.shape[0]},), one id per row of costs")
+    if weights is not None and weights.shape != costs.shape[:1]:
+        raise InputError(f"weights has shape {weights.shape}; expected ({costs.shape[0]},), one per row of costs")
+
+
+def control(
+    masses: Array,
+    *,
+    epsilon: ArrayLike = 0.0,
+    min_balance: ArrayLike | None = None,
+    lower: ArrayLike | None = None,
+    upper: ArrayLike | None = None,
+) -> Control:
+    """The fairness control that the keywords of :func:`fair_assignment` ask for; masses (M,) sum to 1."""
+    bounded = lower is not None or upper is not None
+    if min_balance is not None and bounded:
+        raise InputError("both min_balance and bounds on shares are given; choose one fairness control")
+    loose = isinstance(epsilon, jax.core.Tracer) or np.any(np.asarray(epsilon) != 0)
+    if loose and (min_balance is not None or bounded):
+        other = "min_balance" if min_balance is not None else "bounds on shares"
+        raise InputError(f"both epsilon and {other} are given; choose one fairness control")
+    if min_balance is not None:
+        return controls.balance(jnp.asarray(min_balance), masses)
+    if bounded:
+        low = jnp.zeros_like(masses) if lower is None else jnp.asarray(lower)
+        high = jnp.ones_like(masses) if upper is None else jnp.asarray(upper)
+        return controls.shares(low, high, masses)
+    return controls.gap(jnp.asarray(epsilon), masses)
+
+
+def fair_assignment(
+    costs: ArrayLike,
+    groups: ArrayLike,
+    *,
+    epsilon: ArrayLike = 0.0,
+    min_balance: ArrayLike | None = None,
+    lower: ArrayLike | None = None,
+    upper: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    n_groups: int | None = None,
+    tolerances: Tolerances | None = None,
+    max_iter: int = 300,
+) -> FairAssignment:
+    """Assign points to clusters at least cost such that every group is spread over the clusters alike.
+
+    Solves the linear programme min Σ_i w_i Σ_k A_ik C_ik / Σ_i w_i over rows A_i on the simplex under one of three
+    controls (see :mod:`fairjax.assignment.controls`), through its dual of M·K prices: O(n K) per Newton step instead
+    of a programme in n·K unknowns. With two groups and costs of squared distances it is the alignment problem of FCA
+    (Kim et al., ICML 2025, eq. 4) with transport weight π0π1.
+
+    Parameters
+    ----------
+    costs : (n, K) float
+        Cost of each point in each cluster, any finite values.
+    groups : (n,) int
+        Group ids 0..M-1.
+    epsilon : float or 0-d array in [0, 2]
+        Additive gap: each group's cluster proportions lie within ε/2 (in ℓ1) of a common profile; for two groups
+        Σ_k |q_0k − q_1k| ≤ ε. 0 is perfect fairness. May be traced.
+    min_balance : float or 0-d array, optional
+        In every cluster the ratio of any two groups' weights is at least this. May be traced.
+    lower, upper : float or (M,), optional
+        Bounds on each group's share of every non-empty cluster (Bera et al., 2019).
+    weights : (n,) float, optional
+        Non-negative weights of the points; 0 for padding, which then changes nothing.
+    n_groups : int, optional
+        Number of groups M, static. Read off concrete ``groups``; under ``jit`` over ``groups`` it is 8 unless given,
+        and ids beyond it give status 3.
+    tolerances : Tolerances, optional
+        By default a relative gap of 1e-6 in float64 and 1e-5 in float32.
+    max_iter : int
+        Newton steps before giving up with status 1.
+
+    Returns
+    -------
+    FairAssignment
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, ids that are not integers, and more than one control. Values that only arrays know
+        (NaN, an unreachable ``min_balance``) set ``status`` instead, so that a batch survives a bad member.
+
+    Notes
+    -----
+    Works under ``jit``, ``vmap`` and ``grad``. ``primal`` and ``dual`` have the gradient of the optimal value: with
+    respect to ``costs`` it is w_i A_ik / Σw (the envelope theorem), with respect to ``epsilon`` minus half the price
+    range for two groups. Labels, probabilities and multipliers are piecewise constant or not unique: no gradient.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fairjax import fair_assignment
+    >>> costs = jnp.array([[0.0, 1.0], [0.0, 3.0], [2.0, 0.0], [2.0, 0.0]])
+    >>> result = fair_assignment(costs, jnp.array([0, 0, 1, 1]))
+    >>> result.labels.tolist(), round(float(result.primal), 4), int(result.status)
+    ([1, 0, 0, 1], 0.75, 0)
+    """
+    n_groups = _count_groups(groups, n_groups)
+    costs = jnp.asarray(costs)
+    if not jnp.issubdtype(costs.dtype, jnp.floating):
+        costs = costs.astype(jnp.result_type(float))
+    groups = jnp.asarray(groups)
+    weights = None if weights is None else jnp.asarray(weights, costs.dtype)
+    _check_shapes(costs, groups, weights)
+    n_points = costs.shape[0]
+    weights = jnp.ones((n_points,), costs.dtype) if weights is None else weights
+    tolerances = default_tolerances(costs.dtype) if tolerances is None else tolerances
+
+    fixed_costs, fixed_weights = jax.lax.stop_gradient((costs, weights))
+    known = (groups >= 0) & (groups < n_groups)
+    valid = jnp.all(jnp.isfinite(fixed_costs)) & jnp.all(known) & (jnp.sum(fixed_weights) > 0)
+    valid &= jnp.all(jnp.isfinite(fixed_weights) & (fixed_weights >= 0))
+    groups = jnp.where(known, groups, 0).astype(jnp.int32)
+    share = fixed_weights / jnp.sum(fixed_weights)
+    masses = jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None], share, 0), 1)
+    fairness = jax.lax.stop_gradient(
+        control(masses, epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper)
+    )
+    source = screening.of_matrix(fixed_costs, groups, share, masses)
+    warm = screening.cold(n_groups, costs.shape[1], costs.dtype)
+
+    def solve(n_open: int) -> FairAssignment:
+        found = screening.assign(
+            source, fairness, warm,
+            tolerance=tolerances.inner, residual_tolerance=tolerances.residual, n_open=n_open, max_iter=max_iter,
+        )  # fmt: skip
+        best = solution(source, fairness, found, tolerances)
+        hard = jax.nn.one_hot(best.labels, costs.shape[1], dtype=costs.dtype)
+        probabilities = hard.at[best.index].set(best.fractions, mode="drop")
+        return FairAssignment(
+            best.labels, probabilities, best.prices, best.primal, best.dual, best.gap, best.status, best.n_iter
+        )
+
+    result = solve(min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))
+    if n_points > _ALL_OPEN:
+        # more points tied than screening may leave open, as with masses of duplicates: look at all
+        result = jax.lax.cond(result.status == 1, lambda: solve(n_points), lambda: result)
+    result = result._replace(status=jnp.where(valid, result.status, 3).astype(jnp.int32))
+    return _with_gradient(result, costs, groups, weights, epsilon)
+
+
+def _with_gradient(
+    result: FairAssignment, costs: Array, groups: Array, weights: Array, epsilon: ArrayLike
+) -> FairAssignment:
+    """Attach the envelope theorem: at the optimum only the direct dependence of cost and bound counts."""
+    fixed = jax.lax.stop_gradient(result)
+    share = jax.lax.stop_gradient(weights / jnp.sum(weights))
+    masses = jnp.sum(jnp.where(groups == jnp.arange(fixed.multipliers.shape[0])[:, None], share, 0), 1)
+    ranges = jnp.max(fixed.multipliers, 1) - jnp.min(fixed.multipliers, 1)
+    slope = -jnp.sum(masses * ranges) / 4
+    moving = jnp.sum(share[:, None] * fixed.probabilities * costs) + slope * jnp.asarray(epsilon, costs.dtype)
+    still = moving - jax.lax.stop_gradient(moving)
+    return fixed._replace(primal=fixed.primal + still, dual=fixed.dual + still)

@@ -1,0 +1,119 @@
+"""From prices to the answer: a feasible sparse assignment, hard labels, the dual bound and the gap between them."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from fairjax.assignment import controls, dual, primal, screening
+from fairjax.assignment.controls import Control
+from fairjax.assignment.screening import Assignment, Source
+
+SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
+
+MESSAGES = {
+    SOLVED: "solved: the gap to the proven bound is within tolerance",
+    UNSOLVED: "stopped before the gap was within tolerance; the assignment is feasible, the gap says how far it may be "
+    "from the best: more open points or steps may close it",
+    INFEASIBLE: "no assignment satisfies the fairness control: loosen it",
+    INVALID: "costs, weights or groups are invalid (NaN, infinite, negative weights or group ids out of range)",
+}
+
+
+class Tolerances(NamedTuple):
+    """When a solve is good enough.
+
+    Attributes
+    ----------
+    gap : () relative duality gap to report as solved.
+    inner : () gap that the dual ascent aims at, smaller so that the feasible assignment stays within ``gap``.
+    residual : () share of the weight by which soft counts may miss the control.
+    """
+
+    gap: Array
+    inner: Array
+    residual: Array
+
+
+def default_tolerances(dtype: DTypeLike) -> Tolerances:
+    """1e-6 in float64 and 1e-5 in float32, what the README promises."""
+    if jnp.finfo(dtype).bits >= 64:
+        return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(2e-7, dtype), jnp.asarray(1e-9, dtype))
+    return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(2e-6, dtype), jnp.asarray(2e-6, dtype))
+
+
+class Solution(NamedTuple):
+    """A fair assignment of the points to given clusters.
+
+    Attributes
+    ----------
+    labels : (n,) int32. index : (m,) points that may be split, n as padding. fractions : (m, K) where they go.
+    counts : (M, K) weight per group and cluster of the fractional assignment; weights sum to 1.
+    prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
+    primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
+    gap : () relative difference, computed without cancellation. status : () int32, see ``MESSAGES``.
+    n_iter : () Newton steps of the last ascent. n_passes : () passes over all points.
+    """
+
+    labels: Array
+    index: Array
+    fractions: Array
+    counts: Array
+    prices: Array
+    primal: Array
+    dual: Array
+    gap: Array
+    status: Array
+    n_iter: Array
+    n_passes: Array
+
+
+def solution(source: Source, control: Control, found: Assignment, tolerances: Tolerances) -> Solution:
+    """Finish an assignment: cheapest feasible fractions at its prices, labels rounded from them, certificate."""
+    points, ascent = found.points, found.ascent
+    dtype = points.costs.dtype
+    n_groups, n_clusters = points.placed.shape
+    at = controls.normalise(control, ascent.y, ascent.temperature)
+    spread = controls.spread(control, at.prices, points.masses, ascent.temperature)
+    if n_groups == 1:
+        # nothing to be fair to: every point in its cheapest cluster
+        reduced = points.costs + at.prices[points.groups]
+        labels = jnp.argmin(reduced, -1).astype(jnp.int32)
+        plan = primal.Plan(
+            jax.nn.one_hot(labels, n_clusters, dtype=dtype), labels, jnp.int32(0), jnp.array(True)
+        )
+    else:
+        wanted = controls.targets(control, at, spread.gradient, ascent.soft.counts, points.masses)
+        plan = primal.finish(points, at.prices, wanted)
+
+    weighted = plan.fractions * points.weights[:, None]
+    counts = points.placed + jax.ops.segment_sum(weighted, points.groups, n_groups)
+    reduced = points.costs + at.prices[points.groups]
+    slack = reduced - jnp.min(reduced, -1, keepdims=True)
+    loss = jnp.sum(weighted * slack) + spread.exact - jnp.sum(at.prices * counts)
+    cost = points.offset + jnp.sum(weighted * points.costs)
+    # a cost of zero to rounding has no relative gap
+    negligible = 16 * jnp.finfo(dtype).eps * screening.typical_spread(points)
+    gap = jnp.where(loss > negligible, loss / jnp.maximum(jnp.abs(cost), negligible), 0)
+
+    finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
+    solved = plan.met & found.valid & (gap <= tolerances.gap)
+    status = jnp.where(solved, SOLVED, UNSOLVED)
+    status = jnp.where(control.feasible, status, INFEASIBLE)
+    status = jnp.where(finite, status, INVALID).astype(jnp.int32)
+
+    n_points = source.groups.shape[0]
+    labels = found.found.labels.at[found.index].set(plan.labels, mode="drop")
+    index = jnp.where(points.weights > 0, found.index, n_points)
+    return Solution(
+        labels, index, plan.fractions, counts, at.prices, cost, cost - loss, gap, status,
+        ascent.n_iter, found.n_passes,
+    )  # fmt: skip
+
+
+def soft_fractions(control: Control, found: Assignment) -> Array:
+    """Soft assignment (m, K) of the open points at the ascent's temperature."""
+    prices = screening.prices(control, screening.follow(found.ascent))
+    return dual.responsibilities(found.points, prices, found.ascent.temperature)

@@ -1,0 +1,107 @@
+"""Points and centres as a source of costs for fair assignment: passes that never hold the n × K distances.
+
+A pass reads the points once, block by block, each small enough to stay in cache: one matrix product gives distances
+plus prices, a running minimum the two cheapest clusters, and a second product with the one-hot labels the sums per
+cluster and the counts per group and cluster. That is the work of one Lloyd step.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.assignment.screening import Pass, Source
+
+_BLOCK = 4096
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+class GroupedPoints(NamedTuple):
+    """Points with their groups and weights, laid out for passes.
+
+    Attributes
+    ----------
+    features : (d, n') one contiguous row per feature, centred on ``mean``.
+    groups : (n',) int32 ids 0..M-1. weights : (n',) that sum to 1; n' is n and a padding of weight 0.
+    masses : (M,) weight of each group. mean : (d,) weighted mean of the points.
+    variance : () weighted mean squared distance from the mean, the cost of a single cluster.
+    """
+
+    features: Array
+    groups: Array
+    weights: Array
+    masses: Array
+    mean: Array
+    variance: Array
+
+
+def prepare(X: Array, groups: Array, weights: Array | None = None, *, n_groups: int) -> GroupedPoints:
+    """Lay out points X (n, d), groups (n,) and weights (n,) or None for passes; O(n d) time and memory."""
+    n_points = X.shape[0]
+    weights = jnp.ones((n_points,), X.dtype) if weights is None else weights.astype(X.dtype)
+    block = min(_BLOCK, n_points)
+    padding = -n_points % block
+
+    def total(values: Array) -> Array:
+        # block by block: one running sum over millions of small weights would lose digits
+        return jnp.sum(jnp.sum(values.reshape(*values.shape[:-1], -1, block), -1), -1)
+
+    weights = jnp.pad(weights, (0, padding))
+    weights = weights / total(weights)
+    groups = jnp.pad(groups.astype(jnp.int32), (0, padding))
+    features = jnp.pad(X.T, ((0, 0), (0, padding)), mode="edge")
+    mean = total(features * weights)
+    features = features - mean[:, None]
+    masses = total(jnp.where(groups == jnp.arange(n_groups)[:, None], weights, 0))
+    variance = jnp.sum(total(jnp.square(features) * weights))
+    return GroupedPoints(features, groups, weights, masses, mean, variance)
+
+
+def _two_cheapest(reduced: Array) -> tuple[Array, Array, Array]:
+    """Cheapest cluster (n,), its cost and the second cheapest's, of (K, n)."""
+    label = jnp.argmin(reduced, 0).astype(jnp.int32)
+    others = jnp.where(jnp.arange(reduced.shape[0], dtype=jnp.int32)[:, None] == label, jnp.inf, reduced)
+    return label, jnp.min(reduced, 0), jnp.min(others, 0)
+
+
+def squared_distances(points: GroupedPoints, centers: Array) -> Source:
+    """Costs ‖x − μ‖² to ``centers`` (K, d), given relative to ``points.mean``; passes sum the points per cluster."""
+    n_clusters, n_features = centers.shape
+    n_groups = points.masses.shape[0]
+    n_points = points.weights.shape[0]
+    block = min(_BLOCK, n_points)
+    squares = jnp.sum(jnp.square(centers), -1)
+    clusters = jnp.arange(n_clusters, dtype=jnp.int32)[:, None]
+    members = jnp.arange(n_groups, dtype=jnp.int32)[:, None]
+
+    def scan(prices: Array) -> Pass:
+        affine = jnp.concatenate([-2 * centers.T, prices + squares]).T
+
+        def one_block(
+            carry: tuple[Array, Array], start: Array
+        ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+            sums, lowest = carry
+            features = jax.lax.dynamic_slice(points.features, (0, start), (n_features, block))
+            weights = jax.lax.dynamic_slice(points.weights, (start,), (block,))
+            groups = jax.lax.dynamic_slice(points.groups, (start,), (block,))
+            extended = jnp.concatenate([features, (groups == members).astype(features.dtype)])
+            label, cheapest, second = _two_cheapest(jnp.matmul(affine, extended, precision=_HIGHEST))
+            chosen = jnp.where(clusters == label, weights, 0)
+            sums = sums + jnp.matmul(chosen, extended.T, precision=_HIGHEST)
+            return (sums, lowest + jnp.sum(weights * cheapest)), (label, second - cheapest)
+
+        zeros = jnp.zeros((n_clusters, n_features + n_groups), points.features.dtype)
+        starts = jnp.arange(n_points // block) * block
+        (sums, lowest), (labels, margins) = jax.lax.scan(one_block, (zeros, zeros[0, 0]), starts)
+        counts = sums[:, n_features:].T
+        # distances lack ‖x‖², which no choice changes; prices are not part of the cost
+        cost = points.variance + lowest - jnp.sum(counts * prices)
+        return Pass(labels.reshape(-1), margins.reshape(-1), counts, cost, sums[:, :n_features])
+
+    def rows(index: Array) -> Array:
+        some = points.features[:, jnp.minimum(index, n_points - 1)]
+        cross = jnp.matmul(some.T, centers.T, precision=_HIGHEST)
+        return jnp.maximum(jnp.sum(jnp.square(some), 0)[:, None] - 2 * cross + squares, 0)
+
+    return Source(scan, rows, points.groups, points.weights, points.masses)
