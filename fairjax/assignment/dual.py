@@ -28,6 +28,7 @@ _COOLING = 0.15
 _SHORT = 0.02
 _STALLED = 10.0
 _FAR = 4.0
+_TIP = 1e-4
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -70,13 +71,16 @@ class Ascent(NamedTuple):
 
     Attributes
     ----------
-    y : (M, K) free variables. temperature : () at which they are stationary.
+    y, temperature : (M, K) free variables and () temperature of the prices, the end of the path where it was reached.
+    soft_y, soft_temperature : where the smoothed dual is stationary; its soft counts satisfy the control.
     warmest : () temperature at which Newton's model first held; a good start for a problem that is a little different.
-    soft : :class:`Soft` there. n_iter : () evaluations. solved : () bool, gap and residual within tolerance.
+    soft : :class:`Soft` at ``soft_y``. n_iter : () evaluations. solved : () bool, gap and residual within tolerance.
     """
 
     y: Array
     temperature: Array
+    soft_y: Array
+    soft_temperature: Array
     warmest: Array
     soft: Soft
     n_iter: Array
@@ -129,6 +133,14 @@ def evaluate(points: Points, control: Control, y: Array, temperature: Array, tol
     return Soft(value, bound, gap, allowed, jnp.sum(jnp.abs(gradient)), counts, gradient, hessian)
 
 
+def bound(points: Points, control: Control, y: Array, temperature: Array) -> Array:
+    """Exact dual value at the prices of y (M, K), smoothed as little as ``temperature`` says."""
+    prices = controls.normalise(control, y, temperature).prices
+    lowest = jnp.min(points.costs + prices[points.groups], -1)
+    spread = controls.spread(control, prices, points.masses, temperature).exact
+    return jnp.sum(points.weights * lowest) + jnp.sum(points.placed * prices) - spread
+
+
 def _newton_step(control: Control, soft: Soft, damping: Array) -> tuple[Array, Array]:
     """Damped Newton direction (M, K) and the ascent that the quadratic model predicts for it."""
     n_groups, n_clusters = soft.gradient.shape
@@ -164,6 +176,8 @@ class _State(NamedTuple):
     n_iter: Array
     done: Array
     solved: Array
+    tip: Array
+    tip_reached: Array
 
 
 def maximise(
@@ -202,17 +216,28 @@ def maximise(
         finite = jnp.isfinite(length)
         short = finite & (length <= 2 * temperature) & (predicted <= _SHORT * (soft.bound - soft.value))
 
-        # cool: take the Newton step and extrapolate the path to the next temperature
         floor = coldest(soft)
         cooler = jnp.maximum(temperature * _COOLING, floor)
         at_floor = temperature <= floor
         stalled = state.damping > _STALLED
-        nearly_met = soft.residual <= 1e3 * residual_tolerance
-        enough = (soft.gap <= soft.tolerance) & nearly_met
-        cools = (short | (stalled & nearly_met)) & ~at_floor & ~enough
         settled = state.y + jnp.where(stalled, 0, direction)
         drop = temperature - state.previous_temperature
         slope = jnp.where(drop < 0, (settled - state.previous_y) / jnp.where(drop < 0, drop, 1), 0)
+
+        # The end of the path, where τ = 0: once τ is below the distances between margins the path is straight and
+        # its end exact, while the soft counts at τ already are those of the optimum.
+        tip = settled - temperature * slope
+        tip_gap = soft.bound + soft.gap - jax.lax.cond(
+            short & (drop < 0),
+            lambda: bound(points, control, tip, _TIP * temperature),
+            lambda: jnp.asarray(-jnp.inf, dtype),
+        )
+        at_tip = tip_gap <= soft.tolerance
+        tip_reached = at_tip & (soft.residual <= residual_tolerance)
+
+        nearly_met = soft.residual <= 1e3 * residual_tolerance
+        enough = (at_tip | (soft.gap <= soft.tolerance)) & nearly_met
+        cools = (short | (stalled & nearly_met)) & ~at_floor & ~enough
         path = settled + slope * (cooler - temperature)
 
         # a step many temperatures long leaves the region where the model holds: shorten it
@@ -234,7 +259,7 @@ def maximise(
         ascends = (gain >= 0.1 * expected) | ((gain >= -blur) & (trial.residual <= 0.7 * soft.residual))
         ascends &= finite & jnp.isfinite(gain)
         jumps = cools | heats
-        accepted = jnp.isfinite(trial.value) & (jumps | ascends)
+        accepted = jnp.isfinite(trial.value) & (jumps | ascends) & ~tip_reached
         relaxed = jnp.where(state.damping > 1e-4, state.damping * 0.1, 0)
         raised = jnp.maximum(state.damping * 8, 1e-3)
         damping = jnp.where(jumps, 0, jnp.where(ascends, relaxed, raised)).astype(dtype)
@@ -255,8 +280,10 @@ def maximise(
             heats,
             jnp.where(heats & accepted, temperature / _COOLING, state.warmest),
             state.n_iter + 1,
-            (good & ~heats) | stuck,
-            good,
+            (good & ~heats) | stuck | tip_reached,
+            good | tip_reached,
+            jnp.where(tip_reached, tip, state.tip),
+            tip_reached,
         )
 
     temperature = jnp.asarray(temperature, dtype)
@@ -264,9 +291,11 @@ def maximise(
     start = _State(
         y, temperature, first, y, temperature, jnp.zeros((), dtype), jnp.array(True), temperature,
         jnp.ones((), jnp.int32),
-        solved(first), solved(first),
+        solved(first), solved(first), y, jnp.array(False),
     )
     if controls.free_groups(control) == 0:
-        return Ascent(y, temperature, temperature, first, start.n_iter, jnp.isfinite(first.value))
+        return Ascent(y, temperature, y, temperature, temperature, first, start.n_iter, jnp.isfinite(first.value))
     end = jax.lax.while_loop(lambda state: ~state.done & (state.n_iter < max_iter), step, start)
-    return Ascent(end.y, end.temperature, end.warmest, end.soft, end.n_iter, end.solved)
+    tip_temperature = jnp.where(end.tip_reached, _TIP * end.temperature, end.temperature)
+    return Ascent(
+        jnp.where(end.tip_reached, end.tip, end.y), tip_temperature, end.y, end.temperature, end.warmest, end.soft, end.n_iter, end.solved)

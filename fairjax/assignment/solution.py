@@ -75,24 +75,26 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
     points, ascent = found.points, found.ascent
     dtype = points.costs.dtype
     n_groups, n_clusters = points.placed.shape
-    at = controls.normalise(control, ascent.y, ascent.temperature)
-    spread = controls.spread(control, at.prices, points.masses, ascent.temperature)
+    prices = controls.normalise(control, ascent.y, ascent.temperature).prices
+    spread = controls.spread(control, prices, points.masses, ascent.temperature).exact
     if n_groups == 1:
         # nothing to be fair to: every point in its cheapest cluster
-        reduced = points.costs + at.prices[points.groups]
+        reduced = points.costs + prices[points.groups]
         labels = jnp.argmin(reduced, -1).astype(jnp.int32)
         plan = primal.Plan(
             jax.nn.one_hot(labels, n_clusters, dtype=dtype), labels, jnp.int32(0), jnp.array(True)
         )
     else:
-        wanted = controls.targets(control, at, spread.gradient, ascent.soft.counts, points.masses)
-        plan = primal.finish(points, at.prices, wanted)
+        at = controls.normalise(control, ascent.soft_y, ascent.soft_temperature)
+        allowance = controls.spread(control, at.prices, points.masses, ascent.soft_temperature).gradient
+        wanted = controls.targets(control, at, allowance, ascent.soft.counts, points.masses)
+        plan = primal.finish(points, prices, wanted)
 
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + jax.ops.segment_sum(weighted, points.groups, n_groups)
-    reduced = points.costs + at.prices[points.groups]
+    reduced = points.costs + prices[points.groups]
     slack = reduced - jnp.min(reduced, -1, keepdims=True)
-    loss = jnp.sum(weighted * slack) + spread.exact - jnp.sum(at.prices * counts)
+    loss = jnp.sum(weighted * slack) + spread - jnp.sum(prices * counts)
     cost = points.offset + jnp.sum(weighted * points.costs)
     # a cost of zero to rounding has no relative gap
     negligible = 16 * jnp.finfo(dtype).eps * screening.typical_spread(points)
@@ -108,12 +110,13 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
     labels = found.found.labels.at[found.index].set(plan.labels, mode="drop")
     index = jnp.where(points.weights > 0, found.index, n_points)
     return Solution(
-        labels, index, plan.fractions, counts, at.prices, cost, cost - loss, gap, status,
+        labels, index, plan.fractions, counts, prices, cost, cost - loss, gap, status,
         ascent.n_iter, found.n_passes,
     )  # fmt: skip
 
 
 def soft_fractions(control: Control, found: Assignment) -> Array:
     """Soft assignment (m, K) of the open points at the ascent's temperature."""
-    prices = screening.prices(control, screening.follow(found.ascent))
-    return dual.responsibilities(found.points, prices, found.ascent.temperature)
+    ascent = found.ascent
+    prices = controls.normalise(control, ascent.soft_y, ascent.soft_temperature).prices
+    return dual.responsibilities(found.points, prices, ascent.soft_temperature)
