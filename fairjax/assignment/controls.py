@@ -22,6 +22,7 @@ max(l x, u x) ≤ l x + (u − l) τ softplus(x/τ), so each smoothed point is f
 is a valid lower bound.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -52,12 +53,11 @@ class Control:
     kind: Kind = field(metadata={"static": True})
 
 
-class Normaliser(NamedTuple):
-    """Value and first two derivatives of ν(y): prices, slopes ρ = ∇t and curvature (all (M, K))."""
+class Slopes(NamedTuple):
+    """First two derivatives of the normaliser t(y): slopes ρ = ∇t and curvature along each y (both (M, K))."""
 
-    prices: Array
-    slopes: Array
-    curvature: Array
+    first: Array
+    second: Array
 
 
 def gap(epsilon: Array, masses: Array) -> Control:
@@ -95,34 +95,81 @@ def free_groups(control: Control) -> int:
     return n_groups if control.kind == "shares" else n_groups - 1
 
 
-def normalise(control: Control, y: Array, temperature: Array) -> Normaliser:
-    """Prices ν = y − t(y) with the slopes and the curvature of the smoothed normaliser t; y (M, K)."""
-    low = control.lower[:, None]
-    width = (control.upper - control.lower)[:, None]
+def _kink(control: Control, x: Array, temperature: Array) -> Array:
+    """Smoothed max(l x, u x) for x (M, K)."""
+    low, width = control.lower[:, None], (control.upper - control.lower)[:, None]
+    return low * x + width * temperature * jax.nn.softplus(x / temperature)
 
-    def kink(x: Array) -> tuple[Array, Array, Array]:
-        above = jax.nn.sigmoid(x / temperature)
-        value = low * x + width * temperature * jax.nn.softplus(x / temperature)
-        return value, low + width * above, width * above * (1 - above) / temperature
 
+def _kink_slope(control: Control, x: Array, temperature: Array) -> Array:
+    low, width = control.lower[:, None], (control.upper - control.lower)[:, None]
+    return low + width * jax.nn.sigmoid(x / temperature)
+
+
+def _kink_change(control: Control, x: Array, step: Array, before: Array, after: Array) -> Array:
+    """Smoothed kink at x + step and temperature ``after``, less that at x and ``before``, without cancellation."""
+    low, width = control.lower[:, None], (control.upper - control.lower)[:, None]
+    end = x + step
+    same_side = jnp.where(x > 0, step, 0)
+    rise = jnp.where((x > 0) == (end > 0), same_side, jax.nn.relu(end) - jax.nn.relu(x))
+    rounding = after * jnp.log1p(jnp.exp(-jnp.abs(end) / after)) - before * jnp.log1p(jnp.exp(-jnp.abs(x) / before))
+    return low * step + width * (rise + rounding)
+
+
+def normalise(control: Control, y: Array, temperature: Array) -> tuple[Array, Array]:
+    """Prices ν = y − t(y) (M, K), and the arguments (M, K) of the kinks in t."""
     if control.kind == "gap":
-        return Normaliser(y - jnp.sum(low * y, 0), jnp.broadcast_to(low, y.shape), jnp.zeros_like(y))
+        return y - jnp.sum(control.lower[:, None] * y, 0), y
     if control.kind == "shares":
-        value, slope, curvature = kink(y)
-        return Normaliser(y - jnp.sum(value, 0), slope, curvature)
+        return y - jnp.sum(_kink(control, y, temperature), 0), y
+    still = jnp.zeros_like(y)
+    shift = _root(control, y, lambda shift: jnp.sum(_kink(control, y - shift, temperature), 0), still, temperature)
+    return y - shift, y - shift
+
+
+def move(control: Control, kinks: Array, step: Array, before: Array, after: Array) -> tuple[Array, Array]:
+    """Change of the prices (M, K) and the new kinks when y moves by ``step`` (M, K) and the temperature changes.
+
+    Worked out from the changes alone: near a kink and between nearly equal prices no digits are lost, however large
+    the prices are. That is what lets float32 follow the path to low temperatures.
+    """
+    if control.kind == "gap":
+        return step - jnp.sum(control.lower[:, None] * step, 0), kinks
+    if control.kind == "shares":
+        return step - jnp.sum(_kink_change(control, kinks, step, before, after), 0), kinks + step
+
+    def excess(shift: Array) -> Array:
+        return jnp.sum(_kink_change(control, kinks, step - shift, before, after), 0)
+
+    shift = _root(control, kinks, excess, step, after)
+    return step - shift, kinks + (step - shift)
+
+
+def _root(
+    control: Control, x: Array, excess: Callable[[Array], Array], step: Array, temperature: Array
+) -> Array:
+    """Shift (K,) at which ``excess``, convex and falling with slope that of the kinks at x + step − shift, is zero."""
 
     def newton(_: int, shift: Array) -> Array:
-        value, slope, _curvature = kink(y - shift)
-        return shift + jnp.sum(value, 0) / jnp.sum(slope, 0)
+        return shift + excess(shift) / jnp.sum(_kink_slope(control, x + (step - shift), temperature), 0)
 
-    # The root function is convex and decreasing, so Newton from the left climbs to the root without overshoot and
-    # passes each of the M kinks at most once.
+    # Newton from the left climbs to the root without overshoot and passes each of the M kinks at most once.
     present = control.upper[:, None] > 0
-    start = jnp.min(jnp.where(present, y, jnp.inf), 0)
-    shift = jax.lax.fori_loop(0, y.shape[0] + 8, newton, start)
-    value, slope, curvature = kink(y - shift)
-    total = jnp.sum(slope, 0)
-    return Normaliser(y - shift, slope / total, curvature / total)
+    start = jnp.min(jnp.where(present, x + step, jnp.inf), 0)
+    return jax.lax.fori_loop(0, x.shape[0] + 8, newton, start)
+
+
+def slopes(control: Control, kinks: Array, temperature: Array) -> Slopes:
+    """Derivatives of the normaliser where its kinks have the arguments ``kinks`` (M, K)."""
+    if control.kind == "gap":
+        return Slopes(jnp.broadcast_to(control.lower[:, None], kinks.shape), jnp.zeros_like(kinks))
+    first = _kink_slope(control, kinks, temperature)
+    above = jax.nn.sigmoid(kinks / temperature)
+    second = (control.upper - control.lower)[:, None] * above * (1 - above) / temperature
+    if control.kind == "shares":
+        return Slopes(first, second)
+    total = jnp.sum(first, 0)
+    return Slopes(first / total, second / total)
 
 
 def centre(control: Control, y: Array) -> Array:
@@ -130,15 +177,15 @@ def centre(control: Control, y: Array) -> Array:
     return y - jnp.mean(y, 1, keepdims=True) if control.kind == "gap" else y
 
 
-def pull_back(control: Control, at: Normaliser, gradient: Array) -> Array:
+def pull_back(at: Slopes, gradient: Array) -> Array:
     """Gradient with respect to y from the gradient with respect to ν (both (M, K))."""
-    return gradient - at.slopes * jnp.sum(gradient, 0)
+    return gradient - at.first * jnp.sum(gradient, 0)
 
 
-def pull_back_hessian(control: Control, at: Normaliser, blocks: Array, gradient: Array) -> Array:
+def pull_back_hessian(control: Control, at: Slopes, blocks: Array, gradient: Array) -> Array:
     """Negative Hessian in y, (M, K, M, K), from the blocks (M, K, K) of the negative Hessian in ν."""
-    n_groups, n_clusters = at.slopes.shape
-    slopes = at.slopes
+    n_groups, n_clusters = at.first.shape
+    slopes = at.first
     total = jnp.sum(blocks, 0)
     same = jnp.eye(n_groups, dtype=slopes.dtype)
     hessian = (
@@ -151,7 +198,7 @@ def pull_back_hessian(control: Control, at: Normaliser, blocks: Array, gradient:
         return hessian
     # curvature of t: diag(a) for ``shares``; for ``balance`` in the directions that leave t in place
     weight = jnp.maximum(jnp.sum(gradient, 0), 0)
-    bend = at.curvature * weight
+    bend = at.second * weight
     curved = same[:, :, None] * bend[:, None, :]
     if control.kind == "balance":
         curved = (
@@ -163,33 +210,38 @@ def pull_back_hessian(control: Control, at: Normaliser, blocks: Array, gradient:
 
 
 class Spread(NamedTuple):
-    """The ε-term of ``gap`` at ν: smoothed value (), exact value (), gradient (M, K), Hessian blocks (M, K, K)."""
+    """The ε-term of ``gap``: how much smoothing adds to it (), gradient (M, K), Hessian blocks (M, K, K)."""
 
-    value: Array
-    exact: Array
+    excess: Array
     gradient: Array
     blocks: Array
 
 
-def spread(control: Control, prices: Array, masses: Array, temperature: Array) -> Spread:
-    """(ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk), smoothed from above by log-sum-exp; zero for other controls."""
+def exact_spread(control: Control, masses: Array, highest: Array, lowest: Array) -> Array:
+    """(ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk) from the extremes (M,) of each group's prices; 0 for other controls."""
+    return jnp.sum((control.epsilon / 4) * masses * (highest - lowest))
+
+
+def spread(control: Control, masses: Array, below: Array, above: Array, temperature: Array) -> Spread:
+    """The ε-term smoothed from above by log-sum-exp.
+
+    ``below`` and ``above`` (M, K) are the prices less each group's highest and less its lowest: near zero where it
+    matters.
+    """
     scale = (control.epsilon / 4) * masses
-    high = jax.nn.softmax(prices / temperature, -1)
-    low = jax.nn.softmax(-prices / temperature, -1)
-    smooth = temperature * (
-        jax.nn.logsumexp(prices / temperature, -1) + jax.nn.logsumexp(-prices / temperature, -1)
-    )
-    exact = jnp.max(prices, -1) - jnp.min(prices, -1)
-    eye = jnp.eye(prices.shape[-1], dtype=prices.dtype)
+    high = jax.nn.softmax(below / temperature, -1)
+    low = jax.nn.softmax(-above / temperature, -1)
+    excess = jax.nn.logsumexp(below / temperature, -1) + jax.nn.logsumexp(-above / temperature, -1)
+    eye = jnp.eye(below.shape[-1], dtype=below.dtype)
 
     def covariance(p: Array) -> Array:
         return p[:, :, None] * eye - p[:, :, None] * p[:, None, :]
 
     blocks = (scale / temperature)[:, None, None] * (covariance(high) + covariance(low))
-    return Spread(jnp.sum(scale * smooth), jnp.sum(scale * exact), scale[:, None] * (high - low), blocks)
+    return Spread(jnp.sum(scale * excess) * temperature, scale[:, None] * (high - low), blocks)
 
 
-def targets(control: Control, at: Normaliser, allowance: Array, counts: Array, masses: Array) -> Array:
+def targets(control: Control, at: Slopes, allowance: Array, counts: Array, masses: Array) -> Array:
     """Counts (M, K) that satisfy the control exactly (to rounding), near the soft ``counts`` (M, K).
 
     ``allowance`` is the gradient of the ε-term: what each group's counts may differ from the common profile.
@@ -198,7 +250,7 @@ def targets(control: Control, at: Normaliser, allowance: Array, counts: Array, m
         profile = jnp.sum(counts - allowance, 0)
         table = masses[:, None] * profile + allowance
     else:
-        table = at.slopes * jnp.sum(counts, 0) / jnp.sum(at.slopes, 0)
+        table = at.first * jnp.sum(counts, 0) / jnp.sum(at.first, 0)
     table = jnp.maximum(table, 0)
     # row sums agree up to the solver's residual; the last rounding goes into proportion
     total = jnp.sum(table, 1, keepdims=True)

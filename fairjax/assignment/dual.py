@@ -53,17 +53,42 @@ class Points(NamedTuple):
     offset: Array
 
 
-class Soft(NamedTuple):
-    """The smoothed dual at one point: everything that a Newton step needs, and the gap that it proves."""
+class Position(NamedTuple):
+    """A point of the dual in coordinates that stay exact near ties: differences of what is compared, not the values.
 
-    value: Array
+    Attributes
+    ----------
+    y, kinks : (M, K) free variables, and the arguments of the kinks of the normaliser. temperature : ().
+    slack : (m, K) cost plus price of each open point, less its least over the clusters.
+    below, above : (M, K) prices less their maximum and less their minimum in each group.
+    bound : () exact dual value, a lower bound on the cost less ``Points.offset``.
+    """
+
+    y: Array
+    kinks: Array
+    temperature: Array
+    slack: Array
+    below: Array
+    above: Array
     bound: Array
-    gap: Array
-    tolerance: Array
-    residual: Array
+
+
+class Soft(NamedTuple):
+    """The smoothed dual at a position: what a Newton step needs, and what it proves.
+
+    Attributes
+    ----------
+    smoothing : () by how much the smoothed value lies below the exact bound. counts : (M, K) soft counts.
+    cost : () of the soft assignment, less ``Points.offset``. gradient : (M, K). hessian : (M, K, M, K), negative.
+    residual : () total weight by which the soft counts miss the control.
+    """
+
+    smoothing: Array
     counts: Array
+    cost: Array
     gradient: Array
     hessian: Array
+    residual: Array
 
 
 class Ascent(NamedTuple):
@@ -71,43 +96,74 @@ class Ascent(NamedTuple):
 
     Attributes
     ----------
-    y, temperature : (M, K) free variables and () temperature of the prices, the end of the path where it was reached.
-    soft_y, soft_temperature : where the smoothed dual is stationary; its soft counts satisfy the control.
+    y, temperature : (M, K) free variables and () temperature of the best prices, the end of the path where it was
+        reached.
+    counts : (M, K) soft counts where the smoothed dual is stationary. responsibilities : (m, K) soft assignment of the
+        open points there. slopes, allowance : of the control there, for :func:`~fairjax.assignment.controls.targets`.
     warmest : () temperature at which Newton's model first held; a good start for a problem that is a little different.
-    soft : :class:`Soft` at ``soft_y``. n_iter : () evaluations. solved : () bool, gap and residual within tolerance.
+    n_iter : () evaluations. solved : () bool, gap and residual within tolerance.
     """
 
     y: Array
     temperature: Array
-    soft_y: Array
-    soft_temperature: Array
+    counts: Array
+    responsibilities: Array
+    slopes: controls.Slopes
+    allowance: Array
     warmest: Array
-    soft: Soft
     n_iter: Array
     solved: Array
 
 
-def responsibilities(points: Points, prices: Array, temperature: Array) -> Array:
-    """Soft assignment (m, K): softmin over clusters of cost plus price."""
-    return jax.nn.softmax(-(points.costs + prices[points.groups]) / temperature, axis=-1)
-
-
-def evaluate(points: Points, control: Control, y: Array, temperature: Array, tolerance: Array) -> Soft:
-    """Value, exact bound, gap, gradient and Hessian of the smoothed dual at y (M, K)."""
-    n_groups, n_clusters = points.placed.shape
-    at = controls.normalise(control, y, temperature)
-    spread = controls.spread(control, at.prices, points.masses, temperature)
-
-    reduced = points.costs + at.prices[points.groups]
+def locate(points: Points, control: Control, y: Array, temperature: Array) -> Position:
+    """The position of y (M, K)."""
+    prices, kinks = controls.normalise(control, y, temperature)
+    reduced = points.costs + prices[points.groups]
     lowest = jnp.min(reduced, -1, keepdims=True)
-    slack = reduced - lowest
-    unnormalised = jnp.exp(-slack / temperature)
+    high, low = jnp.max(prices, -1, keepdims=True), jnp.min(prices, -1, keepdims=True)
+    bound = (
+        jnp.sum(points.weights * lowest[:, 0])
+        + jnp.sum(points.placed * prices)
+        - controls.exact_spread(control, points.masses, high[:, 0], low[:, 0])
+    )
+    return Position(y, kinks, temperature, reduced - lowest, prices - high, prices - low, bound)
+
+
+def move(points: Points, control: Control, at: Position, step: Array, temperature: Array) -> tuple[Position, Array]:
+    """The position after y moved by ``step`` (M, K), and the change of the exact bound."""
+    change, kinks = controls.move(control, at.kinks, step, at.temperature, temperature)
+    slack = at.slack + change[points.groups]
+    drop = jnp.min(slack, -1, keepdims=True)
+    below, above = at.below + change, at.above + change
+    high, low = jnp.max(below, -1, keepdims=True), jnp.min(above, -1, keepdims=True)
+    gain = (
+        jnp.sum(points.weights * drop[:, 0])
+        + jnp.sum(points.placed * change)
+        - controls.exact_spread(control, points.masses, high[:, 0], low[:, 0])
+    )
+    there = Position(
+        at.y + step, kinks, temperature, slack - drop, below - high, above - low, at.bound + gain
+    )  # fmt: skip
+    return there, gain
+
+
+def responsibilities(at: Position) -> Array:
+    """Soft assignment (m, K): softmin over clusters of cost plus price."""
+    return jax.nn.softmax(-at.slack / at.temperature, axis=-1)
+
+
+def evaluate(points: Points, control: Control, at: Position) -> Soft:
+    """The smoothed dual at a position, with gradient and Hessian."""
+    n_groups, n_clusters = points.placed.shape
+    slopes = controls.slopes(control, at.kinks, at.temperature)
+    spread = controls.spread(control, points.masses, at.below, at.above, at.temperature)
+
+    unnormalised = jnp.exp(-at.slack / at.temperature)
     total = jnp.sum(unnormalised, -1, keepdims=True)
     soft = unnormalised / total
     weighted = soft * points.weights[:, None]
 
     member = (points.groups[:, None] == jnp.arange(n_groups)).astype(soft.dtype)
-    counts = points.placed + jnp.matmul(member.T, weighted, precision=_HIGHEST)
     if n_groups <= n_clusters:
         by_group = (member[:, :, None] * weighted[:, None, :]).reshape(-1, n_groups * n_clusters)
         grams = jnp.matmul(by_group.T, soft, precision=_HIGHEST).reshape(n_groups, n_clusters, n_clusters)
@@ -115,30 +171,16 @@ def evaluate(points: Points, control: Control, y: Array, temperature: Array, tol
         outer = weighted[:, :, None] * soft[:, None, :]
         grams = jax.ops.segment_sum(outer, points.groups, n_groups)
     open_counts = jnp.sum(grams, -1)
+    counts = points.placed + open_counts
     eye = jnp.eye(n_clusters, dtype=soft.dtype)
-    blocks = (open_counts[:, :, None] * eye - grams) / temperature + spread.blocks
+    blocks = (open_counts[:, :, None] * eye - grams) / at.temperature + spread.blocks
 
-    fixed = jnp.sum(points.placed * at.prices)
-    bound = jnp.sum(points.weights * lowest[:, 0]) + fixed - spread.exact
-    value = (
-        jnp.sum(points.weights * (lowest[:, 0] - temperature * jnp.log(total[:, 0]))) + fixed - spread.value
-    )
-    gradient_in_prices = counts - spread.gradient
-    gradient = controls.centre(control, controls.pull_back(control, at, gradient_in_prices))
-    hessian = controls.pull_back_hessian(control, at, blocks, gradient_in_prices)
-    # complementary slackness, term by term so that nothing cancels: points off their cheapest cluster, and
-    # what the exact control would still give for the same counts
-    gap = jnp.sum(weighted * slack) + spread.exact - jnp.sum(at.prices * counts)
-    allowed = tolerance * jnp.abs(points.offset + bound) + jnp.finfo(soft.dtype).tiny
-    return Soft(value, bound, gap, allowed, jnp.sum(jnp.abs(gradient)), counts, gradient, hessian)
-
-
-def bound(points: Points, control: Control, y: Array, temperature: Array) -> Array:
-    """Exact dual value at the prices of y (M, K), smoothed as little as ``temperature`` says."""
-    prices = controls.normalise(control, y, temperature).prices
-    lowest = jnp.min(points.costs + prices[points.groups], -1)
-    spread = controls.spread(control, prices, points.masses, temperature).exact
-    return jnp.sum(points.weights * lowest) + jnp.sum(points.placed * prices) - spread
+    smoothing = jnp.sum(points.weights * jnp.log(total[:, 0])) * at.temperature + spread.excess
+    in_prices = counts - spread.gradient
+    gradient = controls.centre(control, controls.pull_back(slopes, in_prices))
+    hessian = controls.pull_back_hessian(control, slopes, blocks, in_prices)
+    cost = jnp.sum(weighted * points.costs)
+    return Soft(smoothing, counts, cost, gradient, hessian, jnp.sum(jnp.abs(gradient)))
 
 
 def _newton_step(control: Control, soft: Soft, damping: Array) -> tuple[Array, Array]:
@@ -165,8 +207,7 @@ def _newton_step(control: Control, soft: Soft, damping: Array) -> tuple[Array, A
 
 
 class _State(NamedTuple):
-    y: Array
-    temperature: Array
+    at: Position
     soft: Soft
     previous_y: Array
     previous_temperature: Array
@@ -192,110 +233,116 @@ def maximise(
 ) -> Ascent:
     """Maximise the dual from y (M, K), starting at ``temperature`` and cooling until the gap is small.
 
-    From a start too cold for prices that far off it first warms up. ``tolerance`` bounds the gap relative to the dual bound, ``residual_tolerance`` the total weight (of 1) by which
-    soft counts may miss the control. Never diverges: a step that does not ascend is not taken, and running out of
-    steps leaves ``solved`` False beside the best point.
+    From a start too cold for prices that far off it first warms up. ``tolerance`` bounds the gap relative to the
+    cost, ``residual_tolerance`` the total weight (of 1) by which soft counts may miss the control. Never diverges: a
+    step that does not ascend is not taken, and running out of steps leaves ``solved`` False beside the best point.
     """
     dtype = points.costs.dtype
     eps = jnp.finfo(dtype).eps
-    noise = 4 * eps
-
     n_clusters = y.shape[1]
 
-    def solved(soft: Soft) -> Array:
-        return (soft.gap <= soft.tolerance) & (soft.residual <= residual_tolerance)
+    def allowed(bound: Array) -> Array:
+        return tolerance * jnp.abs(points.offset + bound) + jnp.finfo(dtype).tiny
 
-    def coldest(soft: Soft) -> Array:
+    def coldest(bound: Array) -> Array:
         # smoothing costs at most τ log K, so there is nothing to win below this
-        return jnp.maximum(0.1 * soft.tolerance, eps * eps * points.offset) / jnp.log(n_clusters + 1.0)
+        return jnp.maximum(0.1 * allowed(bound), eps * eps * points.offset) / jnp.log(n_clusters + 1.0)
+
+    def met(at: Position, soft: Soft) -> Array:
+        return (soft.cost - at.bound <= allowed(at.bound)) & (soft.residual <= residual_tolerance)
 
     def step(state: _State) -> _State:
-        soft, temperature = state.soft, state.temperature
+        at, soft, temperature = state.at, state.soft, state.at.temperature
         direction, predicted = _newton_step(control, soft, state.damping)
         length = jnp.max(jnp.abs(direction))
         finite = jnp.isfinite(length)
-        short = finite & (length <= 2 * temperature) & (predicted <= _SHORT * (soft.bound - soft.value))
-
-        floor = coldest(soft)
-        cooler = jnp.maximum(temperature * _COOLING, floor)
-        at_floor = temperature <= floor
+        direction = jnp.where(finite, direction, 0)
+        short = finite & (length <= 2 * temperature) & (predicted <= _SHORT * soft.smoothing)
         stalled = state.damping > _STALLED
-        settled = state.y + jnp.where(stalled, 0, direction)
-        drop = temperature - state.previous_temperature
-        slope = jnp.where(drop < 0, (settled - state.previous_y) / jnp.where(drop < 0, drop, 1), 0)
+        nearly_met = soft.residual <= 1e3 * residual_tolerance
 
         # The end of the path, where τ = 0: once τ is below the distances between margins the path is straight and
         # its end exact, while the soft counts at τ already are those of the optimum.
-        tip = settled - temperature * slope
-        tip_gap = soft.bound + soft.gap - jax.lax.cond(
+        settling = jnp.where(stalled, 0, direction)
+        drop = temperature - state.previous_temperature
+        travelled = at.y + settling - state.previous_y
+        slope = jnp.where(drop < 0, travelled / jnp.where(drop < 0, drop, 1), 0)
+        to_tip = settling - temperature * slope
+        tip_bound = jax.lax.cond(
             short & (drop < 0),
-            lambda: bound(points, control, tip, _TIP * temperature),
+            lambda: move(points, control, at, to_tip, _TIP * temperature)[0].bound,
             lambda: jnp.asarray(-jnp.inf, dtype),
         )
-        at_tip = tip_gap <= soft.tolerance
+        at_tip = soft.cost - tip_bound <= allowed(tip_bound)
         tip_reached = at_tip & (soft.residual <= residual_tolerance)
 
-        nearly_met = soft.residual <= 1e3 * residual_tolerance
-        enough = (at_tip | (soft.gap <= soft.tolerance)) & nearly_met
+        # cool once a Newton step is short, from where the path leads
+        floor = coldest(at.bound)
+        cooler = jnp.maximum(temperature * _COOLING, floor)
+        at_floor = temperature <= floor
+        enough = (at_tip | (soft.cost - at.bound <= allowed(at.bound))) & nearly_met
         cools = (short | (stalled & nearly_met)) & ~at_floor & ~enough
-        path = settled + slope * (cooler - temperature)
-
-        # a step many temperatures long leaves the region where the model holds: shorten it
-        reach = jnp.where(finite, jnp.minimum(1, 8 * temperature / jnp.maximum(length, 1e-30)), 0)
         # warm prices that lie far off at a low temperature: warm up first, where the model reaches further
         lost = ~finite | (length > _FAR * temperature)
         heats = ~cools & ((state.heating & lost) | (stalled & ~nearly_met))
-
-        moved = jnp.where(finite & ~heats, state.y + reach * direction, state.y)
-        trial_y = jnp.where(cools, path, moved)
-        trial_y = controls.centre(control, trial_y)
-        trial_temperature = jnp.where(cools, cooler, jnp.where(heats, temperature / _COOLING, temperature))
-        trial = evaluate(points, control, trial_y, trial_temperature, tolerance)
-
-        gain = trial.value - soft.value
-        expected = predicted * reach * (2 - reach)
-        blur = noise * (jnp.abs(soft.value) + jnp.abs(soft.bound) + temperature)
-        # where rounding hides the ascent, a clearly smaller residual stands in for it
-        ascends = (gain >= 0.1 * expected) | ((gain >= -blur) & (trial.residual <= 0.7 * soft.residual))
-        ascends &= finite & jnp.isfinite(gain)
         jumps = cools | heats
-        accepted = jnp.isfinite(trial.value) & (jumps | ascends) & ~tip_reached
+        next_temperature = jnp.where(cools, cooler, jnp.where(heats, temperature / _COOLING, temperature))
+
+        # a step many temperatures long leaves the region where the model holds: shorten it
+        reach = jnp.minimum(1, 8 * temperature / jnp.maximum(length, jnp.finfo(dtype).tiny))
+        newton = jnp.where(finite & ~heats, reach * direction, 0)
+        taken = jnp.where(cools, settling + slope * (cooler - temperature), newton)
+        trial, bound_gain = move(points, control, at, controls.centre(control, taken), next_temperature)
+        trial_soft = evaluate(points, control, trial)
+
+        gain = bound_gain - (trial_soft.smoothing - soft.smoothing)
+        expected = predicted * reach * (2 - reach)
+        blur = 4 * eps * (soft.smoothing + jnp.abs(bound_gain))
+        # where rounding hides the ascent, a clearly smaller residual stands in for it
+        ascends = (gain >= 0.1 * expected) | ((gain >= -blur) & (trial_soft.residual <= 0.7 * soft.residual))
+        ascends &= finite & jnp.isfinite(gain)
+        accepted = jnp.isfinite(gain) & (jumps | ascends) & ~tip_reached
         relaxed = jnp.where(state.damping > 1e-4, state.damping * 0.1, 0)
         raised = jnp.maximum(state.damping * 8, 1e-3)
         damping = jnp.where(jumps, 0, jnp.where(ascends, relaxed, raised)).astype(dtype)
 
-        def keep(new: Array, old: Array) -> Array:
-            return jnp.where(accepted, new, old)
-
-        new_soft = jax.tree.map(keep, trial, soft)
-        good = solved(new_soft)
+        new_at, new_soft = jax.tree.map(
+            lambda new, old: jnp.where(accepted, new, old), (trial, trial_soft), (at, soft)
+        )
+        good = met(new_at, new_soft) & ~heats
         stuck = ~jumps & (damping > _STALLED) & (at_floor | enough)
         return _State(
-            keep(trial_y, state.y),
-            keep(trial_temperature, temperature),
+            new_at,
             new_soft,
-            jnp.where(cools & accepted, settled, state.previous_y),
+            jnp.where(cools & accepted, at.y + settling, state.previous_y),
             jnp.where(cools & accepted, temperature, state.previous_temperature),
             damping,
             heats,
-            jnp.where(heats & accepted, temperature / _COOLING, state.warmest),
+            jnp.where(heats & accepted, next_temperature, state.warmest),
             state.n_iter + 1,
-            (good & ~heats) | stuck | tip_reached,
+            good | stuck | tip_reached,
             good | tip_reached,
-            jnp.where(tip_reached, tip, state.tip),
+            jnp.where(tip_reached, at.y + to_tip, state.tip),
             tip_reached,
         )
 
     temperature = jnp.asarray(temperature, dtype)
-    first = evaluate(points, control, y, temperature, tolerance)
-    start = _State(
-        y, temperature, first, y, temperature, jnp.zeros((), dtype), jnp.array(True), temperature,
-        jnp.ones((), jnp.int32),
-        solved(first), solved(first), y, jnp.array(False),
-    )
+    at = locate(points, control, y, temperature)
+    soft = evaluate(points, control, at)
+
+    def ascent(y: Array, y_temperature: Array, at: Position, soft: Soft, *progress: Array) -> Ascent:
+        slopes = controls.slopes(control, at.kinks, at.temperature)
+        allowance = controls.spread(control, points.masses, at.below, at.above, at.temperature).gradient
+        return Ascent(y, y_temperature, soft.counts, responsibilities(at), slopes, allowance, *progress)
+
     if controls.free_groups(control) == 0:
-        return Ascent(y, temperature, y, temperature, temperature, first, start.n_iter, jnp.isfinite(first.value))
+        return ascent(y, temperature, at, soft, temperature, jnp.ones((), jnp.int32), jnp.isfinite(at.bound))
+    started = met(at, soft)
+    start = _State(
+        at, soft, y, temperature, jnp.zeros((), dtype), jnp.array(True), temperature, jnp.ones((), jnp.int32),
+        started, started, y, jnp.array(False),
+    )  # fmt: skip
     end = jax.lax.while_loop(lambda state: ~state.done & (state.n_iter < max_iter), step, start)
-    tip_temperature = jnp.where(end.tip_reached, _TIP * end.temperature, end.temperature)
-    return Ascent(
-        jnp.where(end.tip_reached, end.tip, end.y), tip_temperature, end.y, end.temperature, end.warmest, end.soft, end.n_iter, end.solved)
+    best_y = jnp.where(end.tip_reached, end.tip, end.at.y)
+    best_temperature = end.at.temperature * jnp.where(end.tip_reached, _TIP, 1)
+    return ascent(best_y, best_temperature, end.at, end.soft, end.warmest, end.n_iter, end.solved)

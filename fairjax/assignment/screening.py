@@ -98,7 +98,7 @@ class Assignment(NamedTuple):
 
 def prices(control: Control, warm: Prices) -> Array:
     """Prices (M, K) of the groups in the clusters."""
-    return controls.normalise(control, warm.y, warm.temperature).prices
+    return controls.normalise(control, warm.y, warm.temperature)[0]
 
 
 def follow(ascent: Ascent) -> Prices:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from fairjax.assignment import controls, dual, primal, screening
+from fairjax.assignment import controls, primal, screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.screening import Assignment, Source
 
@@ -75,8 +75,8 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
     points, ascent = found.points, found.ascent
     dtype = points.costs.dtype
     n_groups, n_clusters = points.placed.shape
-    prices = controls.normalise(control, ascent.y, ascent.temperature).prices
-    spread = controls.spread(control, prices, points.masses, ascent.temperature).exact
+    prices, _ = controls.normalise(control, ascent.y, ascent.temperature)
+    spread = controls.exact_spread(control, points.masses, jnp.max(prices, 1), jnp.min(prices, 1))
     if n_groups == 1:
         # nothing to be fair to: every point in its cheapest cluster
         reduced = points.costs + prices[points.groups]
@@ -85,9 +85,7 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
             jax.nn.one_hot(labels, n_clusters, dtype=dtype), labels, jnp.int32(0), jnp.array(True)
         )
     else:
-        at = controls.normalise(control, ascent.soft_y, ascent.soft_temperature)
-        allowance = controls.spread(control, at.prices, points.masses, ascent.soft_temperature).gradient
-        wanted = controls.targets(control, at, allowance, ascent.soft.counts, points.masses)
+        wanted = controls.targets(control, ascent.slopes, ascent.allowance, ascent.counts, points.masses)
         plan = primal.finish(points, prices, wanted)
 
     weighted = plan.fractions * points.weights[:, None]
@@ -113,10 +111,3 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
         labels, index, plan.fractions, counts, prices, cost, cost - loss, gap, status,
         ascent.n_iter, found.n_passes,
     )  # fmt: skip
-
-
-def soft_fractions(control: Control, found: Assignment) -> Array:
-    """Soft assignment (m, K) of the open points at the ascent's temperature."""
-    ascent = found.ascent
-    prices = controls.normalise(control, ascent.soft_y, ascent.soft_temperature).prices
-    return dual.responsibilities(found.points, prices, ascent.soft_temperature)

@@ -23,7 +23,7 @@ from jax import Array
 from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.screening import Prices
-from fairjax.assignment.solution import Solution, Tolerances, default_tolerances, soft_fractions, solution
+from fairjax.assignment.solution import Solution, Tolerances, default_tolerances, solution
 from fairjax.fca.points import GroupedPoints, squared_distances
 
 OPEN_POINTS = 4096
@@ -113,7 +113,7 @@ def step(
     )  # fmt: skip
 
     open_points = found.points
-    soft = soft_fractions(control, found) * open_points.weights[:, None]
+    soft = found.ascent.responsibilities * open_points.weights[:, None]
     inside = jnp.minimum(found.index, points.weights.shape[0] - 1)
     counts = jnp.sum(open_points.placed, 0) + jnp.sum(soft, 0)
     if n_open < points.weights.shape[0]:
