@@ -115,6 +115,12 @@ class Ascent(NamedTuple):
     solved: Array
 
 
+def typical_spread(points: Points) -> Array:
+    """Mean over points of the mean extra cost of another cluster: a temperature at which everything is soft."""
+    mean = jnp.sum(points.weights[:, None] * points.costs) / points.costs.shape[1] / jnp.sum(points.weights)
+    return jnp.where(mean > 0, mean, 1)
+
+
 def locate(points: Points, control: Control, y: Array, temperature: Array) -> Position:
     """The position of y (M, K)."""
     prices, kinks = controls.normalise(control, y, temperature)
@@ -194,12 +200,11 @@ def _newton_step(control: Control, soft: Soft, damping: Array) -> tuple[Array, A
     # must not magnify the rounding of the gradient: curvature counts as at least a small part of its group's largest.
     eps = jnp.finfo(hessian.dtype).eps
     diagonal = jnp.diagonal(hessian).reshape(free, n_clusters)
-    floor = 8 * eps * jnp.max(diagonal, 1, keepdims=True) + jnp.finfo(hessian.dtype).tiny
-    lifted = jnp.maximum(diagonal, floor)
-    scale = jax.lax.rsqrt(lifted).reshape(size)
-    lift = ((lifted - diagonal) / lifted).reshape(size)
-    scaled = hessian * scale[:, None] * scale[None, :]
-    ridge = jnp.diag(lift + (eps**0.6 + damping))
+    largest = jnp.max(diagonal, 1, keepdims=True) + jnp.finfo(hessian.dtype).tiny
+    lift = jnp.maximum(8 * eps * largest - diagonal, 0) + damping * largest
+    scale = jax.lax.rsqrt(diagonal + lift).reshape(size)
+    scaled = (hessian + jnp.diag(lift.reshape(size))) * scale[:, None] * scale[None, :]
+    ridge = eps**0.6 * jnp.eye(size, dtype=hessian.dtype)
     factor = jax.scipy.linalg.cho_factor(scaled + ridge, lower=True)
     direction = scale * jax.scipy.linalg.cho_solve(factor, scale * gradient)
     predicted = direction @ gradient - 0.5 * direction @ (hessian @ direction)
@@ -257,7 +262,8 @@ def maximise(
         length = jnp.max(jnp.abs(direction))
         finite = jnp.isfinite(length)
         direction = jnp.where(finite, direction, 0)
-        short = finite & (length <= 2 * temperature) & (predicted <= _SHORT * soft.smoothing)
+        little = (predicted <= _SHORT * soft.smoothing) | (soft.residual <= residual_tolerance)
+        short = finite & (length <= 2 * temperature) & little
         stalled = state.damping > _STALLED
         nearly_met = soft.residual <= 1e3 * residual_tolerance
 
@@ -273,7 +279,7 @@ def maximise(
             lambda: move(points, control, at, to_tip, _TIP * temperature)[0].bound,
             lambda: jnp.asarray(-jnp.inf, dtype),
         )
-        at_tip = soft.cost - tip_bound <= allowed(tip_bound)
+        at_tip = jnp.isfinite(tip_bound) & (soft.cost - tip_bound <= allowed(tip_bound))
         tip_reached = at_tip & (soft.residual <= residual_tolerance)
 
         # cool once a Newton step is short, from where the path leads
@@ -284,7 +290,7 @@ def maximise(
         cools = (short | (stalled & nearly_met)) & ~at_floor & ~enough
         # warm prices that lie far off at a low temperature: warm up first, where the model reaches further
         lost = ~finite | (length > _FAR * temperature)
-        heats = ~cools & ((state.heating & lost) | (stalled & ~nearly_met))
+        heats = ~cools & ((state.heating & lost) | (stalled & ~nearly_met)) & (temperature < hottest)
         jumps = cools | heats
         next_temperature = jnp.where(cools, cooler, jnp.where(heats, temperature / _COOLING, temperature))
 
@@ -310,7 +316,7 @@ def maximise(
             lambda new, old: jnp.where(accepted, new, old), (trial, trial_soft), (at, soft)
         )
         good = met(new_at, new_soft) & ~heats
-        stuck = ~jumps & (damping > _STALLED) & (at_floor | enough)
+        stuck = stalled & ~jumps & ~ascends
         return _State(
             new_at,
             new_soft,
@@ -326,6 +332,7 @@ def maximise(
             tip_reached,
         )
 
+    hottest = typical_spread(points)
     temperature = jnp.asarray(temperature, dtype)
     at = locate(points, control, y, temperature)
     soft = evaluate(points, control, at)

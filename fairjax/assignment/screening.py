@@ -179,11 +179,6 @@ def whole(source: Source) -> Points:
     return Points(costs - lowest[:, None], source.groups, source.weights, placed, source.masses, offset)
 
 
-def typical_spread(points: Points) -> Array:
-    """Mean over points of the mean extra cost of another cluster: where cooling starts from cold."""
-    return jnp.sum(points.weights[:, None] * points.costs) / points.costs.shape[1] / jnp.sum(points.weights)
-
-
 def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
     """No prices yet."""
     zero = jnp.zeros((), dtype)
@@ -210,7 +205,7 @@ def assign(
 
     def maximise(points: Points, y: Array, start: Array, loosen: float = 1) -> Ascent:
         return dual.maximise(
-            points, control, y, jnp.where(start > 0, start, 0.3 * typical_spread(points)),
+            points, control, y, jnp.where(start > 0, start, 0.3 * dual.typical_spread(points)),
             tolerance=loosen * tolerance, residual_tolerance=loosen * residual_tolerance, max_iter=max_iter,
         )
 

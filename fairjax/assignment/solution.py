@@ -94,9 +94,10 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
     slack = reduced - jnp.min(reduced, -1, keepdims=True)
     loss = jnp.sum(weighted * slack) + spread - jnp.sum(prices * counts)
     cost = points.offset + jnp.sum(weighted * points.costs)
-    # a cost of zero to rounding has no relative gap
-    negligible = 16 * jnp.finfo(dtype).eps * screening.typical_spread(points)
-    gap = jnp.where(loss > negligible, loss / jnp.maximum(jnp.abs(cost), negligible), 0)
+    # below what rounding leaves of the terms that make it up, a loss is none
+    magnitude = jnp.sum(weighted * (points.costs + jnp.abs(prices[points.groups]))) + jnp.abs(points.offset)
+    negligible = 2 * jnp.finfo(dtype).eps * magnitude
+    gap = jnp.where(loss > negligible, loss / jnp.maximum(jnp.abs(cost), jnp.finfo(dtype).tiny), 0)
 
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
     solved = plan.met & found.valid & (gap <= tolerances.gap)

@@ -1,0 +1,319 @@
+"""Driving the direct route from the host: data laid out once, compiled stages, restarts, turns in short stretches.
+
+Each stage is one compiled program. The control's value, the tolerance and the number of turns are traced, small data
+are padded to a few sizes with points of weight 0 and features of value 0, and the length of the history is one of a
+few: most fits in a session find their programs compiled. Turns run in stretches of a fraction of a second, between
+which progress is told and Ctrl-C is heard.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array
+
+from fairjax import _progress, fca, kmeans
+from fairjax.assignment.controls import Control
+from fairjax.assignment.fair import control as fairness_control
+from fairjax.fca import FairClustering, GroupedPoints, State
+from fairjax.fca.direct import OPEN_POINTS
+from fairjax.kmeans import KMeansResult
+
+_FEW = 4096  # points up to which sizes are padded to powers of two
+_MANY = 200_000  # points from which more of them stay open
+_OPEN_OF_MANY = 16384
+_OPEN_BYTES = 5e8  # largest table of open points
+_STRETCH = 0.25  # seconds
+_TURNS = 100  # length of the history for max_iter up to it
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """One control and its value: ``gap`` with epsilon, or ``balance`` with the floor."""
+
+    kind: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Points on the device, centred and scaled by a power of two so that no unit is too large or too small.
+
+    Attributes
+    ----------
+    X : (n', d') padded points. weights : (n',) 0 for padding. points : the same, laid out for passes.
+    groups : (n,) on the host. n_points, n_features : before padding. shift : (d,), scale : unit of X on the device.
+    """
+
+    X: Array
+    weights: Array
+    points: GroupedPoints
+    groups: npt.NDArray[np.int32]
+    n_points: int
+    n_features: int
+    shift: npt.NDArray[Any]
+    scale: float
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups M."""
+        return int(self.points.masses.shape[0])
+
+    def to_device(self, centers: npt.NDArray[Any]) -> Array:
+        """Centres (K, d) in the data's units as (K, d') in those of the device."""
+        inside = (centers - self.shift) / self.scale
+        width = self.X.shape[1] - self.n_features
+        return jnp.asarray(np.pad(inside, ((0, 0), (0, width))), self.X.dtype)
+
+    def centers_of(self, centers: Array) -> npt.NDArray[Any]:
+        """Centres (K, d') on the device as (K, d) in the data's units."""
+        return np.asarray(centers)[:, : self.n_features] * self.scale + self.shift
+
+
+class Start(NamedTuple):
+    """Starting centres on the device, and the k-means result that they are, if any."""
+
+    centers: Array
+    unfair: KMeansResult | None
+
+
+class Outcome(NamedTuple):
+    """The cheapest of all restarts, on the host and in the data's units; ``start`` is what it grew from."""
+
+    result: FairClustering
+    start: Start
+    restart: int
+
+
+def lay_out(
+    X: npt.NDArray[Any],
+    groups: npt.NDArray[np.int32],
+    weights: npt.NDArray[Any] | None = None,
+    *,
+    n_groups: int,
+) -> Problem:
+    """Bring points X (n, d), group ids (n,) and weights (n,) or None to the device; one transfer."""
+    dtype = np.dtype(jnp.result_type(float))
+    n_points, n_features = X.shape
+    rows, columns = _padded(n_points, 64), _padded(n_features, 4) if n_points <= _FEW else n_features
+    # Far from the origin float32 has no digits left for distances, so the mean goes before the type changes.
+    shift = X.mean(0, dtype=np.float64).astype(X.dtype)
+    centred = X - shift
+    _, exponent = np.frexp(max(float(np.abs(centred).max(initial=0.0)), np.finfo(np.float64).tiny))
+    scale = float(np.ldexp(1.0, int(exponent)))
+    inside = np.zeros((rows, columns), dtype)
+    np.divide(centred, scale, out=inside[:n_points, :n_features], casting="same_kind")
+    mass = np.zeros(rows, dtype)
+    mass[:n_points] = 1 if weights is None else weights / weights.max()
+    ids = np.zeros(rows, np.int32)
+    ids[:n_points] = groups
+    device_X, device_mass = jnp.asarray(inside), jnp.asarray(mass)
+    points = _lay_out(device_X, jnp.asarray(ids), device_mass, n_groups=n_groups)
+    return Problem(device_X, device_mass, points, groups, n_points, n_features, shift.astype(np.float64), scale)
+
+
+def starts(problem: Problem, init: str | npt.NDArray[Any], n_clusters: int, n_init: int, seed: int) -> Iterator[Start]:
+    """Starting centres of each restart, from its own key: restart i is the same whatever ``n_init``."""
+    if not isinstance(init, str):
+        yield Start(problem.to_device(init), None)
+        return
+    key = jax.random.key(seed)
+    for restart in range(n_init):
+        own = jax.random.fold_in(key, restart)
+        if init == "random":
+            yield Start(kmeans.init_random(own, problem.X, n_clusters, problem.weights), None)
+        else:
+            found = kmeans.fit(own, problem.X, n_clusters, problem.weights)
+            yield Start(found.centers, found)
+
+
+def best_of(
+    problem: Problem,
+    fairness: Fairness,
+    *,
+    init: str | npt.NDArray[Any],
+    n_clusters: int,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+    seed: int,
+) -> Outcome:
+    """Run the direct route from every start and keep the cheapest result."""
+    best: Outcome | None = None
+    n_init = n_init if isinstance(init, str) else 1
+    _progress.report("finding a start", 0.0)
+    for restart, start in enumerate(starts(problem, init, n_clusters, n_init, seed)):
+        span = (restart / n_init, (restart + 1) / n_init)
+        result = solve(problem, start.centers, fairness, max_iter=max_iter, tol=tol, span=span)
+        if best is None or _rank(result) < _rank(best.result):
+            best = Outcome(result, start, restart)
+    assert best is not None
+    return best._replace(result=in_units(problem, best.result, max_iter))
+
+
+def solve(
+    problem: Problem,
+    centers: Array,
+    fairness: Fairness,
+    *,
+    max_iter: int,
+    tol: float,
+    span: tuple[float, float] = (0.0, 1.0),
+) -> FairClustering:
+    """Turns from ``centers`` until they settle, then labels and certificate; everything in the device's units.
+
+    Where more points tie at a boundary than may stay open, as with masses of duplicates, it looks at all of them.
+    """
+    n_padded = problem.points.weights.shape[0]
+    n_open = min(n_padded, OPEN_POINTS if n_padded <= _MANY else _OPEN_OF_MANY)
+    result = _solve(problem, centers, fairness, max_iter, tol, n_open, span)
+    width = problem.n_groups * centers.shape[0] * problem.X.dtype.itemsize
+    if int(result.assignment.status) == 1 and n_open < n_padded and n_padded * width <= _OPEN_BYTES:
+        result = _solve(problem, centers, fairness, max_iter, tol, n_padded, span)
+    return result
+
+
+def _solve(
+    problem: Problem,
+    centers: Array,
+    fairness: Fairness,
+    max_iter: int,
+    tol: float,
+    n_open: int,
+    span: tuple[float, float],
+) -> FairClustering:
+    dtype = problem.X.dtype
+    value, tolerance = jnp.asarray(fairness.value, dtype), jnp.asarray(tol, dtype)
+    length = max_iter if max_iter <= 0 else max(_TURNS, _power_of_two(max_iter))
+    state = _begin(problem.points, centers, length=length)
+    turns, done, settled = 1, 0, False
+    while not settled and done < max_iter:
+        began = time.perf_counter()
+        until = jnp.asarray(min(done + turns, max_iter), jnp.int32)
+        state = _turns(problem.points, state, value, tolerance, until, kind=fairness.kind, n_open=n_open)
+        done, settled = int(state.n_iter), bool(state.converged)
+        _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / max_iter)
+        if time.perf_counter() - began < _STRETCH:
+            turns *= 2
+    result = _finish(problem.points, state, value, kind=fairness.kind, n_open=n_open)
+    return jax.block_until_ready(result)
+
+
+def in_units(problem: Problem, result: FairClustering, max_iter: int) -> FairClustering:
+    """Return a result as numpy in the data's units, without padding."""
+    unit = problem.scale**2
+    solution = jax.tree.map(np.asarray, result.assignment)
+    kept = solution.index < problem.n_points
+    costs = {name: np.asarray(getattr(solution, name) * unit) for name in ("prices", "primal", "dual")}
+    solution = solution._replace(
+        labels=solution.labels[: problem.n_points],
+        index=solution.index[kept],
+        fractions=solution.fractions[kept],
+        **costs,
+    )
+    return FairClustering(
+        problem.centers_of(result.centers),
+        solution,
+        np.asarray(result.cost) * unit,
+        np.asarray(result.n_iter),
+        np.asarray(result.n_passes),
+        np.asarray(result.converged),
+        np.asarray(result.history)[:max_iter] * unit,
+    )
+
+
+def counts(
+    labels: npt.NDArray[Any],
+    groups: npt.NDArray[Any],
+    weights: npt.NDArray[Any] | None,
+    shape: tuple[int, int],
+) -> npt.NDArray[np.float64]:
+    """Weight (K, M) of every group in every cluster, in float64 on the host."""
+    cells = labels.astype(np.int64) * shape[1] + groups
+    return np.bincount(cells, weights, shape[0] * shape[1]).reshape(shape).astype(np.float64)
+
+
+def balance(table: npt.NDArray[np.float64]) -> float:
+    """Smallest ratio of two groups' weights in a cluster of the table (K, M); clusters without weight are left out."""
+    filled = table[table.max(1) > 0]
+    return float((filled.min(1) / filled.max(1)).min())
+
+
+def spread(table: npt.NDArray[np.float64]) -> float:
+    """Σ_k |q_sk − q_tk| of the two groups of the table (K, M) that differ most."""
+    profiles = (table / table.sum(0)).T
+    return float(max((np.abs(profiles - one).sum(1).max() for one in profiles), default=0.0))
+
+
+def price_curve(
+    problem: Problem,
+    start: Start,
+    kind: str,
+    *,
+    loosest: float,
+    tightest: float,
+    weights: npt.NDArray[Any] | None = None,
+    n_values: int = 8,
+    max_iter: int = 100,
+    tol: float = 1e-4,
+) -> list[tuple[float, float, float]]:
+    """Control, balance and cost of fair clusterings from one start, from ``loosest`` to ``tightest``.
+
+    The values are traced, so all of them, and the fit before, share one compiled program.
+    """
+    shape = (int(start.centers.shape[0]), problem.n_groups)
+    points: list[tuple[float, float, float]] = []
+    for i, value in enumerate(np.linspace(loosest, tightest, n_values)):
+        span = (i / n_values, (i + 1) / n_values)
+        result = solve(problem, start.centers, Fairness(kind, float(value)), max_iter=max_iter, tol=tol, span=span)
+        labels = np.asarray(result.assignment.labels)[: problem.n_points]
+        table = counts(labels, problem.groups, weights, shape)
+        points.append((float(value), balance(table), float(result.cost) * problem.scale**2))
+    return points
+
+
+def _rank(result: FairClustering) -> Sequence[float]:
+    """Order of preference among restarts: solved before not, then by cost."""
+    return int(result.assignment.status), float(result.cost)
+
+
+def _power_of_two(n: int) -> int:
+    return 1 << (n - 1).bit_length()
+
+
+def _padded(n: int, least: int) -> int:
+    return n if n > _FEW else max(least, _power_of_two(n))
+
+
+def _control(points: GroupedPoints, kind: str, value: Array) -> Control:
+    if kind == "gap":
+        return fairness_control(points.masses, epsilon=value)
+    return fairness_control(points.masses, min_balance=value)
+
+
+@partial(jax.jit, static_argnames="n_groups")
+def _lay_out(X: Array, groups: Array, weights: Array, *, n_groups: int) -> GroupedPoints:
+    return fca.prepare(X, groups, weights, n_groups=n_groups)
+
+
+@partial(jax.jit, static_argnames="length")
+def _begin(points: GroupedPoints, centers: Array, *, length: int) -> State:
+    return fca.init(points, centers, max_iter=length)
+
+
+@partial(jax.jit, static_argnames=("kind", "n_open"))
+def _turns(
+    points: GroupedPoints, state: State, value: Array, tol: Array, until: Array, *, kind: str, n_open: int
+) -> State:
+    return fca.run(points, _control(points, kind, value), state, until=until, tol=tol, n_open=n_open)
+
+
+@partial(jax.jit, static_argnames=("kind", "n_open"))
+def _finish(points: GroupedPoints, state: State, value: Array, *, kind: str, n_open: int) -> FairClustering:
+    return fca.finish(points, _control(points, kind, value), state, n_open=n_open)
