@@ -7,7 +7,7 @@ which progress is told and Ctrl-C is heard.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -39,6 +39,16 @@ class Fairness:
 
     kind: str
     value: float
+
+
+def floor(min_balance: float, max_balance: float, n_groups: int) -> Fairness:
+    """Control for a floor on the balance.
+
+    The best possible balance of two groups is perfect fairness, which has a well-conditioned form of its own.
+    """
+    if n_groups <= 2 and min_balance >= max_balance * (1 - 1e-6):
+        return Fairness("gap", 0.0)
+    return Fairness("balance", min(min_balance, max_balance))
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ def lay_out(
 
 
 def starts(problem: Problem, init: str | npt.NDArray[Any], n_clusters: int, n_init: int, seed: int) -> Iterator[Start]:
-    """Starting centres of each restart, from its own key: restart i is the same whatever ``n_init``."""
+    """Yield the start of each restart, from a key of its own: restart i is the same whatever ``n_init``."""
     if not isinstance(init, str):
         yield Start(problem.to_device(init), None)
         return
@@ -150,11 +160,12 @@ def best_of(
     _progress.report("finding a start", 0.0)
     for restart, start in enumerate(starts(problem, init, n_clusters, n_init, seed)):
         span = (restart / n_init, (restart + 1) / n_init)
-        result = solve(problem, start.centers, fairness, max_iter=max_iter, tol=tol, span=span)
-        if best is None or _rank(result) < _rank(best.result):
+        result = _solve(problem, start.centers, fairness, max_iter, tol, _few_open(problem), span)
+        if best is None or float(result.cost) < float(best.result.cost):
             best = Outcome(result, start, restart)
     assert best is not None
-    return best._replace(result=in_units(problem, best.result, max_iter))
+    result = _insist(problem, best.start.centers, fairness, max_iter, tol, best.result)
+    return best._replace(result=in_units(problem, result, max_iter))
 
 
 def solve(
@@ -166,17 +177,28 @@ def solve(
     tol: float,
     span: tuple[float, float] = (0.0, 1.0),
 ) -> FairClustering:
-    """Turns from ``centers`` until they settle, then labels and certificate; everything in the device's units.
+    """Take turns from ``centers`` until they settle, then labels and certificate; all in the device's units."""
+    result = _solve(problem, centers, fairness, max_iter, tol, _few_open(problem), span)
+    return _insist(problem, centers, fairness, max_iter, tol, result)
 
-    Where more points tie at a boundary than may stay open, as with masses of duplicates, it looks at all of them.
-    """
-    n_padded = problem.points.weights.shape[0]
-    n_open = min(n_padded, OPEN_POINTS if n_padded <= _MANY else _OPEN_OF_MANY)
-    result = _solve(problem, centers, fairness, max_iter, tol, n_open, span)
+
+def _few_open(problem: Problem) -> int:
+    """Points that stay open: the nearest to a boundary, as the rule, decide."""
+    n_padded = int(problem.points.weights.shape[0])
+    return min(n_padded, OPEN_POINTS if n_padded <= _MANY else _OPEN_OF_MANY)
+
+
+def _insist(
+    problem: Problem, centers: Array, fairness: Fairness, max_iter: int, tol: float, result: FairClustering
+) -> FairClustering:
+    """Look at all points where more of them tie at a boundary than may stay open, as with masses of duplicates."""
+    n_padded = int(problem.points.weights.shape[0])
     width = problem.n_groups * centers.shape[0] * problem.X.dtype.itemsize
-    if int(result.assignment.status) == 1 and n_open < n_padded and n_padded * width <= _OPEN_BYTES:
-        result = _solve(problem, centers, fairness, max_iter, tol, n_padded, span)
-    return result
+    solved = int(result.assignment.status) != 1
+    if solved or _few_open(problem) >= n_padded or n_padded * width > _OPEN_BYTES:
+        return result
+    again = _solve(problem, centers, fairness, max_iter, tol, n_padded, (1.0, 1.0))
+    return again if int(again.assignment.status) == 0 else min(result, again, key=lambda one: float(one.cost))
 
 
 def _solve(
@@ -207,24 +229,27 @@ def _solve(
 
 def in_units(problem: Problem, result: FairClustering, max_iter: int) -> FairClustering:
     """Return a result as numpy in the data's units, without padding."""
-    unit = problem.scale**2
-    solution = jax.tree.map(np.asarray, result.assignment)
+
+    def cost(values: Any) -> Any:
+        # float32 may not hold the square of the unit
+        return np.multiply(values, problem.scale**2, dtype=np.float64)
+
+    result = jax.tree.map(_on_host, result)
+    solution = result.assignment
     kept = solution.index < problem.n_points
-    costs = {name: np.asarray(getattr(solution, name) * unit) for name in ("prices", "primal", "dual")}
     solution = solution._replace(
         labels=solution.labels[: problem.n_points],
         index=solution.index[kept],
         fractions=solution.fractions[kept],
-        **costs,
+        prices=cost(solution.prices),
+        primal=cost(solution.primal),
+        dual=cost(solution.dual),
     )
-    return FairClustering(
-        problem.centers_of(result.centers),
-        solution,
-        np.asarray(result.cost) * unit,
-        np.asarray(result.n_iter),
-        np.asarray(result.n_passes),
-        np.asarray(result.converged),
-        np.asarray(result.history)[:max_iter] * unit,
+    return result._replace(
+        centers=_on_host(problem.centers_of(result.centers)),
+        assignment=solution,
+        cost=cost(result.cost),
+        history=cost(result.history[:max_iter]),
     )
 
 
@@ -253,7 +278,7 @@ def spread(table: npt.NDArray[np.float64]) -> float:
 
 def price_curve(
     problem: Problem,
-    start: Start,
+    centers: Array,
     kind: str,
     *,
     loosest: float,
@@ -263,24 +288,23 @@ def price_curve(
     max_iter: int = 100,
     tol: float = 1e-4,
 ) -> list[tuple[float, float, float]]:
-    """Control, balance and cost of fair clusterings from one start, from ``loosest`` to ``tightest``.
+    """Control, balance and cost of fair clusterings from ``centers``, from ``loosest`` to ``tightest``.
 
     The values are traced, so all of them, and the fit before, share one compiled program.
     """
-    shape = (int(start.centers.shape[0]), problem.n_groups)
+    shape = (int(centers.shape[0]), problem.n_groups)
     points: list[tuple[float, float, float]] = []
     for i, value in enumerate(np.linspace(loosest, tightest, n_values)):
         span = (i / n_values, (i + 1) / n_values)
-        result = solve(problem, start.centers, Fairness(kind, float(value)), max_iter=max_iter, tol=tol, span=span)
+        result = solve(problem, centers, Fairness(kind, float(value)), max_iter=max_iter, tol=tol, span=span)
         labels = np.asarray(result.assignment.labels)[: problem.n_points]
         table = counts(labels, problem.groups, weights, shape)
         points.append((float(value), balance(table), float(result.cost) * problem.scale**2))
     return points
 
 
-def _rank(result: FairClustering) -> Sequence[float]:
-    """Order of preference among restarts: solved before not, then by cost."""
-    return int(result.assignment.status), float(result.cost)
+def _on_host(values: Any) -> Any:
+    return np.asarray(values)
 
 
 def _power_of_two(n: int) -> int:

@@ -2,7 +2,7 @@
 
 import warnings
 from numbers import Integral, Real
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairjax import _groups
 from fairjax.errors import InputError
+
+if TYPE_CHECKING:
+    from fairjax._driver import Fairness
 
 __all__ = ["FCA"]
 
@@ -178,7 +181,7 @@ class FCA(ClusterMixin, BaseEstimator):
         masses = np.bincount(groups, weights, len(known)).astype(np.float64)
         _check_masses(masses, known)
         max_balance = float(masses.min() / masses.max())
-        fairness = self._fairness(max_balance)
+        fairness = self._fairness(max_balance, len(known))
         init = self._check_init(X)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
@@ -195,7 +198,7 @@ class FCA(ClusterMixin, BaseEstimator):
         )
         result = outcome.result
         self.result_ = result
-        self.labels_ = result.assignment.labels
+        self.labels_ = np.asarray(result.assignment.labels)
         self.cluster_centers_ = result.centers.astype(X.dtype)
         table = _driver.counts(self.labels_, groups, weights, (int(self.n_clusters), len(known)))
         self.cost_ = float(result.cost)
@@ -208,6 +211,13 @@ class FCA(ClusterMixin, BaseEstimator):
         self.groups_ = known
         given = sensitive_features is not None
         self.group_names_ = tuple(str(_groups.plain(value)) for value in known) if given else ("all",)
+        self._control = fairness
+        # what the report compares with: plain k-means from the same start, and that start
+        unfair = outcome.start.unfair
+        self._start_centers = problem.centers_of(outcome.start.centers)
+        self._unfair = (
+            None if unfair is None else (float(unfair.cost) * problem.scale**2, np.asarray(unfair.labels)[:n_samples])
+        )
         self._explain_end()
         return self
 
@@ -287,8 +297,8 @@ class FCA(ClusterMixin, BaseEstimator):
                     "choose one fairness control"
                 )
 
-    def _fairness(self, max_balance: float) -> Any:
-        from fairjax._driver import Fairness
+    def _fairness(self, max_balance: float, n_groups: int) -> "Fairness":
+        from fairjax._driver import Fairness, floor
 
         if self.min_balance is None:
             return Fairness("gap", float(self.epsilon))
@@ -298,7 +308,7 @@ class FCA(ClusterMixin, BaseEstimator):
                 f"min_balance={self.min_balance:g} cannot be met: the groups' sizes allow at most {max_balance:.6g}; "
                 "choose a lower floor"
             )
-        return Fairness("balance", min(float(self.min_balance), max_balance))
+        return floor(float(self.min_balance), max_balance, n_groups)
 
     def _check_init(self, X: npt.NDArray[Any]) -> str | npt.NDArray[np.float64]:
         if isinstance(self.init, str):
@@ -333,7 +343,7 @@ class FCA(ClusterMixin, BaseEstimator):
 
 
 def _check_range(name: str, value: Any, highest: float) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= highest:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= highest:
         bounds = "at least 0" if np.isinf(highest) else f"from 0 to {highest:g}"
         raise InputError(f"{name} is {value!r}; expected a number {bounds}")
 

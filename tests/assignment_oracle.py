@@ -11,7 +11,7 @@ from scipy.optimize import linprog
 
 from fairjax import fair_assignment
 
-BATCH = 64
+BATCH = 66
 FORMS = ("gap", "balance", "shares")
 _EXACT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
@@ -94,15 +94,12 @@ def best_cost(instance):
             ]
         )
         bound = np.r_[np.zeros(2 * size), np.full(len(present), control["epsilon"] / 2)]
-        equal = sp.block_array(
-            [[rows_sum, None, None], [None, np.ones((1, n_clusters)), sp.csr_array((1, size))]]
-        )
+        equal = sp.block_array([[rows_sum, None, None], [None, np.ones((1, n_clusters)), sp.csr_array((1, size))]])
         objective = np.r_[objective, np.zeros(n_clusters + size)]
         total = np.ones(n_points + 1)
     else:
         fairness = {
-            name: value if name == "min_balance" else np.asarray(value)[present]
-            for name, value in control.items()
+            name: value if name == "min_balance" else np.asarray(value)[present] for name, value in control.items()
         }
         upper, bound = _fairness_rows(fairness, counts, masses, n_clusters)
         equal, total = rows_sum, np.ones(n_points)
@@ -149,6 +146,34 @@ def violation(instance, counts):
     lower = np.asarray(control["lower"])[present, None]
     upper = np.asarray(control["upper"])[present, None]
     return max(0.0, np.max(lower * totals - counts), np.max(counts - upper * totals))
+
+
+def proven_bound(instance, multipliers):
+    """Value of the dual at ``multipliers`` (M, K), and by how much they miss its constraints (relative, 0 if not).
+
+    A bound holds when no admissible column of counts N_s (s = group) can earn: sum_s multipliers_sk N_s <= 0.
+    """
+    control, groups = instance.control, instance.groups
+    share = instance.weights.astype(float) / instance.weights.sum(dtype=float)
+    masses = np.bincount(groups, share, len(multipliers))
+    present = masses > 0
+    prices = np.asarray(multipliers, float)
+    value = np.sum(share * (instance.costs.astype(float) + prices[groups]).min(1))
+    prices, masses = prices[present], masses[present]
+    if "epsilon" in control:
+        # a common profile may be anything that sums to 1, and each group may move epsilon/4 of itself
+        earned = np.max(masses @ prices)
+        value -= control["epsilon"] / 4 * np.sum(masses * np.ptp(prices, axis=1))
+    elif "min_balance" in control:
+        earned = np.max(np.maximum(control["min_balance"] * prices, prices).sum(0))
+    else:
+        lower = np.asarray(control["lower"], float)[present]
+        room = np.asarray(control["upper"], float)[present] - lower
+        best = -np.sort(-prices, axis=0)
+        room = np.take_along_axis(np.broadcast_to(room[:, None], prices.shape), np.argsort(-prices, axis=0), 0)
+        filled = np.clip((1 - lower.sum()) - (np.cumsum(room, 0) - room), 0, room)
+        earned = np.max(lower @ prices + np.sum(filled * best, 0))
+    return value, max(0.0, earned) / max(np.abs(prices).max(), np.finfo(float).tiny)
 
 
 # Instances

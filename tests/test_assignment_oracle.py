@@ -13,6 +13,7 @@ from assignment_oracle import (
     instances,
     pick,
     profile_radius,
+    proven_bound,
     solve,
     violation,
 )
@@ -35,6 +36,8 @@ def faults(instance, result, n_groups, dtype, kind):
     heaviest = np.array([share[instance.groups == s].max(initial=0) for s in range(n_groups)])
     cost = np.sum(share[:, None] * probabilities * instance.costs)
     split = int(((probabilities.max(1) < 1) & (share > 0)).sum())
+    bound, missed = proven_bound(instance, result.multipliers)
+    size = scale + np.abs(result.multipliers).max()
     n_present = len(np.unique(instance.groups[share > 0]))
 
     found = {
@@ -45,9 +48,9 @@ def faults(instance, result, n_groups, dtype, kind):
         "primal below the optimum": max(0, (reference - result.primal) / scale - rounding),
         "dual above the optimum": max(0, (result.dual - reference) / scale - rounding),
         "primal is not the cost of the probabilities": max(0, abs(cost - result.primal) / scale - rounding),
-        "rows off the simplex": max(
-            0, abs(probabilities.sum(1) - 1).max() - rounding, -probabilities.min() - rounding
-        ),
+        "multipliers are not feasible": max(0, missed - (1e-12 if exact else 1e-5)),
+        "dual is not the value of the multipliers": max(0, abs(bound - result.dual) / size - rounding),
+        "rows off the simplex": max(0, abs(probabilities.sum(1) - 1).max() - rounding, -probabilities.min() - rounding),
         "control missed": max(0, violation(instance, counts) - (1e-9 if exact else 2e-5)),
         "labels a point off": np.any(abs(label_counts - counts) >= heaviest[:, None] * (1 + 1e-6)),
         "split points": max(0, split - n_present * (counts.shape[1] - 1)) if kind not in TIED else 0,

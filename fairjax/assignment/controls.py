@@ -66,15 +66,22 @@ def gap(epsilon: Array, masses: Array) -> Control:
     return Control(masses, masses, epsilon, epsilon >= 0, "gap")
 
 
+def _leeway(masses: Array) -> float:
+    """Relative leeway for bounds that only the whole data's own shares can meet.
+
+    Exactly on such a bound the smoothed dual has its optimum at infinity; this much inside, a few temperatures away.
+    """
+    return max(8 * float(jnp.finfo(masses.dtype).eps), 1e-7)
+
+
 def balance(floor: Array, masses: Array) -> Control:
     """Ratio of any two groups' counts at least ``floor`` in every cluster; feasible up to min π / max π."""
     floor = jnp.asarray(floor, masses.dtype)
     present = masses > 0
-    smallest = jnp.min(jnp.where(present, masses, jnp.inf))
-    # one part in 10^k of slack: the best possible balance, once rounded, must remain admissible
-    slack = 1 + 8 * jnp.finfo(masses.dtype).eps
-    feasible = (floor >= 0) & (floor * jnp.max(masses) <= smallest * slack)
-    floor = jnp.minimum(floor, smallest / jnp.max(masses))
+    best = jnp.min(jnp.where(present, masses, jnp.inf)) / jnp.max(masses)
+    leeway = _leeway(masses)
+    feasible = (floor >= 0) & (floor <= best * (1 + leeway))
+    floor = jnp.minimum(floor, best * (1 - leeway))
     zero = jnp.zeros((), masses.dtype)
     return Control(jnp.where(present, floor, zero), present.astype(masses.dtype), zero, feasible, "balance")
 
@@ -83,10 +90,11 @@ def shares(lower: Array, upper: Array, masses: Array) -> Control:
     """Share of each group in every non-empty cluster within [lower, upper] (M,); feasible iff π is within."""
     lower = jnp.broadcast_to(jnp.asarray(lower, masses.dtype), masses.shape)
     upper = jnp.broadcast_to(jnp.asarray(upper, masses.dtype), masses.shape)
-    slack = 8 * jnp.finfo(masses.dtype).eps
-    feasible = jnp.all((lower <= masses + slack) & (masses <= upper + slack))
+    leeway = _leeway(masses)
+    feasible = jnp.all((lower <= masses * (1 + leeway)) & (masses * (1 - leeway) <= upper))
     zero = jnp.zeros((), masses.dtype)
-    return Control(jnp.minimum(lower, masses), jnp.maximum(upper, masses), zero, feasible, "shares")
+    lower, upper = jnp.minimum(lower, masses * (1 - leeway)), jnp.maximum(upper, masses * (1 + leeway))
+    return Control(lower, upper, zero, feasible, "shares")
 
 
 def free_groups(control: Control) -> int:
@@ -255,3 +263,22 @@ def targets(control: Control, at: Slopes, allowance: Array, counts: Array, masse
     # row sums agree up to the solver's residual; the last rounding goes into proportion
     total = jnp.sum(table, 1, keepdims=True)
     return jnp.where(total > 0, table * (masses[:, None] / jnp.where(total > 0, total, 1)), 0)
+
+
+def violation(control: Control, counts: Array, masses: Array) -> Array:
+    """Weight (of 1) by which counts (M, K) leave the control, at most; 0 when they satisfy it."""
+    if control.kind == "gap":
+        shares = counts / jnp.where(masses > 0, masses, 1)[:, None]
+        # some profile within ε/2 of all groups exists if the weighted mean is; exact for ε = 0 and for two groups
+        # whenever the pairwise gap is what is bounded
+        apart = jnp.sum(jnp.abs(shares[:, None] - shares[None]), -1)
+        both = (masses[:, None] > 0) & (masses[None] > 0)
+        return jnp.maximum(jnp.max(jnp.where(both, apart, 0)) - control.epsilon, 0)
+    if control.kind == "balance":
+        most = jnp.max(counts, 0)
+        least = control.lower[:, None] * most
+        return jnp.max(jnp.maximum(least - counts, 0))
+    total = jnp.sum(counts, 0)
+    below = control.lower[:, None] * total - counts
+    above = counts - control.upper[:, None] * total
+    return jnp.max(jnp.maximum(jnp.maximum(below, above), 0))

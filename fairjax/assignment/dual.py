@@ -116,9 +116,14 @@ class Ascent(NamedTuple):
 
 
 def typical_spread(points: Points) -> Array:
-    """Mean over points of the mean extra cost of another cluster: a temperature at which everything is soft."""
+    """Mean over points of the mean extra cost of another cluster."""
     mean = jnp.sum(points.weights[:, None] * points.costs) / points.costs.shape[1] / jnp.sum(points.weights)
     return jnp.where(mean > 0, mean, 1)
+
+
+def hottest(points: Points) -> Array:
+    """Temperature from which to cool when nothing is known: most points are soft, and no step is long."""
+    return 0.3 * typical_spread(points)
 
 
 def locate(points: Points, control: Control, y: Array, temperature: Array) -> Position:
@@ -262,14 +267,16 @@ def maximise(
         length = jnp.max(jnp.abs(direction))
         finite = jnp.isfinite(length)
         direction = jnp.where(finite, direction, 0)
-        little = (predicted <= _SHORT * soft.smoothing) | (soft.residual <= residual_tolerance)
-        short = finite & (length <= 2 * temperature) & little
+        settled_here = soft.residual <= residual_tolerance
+        short = finite & (settled_here | ((length <= 2 * temperature) & (predicted <= _SHORT * soft.smoothing)))
+        # a step many temperatures long leaves the region where the model holds: shorten it
+        reach = jnp.minimum(1, 8 * temperature / jnp.maximum(length, jnp.finfo(dtype).tiny))
         stalled = state.damping > _STALLED
         nearly_met = soft.residual <= 1e3 * residual_tolerance
 
         # The end of the path, where τ = 0: once τ is below the distances between margins the path is straight and
         # its end exact, while the soft counts at τ already are those of the optimum.
-        settling = jnp.where(stalled, 0, direction)
+        settling = jnp.where(stalled, 0, reach * direction)
         drop = temperature - state.previous_temperature
         travelled = at.y + settling - state.previous_y
         slope = jnp.where(drop < 0, travelled / jnp.where(drop < 0, drop, 1), 0)
@@ -290,14 +297,13 @@ def maximise(
         cools = (short | (stalled & nearly_met)) & ~at_floor & ~enough
         # warm prices that lie far off at a low temperature: warm up first, where the model reaches further
         lost = ~finite | (length > _FAR * temperature)
-        heats = ~cools & ((state.heating & lost) | (stalled & ~nearly_met)) & (temperature < hottest)
+        heats = ~cools & ((state.heating & lost) | (stalled & ~nearly_met)) & (temperature < ceiling)
         jumps = cools | heats
         next_temperature = jnp.where(cools, cooler, jnp.where(heats, temperature / _COOLING, temperature))
 
-        # a step many temperatures long leaves the region where the model holds: shorten it
-        reach = jnp.minimum(1, 8 * temperature / jnp.maximum(length, jnp.finfo(dtype).tiny))
         newton = jnp.where(finite & ~heats, reach * direction, 0)
-        taken = jnp.where(cools, settling + slope * (cooler - temperature), newton)
+        path = settling + slope * (cooler - temperature)
+        taken = jnp.where(cools, path, newton)
         trial, bound_gain = move(points, control, at, controls.centre(control, taken), next_temperature)
         trial_soft = evaluate(points, control, trial)
 
@@ -332,7 +338,7 @@ def maximise(
             tip_reached,
         )
 
-    hottest = typical_spread(points)
+    ceiling = hottest(points)
     temperature = jnp.asarray(temperature, dtype)
     at = locate(points, control, y, temperature)
     soft = evaluate(points, control, at)

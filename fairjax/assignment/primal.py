@@ -42,12 +42,11 @@ class _Flow(NamedTuple):
     stuck: Array
 
 
-def _start(points: Points, reduced: Array, tie: Array, wanted: Array) -> tuple[Array, Array]:
+def _start(points: Points, reduced: Array, blur: Array, wanted: Array) -> tuple[Array, Array]:
     """Cheapest clusters (m,), ties filled where the group still lacks most; also the deficits (M, K) left."""
     n_points, n_clusters = reduced.shape
-    cheapest = jnp.min(reduced, -1, keepdims=True)
-    tied = reduced <= cheapest + tie
     labels = jnp.argmin(reduced, -1).astype(jnp.int32)
+    tied = reduced <= blur + jnp.take_along_axis(blur, labels[:, None], -1)
     open_tie = (jnp.sum(tied, -1) > 1) & (points.weights > 0)
     settled = jnp.where(open_tie, 0, points.weights)[:, None] * jax.nn.one_hot(
         labels, n_clusters, dtype=reduced.dtype
@@ -163,8 +162,9 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
     eps = jnp.finfo(dtype).eps
     reduced = points.costs + prices[points.groups]
     reduced = reduced - jnp.min(reduced, -1, keepdims=True)
-    magnitude = jnp.max(jnp.abs(prices)) + jnp.max(jnp.where(points.weights[:, None] > 0, jnp.abs(points.costs), 0))
-    labels, deficit = _start(points, reduced, 4 * eps * magnitude, wanted)
+    # what rounding may have done to each entry: entries closer than that are equal
+    blur = 2 * eps * (jnp.abs(points.costs) + jnp.abs(prices[points.groups]))
+    labels, deficit = _start(points, reduced, blur, wanted)
 
     # what rounding in the sums leaves, per group
     negligible = 8 * eps * n_clusters * jnp.maximum(points.masses, jnp.max(wanted, 1))

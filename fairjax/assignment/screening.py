@@ -205,7 +205,7 @@ def assign(
 
     def maximise(points: Points, y: Array, start: Array, loosen: float = 1) -> Ascent:
         return dual.maximise(
-            points, control, y, jnp.where(start > 0, start, 0.3 * dual.typical_spread(points)),
+            points, control, y, jnp.where(start > 0, start, dual.hottest(points)),
             tolerance=loosen * tolerance, residual_tolerance=loosen * residual_tolerance, max_iter=max_iter,
         )
 

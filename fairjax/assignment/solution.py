@@ -94,13 +94,15 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
     slack = reduced - jnp.min(reduced, -1, keepdims=True)
     loss = jnp.sum(weighted * slack) + spread - jnp.sum(prices * counts)
     cost = points.offset + jnp.sum(weighted * points.costs)
-    # below what rounding leaves of the terms that make it up, a loss is none
+    # a cost of zero to rounding has no relative gap
     magnitude = jnp.sum(weighted * (points.costs + jnp.abs(prices[points.groups]))) + jnp.abs(points.offset)
     negligible = 2 * jnp.finfo(dtype).eps * magnitude
-    gap = jnp.where(loss > negligible, loss / jnp.maximum(jnp.abs(cost), jnp.finfo(dtype).tiny), 0)
+    free = (jnp.abs(cost) <= 100 * negligible) & (loss <= negligible)
+    gap = jnp.where(free, 0, jnp.maximum(loss, 0) / jnp.maximum(jnp.abs(cost), jnp.finfo(dtype).tiny))
 
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
-    solved = plan.met & found.valid & (gap <= tolerances.gap)
+    fair = controls.violation(control, counts, points.masses) <= tolerances.gap
+    solved = plan.met & found.valid & fair & (gap <= tolerances.gap)
     status = jnp.where(solved, SOLVED, UNSOLVED)
     status = jnp.where(control.feasible, status, INFEASIBLE)
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)

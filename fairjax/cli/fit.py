@@ -1,0 +1,233 @@
+"""``fairjax fit``: read, cluster, show."""
+
+import argparse
+import json
+import shlex
+import time
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairjax import __version__, _progress
+from fairjax.cli import compilation, inputs, outputs
+from fairjax.cli.bar import Bar
+from fairjax.datasets import Dataset
+
+if TYPE_CHECKING:
+    from fairjax.estimators import FCA
+    from fairjax.report import ReportData
+
+_CURVE_POINTS = 100_000  # points up to which the price curve takes all of them
+_CURVE_SAMPLE = 20_000
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    """Do what the options of ``fairjax fit`` say; files are written last, all or none of the work behind them."""
+    outputs.check({"--out": options.out, "--report": options.report}, options.data)
+    compilation.keep_programs()
+    with Bar(not options.quiet) as bar, _progress.watching(bar):
+        data, sensitive = inputs.read(
+            options.data,
+            sensitive=options.sensitive,
+            features=options.features,
+            standardize=options.standardize,
+            l2_normalize=options.l2_normalize,
+            download=options.download,
+        )
+        model, seconds, compile_seconds = _fit(data, options)
+        found = _report_data(data, sensitive, model, options, arguments, seconds)
+        files = _render(data, model, found, options)
+    _write(files)
+    if options.json:
+        print(json.dumps(_summary(data, sensitive, model, found, seconds, compile_seconds), allow_nan=False))
+    elif not options.quiet:
+        from rich.console import Console
+
+        from fairjax.report import print_summary
+
+        print_summary(found, Console())
+        for path, _ in files:
+            print(f"Wrote {path}.")
+
+
+def _fit(data: Dataset, options: argparse.Namespace) -> tuple["FCA", float, float]:
+    from sklearn.exceptions import ConvergenceWarning
+
+    from fairjax.estimators import FCA
+
+    compiled = compilation.seconds()
+    began = time.perf_counter()
+    model = FCA(
+        options.clusters,
+        epsilon=options.epsilon,
+        min_balance=options.min_balance,
+        method=options.method,
+        n_init=options.n_init,
+        max_iter=options.max_iter,
+        tol=options.tol,
+        random_state=options.seed,
+    )
+    sensitive = data.groups if data.n_groups > 1 else None
+    with warnings.catch_warnings():
+        # the summary, the report and the JSON object say so in words of their own
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(data.matrix, sensitive_features=sensitive)
+    return model, time.perf_counter() - began, compilation.seconds() - compiled
+
+
+def _report_data(
+    data: Dataset,
+    sensitive: str | None,
+    model: "FCA",
+    options: argparse.Namespace,
+    arguments: Sequence[str],
+    seconds: float,
+) -> "ReportData":
+    from fairjax import _driver
+    from fairjax.assignment import MESSAGES
+    from fairjax.report import ReportData, Unfair
+
+    X, solution = data.matrix, model.result_.assignment
+    shape = (model.n_clusters, data.n_groups)
+    table = _driver.counts(model.labels_, data.groups, None, shape)
+    notes = list(data.notes)
+    if int(solution.status) != 0:
+        notes.append(f"The solver {MESSAGES[int(solution.status)]}.")
+    floor = model.min_balance
+    if floor is not None and model.balance_ < floor * (1 - 1e-9):
+        notes.append(
+            f"The floor of {floor:g} is met with fractions of points; whole points bring the least ratio to "
+            f"{model.balance_:.4g}."
+        )
+    assert model._unfair is not None
+    cost, labels = model._unfair
+    unfair_table = _driver.counts(labels, data.groups, None, shape)
+    unfair = Unfair(cost=cost, balance=_driver.balance(unfair_table), labels=labels)
+    curve: list[tuple[float, float, float]] = []
+    if options.report is not None and data.n_groups > 1:
+        curve, note = _curve(data, model, unfair_table)
+        notes += note
+    method = "fair k-means by exact assignment (FCA, direct route)"
+    return ReportData(
+        title=data.name,
+        X=X,
+        labels=model.labels_,
+        groups=data.groups,
+        group_names=data.group_names,
+        n_clusters=model.n_clusters,
+        cost=model.cost_,
+        balance=model.balance_,
+        max_balance=model.max_balance_,
+        sensitive=sensitive,
+        feature_names=data.feature_names or None,
+        raw=data.raw.reshape(X.shape),
+        method=method,
+        parameters=_parameters(model),
+        command=shlex.join(["fairjax", *arguments]),
+        version=f"fairjax {__version__}",
+        seconds=seconds,
+        notes=tuple(notes),
+        status=MESSAGES[int(solution.status)],
+        converged=model.converged_,
+        n_iter=model.n_iter_,
+        primal=float(solution.primal),
+        dual=float(solution.dual),
+        gap=model.gap_,
+        group_violation=_driver.spread(table) if data.n_groups > 1 else None,
+        unfair=unfair if data.n_groups > 1 else None,
+        curve=curve,
+        control="epsilon" if model._control.kind == "gap" else "min_balance",
+        history=model.result_.history[: model.n_iter_].tolist(),
+    )
+
+
+def _parameters(model: "FCA") -> dict[str, Any]:
+    names = ("n_clusters", "epsilon", "min_balance", "method", "n_init", "max_iter", "tol", "random_state")
+    chosen = {name: getattr(model, name) for name in names}
+    chosen.pop("min_balance" if model.min_balance is None else "epsilon")
+    return chosen
+
+
+def _curve(data: Dataset, model: "FCA", unfair_table: np.ndarray) -> tuple[list[tuple[float, float, float]], list[str]]:
+    """Price of fairness from the same start by the control in use: from what k-means reaches to the best."""
+    from fairjax import _driver
+
+    X, groups, notes = data.matrix, data.groups, []
+    if len(X) > _CURVE_POINTS:
+        rows = np.sort(np.random.default_rng(0).choice(len(X), _CURVE_SAMPLE, replace=False))
+        X, groups = X[rows], groups[rows]
+        notes.append(f"The price of fairness is drawn from a random sample of {_CURVE_SAMPLE:,} points.")
+    problem = _driver.lay_out(X, groups, n_groups=data.n_groups)
+    if model._control.kind == "gap":
+        loosest, tightest = _driver.spread(unfair_table), 0.0
+    else:
+        sizes = np.bincount(groups, minlength=data.n_groups)
+        # the very best balance is another program (see floor); what was asked for is always on the curve
+        loosest = _driver.balance(unfair_table)
+        tightest = min(max(0.99 * model.max_balance_, model._control.value), float(sizes.min() / sizes.max()))
+    curve = _driver.price_curve(
+        problem,
+        problem.to_device(model._start_centers),
+        model._control.kind,
+        loosest=loosest,
+        tightest=tightest,
+        max_iter=model.max_iter,
+        tol=model.tol,
+    )
+    return curve, notes
+
+
+def _render(data: Dataset, model: "FCA", found: "ReportData", options: argparse.Namespace) -> list[tuple[str, str]]:
+    """Path and text of every output file, all made before the first is written."""
+    files = []
+    if options.out is not None:
+        files.append((options.out, outputs.labels_csv(data, model.labels_.tolist())))
+    if options.report is not None:
+        from fairjax.report import render
+
+        _progress.report("drawing the report", 1.0)
+        files.append((options.report, render(found)))
+    return files
+
+
+def _write(files: Sequence[tuple[str, str]]) -> None:
+    if files:
+        from fairjax.report.files import write_text
+
+        for path, text in files:
+            write_text(path, text)
+
+
+def _summary(
+    data: Dataset,
+    sensitive: str | None,
+    model: "FCA",
+    found: "ReportData",
+    seconds: float,
+    compile_seconds: float,
+) -> dict[str, Any]:
+    return {
+        "data": data.name,
+        "n": data.n_samples,
+        "n_features": int(data.matrix.shape[1]),
+        "n_clusters": model.n_clusters,
+        "sensitive": sensitive,
+        "groups": {name: int(size) for name, size in zip(data.group_names, data.group_sizes.tolist(), strict=True)},
+        "cost": model.cost_,
+        "balance": model.balance_,
+        "max_balance": model.max_balance_,
+        "group_violation": found.group_violation,
+        "unfair_cost": None if found.unfair is None else found.unfair["cost"],
+        "unfair_balance": None if found.unfair is None else found.unfair["balance"],
+        "gap": model.gap_,
+        "status": int(model.result_.assignment.status),
+        "n_iter": model.n_iter_,
+        "converged": model.converged_,
+        "seconds": round(seconds, 4),
+        "compile_seconds": round(compile_seconds, 4),
+        "parameters": _parameters(model),
+        "notes": list(found.notes),
+        "version": __version__,
+    }

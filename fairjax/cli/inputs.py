@@ -1,0 +1,79 @@
+"""DATA on the command line: a file, a known name, or nothing."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from fairjax import datasets
+from fairjax.datasets import Dataset
+from fairjax.errors import InputError
+
+_BUNDLED = "diabetes"
+# what the protected attribute of a known set may be called with --sensitive
+_ATTRIBUTES = {
+    "diabetes": "sex",
+    "adult": "sex",
+    "bank": "married",
+    "bank-marital": "marital",
+    "census": "sex",
+    "har": "subject",
+    "reverse-digits": "source",
+    "mnist-usps": "source",
+    "reverse-mnist": "source",
+}
+
+_IMAGES = ("reverse-digits", "mnist-usps", "reverse-mnist")
+_BUNDLED_SETS = ("diabetes", "reverse-digits")
+
+
+def read(
+    data: str | None,
+    *,
+    sensitive: str | None = None,
+    features: str | None = None,
+    standardize: bool | None = None,
+    l2_normalize: bool = False,
+    download: bool = False,
+) -> tuple[Dataset, str | None]:
+    """Return the data and the name of their protected attribute; options left at their default are not passed on."""
+    options: dict[str, Any] = {}
+    if standardize is not None:
+        options["standardize"] = standardize
+    if l2_normalize:
+        options["l2_normalize"] = True
+    name = _BUNDLED if data is None else data
+    if name in datasets.names():
+        return _known(name, sensitive, features, {**options, **({"download": True} if download else {})})
+    if not _is_path(name):
+        close = difflib.get_close_matches(name, datasets.names(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known sets are {', '.join(datasets.names())}"
+        raise InputError(f"there is no file or data set {name!r}; {hint}")
+    columns = None if features is None else [column.strip() for column in features.split(",") if column.strip()]
+    found = datasets.read_table(name, sensitive=sensitive, features=columns, **options)
+    return found, sensitive or ("group" if found.n_groups > 1 else None)
+
+
+def _known(
+    name: str, sensitive: str | None, features: str | None, options: dict[str, Any]
+) -> tuple[Dataset, str | None]:
+    attribute = _ATTRIBUTES[name]
+    if sensitive is not None and sensitive != attribute:
+        raise InputError(
+            f"the data set {name!r} has no sensitive column {sensitive!r}; its protected attribute is "
+            f"{attribute!r}, taken without --sensitive"
+        )
+    if features is not None:
+        raise InputError(f"--features chooses columns of a file; the data set {name!r} has fixed ones: leave it out")
+    if name in _IMAGES and ("standardize" in options or "l2_normalize" in options):
+        raise InputError(
+            f"--standardize and --l2-normalize scale tables; the images of {name!r} are taken as they are: "
+            "leave both out"
+        )
+    if name in _BUNDLED_SETS:
+        options.pop("download", None)
+    return datasets.load(name, **options), attribute
+
+
+def _is_path(name: str) -> bool:
+    return bool(Path(name).suffix) or os.sep in name or Path(name).exists()

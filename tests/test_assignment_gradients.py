@@ -1,0 +1,123 @@
+"""Gradients of the fair assignment's optimal value against differences of the linear programme's."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from assignment_oracle import FORMS, best_cost, instances
+
+from fairjax import fair_assignment
+
+N, K, M = 20, 4, 3
+COUNT = 24
+STEP = 1e-5
+
+
+def assert_slopes(found, values):
+    """``found`` slopes equal central differences of ``values`` (count, 3) at -STEP, 0, STEP where both sides agree."""
+    left = (values[:, 1] - values[:, 0]) / STEP
+    right = (values[:, 2] - values[:, 1]) / STEP
+    smooth = np.abs(left - right) <= 1e-6 * (1 + np.abs(left))
+    assert smooth.mean() > 0.5
+    central = (left + right) / 2
+    np.testing.assert_allclose(np.asarray(found)[smooth], central[smooth], rtol=1e-5, atol=1e-6)
+
+
+@functools.cache
+def problems(form):
+    return instances(form, COUNT, N, K, M, 7, kinds=("generic", "weighted", "unordered"))
+
+
+def columns(form):
+    some = problems(form)
+    names = tuple(some[0].control)
+    stack = [np.stack([p.costs for p in some]), np.stack([p.groups for p in some]), np.stack([p.weights for p in some])]
+    return names, [*stack, *(np.stack([p.control[name] for p in some]) for name in names)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_costs(form):
+    """Primal and dual have one gradient, under vmap and jit; along a random direction it is the programme's slope."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(COUNT, N, K))
+    names, data = columns(form)
+
+    def gradients(costs, groups, weights, *values):
+        def value(costs):
+            control = dict(zip(names, values, strict=True))
+            found = fair_assignment(costs, groups, weights=weights, n_groups=M, **control)
+            return jnp.stack([found.primal, found.dual])
+
+        return jax.jacrev(value)(costs)
+
+    with jax.enable_x64(True):
+        primal, dual = np.moveaxis(np.asarray(jax.jit(jax.vmap(gradients))(*data)), 1, 0)
+    np.testing.assert_array_equal(primal, dual)
+    along = np.sum(primal * directions, (1, 2))
+    values = np.array(
+        [
+            [best_cost(p._replace(costs=p.costs + step * direction)) for step in (-STEP, 0, STEP)]
+            for p, direction in zip(problems(form), directions, strict=True)
+        ]
+    )
+    assert_slopes(along, values)
+
+
+def test_epsilon():
+    """The price of fairness at the margin: minus the groups' weighted price ranges over four."""
+    some = [
+        p._replace(control={"epsilon": level})
+        for p, level in zip(problems("gap"), np.linspace(0.03, 0.6, COUNT), strict=True)
+    ]
+
+    def slope(costs, groups, weights, epsilon):
+        def value(epsilon):
+            found = fair_assignment(costs, groups, weights=weights, n_groups=M, epsilon=epsilon)
+            return found.primal, found.dual
+
+        return jax.jacfwd(value)(epsilon)
+
+    with jax.enable_x64(True):
+        data = [np.stack([getattr(p, name) for p in some]) for name in ("costs", "groups", "weights")]
+        primal, dual = jax.jit(jax.vmap(slope))(*data, np.array([p.control["epsilon"] for p in some]))
+        np.testing.assert_array_equal(primal, dual)
+        assert np.all(np.asarray(primal) <= 0)
+    values = np.array(
+        [
+            [best_cost(p._replace(control={"epsilon": p.control["epsilon"] + step})) for step in (-STEP, 0, STEP)]
+            for p in some
+        ]
+    )
+    assert_slopes(primal, values)
+
+
+def test_through_a_model():
+    """Costs that depend on centres: the chain rule gives the cluster sums, as in a training step."""
+    rng = np.random.default_rng(3)
+    X, centers = rng.normal(size=(N, 2)), rng.normal(size=(K, 2))
+    groups = np.arange(N) % M
+
+    def value(centers):
+        costs = jnp.sum((X[:, None] - centers) ** 2, -1)
+        found = fair_assignment(costs, groups)
+        return found.primal, found
+
+    with jax.enable_x64(True):
+        gradient, found = jax.jit(jax.grad(value, has_aux=True))(jnp.asarray(centers))
+        probabilities = np.asarray(found.probabilities)
+        expected = -2 * np.einsum("nk,nkd->kd", probabilities, X[:, None] - centers) / N
+        np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_no_gradient_where_there_is_none():
+    """Labels and probabilities are piecewise constant: zero, never NaN."""
+    rng = np.random.default_rng(4)
+    costs, groups = rng.exponential(size=(N, K)).astype(np.float32), np.arange(N) % M
+
+    def spread(costs):
+        found = fair_assignment(costs, groups)
+        return jnp.sum(found.probabilities**2) + jnp.sum(found.multipliers) + found.gap
+
+    np.testing.assert_array_equal(jax.jit(jax.grad(spread))(costs), np.zeros((N, K)))

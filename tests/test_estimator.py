@@ -1,0 +1,409 @@
+"""The scikit-learn surface of FCA: conventions, groups of any kind, controls, prediction, bad input."""
+
+import os
+import pickle
+import warnings
+
+import jax
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import sklearn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fairjax import FCA, _driver, _progress, datasets
+from fairjax.errors import InputError
+
+K = 3
+
+
+def data(n=60, d=3, seed=0):
+    """Three blobs, whose two groups are unevenly spread; all tests share the padded shape (64, 4)."""
+    rng = np.random.default_rng(seed)
+    blob = rng.integers(0, K, n)
+    X = rng.normal(size=(n, d)) + 4.0 * np.eye(K, d)[blob]
+    groups = (rng.random(n) < np.array([0.8, 0.5, 0.2])[blob]).astype(int)
+    return X, groups
+
+
+X, SEX = data()
+NAMES = np.array(["female", "male"])[SEX]
+MODEL = FCA(K, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return clone(MODEL).fit(X, sensitive_features=NAMES)
+
+
+def expected_failures(_):
+    return {
+        "check_sample_weight_equivalence_on_dense_data": (
+            "random starts are drawn by weight: the same distribution as for repeated rows, not the same draw; "
+            "sklearn.cluster.KMeans is exempt for the same reason"
+        )
+    }
+
+
+@parametrize_with_checks([FCA(n_clusters=K)], expected_failed_checks=expected_failures)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learn_conventions(estimator, check):
+    check(estimator)
+
+
+def test_attributes(fitted):
+    n = len(X)
+    assert fitted.labels_.shape == (n,)
+    assert fitted.labels_.dtype == np.int32
+    assert fitted.cluster_centers_.shape == (K, X.shape[1])
+    assert fitted.multipliers_.shape == (2, K)
+    assert fitted.group_names_ == ("female", "male")
+    assert fitted.groups_.tolist() == ["female", "male"]
+    assert fitted.n_features_in_ == X.shape[1]
+    assert fitted.converged_
+    assert 0 <= fitted.gap_ <= 1e-5
+    cost = ((X - fitted.cluster_centers_[fitted.labels_]) ** 2).sum(1).mean()
+    assert fitted.cost_ == pytest.approx(cost, rel=1e-5)
+    sizes = np.bincount(SEX)
+    assert fitted.max_balance_ == sizes.min() / sizes.max()
+    counts = np.stack([np.bincount(fitted.labels_[g == SEX], minlength=K) for g in (0, 1)], 1)
+    assert fitted.balance_ == (counts.min(1) / counts.max(1)).min()
+    share = counts.sum(1)[:, None] * sizes / n
+    assert np.abs(counts - share).max() < 2
+
+
+def test_result_is_numpy_without_padding(fitted):
+    result = fitted.result_
+    assert all(isinstance(leaf, np.ndarray | np.generic) for leaf in jax.tree.leaves(result))
+    assert int(result.assignment.status) == 0
+    assert (result.assignment.index < len(X)).all()
+    assert result.assignment.counts.sum() == pytest.approx(1, rel=1e-5)
+    assert result.history.shape == (100,)
+    assert np.isfinite(result.history[: fitted.n_iter_]).all()
+    assert np.isnan(result.history[fitted.n_iter_ :]).all()
+    assert result.assignment.primal >= result.assignment.dual * (1 - 1e-6)
+
+
+def test_fair_clusters_cost_more_and_are_balanced(fitted):
+    unfair = clone(MODEL).fit(X)
+    assert unfair.cost_ < fitted.cost_
+    counts = _driver.counts(unfair.labels_, SEX, None, (K, 2))
+    assert _driver.balance(counts) < fitted.balance_
+
+
+def test_clone_and_pickle(fitted):
+    copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(
+        copy.predict(X, sensitive_features=NAMES), fitted.predict(X, sensitive_features=NAMES)
+    )
+    assert clone(fitted).get_params() == MODEL.get_params()
+    assert not hasattr(clone(fitted), "labels_")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        list(SEX),
+        SEX.astype(bool),
+        SEX.astype(float) + 0.5,
+        pd.Series(NAMES, index=range(100, 160)),
+        pd.Series(NAMES, dtype="category"),
+        pd.Series(NAMES, dtype="string"),
+        pd.DataFrame({"sex": NAMES}),
+        pl.Series("sex", NAMES),
+        pl.Series("sex", NAMES, dtype=pl.Categorical),
+        [("a", 1) if s else ("b", 2) for s in SEX[::1]],
+        ["x" if s else 7 for s in SEX],
+    ],
+    ids=["ints", "bools", "floats", "series", "category", "string", "frame", "polars", "polars-cat", "tuples", "mixed"],
+)
+def test_group_values_of_any_kind(fitted, values):
+    model = clone(MODEL).fit(X, sensitive_features=values)
+    assert len(model.groups_) == 2
+    assert model.cost_ == pytest.approx(fitted.cost_, rel=1e-5)
+    np.testing.assert_array_equal(
+        model.predict(X, sensitive_features=values), fitted.predict(X, sensitive_features=NAMES)
+    )
+
+
+def test_frames_carry_names():
+    columns = ["age", "income", "height"]
+    model = clone(MODEL).fit(pd.DataFrame(X, columns=columns), sensitive_features=NAMES)
+    assert model.feature_names_in_.tolist() == columns
+    labels = model.predict(pd.DataFrame(X, columns=columns), sensitive_features=NAMES)
+    polars = clone(MODEL).fit(pl.DataFrame(X, schema=columns), sensitive_features=NAMES)
+    np.testing.assert_array_equal(labels, polars.predict(pl.DataFrame(X, schema=columns), sensitive_features=NAMES))
+
+
+def test_pipeline_routes_groups():
+    with sklearn.config_context(enable_metadata_routing=True):
+        step = clone(MODEL).set_fit_request(sensitive_features=True).set_predict_request(sensitive_features=True)
+        pipeline = make_pipeline(StandardScaler(), step).fit(X, sensitive_features=NAMES)
+        labels = pipeline.predict(X, sensitive_features=NAMES)
+    direct = clone(MODEL).fit(StandardScaler().fit_transform(X), sensitive_features=NAMES)
+    assert pipeline[-1].cost_ == direct.cost_
+    assert (labels == direct.labels_).mean() > 0.9
+
+
+def test_prediction_follows_the_prices(fitted):
+    distances = ((X[:, None] - fitted.cluster_centers_) ** 2).sum(-1)
+    expected = np.argmin(distances + fitted.multipliers_[SEX], 1)
+    found = fitted.predict(X, sensitive_features=NAMES)
+    np.testing.assert_array_equal(found, expected)
+    # only points that lie on a boundary, at most K-1 per group, may differ from the fitted labels
+    assert (found != fitted.labels_).sum() <= 2 * 2 * (K - 1)
+
+
+def test_prediction_keeps_new_points_fair():
+    many, sex = data(2000, seed=5)
+    fresh, fresh_sex = data(20_000, seed=6)
+    model = clone(MODEL).fit(many, sensitive_features=sex)
+    labels = model.predict(fresh, sensitive_features=fresh_sex)
+    profiles = [np.bincount(labels[fresh_sex == g], minlength=K) / (fresh_sex == g).sum() for g in (0, 1)]
+    assert np.abs(profiles[0] - profiles[1]).sum() < 0.1
+
+
+def test_one_group_is_k_means():
+    model = clone(MODEL).fit(X)
+    assert model.group_names_ == ("all",)
+    assert model.balance_ == model.max_balance_ == 1
+    cost, labels = model._unfair
+    assert model.cost_ == pytest.approx(cost, rel=1e-4)
+    np.testing.assert_array_equal(model.labels_, labels)
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+def test_controls_trade_cost_for_balance(fitted):
+    loose = FCA(K, epsilon=0.5, random_state=0).fit(X, sensitive_features=NAMES)
+    profiles = [np.bincount(loose.labels_[g == SEX], minlength=K) / (g == SEX).sum() for g in (0, 1)]
+    assert np.abs(profiles[0] - profiles[1]).sum() <= 0.5 + 2 * K / np.bincount(SEX).min()
+    assert loose.cost_ < fitted.cost_
+    free = FCA(K, epsilon=2.0, random_state=0).fit(X, sensitive_features=NAMES)
+    assert free.cost_ == pytest.approx(free._unfair[0], rel=1e-4)
+    floor = FCA(K, min_balance=0.4, random_state=0).fit(X, sensitive_features=NAMES)
+    assert floor.cost_ < fitted.cost_
+    counts = _driver.counts(floor.labels_, SEX, None, (K, 2))
+    assert ((counts.min(1) + 1) / np.maximum(counts.max(1) - 1, 1) >= 0.4).all()
+    best = FCA(K, min_balance=fitted.max_balance_, random_state=0).fit(X, sensitive_features=NAMES)
+    assert best.cost_ == fitted.cost_
+
+
+def test_restarts_are_nested_and_repeatable():
+    first = FCA(K, random_state=3, init="random").fit(X, sensitive_features=NAMES)
+    more = FCA(K, random_state=3, init="random", n_init=4).fit(X, sensitive_features=NAMES)
+    again = FCA(K, random_state=3, init="random", n_init=4).fit(X, sensitive_features=NAMES)
+    assert more.cost_ <= first.cost_
+    np.testing.assert_array_equal(more.labels_, again.labels_)
+
+
+def test_given_centres():
+    start = FCA(K, random_state=0).fit(X, sensitive_features=NAMES).cluster_centers_
+    model = FCA(K, init=start, n_init=5).fit(X, sensitive_features=NAMES)
+    np.testing.assert_allclose(model.cluster_centers_, start, rtol=1e-3, atol=1e-3)
+    assert model._unfair is None
+
+
+def test_weights_count_as_repetition(fitted):
+    some = slice(0, 40)
+    weights = np.where(np.arange(40) < 20, 2.0, 1.0)
+    rows = np.repeat(np.arange(40), weights.astype(int))
+    start = fitted.cluster_centers_
+    weighted = FCA(K, init=start).fit(X[some], sensitive_features=NAMES[some], sample_weight=weights)
+    repeated = FCA(K, init=start).fit(X[rows], sensitive_features=NAMES[rows])
+    assert weighted.result_.assignment.primal == pytest.approx(repeated.result_.assignment.primal, rel=1e-4)
+    scaled = FCA(K, init=start).fit(X[some], sensitive_features=NAMES[some], sample_weight=1e-12 * weights)
+    np.testing.assert_array_equal(scaled.labels_, weighted.labels_)
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1e-25), (0.0, 1e25), (1e7, 1.0)])
+def test_units_do_not_matter(fitted, shift, scale):
+    moved = FCA(K, random_state=0).fit(X * scale + shift, sensitive_features=NAMES)
+    assert moved.cost_ / scale**2 == pytest.approx(fitted.cost_, rel=1e-3)
+    np.testing.assert_allclose((moved.cluster_centers_ - shift) / scale, fitted.cluster_centers_, atol=1e-2)
+    np.testing.assert_array_equal(
+        moved.predict(X * scale + shift, sensitive_features=NAMES), fitted.predict(X, sensitive_features=NAMES)
+    )
+
+
+def test_double_precision(fitted):
+    with jax.enable_x64(True):
+        double = clone(MODEL).fit(X, sensitive_features=NAMES)
+    assert double.result_.assignment.fractions.dtype == np.float64
+    assert double.gap_ <= 1e-6
+    assert double.cost_ < fitted.cost_ * 1.2
+
+
+def test_small_extremes():
+    few, sex = X[:6], ["a", "b", "a", "b", "a", "c"]
+    one = FCA(1).fit(few, sensitive_features=sex)
+    assert (one.labels_ == 0).all()
+    assert one.balance_ == one.max_balance_ == pytest.approx(1 / 3)
+    every = FCA(6, random_state=0).fit(few)
+    assert every.cost_ == pytest.approx(0, abs=1e-5)
+    assert sorted(every.labels_.tolist()) == list(range(6))
+    same = FCA(K, random_state=0).fit(np.zeros((60, 3)), sensitive_features=NAMES)
+    assert same.cost_ == 0
+
+
+def test_masses_of_duplicates():
+    rng = np.random.default_rng(0)
+    points = rng.integers(0, 2, (60, 3)).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = clone(MODEL).fit(points, sensitive_features=NAMES)
+    counts = _driver.counts(model.labels_, SEX, None, (K, 2))
+    share = counts.sum(1, keepdims=True) * np.bincount(SEX) / 60
+    assert np.abs(counts - share).max() < 2
+
+
+def test_too_few_turns_warn():
+    with pytest.warns(ConvergenceWarning, match="max_iter=1"):
+        model = FCA(K, max_iter=1, random_state=0).fit(X, sensitive_features=NAMES)
+    assert not model.converged_
+    assert model.n_iter_ == 1
+    assert model.result_.history.shape == (1,)
+
+
+def test_progress_is_told_and_interruption_ends_the_fit():
+    shares = []
+    with _progress.watching(lambda stage, share: shares.append(share)):
+        FCA(K, n_init=2, random_state=0).fit(X, sensitive_features=NAMES)
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert shares[-1] <= 1
+
+    def stop(stage, share):
+        raise KeyboardInterrupt
+
+    model = FCA(K)
+    with _progress.watching(stop), pytest.raises(KeyboardInterrupt):
+        model.fit(X, sensitive_features=NAMES)
+    assert not hasattr(model, "labels_")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_clusters": 0}, "n_clusters is 0"),
+        ({"n_clusters": 2.5}, "n_clusters is 2.5"),
+        ({"n_clusters": 61}, "n_samples=60 is less than n_clusters=61"),
+        ({"n_init": 0}, "n_init is 0"),
+        ({"max_iter": 0}, "max_iter is 0"),
+        ({"tol": -1.0}, "tol is -1.0"),
+        ({"epsilon": -0.1}, "from 0 to 2"),
+        ({"epsilon": 2.1}, "from 0 to 2"),
+        ({"epsilon": float("nan")}, "epsilon is nan"),
+        ({"epsilon": "much"}, "epsilon is 'much'"),
+        ({"min_balance": -0.1}, "min_balance is -0.1"),
+        ({"min_balance": 1.0}, "allow at most"),
+        ({"min_balance": 0.3, "epsilon": 0.1}, "choose one fairness control"),
+        ({"method": "exact"}, 'this version offers method="direct"'),
+        ({"center_update": "gradient"}, 'this version offers method="direct"'),
+        ({"transport_weight": 2.0}, 'this version offers method="direct"'),
+        ({"init": "best"}, "'k-means\\+\\+', 'random' or an array"),
+        ({"init": np.zeros((2, 3))}, "shape \\(2, 3\\)"),
+        ({"init": [["a"]]}, "no array of numbers"),
+    ],
+)
+def test_bad_parameters(changes, message):
+    with pytest.raises(InputError, match=message):
+        FCA(**{"n_clusters": K, **changes}).fit(X, sensitive_features=NAMES)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (NAMES[:-1], "59 values for 60 rows"),
+        ([None, *NAMES[1:]], "1 missing values, the first in row 0"),
+        ([*NAMES[:-1], float("nan")], "missing values, the first in row 59"),
+        (pd.Series(NAMES).mask(SEX == 1), "missing values"),
+        (np.stack([SEX, SEX], 1), "join several attributes"),
+        ([[s] for s in SEX], "cannot be hashed"),
+    ],
+)
+def test_bad_groups(values, message):
+    with pytest.raises(InputError, match=message):
+        FCA(K).fit(X, sensitive_features=values)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(59), "shape \\(59,\\)"),
+        (np.full(60, -1.0), "negative"),
+        (np.full(60, np.nan), "NaN or infinite"),
+        (np.zeros(60), "zero for every point"),
+        (["heavy"] * 60, "not numeric"),
+        (SEX.astype(float), "the group 'female' has no weight"),
+    ],
+)
+def test_bad_weights(weights, message):
+    with pytest.raises(InputError, match=message):
+        FCA(K).fit(X, sensitive_features=NAMES, sample_weight=weights)
+
+
+def test_bad_points():
+    for bad in (np.nan, np.inf):
+        spoilt = X.copy()
+        spoilt[3, 1] = bad
+        with pytest.raises(ValueError, match="NaN|infinity"):
+            FCA(K).fit(spoilt, sensitive_features=NAMES)
+    with pytest.raises(ValueError, match="inconsistent|values for"):
+        FCA(K).fit(X[:30], sensitive_features=NAMES)
+
+
+def test_bad_prediction(fitted):
+    with pytest.raises(NotFittedError):
+        FCA(K).predict(X)
+    with pytest.raises(
+        InputError, match="holds 'divers', not seen when fitting; the known groups are 'female', 'male'"
+    ):
+        fitted.predict(X[:1], sensitive_features=["divers"])
+    with pytest.raises(InputError, match="sensitive_features is missing"):
+        fitted.predict(X)
+    with pytest.raises(InputError, match="was not to fit"):
+        clone(MODEL).fit(X).predict(X, sensitive_features=NAMES)
+    with pytest.raises(ValueError, match="features"):
+        fitted.predict(X[:, :2], sensitive_features=NAMES)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    seed=st.integers(0, 2**31),
+    coarse=st.integers(0, 6),
+    rare=st.integers(1, 30),
+    epsilon=st.sampled_from([0.0, 0.05, 0.7, 2.0]),
+    heavy=st.booleans(),
+)
+def test_any_data_are_clustered_fairly(seed, coarse, rare, epsilon, heavy):
+    rng = np.random.default_rng(seed)
+    points = np.round(rng.standard_t(2, (60, 3)), coarse)
+    groups = np.arange(60) < rare
+    weights = rng.exponential(size=60) if heavy else np.ones(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = FCA(K, epsilon=epsilon, random_state=0)
+        model.fit(points, sensitive_features=groups, sample_weight=weights)
+    assert model.labels_.min() >= 0
+    assert model.labels_.max() < K
+    assert np.isfinite([model.cost_, model.balance_, model.gap_]).all()
+    assert 0 <= model.balance_ <= 1
+    table = _driver.counts(model.labels_, groups.astype(int), weights, (K, 2))
+    # ε, and what whole points add: less than the heaviest point per group and cluster
+    slack = sum(2 * K * weights[groups == g].max() / weights[groups == g].sum() for g in (False, True))
+    assert _driver.spread(table) <= epsilon + slack + 1e-4
+
+
+@pytest.mark.skipif("FAIRJAX_DATA" not in os.environ, reason="needs FAIRJAX_DATA, the folder with adult.data")
+def test_adult_reaches_the_published_tables():
+    adult = datasets.load_adult(l2_normalize=True)
+    model = FCA(n_clusters=10, n_init=3, random_state=0).fit(adult.X, sensitive_features=adult.sensitive)
+    assert model.cost_ <= 0.3160
+    assert model.balance_ >= 0.4935

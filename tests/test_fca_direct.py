@@ -1,0 +1,344 @@
+"""Fair clustering by the direct route: descent, certificate, symmetries, batches, and the target on real data."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from assignment_oracle import Instance, group_counts, proven_bound, violation
+
+from fairjax import datasets, fca, kmeans
+from fairjax.assignment import fair
+from fairjax.datasets import sources
+from fairjax.datasets.files import find
+from fairjax.metrics import balance as balance_of
+
+N, D, K, M = 240, 3, 4, 3
+MAX_ITER = 100
+CONTROLS = {"epsilon": 0.1, "min_balance": 0.4}
+
+
+class Data(NamedTuple):
+    X: np.ndarray
+    groups: np.ndarray
+    weights: np.ndarray
+    centers: np.ndarray
+
+
+def data(seed=0, n=N, m=M, dtype=np.float64):
+    """Blobs that the groups populate unevenly, and centres drawn from the points."""
+    rng = np.random.default_rng(seed)
+    blob = rng.integers(0, K, n)
+    X = 3 * rng.normal(size=(K, D))[blob] + rng.normal(size=(n, D))
+    groups = np.array([rng.choice(m, p=rng.dirichlet(np.full(m, 2.0))) for _ in range(K)])[blob]
+    groups = np.where(rng.random(n) < 0.7, rng.integers(0, m, n), groups).astype(np.int32)
+    groups[:m] = np.arange(m)
+    return Data(X.astype(dtype), groups, np.ones(n, dtype), X[rng.choice(n, K, replace=False)].astype(dtype))
+
+
+@functools.cache
+def routines(name, m=M, n_open=fca.direct.OPEN_POINTS, exact=False):
+    """Jitted (start, advance, finish) for one control."""
+
+    def problem(d, level):
+        points = fca.prepare(d.X, d.groups, d.weights, n_groups=m)
+        return points, fair.control(points.masses, **{name: level})
+
+    def start(d):
+        points = fca.prepare(d.X, d.groups, d.weights, n_groups=m)
+        return fca.init(points, d.centers, max_iter=MAX_ITER)
+
+    def advance(d, level, state, until, tol):
+        points, control = problem(d, level)
+        return fca.run(points, control, state, until=until, tol=tol, n_open=n_open, exact=exact)
+
+    def finish(d, level, state):
+        points, control = problem(d, level)
+        return fca.finish(points, control, state, n_open=n_open)
+
+    return jax.jit(start), jax.jit(advance), jax.jit(finish)
+
+
+def fit(d, name="epsilon", level=None, *, until=MAX_ITER, tol=1e-4, m=M, **options):
+    """The final state and the clustering, as numpy."""
+    start, advance, finish = routines(name, m, **options)
+    level = np.asarray(CONTROLS[name] if level is None else level, d.X.dtype)
+    with jax.enable_x64(d.X.dtype == np.float64):
+        state = advance(d, level, start(d), until, np.asarray(tol, d.X.dtype))
+        found = finish(d, level, state)
+        return jax.tree.map(np.asarray, (state, found))
+
+
+def squared_distances(X, centers):
+    return ((X[:, None].astype(float) - centers.astype(float)) ** 2).sum(-1)
+
+
+def instance_of(d, found, name, level=None):
+    level = CONTROLS[name] if level is None else level
+    return Instance(squared_distances(d.X, found.centers), d.groups, d.weights, {name: level})
+
+
+def probabilities_of(d, found):
+    n_points, n_clusters = len(d.X), len(found.centers)
+    probabilities = np.eye(n_clusters)[found.assignment.labels[:n_points]]
+    inside = found.assignment.index < n_points
+    probabilities[found.assignment.index[inside]] = found.assignment.fractions[inside]
+    return probabilities
+
+
+def assert_certified(d, found, name, level=None, *, m=M):
+    """Everything that the result claims, recomputed from the points in double precision."""
+    exact = d.X.dtype == np.float64
+    promised, rounding = (1e-6, 1e-9) if exact else (1e-5, 2e-5)
+    problem = instance_of(d, found, name, level)
+    best = found.assignment
+    assert best.status == 0
+    probabilities = probabilities_of(d, found)
+    share = d.weights / d.weights.sum()
+    primal = np.sum(share[:, None] * probabilities * problem.costs)
+    bound, missed = proven_bound(problem, best.prices)
+    counts = group_counts(problem, probabilities, m)
+    assert missed <= (1e-12 if exact else 1e-5)
+    assert primal == pytest.approx(float(best.primal), rel=rounding)
+    assert bound == pytest.approx(float(best.dual), rel=rounding)
+    assert 0 <= best.gap <= promised
+    assert primal - bound <= (promised + 2 * rounding) * primal
+    assert violation(problem, counts) <= rounding
+    labels = best.labels[: len(d.X)]
+    label_counts = group_counts(problem, np.eye(len(found.centers))[labels], m)
+    assert np.all(abs(label_counts - counts) < share.max() * (1 + 1e-2))
+    cost = np.sum(share * np.take_along_axis(problem.costs, labels[:, None], 1)[:, 0])
+    assert cost == pytest.approx(float(found.cost), rel=max(rounding, 1e-9))
+    return primal
+
+
+def taken(found):
+    return found.history[: found.n_iter]
+
+
+# Descent
+
+
+@pytest.mark.parametrize(("name", "exact"), [("epsilon", False), ("epsilon", True), ("min_balance", False)], ids=str)
+def test_cost_never_rises(name, exact):
+    for seed in range(5):
+        d = data(seed)
+        state, found = fit(d, name, exact=exact, tol=1e-6)
+        history = taken(found)
+        assert found.converged
+        assert np.isfinite(history).all()
+        assert np.isnan(found.history[found.n_iter :]).all()
+        rises = np.diff(history) / history[:-1]
+        assert np.all(rises[:-1] <= 1e-12)
+        # the turn that finds nothing left to gain may miss the last one's cost by its own certificate
+        assert rises[-1] <= (1e-12 if exact else 1e-6)
+        primal = assert_certified(d, found, name)
+        assert primal <= history.min() * (1 + 1e-6)
+        assert state.best_cost == history.min()
+
+
+def test_cost_never_rises_in_single_precision():
+    for seed in range(5):
+        d = data(seed, dtype=np.float32)
+        _, found = fit(d, exact=True)
+        history = taken(found)
+        assert found.converged
+        assert np.all(np.diff(history) <= 1e-5 * history[:-1]), np.diff(history).max()
+        assert_certified(d, found, "epsilon")
+
+
+def test_centers_are_means():
+    d = data(1)
+    _, found = fit(d, exact=True, tol=1e-7)
+    probabilities = probabilities_of(d, found)
+    means = probabilities.T @ d.X / probabilities.sum(0)[:, None]
+    assert found.converged
+    np.testing.assert_allclose(found.centers, means, atol=1e-4)
+
+
+def test_perfect_fairness():
+    """ε = 0 with three groups: every group's proportions are those of the whole."""
+    d = data(2)
+    _, found = fit(d, level=0.0)
+    assert_certified(d, found, "epsilon", 0.0)
+    profiles = np.stack([probabilities_of(d, found)[d.groups == s].mean(0) for s in range(M)])
+    np.testing.assert_allclose(profiles, np.broadcast_to(profiles[0], profiles.shape), atol=1e-9)
+
+
+def test_fairness_has_its_price():
+    """Tighter controls cost more from the same start, up to local optima that the gaps would show."""
+    d = data(3)
+    free = fit(d, level=2.0)[1]
+    costs = [float(fit(d, level=level)[1].assignment.primal) for level in (0.0, 0.2, 0.5)]
+    assert costs[0] > costs[1] > costs[2] >= float(free.assignment.primal) * (1 - 1e-6)
+
+
+# What changes nothing
+
+
+def test_one_group_is_kmeans():
+    d = data(4)._replace(groups=np.zeros(N, np.int32))
+    _, found = fit(d, level=0.0, m=1, tol=1e-7)
+    with jax.enable_x64(True):
+        expected = kmeans.run(d.X, d.centers, tol=0.0)
+        np.testing.assert_array_equal(found.assignment.labels, expected.labels)
+        np.testing.assert_allclose(found.centers, expected.centers, rtol=1e-9)
+        np.testing.assert_allclose(found.cost, expected.cost, rtol=1e-9)
+
+
+def test_weights_are_repetitions():
+    rng = np.random.default_rng(5)
+    d = data(5)
+    times = np.zeros(N, int)
+    times[:100] = rng.integers(1, 4, 100)
+    times[:M] = 1
+    repeated = np.repeat(np.arange(N), times)[:N]
+    times = np.bincount(repeated, minlength=N)
+    pad = N - len(repeated)
+    one = d._replace(weights=times.astype(float))
+    other = Data(
+        np.pad(d.X[repeated], ((0, pad), (0, 0))),
+        np.pad(d.groups[repeated], (0, pad)),
+        np.pad(np.ones(len(repeated)), (0, pad)),
+        d.centers,
+    )
+    _, first = fit(one)
+    _, second = fit(other)
+    np.testing.assert_allclose(first.centers, second.centers, atol=1e-3)
+    np.testing.assert_allclose(first.assignment.primal, second.assignment.primal, rtol=1e-4)
+
+
+def test_translation_and_rotation():
+    d = data(6)
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(D, D)))[0]
+    shift = np.array([100.0, -50.0, 7.0])
+    _, expected = fit(d)
+    _, found = fit(d._replace(X=d.X @ rotation + shift, centers=d.centers @ rotation + shift))
+    np.testing.assert_array_equal(found.assignment.labels, expected.assignment.labels)
+    np.testing.assert_allclose(found.centers, expected.centers @ rotation + shift, rtol=1e-6)
+    np.testing.assert_allclose(found.cost, expected.cost, rtol=1e-6)
+
+
+def test_far_from_the_origin_in_single_precision():
+    d = data(6, dtype=np.float32)
+    _, expected = fit(d, exact=True)
+    moved = d._replace(X=d.X + np.float32(1000), centers=d.centers + np.float32(1000))
+    _, found = fit(moved, exact=True)
+    assert found.assignment.status == 0
+    np.testing.assert_allclose(found.cost, expected.cost, rtol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_scale(scale):
+    d = data(7)
+    _, expected = fit(d)
+    _, found = fit(d._replace(X=d.X * scale, centers=d.centers * scale))
+    assert found.assignment.status == 0
+    np.testing.assert_array_equal(found.assignment.labels, expected.assignment.labels)
+    np.testing.assert_allclose(found.cost, expected.cost * scale**2, rtol=1e-6)
+
+
+def test_order_of_points():
+    d = data(8)
+    order = np.random.default_rng(0).permutation(N)
+    _, expected = fit(d)
+    _, found = fit(d._replace(X=d.X[order], groups=d.groups[order]))
+    np.testing.assert_allclose(found.centers, expected.centers, atol=1e-6)
+    np.testing.assert_allclose(found.assignment.primal, expected.assignment.primal, rtol=2e-6)
+
+
+def test_precisions_agree():
+    """When every turn is solved to the end both take the same path; inexact turns may lead to other optima."""
+    for seed in range(9, 12):
+        d = data(seed, dtype=np.float32)
+        _, single = fit(d, exact=True)
+        _, double = fit(
+            d._replace(X=d.X.astype(float), weights=d.weights.astype(float), centers=d.centers.astype(float)),
+            exact=True,
+        )
+        assert single.cost.dtype == np.float32
+        np.testing.assert_allclose(single.centers, double.centers, atol=1e-3)
+        np.testing.assert_allclose(single.assignment.primal, double.assignment.primal, rtol=2e-5)
+
+
+# Batches and resuming
+
+
+def test_starts_and_levels_in_one_call():
+    d = data(10)
+    rng = np.random.default_rng(1)
+    starts = d.X[np.stack([rng.choice(N, K, replace=False) for _ in range(3)])]
+    levels = np.array([0.0, 0.3])
+    start, advance, finish = routines("epsilon")
+
+    def whole(centers, level):
+        member = d._replace(centers=centers)
+        return finish(member, level, advance(member, level, start(member), MAX_ITER, 1e-4))
+
+    with jax.enable_x64(True):
+        both = jax.jit(jax.vmap(jax.vmap(whole, (None, 0)), (0, None)))
+        batch = jax.tree.map(np.asarray, both(starts, levels))
+    assert batch.cost.shape == (3, 2)
+    for i, centers in enumerate(starts):
+        for j, level in enumerate(levels):
+            _, alone = fit(d._replace(centers=centers), level=level)
+            assert batch.assignment.status[i, j] == 0
+            assert batch.n_iter[i, j] == alone.n_iter
+            np.testing.assert_array_equal(batch.assignment.labels[i, j], alone.assignment.labels)
+            np.testing.assert_allclose(batch.centers[i, j], alone.centers, rtol=1e-6, atol=1e-6)
+
+
+def test_resuming_changes_nothing():
+    d = data(11)
+    start, advance, _ = routines("epsilon")
+    with jax.enable_x64(True):
+        level = jnp.asarray(0.1)
+        whole = advance(d, level, start(d), MAX_ITER, 1e-6)
+        early = advance(d, level, start(d), 3, 1e-6)
+        resumed = advance(d, level, early, MAX_ITER, 1e-6)
+    assert int(early.n_iter) == 3 < int(whole.n_iter)
+    jax.tree.map(np.testing.assert_array_equal, resumed, whole)
+
+
+# Screening and blocks
+
+
+@pytest.mark.parametrize("name", [pytest.param("epsilon", marks=pytest.mark.slow), "min_balance"])
+def test_several_blocks_with_screening(name):
+    """10,000 points are three blocks with a padded last one, and more than may be open."""
+    d = data(12, n=10_000, dtype=np.float32)
+    _, found = fit(d, name, n_open=2048)
+    assert found.assignment.labels.shape == (3 * 4096,)
+    assert_certified(d, found, name)
+
+
+def test_screening_finds_the_same_optimum():
+    d = data(13)
+    _, expected = fit(d)
+    _, found = fit(d, n_open=100)
+    assert_certified(d, found, "epsilon")
+    np.testing.assert_allclose(found.assignment.primal, expected.assignment.primal, rtol=1e-4)
+
+
+# Real data
+
+
+def test_adult():
+    """The cost and balance to reach from the centres of scikit-learn, women first."""
+    from sklearn.cluster import KMeans
+
+    if find(sources.ADULT_TRAIN) is None:
+        pytest.skip("the files of Adult were not found; set FAIRJAX_DATA to the folder that holds them")
+    adult = datasets.load_adult(l2_normalize=True)
+    women_first = np.argsort(adult.groups, kind="stable")
+    X, groups = np.asarray(adult.X)[women_first].astype(np.float32), adult.groups[women_first]
+    model = KMeans(10, n_init=1, random_state=2025).fit(X.astype(float))
+    d = Data(X, groups, np.ones(len(X), np.float32), model.cluster_centers_.astype(np.float32))
+    _, found = fit(d, level=0.0, m=2)
+    labels = found.assignment.labels[: len(X)]
+    assert found.converged
+    assert_certified(d, found, "epsilon", 0.0, m=2)
+    assert found.cost <= 0.3149
+    assert balance_of(labels, groups) >= 0.4938
