@@ -249,17 +249,21 @@ def spread(control: Control, masses: Array, below: Array, above: Array, temperat
     return Spread(jnp.sum(scale * excess) * temperature, scale[:, None] * (high - low), blocks)
 
 
-def targets(control: Control, at: Slopes, allowance: Array, counts: Array, masses: Array) -> Array:
+def targets(
+    control: Control, at: Slopes, allowance: Array, counts: Array, masses: Array, negligible: Array
+) -> Array:
     """Counts (M, K) that satisfy the control exactly (to rounding), near the soft ``counts`` (M, K).
 
-    ``allowance`` is the gradient of the ε-term: what each group's counts may differ from the common profile.
+    ``allowance`` is the gradient of the ε-term: what each group's counts may differ from the common profile. Shares
+    of a group up to ``negligible`` become none.
     """
     if control.kind == "gap":
         profile = jnp.sum(counts - allowance, 0)
         table = masses[:, None] * profile + allowance
     else:
         table = at.first * jnp.sum(counts, 0) / jnp.sum(at.first, 0)
-    table = jnp.maximum(table, 0)
+    # a share of a group that is only the solver's residual must not pay for a cluster that is far away
+    table = jnp.where(table > negligible * masses[:, None], table, 0)
     # row sums agree up to the solver's residual; the last rounding goes into proportion
     total = jnp.sum(table, 1, keepdims=True)
     return jnp.where(total > 0, table * (masses[:, None] / jnp.where(total > 0, total, 1)), 0)

@@ -85,7 +85,9 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
             jax.nn.one_hot(labels, n_clusters, dtype=dtype), labels, jnp.int32(0), jnp.array(True)
         )
     else:
-        wanted = controls.targets(control, ascent.slopes, ascent.allowance, ascent.counts, points.masses)
+        wanted = controls.targets(
+            control, ascent.slopes, ascent.allowance, ascent.counts, points.masses, tolerances.residual
+        )
         plan = primal.finish(points, prices, wanted)
 
     weighted = plan.fractions * points.weights[:, None]
