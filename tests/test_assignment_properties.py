@@ -191,7 +191,7 @@ def test_without_compilation():
     with jax.disable_jit():
         found = fair_assignment([[0, 1], [0, 3], [2, 0], [2, 0]], [0, 0, 1, 1])
     assert found.status == 0
-    assert found.labels.tolist() == [1, 0, 0, 1]
+    assert found.labels.tolist() in ([1, 0, 0, 1], [1, 0, 1, 0])  # the last two points are the same
     assert float(found.primal) == pytest.approx(0.75, rel=1e-5)
 
 

@@ -273,16 +273,17 @@ def test_compiled_programs_are_pruned_oldest_first(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["program0", "program1"]
 
 
+# a test runner in the background has SIGINT ignored, and its children with it
+_LAUNCH = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("fairjax", run_name="__main__")
+"""
+
+
 def start(*arguments, **options):
-    # a parent without a terminal may have SIGINT ignored, which children inherit
-    return subprocess.Popen(
-        [sys.executable, "-m", "fairjax", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        **options,
-    )
+    command = [sys.executable, "-c", _LAUNCH, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def test_process_runs_the_bundled_cohort_and_keeps_its_programs(tmp_path):
@@ -317,7 +318,7 @@ def test_process_ends_with_130_on_interrupt(tmp_path):
 
 
 def test_process_is_quiet_when_its_reader_leaves(tmp_path):
-    process = start("datasets", "--json")
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait(timeout=60) in (0, 1)
+    with start("datasets", "--json") as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) in (0, 1)

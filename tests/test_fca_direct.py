@@ -314,6 +314,7 @@ def test_several_blocks_with_screening(name):
     assert_certified(d, found, name)
 
 
+@pytest.mark.slow
 def test_screening_finds_the_same_optimum():
     d = data(13)
     _, expected = fit(d)

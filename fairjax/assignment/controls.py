@@ -81,7 +81,8 @@ def balance(floor: Array, masses: Array) -> Control:
     best = jnp.min(jnp.where(present, masses, jnp.inf)) / jnp.max(masses)
     leeway = _leeway(masses)
     feasible = (floor >= 0) & (floor <= best * (1 + leeway))
-    floor = jnp.minimum(floor, best * (1 - leeway))
+    # no floor at all would leave prices without a bound
+    floor = jnp.clip(floor, leeway * best, best * (1 - leeway))
     zero = jnp.zeros((), masses.dtype)
     return Control(jnp.where(present, floor, zero), present.astype(masses.dtype), zero, feasible, "balance")
 

@@ -269,8 +269,9 @@ def maximise(
         direction = jnp.where(finite, direction, 0)
         settled_here = soft.residual <= residual_tolerance
         short = finite & (settled_here | ((length <= 2 * temperature) & (predicted <= _SHORT * soft.smoothing)))
-        # a step many temperatures long leaves the region where the model holds: shorten it
-        reach = jnp.minimum(1, 8 * temperature / jnp.maximum(length, jnp.finfo(dtype).tiny))
+        # a step many temperatures long leaves the region where the model holds: shorten it, more after each failure
+        longest = 8 * temperature / (1 + 1e3 * state.damping)
+        reach = jnp.minimum(1, longest / jnp.maximum(length, jnp.finfo(dtype).tiny))
         stalled = state.damping > _STALLED
         nearly_met = soft.residual <= 1e3 * residual_tolerance
 
@@ -349,7 +350,10 @@ def maximise(
         return Ascent(y, y_temperature, soft.counts, responsibilities(at), slopes, allowance, *progress)
 
     if controls.free_groups(control) == 0:
-        return ascent(y, temperature, at, soft, temperature, jnp.ones((), jnp.int32), jnp.isfinite(at.bound))
+        # one group has nothing to share out: as good as hard at once
+        temperature = jnp.asarray(eps, dtype) * typical_spread(points)
+        at = locate(points, control, y, temperature)
+        return ascent(y, temperature, at, evaluate(points, control, at), temperature, jnp.ones((), jnp.int32), jnp.isfinite(at.bound))
     started = met(at, soft)
     start = _State(
         at, soft, y, temperature, jnp.zeros((), dtype), jnp.array(True), temperature, jnp.ones((), jnp.int32),

@@ -20,6 +20,10 @@ from jax import Array
 from fairjax.assignment.dual import Points
 
 
+# A fraction this near to one is one: what is left is rounding.
+_WHOLE = 1 - 1e-6
+
+
 class Plan(NamedTuple):
     """Assignment of the open points.
 
@@ -52,17 +56,28 @@ def _start(points: Points, reduced: Array, blur: Array, wanted: Array) -> tuple[
         labels, n_clusters, dtype=reduced.dtype
     )
     deficit = wanted - points.placed - jax.ops.segment_sum(settled, points.groups, wanted.shape[0])
-    # heaviest first, so that the last ones to be placed do little harm
-    order = jnp.argsort(jnp.where(open_tie, -points.weights, 1))
+    return _fill(points, open_tie, tied, labels, deficit)
+
+
+def _fill(
+    points: Points, waiting: Array, possible: Array, labels: Array, deficit: Array
+) -> tuple[Array, Array]:
+    """Labels (m,) and deficits (M, K) after each waiting point went to that possible cluster which lacks most.
+
+    Heaviest first, so that the last ones to be placed do little harm; equal deficits go to the lowest cluster.
+    """
+    order = jnp.argsort(jnp.where(waiting, -points.weights, 1))
 
     def place(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         labels, deficit = carry
         point = order[j]
-        group = points.groups[point]
-        label = jnp.argmax(jnp.where(tied[point], deficit[group], -jnp.inf)).astype(jnp.int32)
-        return labels.at[point].set(label), deficit.at[group, label].add(-points.weights[point])
+        group, weight = points.groups[point], points.weights[point]
+        # compared in thousandths of the point, so that rounding decides nothing
+        lacking = jnp.round(1024 * deficit[group] / weight)
+        label = jnp.argmax(jnp.where(possible[point], lacking, -jnp.inf)).astype(jnp.int32)
+        return labels.at[point].set(label), deficit.at[group, label].add(-weight)
 
-    return jax.lax.fori_loop(0, jnp.sum(open_tie), place, (labels, deficit))
+    return jax.lax.fori_loop(0, jnp.sum(waiting), place, (labels, deficit))
 
 
 def _cheapest_moves(points: Points, reduced: Array, available: Array) -> tuple[Array, Array]:
@@ -187,21 +202,12 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
 
     # Rounding: each fractional point goes where its group still lacks most, then whole points move while a cluster
     # is a whole point off.
-    fractional = (jnp.max(exact.fractions, -1) < 1) & (points.weights > 0)
+    fractional = (jnp.max(exact.fractions, -1) < _WHOLE) & (points.weights > 0)
     labels = jnp.argmax(exact.fractions, -1).astype(jnp.int32)
     hard = jnp.where(fractional, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
     deficit = wanted - points.placed - jax.ops.segment_sum(hard, points.groups, n_groups)
-    order = jnp.argsort(jnp.where(fractional, -points.weights, 1))
-
-    def place(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        labels, deficit = carry
-        point = order[j]
-        group = points.groups[point]
-        open_to = jnp.where(exact.fractions[point] > 0, deficit[group], -jnp.inf)
-        label = jnp.argmax(open_to).astype(jnp.int32)
-        return labels.at[point].set(label), deficit.at[group, label].add(-points.weights[point])
-
-    labels, deficit = jax.lax.fori_loop(0, jnp.sum(fractional), place, (labels, deficit))
+    possible = exact.fractions > 1 - _WHOLE
+    labels, deficit = _fill(points, fractional, possible, labels, deficit)
     heaviest = jax.ops.segment_max(points.weights, points.groups, n_groups) * (1 - 1e-4)
 
     def off(flow: _Flow) -> Array:

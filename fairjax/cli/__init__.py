@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fairjax import __version__
+from fairjax.cli import interrupt
 from fairjax.errors import InputError
 
 __all__ = ["main"]
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        interrupt.listen()
     try:
         options = _parser().parse_args(arguments)
         command = importlib.import_module(f"fairjax.cli.{options.command}")
@@ -43,7 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail(2, "the data do not fit into memory; use fewer rows, columns or clusters")
     except KeyboardInterrupt:
-        return _fail(130, "stopped by Ctrl-C; output files are as they were")
+        code = _fail(130, "stopped by Ctrl-C; output files are as they were")
+        if argv is None:
+            # threads of JAX may be at work still, and taking the interpreter down under them may crash
+            sys.stderr.flush()
+            os._exit(code)
+        return code
     except BrokenPipeError:
         # whoever read the output has had enough; keep Python from complaining when it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

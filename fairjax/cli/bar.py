@@ -4,6 +4,8 @@ import sys
 import threading
 from typing import Any, Self
 
+from fairjax.cli import interrupt
+
 _PATIENCE = 1.0  # seconds before the bar appears
 
 
@@ -24,7 +26,8 @@ class Bar:
         self._timer.daemon = True
 
     def __call__(self, stage: str, share: float) -> None:
-        """Show the stage and how far it is."""
+        """Show the stage and how far it is; the place where a Ctrl-C that got lost is heard."""
+        interrupt.check()
         with self._lock:
             self._stage, self._share = stage, share
             if self._progress is not None:
