@@ -26,7 +26,6 @@ from fairjax.fca.direct import OPEN_POINTS
 from fairjax.kmeans import KMeansResult
 
 _FEW = 4096  # points up to which sizes are padded to powers of two
-_MANY = 200_000  # points from which more of them stay open
 _OPEN_OF_MANY = 16384
 _OPEN_BYTES = 5e8  # largest table of open points
 _STRETCH = 0.25  # seconds
@@ -185,7 +184,7 @@ def solve(
 def _few_open(problem: Problem) -> int:
     """Points that stay open: the nearest to a boundary, as the rule, decide."""
     n_padded = int(problem.points.weights.shape[0])
-    return min(n_padded, OPEN_POINTS if n_padded <= _MANY else _OPEN_OF_MANY)
+    return n_padded if n_padded <= OPEN_POINTS else _OPEN_OF_MANY
 
 
 def _insist(

@@ -23,7 +23,7 @@ is a valid lower bound.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import jax
@@ -92,10 +92,21 @@ def shares(lower: Array, upper: Array, masses: Array) -> Control:
     lower = jnp.broadcast_to(jnp.asarray(lower, masses.dtype), masses.shape)
     upper = jnp.broadcast_to(jnp.asarray(upper, masses.dtype), masses.shape)
     leeway = _leeway(masses)
-    feasible = jnp.all((lower <= masses * (1 + leeway)) & (masses * (1 - leeway) <= upper))
+    within = (lower <= masses * (1 + leeway)) & (masses * (1 - leeway) <= upper)
+    feasible = jnp.all(within | (masses == 0))
     zero = jnp.zeros((), masses.dtype)
-    lower, upper = jnp.minimum(lower, masses * (1 - leeway)), jnp.maximum(upper, masses * (1 + leeway))
+    # a group without points has no share, whatever is asked of it
+    lower = jnp.minimum(lower, masses * (1 - leeway))
+    upper = jnp.where(masses > 0, jnp.maximum(upper, masses * (1 + leeway)), 0)
     return Control(lower, upper, zero, feasible, "shares")
+
+
+def adapt(control: Control, masses: Array) -> Control:
+    """The control for counts whose row sums are ``masses`` (M,), where rounding makes them differ from the data's."""
+    if control.kind != "gap":
+        return control
+    shares_of = masses / jnp.sum(masses)
+    return replace(control, lower=shares_of, upper=shares_of)
 
 
 def free_groups(control: Control) -> int:
@@ -273,10 +284,9 @@ def targets(
 def violation(control: Control, counts: Array, masses: Array) -> Array:
     """Weight (of 1) by which counts (M, K) leave the control, at most; 0 when they satisfy it."""
     if control.kind == "gap":
-        shares = counts / jnp.where(masses > 0, masses, 1)[:, None]
-        # some profile within ε/2 of all groups exists if the weighted mean is; exact for ε = 0 and for two groups
-        # whenever the pairwise gap is what is bounded
-        apart = jnp.sum(jnp.abs(shares[:, None] - shares[None]), -1)
+        total = jnp.sum(counts, 1, keepdims=True)
+        profiles = counts / jnp.where(total > 0, total, 1)
+        apart = jnp.sum(jnp.abs(profiles[:, None] - profiles[None]), -1)
         both = (masses[:, None] > 0) & (masses[None] > 0)
         return jnp.maximum(jnp.max(jnp.where(both, apart, 0)) - control.epsilon, 0)
     if control.kind == "balance":

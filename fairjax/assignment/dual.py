@@ -115,6 +115,12 @@ class Ascent(NamedTuple):
     solved: Array
 
 
+def group_sums(values: Array, groups: Array, n_groups: int) -> Array:
+    """Sums (M, K) of rows (m, K) by group; as a product, which adds pairwise where a scatter adds one by one."""
+    member = (groups == jnp.arange(n_groups)[:, None]).astype(values.dtype)
+    return jnp.matmul(member, values, precision=_HIGHEST)
+
+
 def typical_spread(points: Points) -> Array:
     """Mean over points of the mean extra cost of another cluster."""
     mean = jnp.sum(points.weights[:, None] * points.costs) / points.costs.shape[1] / jnp.sum(points.weights)
@@ -205,7 +211,8 @@ def _newton_step(control: Control, soft: Soft, damping: Array) -> tuple[Array, A
     # must not magnify the rounding of the gradient: curvature counts as at least a small part of its group's largest.
     eps = jnp.finfo(hessian.dtype).eps
     diagonal = jnp.diagonal(hessian).reshape(free, n_clusters)
-    largest = jnp.max(diagonal, 1, keepdims=True) + jnp.finfo(hessian.dtype).tiny
+    largest = jnp.max(diagonal, 1, keepdims=True)
+    largest = jnp.where(largest > 0, largest, 1)
     lift = jnp.maximum(8 * eps * largest - diagonal, 0) + damping * largest
     scale = jax.lax.rsqrt(diagonal + lift).reshape(size)
     scaled = (hessian + jnp.diag(lift.reshape(size))) * scale[:, None] * scale[None, :]

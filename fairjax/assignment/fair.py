@@ -14,8 +14,8 @@ from fairjax.assignment.solution import Tolerances, default_tolerances, solution
 from fairjax.errors import InputError
 
 # Up to here one small problem holds all points; above, screening saves most of the work.
-_ALL_OPEN = 8192
-_OPEN = 8192
+_ALL_OPEN = 65_536
+_OPEN = 16_384
 # Groups whose number cannot be read off, because ids are traced: absent ones cost time, not correctness.
 _TRACED_GROUPS = 8
 

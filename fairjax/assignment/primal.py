@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.assignment.dual import Points
+from fairjax.assignment.dual import Points, group_sums
 
 
 # A fraction this near to one is one: what is left is rounding.
@@ -55,7 +55,7 @@ def _start(points: Points, reduced: Array, blur: Array, wanted: Array) -> tuple[
     settled = jnp.where(open_tie, 0, points.weights)[:, None] * jax.nn.one_hot(
         labels, n_clusters, dtype=reduced.dtype
     )
-    deficit = wanted - points.placed - jax.ops.segment_sum(settled, points.groups, wanted.shape[0])
+    deficit = wanted - points.placed - group_sums(settled, points.groups, wanted.shape[0])
     return _fill(points, open_tie, tied, labels, deficit)
 
 
@@ -205,7 +205,7 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
     fractional = (jnp.max(exact.fractions, -1) < _WHOLE) & (points.weights > 0)
     labels = jnp.argmax(exact.fractions, -1).astype(jnp.int32)
     hard = jnp.where(fractional, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
-    deficit = wanted - points.placed - jax.ops.segment_sum(hard, points.groups, n_groups)
+    deficit = wanted - points.placed - group_sums(hard, points.groups, n_groups)
     possible = exact.fractions > 1 - _WHOLE
     labels, deficit = _fill(points, fractional, possible, labels, deficit)
     heaviest = jax.ops.segment_max(points.weights, points.groups, n_groups) * (1 - 1e-4)

@@ -117,7 +117,7 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Sou
         second = jnp.min(jnp.where(chosen > 0, jnp.inf, reduced), -1)
         margins = second - jnp.min(reduced, -1)
         weighted = chosen * weights[:, None]
-        counts = jax.ops.segment_sum(weighted, groups, masses.shape[0])
+        counts = dual.group_sums(weighted, groups, masses.shape[0])
         return Pass(labels, margins, counts, jnp.sum(weighted * costs), jnp.zeros((), costs.dtype))
 
     def rows(index: Array) -> Array:
@@ -147,12 +147,13 @@ def _open(source: Source, found: Pass, index: Array) -> Points:
     weights = jnp.where(index < n_points, source.weights[inside], 0)
     groups, labels = source.groups[inside], found.labels[inside]
     chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype) * weights[:, None]
-    own = jax.ops.segment_sum(chosen, groups, n_groups)
+    own = dual.group_sums(chosen, groups, n_groups)
     lowest = jnp.min(costs, -1)
     offset = found.cost - jnp.sum(chosen * costs) + jnp.sum(weights * lowest)
     # what is subtracted is part of the sum up to rounding, which must not become a count below zero
     placed = jnp.maximum(found.counts - own, 0)
-    return Points(costs - lowest[:, None], groups, weights, placed, source.masses, offset)
+    masses = jnp.sum(placed, 1) + jnp.sum(own, 1)
+    return Points(costs - lowest[:, None], groups, weights, placed, masses, offset)
 
 
 def _sample(source: Source, n_open: int) -> Points:
@@ -162,11 +163,11 @@ def _sample(source: Source, n_open: int) -> Points:
     costs = source.rows(index)
     groups, weights = source.groups[index], source.weights[index]
     n_groups = source.masses.shape[0]
-    held = jax.ops.segment_sum(weights, groups, n_groups)
+    held = dual.group_sums(weights[:, None], groups, n_groups)[:, 0]
     weights = weights * jnp.where(held > 0, source.masses / jnp.where(held > 0, held, 1), 0)[groups]
     lowest = jnp.min(costs, -1)
     placed = jnp.zeros((n_groups, costs.shape[1]), costs.dtype)
-    masses = jax.ops.segment_sum(weights, groups, n_groups)
+    masses = dual.group_sums(weights[:, None], groups, n_groups)[:, 0]
     return Points(costs - lowest[:, None], groups, weights, placed, masses, jnp.sum(weights * lowest))
 
 
@@ -176,7 +177,8 @@ def whole(source: Source) -> Points:
     lowest = jnp.min(costs, -1)
     placed = jnp.zeros((source.masses.shape[0], costs.shape[1]), costs.dtype)
     offset = jnp.sum(source.weights * lowest)
-    return Points(costs - lowest[:, None], source.groups, source.weights, placed, source.masses, offset)
+    masses = dual.group_sums(source.weights[:, None], source.groups, placed.shape[0])[:, 0]
+    return Points(costs - lowest[:, None], source.groups, source.weights, placed, masses, offset)
 
 
 def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
@@ -205,7 +207,7 @@ def assign(
 
     def maximise(points: Points, y: Array, start: Array, loosen: float = 1) -> Ascent:
         return dual.maximise(
-            points, control, y, jnp.where(start > 0, start, dual.hottest(points)),
+            points, controls.adapt(control, points.masses), y, jnp.where(start > 0, start, dual.hottest(points)),
             tolerance=loosen * tolerance, residual_tolerance=loosen * residual_tolerance, max_iter=max_iter,
         )
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from fairjax.assignment import controls, primal, screening
+from fairjax.assignment import controls, dual, primal, screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.screening import Assignment, Source
 
@@ -73,6 +73,7 @@ class Solution(NamedTuple):
 def solution(source: Source, control: Control, found: Assignment, tolerances: Tolerances) -> Solution:
     """Finish an assignment: cheapest feasible fractions at its prices, labels rounded from them, certificate."""
     points, ascent = found.points, found.ascent
+    control = controls.adapt(control, points.masses)
     dtype = points.costs.dtype
     n_groups, n_clusters = points.placed.shape
     prices, _ = controls.normalise(control, ascent.y, ascent.temperature)
@@ -91,7 +92,7 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
         plan = primal.finish(points, prices, wanted)
 
     weighted = plan.fractions * points.weights[:, None]
-    counts = points.placed + jax.ops.segment_sum(weighted, points.groups, n_groups)
+    counts = points.placed + dual.group_sums(weighted, points.groups, n_groups)
     reduced = points.costs + prices[points.groups]
     slack = reduced - jnp.min(reduced, -1, keepdims=True)
     loss = jnp.sum(weighted * slack) + spread - jnp.sum(prices * counts)

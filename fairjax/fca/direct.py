@@ -26,7 +26,8 @@ from fairjax.assignment.screening import Prices
 from fairjax.assignment.solution import Solution, Tolerances, default_tolerances, solution
 from fairjax.fca.points import GroupedPoints, squared_distances
 
-OPEN_POINTS = 4096
+# Up to here all points are open at once, which is robust whatever the data; beyond, screening pays.
+OPEN_POINTS = 65_536
 _HIGHEST = jax.lax.Precision.HIGHEST
 _LOOSEST = 1e-3
 
@@ -104,7 +105,8 @@ def step(
     """
     tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
     loosest = tolerances.inner if exact else jnp.maximum(_LOOSEST, tolerances.inner)
-    gained = jnp.clip(0.1 * state.shift * points.variance / state.best_cost, tolerances.inner, loosest)
+    cost = jnp.maximum(state.best_cost, jnp.finfo(points.features.dtype).tiny)
+    gained = jnp.clip(0.1 * state.shift * points.variance / cost, tolerances.inner, loosest)
     inner = jnp.where(state.n_iter > 0, gained, loosest)
     residual = tolerances.residual * jnp.sqrt(inner / tolerances.inner)
     found = screening.assign(
