@@ -116,9 +116,13 @@ class Ascent(NamedTuple):
 
 
 def group_sums(values: Array, groups: Array, n_groups: int) -> Array:
-    """Sums (M, K) of rows (m, K) by group; as a product, which adds pairwise where a scatter adds one by one."""
-    member = (groups == jnp.arange(n_groups)[:, None]).astype(values.dtype)
-    return jnp.matmul(member, values, precision=_HIGHEST)
+    """Sums (M, K) of rows (m, K) by group, block by block: one long running sum would lose digits."""
+    block = 512
+    padding = -values.shape[0] % block
+    member = (groups[:, None] == jnp.arange(n_groups)).astype(values.dtype)
+    member = jnp.pad(member, ((0, padding), (0, 0))).reshape(-1, block, n_groups)
+    values = jnp.pad(values, ((0, padding), (0, 0))).reshape(-1, block, values.shape[1])
+    return jnp.sum(jnp.einsum("bis,bik->bsk", member, values, precision=_HIGHEST), 0)
 
 
 def typical_spread(points: Points) -> Array:

@@ -182,7 +182,7 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
     labels, deficit = _start(points, reduced, blur, wanted)
 
     # what rounding in the sums leaves, per group
-    negligible = 8 * eps * n_clusters * jnp.maximum(points.masses, jnp.max(wanted, 1))
+    negligible = 2 * eps * points.masses
 
     def unmet(flow: _Flow) -> Array:
         return jnp.max(jnp.abs(flow.deficit), 1) > negligible
@@ -222,5 +222,5 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
         shift,
         _Flow(jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False)),
     )
-    met = jnp.all(jnp.abs(exact.deficit) <= jnp.maximum(negligible[:, None] * n_clusters, 0))
+    met = jnp.all(jnp.abs(exact.deficit) <= 32 * negligible[:, None])
     return Plan(exact.fractions, jnp.argmax(rounded.fractions, -1).astype(jnp.int32), exact.n_moves, met)
