@@ -170,13 +170,20 @@ def _root(
 ) -> Array:
     """Shift (K,) at which ``excess``, convex and falling with slope that of the kinks at x + step − shift, is zero."""
 
-    def newton(_: int, shift: Array) -> Array:
-        return shift + excess(shift) / jnp.sum(_kink_slope(control, x + (step - shift), temperature), 0)
+    eps = jnp.finfo(x.dtype).eps
 
-    # Newton from the left climbs to the root without overshoot and passes each of the M kinks at most once.
+    def newton(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        shift, _, n_steps = carry
+        advance = excess(shift) / jnp.sum(_kink_slope(control, x + (step - shift), temperature), 0)
+        moving = jnp.any(jnp.abs(advance) > eps * (temperature + jnp.abs(shift)))
+        return shift + advance, moving, n_steps + 1
+
+    # Newton from the left climbs to the root without overshoot, passes each of the M kinks at most once and the tail
+    # of a low floor at a temperature a step.
     present = control.upper[:, None] > 0
     start = jnp.min(jnp.where(present, x + step, jnp.inf), 0)
-    return jax.lax.fori_loop(0, x.shape[0] + 8, newton, start)
+    carry = (start, jnp.array(True), jnp.zeros((), jnp.int32))
+    return jax.lax.while_loop(lambda carry: carry[1] & (carry[2] < x.shape[0] + 40), newton, carry)[0]
 
 
 def slopes(control: Control, kinks: Array, temperature: Array) -> Slopes:
