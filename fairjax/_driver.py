@@ -235,10 +235,10 @@ def in_units(problem: Problem, result: FairClustering, max_iter: int) -> FairClu
 
     result = jax.tree.map(_on_host, result)
     solution = result.assignment
-    kept = solution.index < problem.n_points
+    kept = solution.rows < problem.n_points
     solution = solution._replace(
         labels=solution.labels[: problem.n_points],
-        index=solution.index[kept],
+        rows=solution.rows[kept],
         fractions=solution.fractions[kept],
         prices=cost(solution.prices),
         primal=cost(solution.primal),

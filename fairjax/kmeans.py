@@ -410,9 +410,7 @@ def run(
 
     state = lax.while_loop(unfinished, partial(step, points, weights), init(centers - mean))
     _, _, labels, total = cluster_sums(points, weights, state.centers)
-    return KMeansResult(
-        labels, state.centers + mean, _per_unit(total, weights), state.n_iter, state.shift <= threshold
-    )
+    return KMeansResult(labels, state.centers + mean, _per_unit(total, weights), state.n_iter, state.shift <= threshold)
 
 
 @partial(jax.jit, static_argnames=("n_clusters", "n_init", "init", "n_local_trials"))
@@ -467,9 +465,7 @@ def fit(
     elif init == "random":
         seed = init_random
     else:
-        raise InputError(
-            f"init is {init!r}, expected 'k-means++' or 'random'; give centres of your own to run."
-        )
+        raise InputError(f"init is {init!r}, expected 'k-means++' or 'random'; give centres of your own to run.")
 
     def restart(key: Array) -> KMeansResult:
         return run(X, seed(key, X, n_clusters, weights), weights, max_iter=max_iter, tol=tol)
@@ -494,9 +490,7 @@ def _as_problem(X: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
         return X, jnp.ones_like(X[:, 0])
     weights = jnp.asarray(weights, X.dtype)
     if weights.shape != X.shape[:1]:
-        raise InputError(
-            f"weights has shape {weights.shape}, expected {X.shape[:1]}: one weight per row of X."
-        )
+        raise InputError(f"weights has shape {weights.shape}, expected {X.shape[:1]}: one weight per row of X.")
     return X, weights
 
 
@@ -580,9 +574,7 @@ def _fill_empty(X: Array, weights: Array, centers: Array, sums: Array, mass: Arr
             gaps = jnp.minimum(gaps, _clear_distances(points, points[point][None])[0])
             return empty.at[target].set(False), gaps, sums, mass
 
-        empty, _, sums, mass = lax.while_loop(
-            lambda carry: carry[0].any(), fill_one, (empty, gaps, sums, mass)
-        )
+        empty, _, sums, mass = lax.while_loop(lambda carry: carry[0].any(), fill_one, (empty, gaps, sums, mass))
         return empty, sums, mass
 
     # A loop of at most one turn: under `vmap` it is skipped when no member has an empty cluster, whereas

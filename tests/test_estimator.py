@@ -83,7 +83,7 @@ def test_result_is_numpy_without_padding(fitted):
     result = fitted.result_
     assert all(isinstance(leaf, np.ndarray | np.generic) for leaf in jax.tree.leaves(result))
     assert int(result.assignment.status) == 0
-    assert (result.assignment.index < len(X)).all()
+    assert (result.assignment.rows < len(X)).all()
     assert result.assignment.counts.sum() == pytest.approx(1, rel=1e-5)
     assert result.history.shape == (100,)
     assert np.isfinite(result.history[: fitted.n_iter_]).all()

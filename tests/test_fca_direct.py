@@ -83,8 +83,8 @@ def instance_of(d, found, name, level=None):
 def probabilities_of(d, found):
     n_points, n_clusters = len(d.X), len(found.centers)
     probabilities = np.eye(n_clusters)[found.assignment.labels[:n_points]]
-    inside = found.assignment.index < n_points
-    probabilities[found.assignment.index[inside]] = found.assignment.fractions[inside]
+    inside = found.assignment.rows < n_points
+    probabilities[found.assignment.rows[inside]] = found.assignment.fractions[inside]
     return probabilities
 
 

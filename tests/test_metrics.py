@@ -108,9 +108,7 @@ FAIRNESS = {
     "fwd-tv-max": lambda *a, **k: metrics.fwd(*a, mode="tv", reduce="max", **k),
     "fwd-w1-weighted": lambda *a, **k: metrics.fwd(*a, mode="w1_index", reduce="weighted", **k),
     "nmi": lambda a, b, *, n_groups, **k: metrics.nmi(a, b, n_classes=n_groups, **k),
-    "nmi-geometric": lambda a, b, *, n_groups, **k: metrics.nmi(
-        a, b, average="geometric", n_classes=n_groups, **k
-    ),
+    "nmi-geometric": lambda a, b, *, n_groups, **k: metrics.nmi(a, b, average="geometric", n_classes=n_groups, **k),
     "accuracy": lambda a, b, *, n_groups, **k: metrics.accuracy(a, b, n_classes=n_groups, **k),
 }
 SIZES = {"n_clusters": K, "n_groups": M}
@@ -240,9 +238,7 @@ class TestFormulas:
             "weighted": np.average(gap, weights=two.sum(1)),
         }.items():
             assert metrics.tables.calders_verwer(two, reduce=reduce) == pytest.approx(expected)
-        assert metrics.tables.calders_verwer(two, reduce="mean") == pytest.approx(
-            float(metrics.tables.fwd(two))
-        )
+        assert metrics.tables.calders_verwer(two, reduce="mean") == pytest.approx(float(metrics.tables.fwd(two)))
 
     def test_mnce_of_uneven_groups_can_exceed_one(self):
         assert metrics.tables.mnce([[1, 1], [9, 9]]) == pytest.approx(1.0)
@@ -330,9 +326,7 @@ class TestCost:
         X, labels, weights = draw["X"], draw["labels"], draw["weights"]
         for w in (None, weights):
             mass = np.ones(N) if w is None else w
-            means = np.stack(
-                [np.average(X[labels == k], axis=0, weights=mass[labels == k]) for k in range(K)]
-            )
+            means = np.stack([np.average(X[labels == k], axis=0, weights=mass[labels == k]) for k in range(K)])
             expected = np.average(((X - means[labels]) ** 2).sum(1), weights=mass)
             with jax.enable_x64(True):
                 assert metrics.clustering_cost(X, labels, weights=w) == pytest.approx(expected, rel=1e-13)
@@ -376,9 +370,7 @@ class TestCost:
         P = np.eye(K)[labels]
         expected = float(metrics.clustering_cost(draw["X"], draw["labels"]))
         assert metrics.clustering_cost(X, labels, weights=weights) == pytest.approx(expected, rel=1e-6)
-        assert metrics.clustering_cost(X, probabilities=P, weights=weights) == pytest.approx(
-            expected, rel=1e-6
-        )
+        assert metrics.clustering_cost(X, probabilities=P, weights=weights) == pytest.approx(expected, rel=1e-6)
 
     def test_jit_and_vmap(self, draw):
         X = jnp.asarray(draw["X"], jnp.float32)
@@ -387,9 +379,7 @@ class TestCost:
         to_centers = jax.jit(jax.vmap(lambda row: metrics.clustering_cost(X, row, X[:K])))(batch)
         for i in range(2):
             assert free[i] == pytest.approx(float(metrics.clustering_cost(X, batch[i])), rel=1e-6)
-            assert to_centers[i] == pytest.approx(
-                float(metrics.clustering_cost(X, batch[i], X[:K])), rel=1e-6
-            )
+            assert to_centers[i] == pytest.approx(float(metrics.clustering_cost(X, batch[i], X[:K])), rel=1e-6)
 
     def test_empty_cluster_and_single_point(self):
         assert metrics.clustering_cost([[0.0], [2.0], [9.0]], [0, 0, 2], n_clusters=5) == pytest.approx(2 / 3)
@@ -486,10 +476,7 @@ class TestCounts:
             assert one == pytest.approx(bound)
             for _ in range(5):
                 labels = rng.integers(0, K, N)
-                assert (
-                    metrics.balance(labels, draw["groups"], kind=kind, n_clusters=K, n_groups=M)
-                    <= bound + 1e-6
-                )
+                assert metrics.balance(labels, draw["groups"], kind=kind, n_clusters=K, n_groups=M) <= bound + 1e-6
         assert metrics.max_balance([0, 1, 1], weights=[2.0, 1.0, 0.5]) == pytest.approx(0.75)
 
     def test_soft_contingency_of_hard_labels(self, draw):
@@ -520,9 +507,7 @@ class TestCounts:
         assert table == 900
 
     def test_booleans_are_two_groups(self):
-        np.testing.assert_array_equal(
-            metrics.contingency([0, 1, 1], np.array([True, False, True])), [[0, 1], [1, 1]]
-        )
+        np.testing.assert_array_equal(metrics.contingency([0, 1, 1], np.array([True, False, True])), [[0, 1], [1, 1]])
 
     def test_finite_gradients_beside_empty_rows_and_columns(self):
         table = jnp.array([[2.0, 1.0, 0.0], [1.0, 3.0, 0.0], [0.0, 0.0, 0.0]])

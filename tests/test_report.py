@@ -274,10 +274,7 @@ def test_headlines_fit_the_case():
 
 def test_tightest_names_cluster_and_groups():
     data = bare()
-    assert (
-        words.tightest(data, data.counts)
-        == "The least balanced is cluster 0, where b and a are as 50 to 100."
-    )
+    assert words.tightest(data, data.counts) == "The least balanced is cluster 0, where b and a are as 50 to 100."
     even = np.array([[2.0, 2.0], [1.0, 1.0]])
     assert "equally common" in words.tightest(data, even)
 

@@ -165,11 +165,8 @@ def move(control: Control, kinks: Array, step: Array, before: Array, after: Arra
     return step - shift, kinks + (step - shift)
 
 
-def _root(
-    control: Control, x: Array, excess: Callable[[Array], Array], step: Array, temperature: Array
-) -> Array:
+def _root(control: Control, x: Array, excess: Callable[[Array], Array], step: Array, temperature: Array) -> Array:
     """Shift (K,) at which ``excess``, convex and falling with slope that of the kinks at x + step − shift, is zero."""
-
     eps = jnp.finfo(x.dtype).eps
 
     def newton(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -229,7 +226,9 @@ def pull_back_hessian(control: Control, at: Slopes, blocks: Array, gradient: Arr
     curved = same[:, :, None] * bend[:, None, :]
     if control.kind == "balance":
         curved = (
-            curved - bend[:, None] * slopes[None] - slopes[:, None] * bend[None]
+            curved
+            - bend[:, None] * slopes[None]
+            - slopes[:, None] * bend[None]
             + slopes[:, None] * slopes[None] * jnp.sum(bend, 0)
         )
     diagonal = jnp.eye(n_clusters, dtype=slopes.dtype)
@@ -268,9 +267,7 @@ def spread(control: Control, masses: Array, below: Array, above: Array, temperat
     return Spread(jnp.sum(scale * excess) * temperature, scale[:, None] * (high - low), blocks)
 
 
-def targets(
-    control: Control, at: Slopes, allowance: Array, counts: Array, masses: Array, negligible: Array
-) -> Array:
+def targets(control: Control, at: Slopes, allowance: Array, counts: Array, masses: Array, negligible: Array) -> Array:
     """Counts (M, K) that satisfy the control exactly (to rounding), near the soft ``counts`` (M, K).
 
     ``allowance`` is the gradient of the ε-term: what each group's counts may differ from the common profile. Shares

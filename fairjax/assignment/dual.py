@@ -206,7 +206,7 @@ def evaluate(points: Points, control: Control, at: Position) -> Soft:
 
 def _newton_step(control: Control, soft: Soft, damping: Array) -> tuple[Array, Array]:
     """Damped Newton direction (M, K) and the ascent that the quadratic model predicts for it."""
-    n_groups, n_clusters = soft.gradient.shape
+    n_clusters = soft.gradient.shape[1]
     free = controls.free_groups(control)
     size = free * n_clusters
     gradient = soft.gradient[:free].reshape(size)
@@ -330,9 +330,7 @@ def maximise(
         raised = jnp.maximum(state.damping * 8, 1e-3)
         damping = jnp.where(jumps, 0, jnp.where(ascends, relaxed, raised)).astype(dtype)
 
-        new_at, new_soft = jax.tree.map(
-            lambda new, old: jnp.where(accepted, new, old), (trial, trial_soft), (at, soft)
-        )
+        new_at, new_soft = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), (trial, trial_soft), (at, soft))
         good = met(new_at, new_soft) & ~heats
         stuck = stalled & ~jumps & ~ascends
         return _State(
@@ -364,7 +362,15 @@ def maximise(
         # one group has nothing to share out: as good as hard at once
         temperature = jnp.asarray(eps, dtype) * typical_spread(points)
         at = locate(points, control, y, temperature)
-        return ascent(y, temperature, at, evaluate(points, control, at), temperature, jnp.ones((), jnp.int32), jnp.isfinite(at.bound))
+        return ascent(
+            y,
+            temperature,
+            at,
+            evaluate(points, control, at),
+            temperature,
+            jnp.ones((), jnp.int32),
+            jnp.isfinite(at.bound),
+        )
     started = met(at, soft)
     start = _State(
         at, soft, y, temperature, jnp.zeros((), dtype), jnp.array(True), temperature, jnp.ones((), jnp.int32),

@@ -1,4 +1,4 @@
-"""``fair_assignment``: the best fair assignment of points to clusters of given costs, with a proof of how good it is."""
+"""``fair_assignment``: the cheapest fair assignment of points to clusters, with a proof of how good it is."""
 
 from typing import NamedTuple
 
@@ -204,7 +204,7 @@ def fair_assignment(
         )  # fmt: skip
         best = solution(source, fairness, found, tolerances)
         hard = jax.nn.one_hot(best.labels, costs.shape[1], dtype=costs.dtype)
-        probabilities = hard.at[best.index].set(best.fractions, mode="drop")
+        probabilities = hard.at[best.rows].set(best.fractions, mode="drop")
         return FairAssignment(
             best.labels, probabilities, best.prices, best.primal, best.dual, best.gap, best.status, best.n_iter
         )

@@ -19,7 +19,6 @@ from jax import Array
 
 from fairjax.assignment.dual import Points, group_sums
 
-
 # A fraction this near to one is one: what is left is rounding.
 _WHOLE = 1 - 1e-6
 
@@ -48,20 +47,16 @@ class _Flow(NamedTuple):
 
 def _start(points: Points, reduced: Array, blur: Array, wanted: Array) -> tuple[Array, Array]:
     """Cheapest clusters (m,), ties filled where the group still lacks most; also the deficits (M, K) left."""
-    n_points, n_clusters = reduced.shape
+    n_clusters = reduced.shape[1]
     labels = jnp.argmin(reduced, -1).astype(jnp.int32)
     tied = reduced <= blur + jnp.take_along_axis(blur, labels[:, None], -1)
     open_tie = (jnp.sum(tied, -1) > 1) & (points.weights > 0)
-    settled = jnp.where(open_tie, 0, points.weights)[:, None] * jax.nn.one_hot(
-        labels, n_clusters, dtype=reduced.dtype
-    )
+    settled = jnp.where(open_tie, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=reduced.dtype)
     deficit = wanted - points.placed - group_sums(settled, points.groups, wanted.shape[0])
     return _fill(points, open_tie, tied, labels, deficit)
 
 
-def _fill(
-    points: Points, waiting: Array, possible: Array, labels: Array, deficit: Array
-) -> tuple[Array, Array]:
+def _fill(points: Points, waiting: Array, possible: Array, labels: Array, deficit: Array) -> tuple[Array, Array]:
     """Labels (m,) and deficits (M, K) after each waiting point went to that possible cluster which lacks most.
 
     Heaviest first, so that the last ones to be placed do little harm; equal deficits go to the lowest cluster.
@@ -82,7 +77,7 @@ def _fill(
 
 def _cheapest_moves(points: Points, reduced: Array, available: Array) -> tuple[Array, Array]:
     """For each arc k → l the least extra cost (K, K) over available points, and the point that has it (K, K)."""
-    n_points, n_clusters = reduced.shape
+    n_clusters = reduced.shape[1]
 
     def from_cluster(k: Array) -> tuple[Array, Array]:
         extra = jnp.where(available[:, k, None], reduced - reduced[:, k, None], jnp.inf)
@@ -99,7 +94,7 @@ def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
     nodes = jnp.arange(n_clusters)
     start = (jnp.where(sources, 0, jnp.inf).astype(extra.dtype), nodes, jnp.array(True), jnp.zeros((), jnp.int32))
 
-    def relax(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+    def relax(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         distance, predecessor, _, n_rounds = carry
         through = distance[:, None] + extra
         best = jnp.argmin(through, 0)
@@ -107,15 +102,12 @@ def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
         distance = jnp.where(shorter, through[best, nodes], distance)
         return distance, jnp.where(shorter, best, predecessor), jnp.any(shorter), n_rounds + 1
 
-    distance, predecessor, _, _ = jax.lax.while_loop(
-        lambda carry: carry[2] & (carry[3] < n_clusters), relax, start
-    )
+    distance, predecessor, _, _ = jax.lax.while_loop(lambda carry: carry[2] & (carry[3] < n_clusters), relax, start)
     return distance, predecessor
 
 
 def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: bool) -> _Flow:
     """Move weight of one group along one cheapest path from a cluster with too much to one with too little."""
-    n_clusters = reduced.shape[1]
     deficit = flow.deficit[group]
     mine = (points.groups == group) & (points.weights > 0)
     available = mine[:, None] & (flow.fractions > 0)
@@ -156,13 +148,13 @@ def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: b
         moved = share * points.weights[point]
         return before, fractions, deficit.at[before].add(moved).at[node].add(-moved)
 
-    def go(_: None) -> tuple[Array, Array]:
+    def go() -> tuple[Array, Array]:
         _, fractions, left = jax.lax.while_loop(
             lambda carry: on_path((carry[0], amount)), push, (sink, flow.fractions, deficit)
         )
         return fractions, left
 
-    fractions, left = jax.lax.cond(reachable, go, lambda _: (flow.fractions, deficit), None)
+    fractions, left = jax.lax.cond(reachable, go, lambda: (flow.fractions, deficit))
     return _Flow(fractions, flow.deficit.at[group].set(left), flow.n_moves + 1, flow.stuck | ~reachable)
 
 
@@ -193,9 +185,7 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
         group = jnp.argmax(jnp.max(jnp.abs(flow.deficit), 1) / jnp.maximum(negligible, jnp.finfo(dtype).tiny))
         return _augment(points, reduced, flow, group, whole=False)
 
-    start = _Flow(
-        jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False)
-    )
+    start = _Flow(jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False))
     exact = jax.lax.while_loop(
         lambda flow: jnp.any(unmet(flow)) & ~flow.stuck & (flow.n_moves < max_moves), split, start
     )

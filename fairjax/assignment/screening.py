@@ -83,14 +83,14 @@ class Assignment(NamedTuple):
     Attributes
     ----------
     ascent : :class:`~fairjax.assignment.dual.Ascent` of the last small problem, whose points are ``points``.
-    index : (m,) which points these are; n for padding.
+    rows : (m,) which points these are; n for padding.
     found : :class:`Pass` in which the other points were placed.
     n_passes : () int32. valid : () bool, no placed point could have been cheaper elsewhere.
     """
 
     ascent: Ascent
     points: Points
-    index: Array
+    rows: Array
     found: Pass
     n_passes: Array
     valid: Array
@@ -207,8 +207,13 @@ def assign(
 
     def maximise(points: Points, y: Array, start: Array, loosen: float = 1) -> Ascent:
         return dual.maximise(
-            points, controls.adapt(control, points.masses), y, jnp.where(start > 0, start, dual.hottest(points)),
-            tolerance=loosen * tolerance, residual_tolerance=loosen * residual_tolerance, max_iter=max_iter,
+            points,
+            controls.adapt(control, points.masses),
+            y,
+            jnp.where(start > 0, start, dual.hottest(points)),
+            tolerance=loosen * tolerance,
+            residual_tolerance=loosen * residual_tolerance,
+            max_iter=max_iter,
         )
 
     if n_open >= n_points:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from fairjax.assignment import controls, dual, primal, screening
+from fairjax.assignment import controls, dual, primal
 from fairjax.assignment.controls import Control
 from fairjax.assignment.screening import Assignment, Source
 
@@ -49,7 +49,7 @@ class Solution(NamedTuple):
 
     Attributes
     ----------
-    labels : (n,) int32. index : (m,) points that may be split, n as padding. fractions : (m, K) where they go.
+    labels : (n,) int32. rows : (m,) points that may be split, n as padding. fractions : (m, K) where they go.
     counts : (M, K) weight per group and cluster of the fractional assignment; weights sum to 1.
     prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
     primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
@@ -58,7 +58,7 @@ class Solution(NamedTuple):
     """
 
     labels: Array
-    index: Array
+    rows: Array
     fractions: Array
     counts: Array
     prices: Array
@@ -82,9 +82,7 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
         # nothing to be fair to: every point in its cheapest cluster
         reduced = points.costs + prices[points.groups]
         labels = jnp.argmin(reduced, -1).astype(jnp.int32)
-        plan = primal.Plan(
-            jax.nn.one_hot(labels, n_clusters, dtype=dtype), labels, jnp.int32(0), jnp.array(True)
-        )
+        plan = primal.Plan(jax.nn.one_hot(labels, n_clusters, dtype=dtype), labels, jnp.int32(0), jnp.array(True))
     else:
         wanted = controls.targets(
             control, ascent.slopes, ascent.allowance, ascent.counts, points.masses, tolerances.residual
@@ -111,9 +109,9 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)
 
     n_points = source.groups.shape[0]
-    labels = found.found.labels.at[found.index].set(plan.labels, mode="drop")
-    index = jnp.where(points.weights > 0, found.index, n_points)
+    labels = found.found.labels.at[found.rows].set(plan.labels, mode="drop")
+    rows = jnp.where(points.weights > 0, found.rows, n_points)
     return Solution(
-        labels, index, plan.fractions, counts, prices, cost, cost - loss, gap, status,
+        labels, rows, plan.fractions, counts, prices, cost, cost - loss, gap, status,
         ascent.n_iter, found.n_passes,
     )  # fmt: skip

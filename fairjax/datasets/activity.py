@@ -88,9 +88,7 @@ def _read_uci(download: bool) -> _Windows:
             if matrix.shape != expected or not (np.abs(matrix) <= 1).all():
                 raise ValueError(f"found shape {matrix.shape}, expected {expected} and values in [-1, 1]")
         except ValueError as error:
-            raise InputError(
-                f"{find(points)} is not UCI HAR's {points.name} ({error}); get the original"
-            ) from error
+            raise InputError(f"{find(points)} is not UCI HAR's {points.name} ({error}); get the original") from error
         matrices.append(matrix)
     lines = read(sources.HAR_FEATURES, download=download).decode("ascii").splitlines()
     names = [line.split(maxsplit=1)[1] for line in lines]

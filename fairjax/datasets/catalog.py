@@ -154,8 +154,7 @@ def catalog() -> tuple[CatalogEntry, ...]:
             description=entry.description,
             licence=entry.licence,
             files=tuple(
-                FileStatus(file.name, find(file), file.how_to_get)
-                for file in first_available(entry.alternatives)
+                FileStatus(file.name, find(file), file.how_to_get) for file in first_available(entry.alternatives)
             ),
         )
         for name, entry in _ENTRIES.items()
@@ -191,7 +190,5 @@ def load(name: str, **options: Any) -> Dataset:
     allowed = [option for option in inspect.signature(entry.loader).parameters if option not in fixed]
     for option in options:
         if option not in allowed:
-            raise InputError(
-                f"the data set {name!r} has no option {option!r}; its options are {', '.join(allowed)}"
-            )
+            raise InputError(f"the data set {name!r} has no option {option!r}; its options are {', '.join(allowed)}")
     return entry.loader(**fixed, **options)

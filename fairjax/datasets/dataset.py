@@ -159,9 +159,7 @@ def prepare(
     with np.errstate(over="ignore"):
         X = X.astype(wanted)  # a copy even when the type is right: raw must not be an alias of X
     if not np.isfinite(X).all():
-        raise InputError(
-            f"the points hold values too large for {wanted}; use standardize=True or a wider dtype"
-        )
+        raise InputError(f"the points hold values too large for {wanted}; use standardize=True or a wider dtype")
     return X
 
 

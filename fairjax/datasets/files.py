@@ -52,9 +52,7 @@ class DataFile:
     @property
     def how_to_get(self) -> str:
         """One clause: where the file can be had and where to put it."""
-        got = self.remedy or (
-            f"take {' / '.join(self.members)} from {self.url}" if self.members else f"get {self.url}"
-        )
+        got = self.remedy or (f"take {' / '.join(self.members)} from {self.url}" if self.members else f"get {self.url}")
         return f"{got} and put it at {user_cache() / self.paths[0]}"
 
 
@@ -143,9 +141,7 @@ def unpack(packed: bytes, path: Path) -> bytes:
         if packed.startswith(b"BZh"):
             return bz2.decompress(packed)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be unpacked ({error}); it is cut short or damaged, copy it again"
-        ) from error
+        raise InputError(f"{path} cannot be unpacked ({error}); it is cut short or damaged, copy it again") from error
     return packed
 
 
@@ -210,9 +206,7 @@ def _write_atomically(target: Path, content: bytes) -> None:
             os.unlink(name)
             raise
     except OSError as error:
-        raise InputError(
-            f"{target} cannot be written ({error.strerror or error}); set XDG_CACHE_HOME"
-        ) from error
+        raise InputError(f"{target} cannot be written ({error.strerror or error}); set XDG_CACHE_HOME") from error
 
 
 def _missing(file: DataFile) -> str:

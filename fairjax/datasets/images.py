@@ -322,9 +322,7 @@ def _read_usps(subset: str, download: bool) -> _Images:
     table = np.loadtxt(io.BytesIO(text.replace(b":", b" ")), dtype=np.float64, ndmin=2)
     index, values = table[:, 1::2], table[:, 2::2]
     if index.shape != values.shape or not (index == np.arange(1, 1 + _USPS_SIDE**2)).all():
-        raise InputError(
-            f"{sources.USPS[subset].name} does not hold 256 values in every row; get the original file"
-        )
+        raise InputError(f"{sources.USPS[subset].name} does not hold 256 values in every row; get the original file")
     # in single precision, whose rounding decides which level a value near a whole number falls to
     images = ((values.astype(np.float32) + 1) / 2 * 255).astype(np.uint8).reshape(-1, _USPS_SIDE, _USPS_SIDE)
     return images, table[:, 0].astype(np.int32) - 1

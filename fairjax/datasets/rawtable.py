@@ -160,9 +160,7 @@ def _read_parquet(content: bytes, file: Path) -> RawTable:
         raise
     except Exception as error:  # whatever the parser meets in a user's bytes is a fault of the file
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise InputError(
-            f"{file} cannot be read as Parquet ({reason}); write it again or give a CSV file"
-        ) from error
+        raise InputError(f"{file} cannot be read as Parquet ({reason}); write it again or give a CSV file") from error
     names = [str(name) for name in frame.columns]
     frame.columns = range(len(names))
     return RawTable(frame=frame, names=names, arrays={})
@@ -195,14 +193,11 @@ def _read_npz(content: bytes, file: Path) -> RawTable:
     for key in ("sensitive", "groups", "y", "target"):
         if key in arrays and arrays[key].shape != X.shape[:1]:
             raise InputError(
-                f"{file} has {key!r} of shape {arrays[key].shape} beside X of shape {X.shape}; "
-                f"expected ({len(X)},)"
+                f"{file} has {key!r} of shape {arrays[key].shape} beside X of shape {X.shape}; expected ({len(X)},)"
             )
     given = arrays.pop("feature_names", np.array([f"x{j}" for j in range(X.shape[1])]))
     if given.shape != X.shape[1:]:
-        raise InputError(
-            f"{file} has feature_names of shape {given.shape}; expected ({X.shape[1]},) for its X"
-        )
+        raise InputError(f"{file} has feature_names of shape {given.shape}; expected ({X.shape[1]},) for its X")
     return RawTable(frame=pd.DataFrame(X), names=[str(name) for name in given], arrays=arrays)
 
 
@@ -213,7 +208,6 @@ def _check_names(names: list[str], file: Path) -> None:
     for position, name in enumerate(names, start=1):
         if name and name in seen:
             raise InputError(
-                f"{file} has two columns named {name!r} (columns {seen[name]} and {position}); "
-                "give each its own name"
+                f"{file} has two columns named {name!r} (columns {seen[name]} and {position}); give each its own name"
             )
         seen[name] = position

@@ -112,17 +112,14 @@ USPS = {
     ),
 }
 
-HAR_SOURCE = (
-    "UCI Machine Learning Repository, Human Activity Recognition Using Smartphones (Anguita et al., 2013)"
-)
+HAR_SOURCE = "UCI Machine Learning Repository, Human Activity Recognition Using Smartphones (Anguita et al., 2013)"
 HAPT_SOURCE = (
     "561 features derived from the raw signals of UCI's Smartphone-Based Recognition of Human Activities and "
     "Postural Transitions (Reyes-Ortiz et al., 2015); not UCI HAR's own matrix"
 )
 HAR_LICENCE = f"{CC_BY}; the authors ask to be cited and forbid commercial use"
 _HAR_REMEDY = (
-    f"unzip {_UCI}/240/human+activity+recognition+using+smartphones.zip and the archive inside it, "
-    "take the file"
+    f"unzip {_UCI}/240/human+activity+recognition+using+smartphones.zip and the archive inside it, take the file"
 )
 
 
@@ -150,9 +147,7 @@ HAR_PARTS = {
     "test": (
         _har("X_test.txt", "test/"),
         _har("y_test.txt", "test/", ("2a94cb53ca46b956c1b2aebd4a09a72badd8a8e9ea9cdfe9f31b3306a08666bb",)),
-        _har(
-            "subject_test.txt", "test/", ("63b8c577f4a85431c06bd87f6384608c90a9f72f05c7956dd21255dc63515c07",)
-        ),
+        _har("subject_test.txt", "test/", ("63b8c577f4a85431c06bd87f6384608c90a9f72f05c7956dd21255dc63515c07",)),
     ),
 }
 HAPT_FEATURES = DataFile(
@@ -162,9 +157,7 @@ HAPT_FEATURES = DataFile(
     remedy="take UCI HAR's own files instead (form='uci'), or copy it from a machine that has it",
 )
 
-DIABETES_SOURCE = (
-    "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression; bundled with scikit-learn"
-)
+DIABETES_SOURCE = "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression; bundled with scikit-learn"
 DIGITS_SOURCE = (
     "UCI Machine Learning Repository, Optical Recognition of Handwritten Digits (Alpaydin and Kaynak, 1998), "
     "its test part; bundled with scikit-learn"

@@ -114,9 +114,7 @@ def _check(
     center_box: tuple[float, float],
 ) -> None:
     if shares.ndim != 1 or len(shares) == 0 or not np.isfinite(shares).all() or (shares <= 0).any():
-        raise InputError(
-            f"group_shares={shares.tolist()} are not positive numbers; give one share for each group"
-        )
+        raise InputError(f"group_shares={shares.tolist()} are not positive numbers; give one share for each group")
     if n_features < 1 or n_clusters < 1:
         raise InputError(f"n_features={n_features} and n_clusters={n_clusters} must both be at least 1")
     if n_samples < max(n_clusters, len(shares)):
@@ -127,8 +125,6 @@ def _check(
     if not 0 <= skew <= 1:
         raise InputError(f"skew={skew} is out of range; choose a number from 0 (even) to 1 (separate)")
     if not (cluster_std >= 0 and np.isfinite(cluster_std)):
-        raise InputError(
-            f"cluster_std={cluster_std} is not a standard deviation; choose a number of at least 0"
-        )
+        raise InputError(f"cluster_std={cluster_std} is not a standard deviation; choose a number of at least 0")
     if not (np.isfinite(center_box).all() and center_box[0] <= center_box[1]):
         raise InputError(f"center_box={center_box} is not an interval; give its lower end first")

@@ -81,9 +81,7 @@ def read_table(
     names = [table.names[i] for i in chosen]
     constant = [name for name, keep in zip(names, varies, strict=True) if not keep]
     if not varies.any():
-        raise InputError(
-            f"no column varies ({_listed(constant)} constant); choose columns that differ between rows"
-        )
+        raise InputError(f"no column varies ({_listed(constant)} constant); choose columns that differ between rows")
     notes = (f"left out {_listed(constant)}, constant over all rows",) if constant else ()
     raw = raw[:, varies]
     groups, group_names, values = _groups(table, sensitive)
@@ -115,9 +113,7 @@ def _choose_columns(table: RawTable, sensitive: str | None, features: Sequence[s
                     f"--features {_suggestion(table, sensitive)}"
                 )
         if not chosen:
-            raise InputError(
-                f"the file has no column besides {sensitive!r}; expected at least one numeric column"
-            )
+            raise InputError(f"the file has no column besides {sensitive!r}; expected at least one numeric column")
         return chosen
     wanted = [name.strip() for name in features.split(",")] if isinstance(features, str) else list(features)
     if not wanted:
@@ -126,9 +122,7 @@ def _choose_columns(table: RawTable, sensitive: str | None, features: Sequence[s
         if name in wanted[:position]:
             raise InputError(f"the feature {name!r} is named twice; name each column once")
         if name == sensitive:
-            raise InputError(
-                f"{name!r} is named both as a feature and as the sensitive column; take it out of one"
-            )
+            raise InputError(f"{name!r} is named both as a feature and as the sensitive column; take it out of one")
     return [_position(table, name) for name in wanted]
 
 
@@ -251,9 +245,7 @@ def _encode(column: pd.Series, name: str) -> tuple[npt.NDArray[np.int32], tuple[
     try:
         ids, distinct = pd.factorize(values)
     except TypeError as error:
-        raise InputError(
-            f"the sensitive column {name!r} holds lists or the like; expected plain values"
-        ) from error
+        raise InputError(f"the sensitive column {name!r} holds lists or the like; expected plain values") from error
     if len(distinct) == 1:
         raise InputError(
             f"the sensitive column {name!r} has one value ({_plain(distinct[0])!r}); fair clustering needs "
@@ -279,9 +271,7 @@ def _target(table: RawTable) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
     if target is None or target.dtype.kind == "f":
         return target, ()
     if target.dtype.kind not in "biuU":
-        raise InputError(
-            f"the array y has type {target.dtype}; expected whole numbers, real numbers or strings"
-        )
+        raise InputError(f"the array y has type {target.dtype}; expected whole numbers, real numbers or strings")
     classes, ids = np.unique(target, return_inverse=True)
     return ids.astype(np.int32), tuple(str(value) for value in classes)
 

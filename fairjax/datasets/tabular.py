@@ -205,9 +205,7 @@ def load_census(
     """
     choose("form", form, ("auto", "raw", "discretised"))
     if form == "auto":
-        only_discretised = (
-            find(sources.CENSUS_POINTS) is None and find(sources.CENSUS_DISCRETISED) is not None
-        )
+        only_discretised = find(sources.CENSUS_POINTS) is None and find(sources.CENSUS_DISCRETISED) is not None
         form = "discretised" if only_discretised else "raw"
     read_form = _census_raw if form == "raw" else _census_discretised
     raw, sensitive, feature_names, label = read_form(download)
@@ -275,9 +273,7 @@ def load_diabetes(
 
 
 def _census_raw(download: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], tuple[str, ...], str]:
-    raw = np.loadtxt(
-        io.BytesIO(read(sources.CENSUS_POINTS, download=download)), delimiter=",", dtype=np.float64
-    )
+    raw = np.loadtxt(io.BytesIO(read(sources.CENSUS_POINTS, download=download)), delimiter=",", dtype=np.float64)
     sex = np.loadtxt(io.BytesIO(read(sources.CENSUS_GROUPS, download=download)), dtype=np.int64)
     return raw, sex, tuple(f"column {i}" for i in _CENSUS_COLUMNS), "sex"
 
@@ -294,9 +290,7 @@ def _census_discretised(
         missing = [name for name in _CENSUS_LEFT_OUT[1:] if name not in table.columns]
         if missing:
             raise ValueError(f"it lacks the column {missing[0]}")
-        features = [
-            name for name in table.columns if name not in _CENSUS_LEFT_OUT and not name.startswith("Unnamed")
-        ]
+        features = [name for name in table.columns if name not in _CENSUS_LEFT_OUT and not name.startswith("Unnamed")]
         raw = table[features].to_numpy(dtype=np.float64)
         sex = table["iSex"].to_numpy(dtype=np.int64)
         if len(raw) == 0 or not np.isfinite(raw).all():

@@ -116,15 +116,15 @@ def step(
 
     open_points = found.points
     soft = found.ascent.responsibilities * open_points.weights[:, None]
-    inside = jnp.minimum(found.index, points.weights.shape[0] - 1)
+    inside = jnp.minimum(found.rows, points.weights.shape[0] - 1)
     counts = jnp.sum(open_points.placed, 0) + jnp.sum(soft, 0)
     if n_open < points.weights.shape[0]:
         hard = jax.nn.one_hot(found.found.labels[inside], soft.shape[1], dtype=soft.dtype)
         moved = soft - hard * open_points.weights[:, None]
-        sums = found.found.extra
+        before = found.found.extra
     else:
-        moved, sums = soft, 0
-    sums = sums + jnp.matmul(moved.T, points.features[:, inside].T, precision=_HIGHEST)
+        moved, before = soft, jnp.zeros_like(state.centers)
+    sums = before + jnp.matmul(moved.T, points.features[:, inside].T, precision=_HIGHEST)
     cost = open_points.offset + jnp.sum(soft * open_points.costs)
 
     # a cluster without points keeps its centre

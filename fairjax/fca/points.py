@@ -78,9 +78,7 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
     def scan(prices: Array) -> Pass:
         affine = jnp.concatenate([-2 * centers.T, prices + squares]).T
 
-        def one_block(
-            carry: tuple[Array, Array], start: Array
-        ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        def one_block(carry: tuple[Array, Array], start: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
             sums, lowest = carry
             features = jax.lax.dynamic_slice(points.features, (0, start), (n_features, block))
             weights = jax.lax.dynamic_slice(points.weights, (start,), (block,))

@@ -65,13 +65,9 @@ def check_ids(ids: ArrayLike, what: str, size: int | None, keyword: str) -> tupl
     if readable(array):
         low, high = int(array.min()), int(array.max())
         if low < 0:
-            raise InputError(
-                f"{what} holds the id {low}; expected ids from 0 on: drop such points or renumber them."
-            )
+            raise InputError(f"{what} holds the id {low}; expected ids from 0 on: drop such points or renumber them.")
         if size is not None and high >= size:
-            raise InputError(
-                f"{what} holds the id {high}, but {keyword}={size} allows 0..{size - 1}: raise {keyword}."
-            )
+            raise InputError(f"{what} holds the id {high}, but {keyword}={size} allows 0..{size - 1}: raise {keyword}.")
         size = high + 1 if size is None else size
     elif size is None:
         raise InputError(
@@ -89,16 +85,12 @@ def check_weights(weights: ArrayLike | None, n: int) -> jax.Array | None:
     if array.shape != (n,):
         raise InputError(f"weights has shape {array.shape}; expected ({n},): one weight for each point.")
     if readable(array) and not (np.isfinite(low := float(array.min())) and np.isfinite(float(array.max()))):
-        raise InputError(
-            "weights holds NaN or infinity; expected finite numbers, 0 for a point to be ignored."
-        )
+        raise InputError("weights holds NaN or infinity; expected finite numbers, 0 for a point to be ignored.")
     elif readable(array) and low < 0:
         raise InputError(f"weights holds {low}; expected numbers ≥ 0, 0 for a point to be ignored.")
     result = jnp.asarray(array)
     if jnp.issubdtype(result.dtype, jnp.integer):
-        return result.astype(
-            jnp.promote_types(result.dtype, jnp.int32)
-        )  # narrow types would overflow in sums
+        return result.astype(jnp.promote_types(result.dtype, jnp.int32))  # narrow types would overflow in sums
     return floating(result)
 
 

@@ -96,9 +96,7 @@ def clustering_cost(
 
 # Compiled as a whole, so that the gathered centres are never stored beside the points.
 @functools.partial(jax.jit, static_argnames="k")
-def _hard_cost(
-    points: jax.Array, labels: jax.Array, centers: jax.Array | None, mass: jax.Array, k: int
-) -> jax.Array:
+def _hard_cost(points: jax.Array, labels: jax.Array, centers: jax.Array | None, mass: jax.Array, k: int) -> jax.Array:
     mass = jnp.where((labels >= 0) & (labels < k), mass, 0)
     points = jnp.where(mass[:, None] > 0, points, 0)
     if centers is None:
@@ -112,9 +110,7 @@ def _hard_cost(
 
 
 @jax.jit
-def _soft_cost(
-    points: jax.Array, probabilities: jax.Array, centers: jax.Array | None, mass: jax.Array
-) -> jax.Array:
+def _soft_cost(points: jax.Array, probabilities: jax.Array, centers: jax.Array | None, mass: jax.Array) -> jax.Array:
     counted = mass[:, None] > 0
     points = jnp.where(counted, points, 0)
     joint = jnp.where(counted, probabilities * mass[:, None], 0)

@@ -136,16 +136,12 @@ def soft_contingency(
     n = group_ids.shape[0]
     soft = floating(as_array(probabilities))
     if soft.ndim != 2 or soft.shape[0] != n:
-        raise InputError(
-            f"probabilities has shape {soft.shape}; expected ({n}, n_clusters): a row for each point."
-        )
+        raise InputError(f"probabilities has shape {soft.shape}; expected ({n}, n_clusters): a row for each point.")
     mass = check_weights(weights, n)
     return segment_totals(soft if mass is None else soft * mass[:, None], group_ids, m).T
 
 
-def n_nonempty(
-    labels: ArrayLike, *, weights: ArrayLike | None = None, n_clusters: int | None = None
-) -> jax.Array:
+def n_nonempty(labels: ArrayLike, *, weights: ArrayLike | None = None, n_clusters: int | None = None) -> jax.Array:
     """Count the clusters that hold any weight; a balance is to be read beside this number.
 
     Parameters

@@ -19,18 +19,14 @@ def picture(data: ReportData) -> str:
     rows = []
     named = tuple(names)
     for k in range(data.n_clusters):
-        cells = [
-            _cell(data.centers[k, j], data.deviations[k, j], p) for j, p in zip(shown, places, strict=True)
-        ]
+        cells = [_cell(data.centers[k, j], data.deviations[k, j], p) for j, p in zip(shown, places, strict=True)]
         rows.append([str(k), cell_of(esc(traits(named, data.deviations[k, shown])), "words"), *cells])
     means = [fixed(float(data.overall_mean[j]), p) for j, p in zip(shown, places, strict=True)]
     spreads = [fixed(float(data.overall_std[j]), p) for j, p in zip(shown, places, strict=True)]
     rows.append(["All", cell_of("overall mean", "words"), *means])
     rows.append(["SD", cell_of("standard deviation", "words"), *spreads])
     units = "in the data's own units" if data.raw is not None else "in the units that were clustered"
-    return table(
-        ["Cluster", "Stands out by", *names], rows, f"Mean of each feature in each cluster, {units}", "means"
-    )
+    return table(["Cluster", "Stands out by", *names], rows, f"Mean of each feature in each cluster, {units}", "means")
 
 
 def chosen_features(data: ReportData) -> np.ndarray:

@@ -41,9 +41,7 @@ def price_curve(data: ReportData) -> str:
         right = x > (_W + _LEFT) / 2
         parts.append(_circle(x, y, 7, kind) if kind == "chosen" else _square(x, y, 5.5, kind))
         parts.append(
-            _text(x - 12, y + 1, name, "end", "name")
-            if right
-            else _text(x - 6, y - 16, name, "start", "name")
+            _text(x - 12, y + 1, name, "end", "name") if right else _text(x - 6, y - 16, name, "start", "name")
         )
     label = (
         f"Price of fairness: cost from {number(min(ys))} to {number(max(ys))} as balance goes from "
@@ -174,9 +172,7 @@ def _circle(x: float, y: float, radius: float, kind: str, hint: str = "") -> str
 
 
 def _square(x: float, y: float, half: float, kind: str) -> str:
-    return (
-        f'<rect class="{kind}" x="{x - half:.1f}" y="{y - half:.1f}" width="{2 * half}" height="{2 * half}"/>'
-    )
+    return f'<rect class="{kind}" x="{x - half:.1f}" y="{y - half:.1f}" width="{2 * half}" height="{2 * half}"/>'
 
 
 def _svg(body: str, label: str) -> str:

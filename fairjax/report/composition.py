@@ -28,9 +28,7 @@ def picture(data: ReportData) -> str:
     draw, legend = (_bars, _names) if data.n_groups <= MOST_BARS else (_map, _scale)
     parts = [figure(draw(data, data.counts, "Fair clusters"), "Fair clusters")]
     if data.unfair_counts is not None:
-        parts.append(
-            figure(draw(data, data.unfair_counts, "Ordinary k-means"), "Ordinary k-means, groups ignored")
-        )
+        parts.append(figure(draw(data, data.unfair_counts, "Ordinary k-means"), "Ordinary k-means, groups ignored"))
     return legend(data) + columns(parts, "pair" if len(parts) > 1 else "single")
 
 
@@ -74,9 +72,7 @@ def counts_table(data: ReportData) -> str:
     grid: list[list[str]] = [["Cluster", "All", *data.names, "Ratio"], *rows]
     if data.n_groups > data.n_clusters:
         grid = [list(column) for column in zip(*grid, strict=True)]
-    caption = (
-        f"{unit} of each group in each fair cluster, with their share of it; ratio of rarest to most common"
-    )
+    caption = f"{unit} of each group in each fair cluster, with their share of it; ratio of rarest to most common"
     kind = "total broad" if len(grid[0]) > 14 else "total"
     full = table(grid[0], grid[1:], caption, kind)
     return fold("The numbers behind the picture", full, opened=data.counts.size <= 60)
@@ -86,9 +82,7 @@ def _bars(data: ReportData, counts: np.ndarray, title: str) -> str:
     rows = []
     for k, row in enumerate(shares(counts)):
         if not row.any():
-            rows.append(
-                f'<div class="row"><span class="key">{k}</span><span class="bar empty">empty</span></div>'
-            )
+            rows.append(f'<div class="row"><span class="key">{k}</span><span class="bar empty">empty</span></div>')
             continue
         parts = []
         for g, share in enumerate(row):
@@ -96,12 +90,9 @@ def _bars(data: ReportData, counts: np.ndarray, title: str) -> str:
                 text = _whole(share) if share >= 0.085 else ""
                 hint = f"{data.names[g]}: {percent(share)} of cluster {k}, {percent(data.overall[g])} of all"
                 parts.append(
-                    f'<i class="g{g}" style="width:{100 * share:.3f}%" title="{esc(hint)}">'
-                    f"<span>{text}</span></i>"
+                    f'<i class="g{g}" style="width:{100 * share:.3f}%" title="{esc(hint)}"><span>{text}</span></i>'
                 )
-        rows.append(
-            f'<div class="row"><span class="key">{k}</span><span class="bar">{"".join(parts)}</span></div>'
-        )
+        rows.append(f'<div class="row"><span class="key">{k}</span><span class="bar">{"".join(parts)}</span></div>')
     edges = np.cumsum(data.overall)[:-1]
     lines = "".join(f'<b style="left:{100 * e:.3f}%"></b>' for e in edges)
     dense = " dense" if data.n_clusters > 20 else ""
@@ -116,9 +107,7 @@ def _map(data: ReportData, counts: np.ndarray, title: str) -> str:
     ratio = np.divide(share, data.overall, out=np.ones_like(share), where=data.overall > 0)
     with np.errstate(divide="ignore"):
         level = np.clip(np.rint(_LEVELS * np.log2(ratio)), -_LEVELS, _LEVELS).astype(int)
-    head = "".join(
-        f'<th scope="col" title="{esc(name)}"><span>{esc(name)}</span></th>' for name in data.names
-    )
+    head = "".join(f'<th scope="col" title="{esc(name)}"><span>{esc(name)}</span></th>' for name in data.names)
     rows = []
     for k in range(data.n_clusters):
         if not counts[k].any():
@@ -140,8 +129,7 @@ def _map(data: ReportData, counts: np.ndarray, title: str) -> str:
 
 def _names(data: ReportData) -> str:
     items = "".join(
-        f'<li><i class="g{g}"></i><span>{esc(name)}</span> '
-        f"<small>{percent(data.overall[g])} of all</small></li>"
+        f'<li><i class="g{g}"></i><span>{esc(name)}</span> <small>{percent(data.overall[g])} of all</small></li>'
         for g, name in enumerate(data.names)
     )
     line = '<li><i class="ref"></i><span>share in all the data</span></li>' if data.n_groups > 1 else ""

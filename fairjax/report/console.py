@@ -38,9 +38,7 @@ def print_summary(data: ReportData, console: "Console") -> None:
     console.print(_clusters(data, console.width))
     hidden = data.n_clusters - MOST_ROWS
     if hidden > 0:
-        console.print(
-            Text(f"The {MOST_ROWS} least balanced clusters are listed; {hidden} more are not.", style="dim")
-        )
+        console.print(Text(f"The {MOST_ROWS} least balanced clusters are listed; {hidden} more are not.", style="dim"))
     console.print(Text(_outcome(data)))
     if not data.converged:
         console.print(Text(words.ending(data), style="yellow"))

@@ -133,9 +133,7 @@ class ReportData:
         for name, value in arrays.items():
             object.__setattr__(self, name, np.asarray(value))
         if self.X.ndim != 2 or 0 in self.X.shape:
-            raise InputError(
-                f"X has shape {self.X.shape}; expected (n, d) with at least one point and one feature."
-            )
+            raise InputError(f"X has shape {self.X.shape}; expected (n, d) with at least one point and one feature.")
         _check_ids("labels", self.labels, self.n, self.n_clusters)
         _check_ids("groups", self.groups, self.n, self.n_groups)
         if self.unfair is not None:
@@ -267,11 +265,7 @@ class ReportData:
     def _table(self, labels: np.ndarray) -> np.ndarray:
         shape = (self.n_clusters, self.n_groups)
         cells = labels.astype(np.int64) * self.n_groups + self.groups
-        return (
-            np.bincount(cells, weights=self.weights, minlength=shape[0] * shape[1])
-            .astype(float)
-            .reshape(shape)
-        )
+        return np.bincount(cells, weights=self.weights, minlength=shape[0] * shape[1]).astype(float).reshape(shape)
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
         return np.average(np.asarray(values, dtype=float), axis=0, weights=self.weights)

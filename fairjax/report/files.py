@@ -44,7 +44,5 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
             raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(
-            f"Cannot write {path}: {reason}. Give a file name in a folder you may write to."
-        ) from error
+        raise InputError(f"Cannot write {path}: {reason}. Give a file name in a folder you may write to.") from error
     return target

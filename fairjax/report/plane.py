@@ -78,9 +78,7 @@ def picture(data: ReportData) -> str:
 
     def add(title: str, mask: np.ndarray, ids: np.ndarray, centres: np.ndarray, hues: np.ndarray) -> None:
         label = f"{title}: {plural(int(mask.sum()), 'point')} on the plane of the two widest directions"
-        panels.append(
-            figure(_panel(plane.points[mask], ids[mask], centres, hues, frame, label), title, kind="panel")
-        )
+        panels.append(figure(_panel(plane.points[mask], ids[mask], centres, hues, frame, label), title, kind="panel"))
 
     if 2 <= data.n_groups <= MOST_PANELS:
         for g, name in enumerate(data.names):
@@ -118,9 +116,7 @@ def _axes(data: ReportData, plane: Plane, outside: int) -> str:
             lines.append(f"{name} ({percent(float(share))}): {parts or 'a mixture of many features'}.")
     if outside:
         lines.append(
-            f"{plural(outside, 'far point')} lie beyond the edges."
-            if outside > 1
-            else "1 far point lies beyond."
+            f"{plural(outside, 'far point')} lie beyond the edges." if outside > 1 else "1 far point lies beyond."
         )
     used = "Numbers mark the clusters' means."
     if data.n_clusters > len(CLUSTERS):

@@ -43,9 +43,7 @@ def key_figures(data: ReportData) -> str:
     share = "" if data.explained is None else f"; clusters explain {percent(data.explained)} of the spread"
     tiles.append(_tile("Cost", number(data.cost), f"mean squared distance to the cluster's centre{share}"))
     tiles.append(
-        _tile(
-            "Clusters", number(data.n_clusters), f"of {number(sizes.min())} to {number(sizes.max())} points"
-        )
+        _tile("Clusters", number(data.n_clusters), f"of {number(sizes.min())} to {number(sizes.max())} points")
     )
     groups = "one group" if data.n_groups < 2 else plural(data.n_groups, "group")
     by = f" by {data.sensitive}" if data.sensitive and data.n_groups > 1 else ""
@@ -143,9 +141,7 @@ def means(data: ReportData) -> str:
         "number is the distance in standard deviations (SD)."
     )
     if data.n_features > centers.MOST_FEATURES:
-        text += (
-            f" Of {data.n_features} features, {centers.MOST_FEATURES} that set the clusters apart are shown."
-        )
+        text += f" Of {data.n_features} features, {centers.MOST_FEATURES} that set the clusters apart are shown."
     return section("means", "What the clusters are like", paragraph(text), centers.picture(data))
 
 
@@ -169,11 +165,7 @@ def run(data: ReportData) -> str:
     rows = [(name, value) for name, value in facts.items() if value]
     rows += [(str(name), "none" if value is None else str(value)) for name, value in data.parameters.items()]
     items = "".join(f"<div><dt>{esc(name)}</dt><dd>{esc(value)}</dd></div>" for name, value in rows)
-    command = (
-        f'<p>To run it again:</p><pre tabindex="0"><code>{esc(data.command)}</code></pre>'
-        if data.command
-        else ""
-    )
+    command = f'<p>To run it again:</p><pre tabindex="0"><code>{esc(data.command)}</code></pre>' if data.command else ""
     return section("run", "What was run", f'<dl class="facts">{items}</dl>', command)
 
 
