@@ -109,12 +109,6 @@ def adapt(control: Control, masses: Array) -> Control:
     return replace(control, lower=shares_of, upper=shares_of)
 
 
-def free_groups(control: Control) -> int:
-    """How many rows of y are free: a common shift of a column leaves ν unchanged except for ``shares``."""
-    n_groups = control.lower.shape[-1]
-    return n_groups if control.kind == "shares" else n_groups - 1
-
-
 def _kink(control: Control, x: Array, temperature: Array) -> Array:
     """Smoothed max(l x, u x) for x (M, K)."""
     low, width = control.lower[:, None], (control.upper - control.lower)[:, None]
@@ -207,7 +201,11 @@ def pull_back(at: Slopes, gradient: Array) -> Array:
 
 
 def pull_back_hessian(control: Control, at: Slopes, blocks: Array, gradient: Array) -> Array:
-    """Negative Hessian in y, (M, K, M, K), from the blocks (M, K, K) of the negative Hessian in ν."""
+    """Negative Hessian in y, (M, K, M, K), from the blocks (M, K, K) of the negative Hessian in ν.
+
+    Along shifts of y that leave the dual unchanged it gets a curvature of its own, so that a Newton step has none of
+    them: a common shift of all groups in a cluster, and for ``gap`` of one group in all clusters.
+    """
     n_groups, n_clusters = at.first.shape
     slopes = at.first
     total = jnp.sum(blocks, 0)
@@ -218,8 +216,14 @@ def pull_back_hessian(control: Control, at: Slopes, blocks: Array, gradient: Arr
         - blocks[:, :, None, :] * slopes[None, None]
         + slopes[:, :, None, None] * total[None, :, None, :] * slopes[None, None]
     )
+    diagonal = jnp.eye(n_clusters, dtype=slopes.dtype)
+    stiffness = jnp.max(jnp.diagonal(blocks, axis1=1, axis2=2), 1)
+    if control.kind != "shares":
+        common = jnp.max(stiffness) * slopes[:, None] * slopes[None]
+        hessian = hessian + common.transpose(0, 2, 1)[..., None] * diagonal[:, None, :]
     if control.kind == "gap":
-        return hessian
+        constant = (stiffness / n_clusters)[:, None] * same
+        return hessian + constant[:, None, :, None]
     # curvature of t: diag(a) for ``shares``; for ``balance`` in the directions that leave t in place
     weight = jnp.maximum(jnp.sum(gradient, 0), 0)
     bend = at.second * weight
@@ -231,7 +235,6 @@ def pull_back_hessian(control: Control, at: Slopes, blocks: Array, gradient: Arr
             - slopes[:, None] * bend[None]
             + slopes[:, None] * slopes[None] * jnp.sum(bend, 0)
         )
-    diagonal = jnp.eye(n_clusters, dtype=slopes.dtype)
     return hessian + curved.transpose(0, 2, 1)[..., None] * diagonal[:, None, :]
 
 

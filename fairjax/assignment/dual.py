@@ -204,17 +204,15 @@ def evaluate(points: Points, control: Control, at: Position) -> Soft:
     return Soft(smoothing, counts, cost, gradient, hessian, jnp.sum(jnp.abs(gradient)))
 
 
-def _newton_step(control: Control, soft: Soft, damping: Array) -> tuple[Array, Array]:
+def _newton_step(soft: Soft, damping: Array) -> tuple[Array, Array]:
     """Damped Newton direction (M, K) and the ascent that the quadratic model predicts for it."""
-    n_clusters = soft.gradient.shape[1]
-    free = controls.free_groups(control)
-    size = free * n_clusters
-    gradient = soft.gradient[:free].reshape(size)
-    hessian = soft.hessian[:free, :, :free, :].reshape(size, size)
+    shape, size = soft.gradient.shape, soft.gradient.size
+    gradient = soft.gradient.reshape(size)
+    hessian = soft.hessian.reshape(size, size)
     # Directions without curvature (a common shift of a group's prices, a cluster that no point is near to leaving)
     # must not magnify the rounding of the gradient: curvature counts as at least a small part of its group's largest.
     eps = jnp.finfo(hessian.dtype).eps
-    diagonal = jnp.diagonal(hessian).reshape(free, n_clusters)
+    diagonal = jnp.diagonal(hessian).reshape(shape)
     largest = jnp.max(diagonal, 1, keepdims=True)
     largest = jnp.where(largest > 0, largest, 1)
     lift = jnp.maximum(8 * eps * largest - diagonal, 0) + damping * largest
@@ -224,7 +222,7 @@ def _newton_step(control: Control, soft: Soft, damping: Array) -> tuple[Array, A
     factor = jax.scipy.linalg.cho_factor(scaled + ridge, lower=True)
     direction = scale * jax.scipy.linalg.cho_solve(factor, scale * gradient)
     predicted = direction @ gradient - 0.5 * direction @ (hessian @ direction)
-    return jnp.zeros_like(soft.gradient).at[:free].set(direction.reshape(free, n_clusters)), predicted
+    return direction.reshape(shape), predicted
 
 
 class _State(NamedTuple):
@@ -274,7 +272,7 @@ def maximise(
 
     def step(state: _State) -> _State:
         at, soft, temperature = state.at, state.soft, state.at.temperature
-        direction, predicted = _newton_step(control, soft, state.damping)
+        direction, predicted = _newton_step(soft, state.damping)
         length = jnp.max(jnp.abs(direction))
         finite = jnp.isfinite(length)
         direction = jnp.where(finite, direction, 0)
@@ -358,7 +356,7 @@ def maximise(
         allowance = controls.spread(control, points.masses, at.below, at.above, at.temperature).gradient
         return Ascent(y, y_temperature, soft.counts, responsibilities(at), slopes, allowance, *progress)
 
-    if controls.free_groups(control) == 0:
+    if y.shape[0] == 1:
         # one group has nothing to share out: as good as hard at once
         temperature = jnp.asarray(eps, dtype) * typical_spread(points)
         at = locate(points, control, y, temperature)

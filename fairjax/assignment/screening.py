@@ -177,8 +177,7 @@ def whole(source: Source) -> Points:
     lowest = jnp.min(costs, -1)
     placed = jnp.zeros((source.masses.shape[0], costs.shape[1]), costs.dtype)
     offset = jnp.sum(source.weights * lowest)
-    masses = dual.group_sums(source.weights[:, None], source.groups, placed.shape[0])[:, 0]
-    return Points(costs - lowest[:, None], source.groups, source.weights, placed, masses, offset)
+    return Points(costs - lowest[:, None], source.groups, source.weights, placed, source.masses, offset)
 
 
 def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
