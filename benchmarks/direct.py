@@ -247,11 +247,12 @@ def million(quick: bool) -> dict[str, Any]:
         memory = measure.child("memory", 1200, path=path)
     found: dict[str, Any] = {**size, "n_groups": 2, "dtype": "float32", "speed": speed, "memory": memory}
     if "failed" not in speed:
-        found["required_ratio"], found["ratio_met"] = 3.0, speed["ratio_exact"] <= 3.0
+        ratios = speed["ratio_exact"], speed["ratio_exact_of_least"]
+        found["required_ratio"], found["ratio_met"] = 3.0, max(ratios) <= 3.0
         print(
             f"n={n_points:,}: a turn {speed['turn_exact']['median']:.4f} s (inexact {speed['turn']['median']:.4f}), "
-            f"a Lloyd iteration {speed['lloyd']['median']:.4f} s, ratio {speed['ratio_exact']:.2f}; gap "
-            f"{speed['result']['gap']:.1e}, status {speed['result']['status']}"
+            f"a Lloyd iteration {speed['lloyd']['median']:.4f} s, ratio {ratios[0]:.2f}, "
+            f"of the least times {ratios[1]:.2f}; gap {speed['result']['gap']:.1e}, status {speed['result']['status']}"
         )
     if "failed" not in memory:
         found["required_memory"], found["memory_met"] = 4.0, memory["peak_with_data"] <= 4.0
@@ -283,7 +284,7 @@ def _loaded(path: str) -> tuple[Any, Any, Any]:
 
 
 def _turn_and_lloyd(path: str, repeats: int) -> dict[str, Any]:
-    """Each side in processes of its own, since the threads of one slow the other down; KMeans before and after."""
+    """Each side in processes of its own, so that neither's threads are in the other's way; KMeans before and after."""
     before = measure.child("lloyd", 1800, path=path, repeats=repeats)
     found = measure.child("turn", 3000, path=path, repeats=repeats)
     after = measure.child("lloyd", 1800, path=path, repeats=repeats)
@@ -292,6 +293,8 @@ def _turn_and_lloyd(path: str, repeats: int) -> dict[str, Any]:
         found["lloyd"] = measure.spread(lloyds)
         found["ratio_exact"] = found["turn_exact"]["median"] / found["lloyd"]["median"]
         found["ratio"] = found["turn"]["median"] / found["lloyd"]["median"]
+        # on a busy machine a waiting thread of KMeans may stall each iteration; the least times show it
+        found["ratio_exact_of_least"] = found["turn_exact"]["least"] / found["lloyd"]["least"]
     elif not lloyds:
         found.setdefault("failed", before.get("failed", "KMeans settled before its iterations could be timed"))
     return found
@@ -516,7 +519,8 @@ def growth(quick: bool) -> dict[str, Any]:
             print(f"n={n_points:,}: {row['failed']}", flush=True)
             continue
         print(
-            f"n={n_points:>10,}: a turn {row['turn_exact']['median']:.5f} s, a Lloyd iteration {row['lloyd']['median']:.5f} s, "
+            f"n={n_points:>10,}: a turn {row['turn_exact']['median']:.5f} s, "
+            f"a Lloyd iteration {row['lloyd']['median']:.5f} s (least {row['lloyd']['least']:.5f}), "
             f"gap {row['result']['gap']:.1e}, status {row['result']['status']}",
             flush=True,
         )

@@ -18,13 +18,14 @@ _PACKAGES = ("fairjax", "jax", "jaxlib", "numpy", "scikit-learn", "scipy")
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and memory of this machine, by what /proc says where there is one."""
+    """Processor, cores, memory and load of this machine, by what /proc says where there is one."""
     model = _proc_field("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
     memory = _proc_field("/proc/meminfo", "MemTotal")
     return {
         "cpu": model,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": None if memory is None else round(int(memory.split()[0]) / 2**20, 1),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
         "system": f"{platform.system()} {platform.machine()}",
     }
 

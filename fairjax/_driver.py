@@ -43,10 +43,12 @@ class Fairness:
 def floor(min_balance: float, max_balance: float, n_groups: int) -> Fairness:
     """Control for a floor on the balance.
 
-    The best possible balance of two groups is perfect fairness, which has a well-conditioned form of its own.
+    The best possible balance of two groups is perfect fairness, and none is any gap: better-conditioned forms.
     """
     if n_groups <= 2 and min_balance >= max_balance * (1 - 1e-6):
         return Fairness("gap", 0.0)
+    if n_groups <= 2 and min_balance == 0:
+        return Fairness("gap", 2.0)
     return Fairness("balance", min(min_balance, max_balance))
 
 

@@ -173,7 +173,9 @@ def proven_bound(instance, multipliers):
         room = np.take_along_axis(np.broadcast_to(room[:, None], prices.shape), np.argsort(-prices, axis=0), 0)
         filled = np.clip((1 - lower.sum()) - (np.cumsum(room, 0) - room), 0, room)
         earned = np.max(lower @ prices + np.sum(filled * best, 0))
-    return value, max(0.0, earned) / max(np.abs(prices).max(), np.finfo(float).tiny)
+    # prices far below the costs are zero to rounding, and miss nothing
+    size = max(np.abs(prices).max(), np.median(np.abs(instance.costs)), np.finfo(float).tiny)
+    return value, max(0.0, earned) / size
 
 
 # Instances

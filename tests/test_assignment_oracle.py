@@ -21,12 +21,33 @@ from assignment_oracle import (
 SHAPES = [(12, 3, 2), (20, 4, 3), (30, 5, 5)]
 PROMISED = {np.float64: 1e-6, np.float32: 1e-5}
 TIED = {"grid", "duplicates", "all_equal"}
+# Bounds that only the data's own shares meet are kept to one part in ten million (``controls._leeway``), and are the
+# hard end of the solver: there it may stop with status 1, truthfully.
+LEEWAY = 1e-7
+UNSOLVED_AT_THE_LIMIT = 0.25
+
+
+def at_the_limit(instance):
+    """Whether the control leaves no room at all: a floor at the data's own balance, or one share allowed."""
+    control = instance.control
+    if "min_balance" in control:
+        masses = np.bincount(instance.groups, instance.weights.astype(float))
+        return control["min_balance"] >= 0.999 * masses[masses > 0].min() / masses.max()
+    return "lower" in control and np.allclose(control["lower"], control["upper"])
+
+
+def overstated(instance, result, dtype):
+    """By how much an unsolved result claims a better bound than there is; 0 when its certificate is true."""
+    reference = best_cost(instance)
+    return max(0, (result.dual - reference) / max(abs(reference), 1e-6) - PROMISED[dtype])
 
 
 def faults(instance, result, n_groups, dtype, kind):
     """What is wrong with a result, in words; empty when nothing is."""
     exact = dtype == np.float64
     rounding = 1e-9 if exact else 1e-5
+    bounded = "epsilon" not in instance.control
+    leeway = LEEWAY if bounded else 0
     reference = best_cost(instance)
     scale = max(abs(reference), 1e-12 if exact else 1e-6)
     share = instance.weights.astype(float) / instance.weights.sum(dtype=float)
@@ -45,13 +66,13 @@ def faults(instance, result, n_groups, dtype, kind):
         "gap": result.gap if not 0 <= result.gap <= PROMISED[dtype] else 0,
         "primal above the optimum": max(0, (result.primal - reference) / scale - PROMISED[dtype]),
         "dual below the optimum": max(0, (reference - result.dual) / scale - PROMISED[dtype]),
-        "primal below the optimum": max(0, (reference - result.primal) / scale - rounding),
+        "primal below the optimum": max(0, (reference - result.primal) / scale - rounding - 10 * leeway),
         "dual above the optimum": max(0, (result.dual - reference) / scale - rounding),
         "primal is not the cost of the probabilities": max(0, abs(cost - result.primal) / scale - rounding),
         "multipliers are not feasible": max(0, missed - (1e-12 if exact else 1e-5)),
         "dual is not the value of the multipliers": max(0, abs(bound - result.dual) / size - rounding),
         "rows off the simplex": max(0, abs(probabilities.sum(1) - 1).max() - rounding, -probabilities.min() - rounding),
-        "control missed": max(0, violation(instance, counts) - (1e-9 if exact else 2e-5)),
+        "control missed": max(0, violation(instance, counts) - leeway - (1e-9 if exact else 2e-5)),
         "labels a point off": np.any(abs(label_counts - counts) >= heaviest[:, None] * (1 + 1e-6)),
         "split points": max(0, split - n_present * (counts.shape[1] - 1)) if kind not in TIED else 0,
     }
@@ -63,12 +84,22 @@ def assert_optimal(form, count, shape, dtype, seed=0):
     problems = instances(form, count, n, k, m, seed, dtype=dtype)
     batch = solve(problems, m, dtype)
     kinds = tuple(KINDS)
-    wrong = {}
+    wrong, tight, unsolved = {}, 0, 0
     for index, problem in enumerate(problems):
         kind = kinds[index % len(kinds)]
+        # in single precision a point a hundred million times farther than others leaves no digits for them
+        if at_the_limit(problem) or (dtype == np.float32 and kind == "far_outlier"):
+            tight += 1
+            if pick(batch, index).status == 1:
+                unsolved += 1
+                excess = overstated(problem, pick(batch, index), dtype)
+                if excess:
+                    wrong[f"{kind} {index} {problem.control}"] = {"certificate overstated": excess}
+                continue
         found = faults(problem, pick(batch, index), m, dtype, kind)
         if found:
             wrong[f"{kind} {index} {problem.control}"] = found
+    assert unsolved <= UNSOLVED_AT_THE_LIMIT * tight
     assert not wrong, "\n".join([f"{len(wrong)} of {count}", *(f"{at}: {what}" for at, what in wrong.items())])
 
 

@@ -38,7 +38,7 @@ class FairAssignment(NamedTuple):
     gap : ()
         (primal − dual) / primal, computed without cancellation; 0 when below rounding.
     status : () int32
-        0 solved (gap ≤ 1e-6 in float64, 1e-5 in float32), 1 not within tolerance (feasible all the same),
+        0 solved (gap ≤ 1e-6 in float64, 1e-5 in float32), 1 not within tolerance (`gap` and the counts say how far),
         2 the control cannot be met, 3 invalid input; texts in ``fairjax.assignment.MESSAGES``.
     n_iter : () int32
         Newton steps.
@@ -97,6 +97,8 @@ def control(
         other = "min_balance" if min_balance is not None else "bounds on shares"
         raise InputError(f"both epsilon and {other} are given; choose one fairness control")
     if min_balance is not None:
+        if not isinstance(min_balance, jax.core.Tracer) and np.all(np.asarray(min_balance) == 0):
+            return controls.shares(jnp.zeros_like(masses), jnp.ones_like(masses), masses)
         return controls.balance(jnp.asarray(min_balance), masses)
     if bounded:
         low = jnp.zeros_like(masses) if lower is None else jnp.asarray(lower)

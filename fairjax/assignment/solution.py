@@ -15,8 +15,8 @@ SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound is within tolerance",
-    UNSOLVED: "stopped before the gap was within tolerance; the assignment is feasible, the gap says how far it may be "
-    "from the best: more open points or steps may close it",
+    UNSOLVED: "stopped before gap and counts were within tolerance; the gap says how far the cost may be from the "
+    "best, the counts how far the control is from met",
     INFEASIBLE: "no assignment satisfies the fairness control: loosen it",
     INVALID: "costs, weights or groups are invalid (NaN, infinite, negative weights or group ids out of range)",
 }
