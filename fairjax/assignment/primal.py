@@ -75,6 +75,32 @@ def _fill(points: Points, waiting: Array, possible: Array, labels: Array, defici
     return jax.lax.fori_loop(0, jnp.sum(waiting), place, (labels, deficit))
 
 
+def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
+    """Counts (M, K) in whole points of weight ``unit`` (M,), each within one point of ``wanted``.
+
+    What is left of a group after rounding down goes where the balance needs it most, or where it harms it least.
+    """
+    n_groups = len(masses)
+    unit = jnp.where(unit > 0, unit, 1)[:, None]
+    down = jnp.floor(wanted / unit + 1e-3)
+    left = jnp.round(masses[:, None] / unit) - jnp.sum(down, 1, keepdims=True)
+
+    def balance_with(rounded: Array) -> Array:
+        """Balance (M, K) of each cluster when one group's counts are rounded and the others' are not."""
+        own = jnp.eye(n_groups, dtype=bool)[:, :, None]
+        counts = jnp.where(own, rounded[:, None], wanted[None])
+        present = (masses > 0)[None, :, None]
+        least = jnp.min(jnp.where(present, counts, jnp.inf), 1)
+        return least / jnp.maximum(jnp.max(counts, 1), jnp.finfo(counts.dtype).tiny)
+
+    lower, upper = balance_with(down * unit), balance_with((down + 1) * unit)
+    urgency = jnp.where(upper >= lower, lower - 2, -upper)
+    # a cluster that the group avoids gets none of it
+    urgency = jnp.where(wanted > 1e-3 * unit, urgency, jnp.inf)
+    rank = jnp.argsort(jnp.argsort(urgency, 1), 1)
+    return (down + (rank < left)) * unit
+
+
 def _cheapest_moves(points: Points, reduced: Array, available: Array) -> tuple[Array, Array]:
     """For each arc k → l the least extra cost (K, K) over available points, and the point that has it (K, K)."""
     n_clusters = reduced.shape[1]
@@ -191,17 +217,21 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
     )
 
     # Rounding: each fractional point goes where its group still lacks most, then whole points move while a cluster
-    # is a whole point off.
+    # is off its whole number (for unequal weights: a heaviest point off).
+    heaviest = jax.ops.segment_max(jnp.where(points.weights > 0, points.weights, 0), points.groups, n_groups)
+    lightest = jax.ops.segment_min(jnp.where(points.weights > 0, points.weights, jnp.inf), points.groups, n_groups)
+    equal = jnp.all((heaviest <= 0) | (heaviest <= lightest * (1 + 16 * eps)))
+    whole = jnp.where(equal, _whole_counts(wanted, points.masses, heaviest), wanted)
     fractional = (jnp.max(exact.fractions, -1) < _WHOLE) & (points.weights > 0)
     labels = jnp.argmax(exact.fractions, -1).astype(jnp.int32)
     hard = jnp.where(fractional, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
-    deficit = wanted - points.placed - group_sums(hard, points.groups, n_groups)
+    deficit = whole - points.placed - group_sums(hard, points.groups, n_groups)
     possible = exact.fractions > 1 - _WHOLE
     labels, deficit = _fill(points, fractional, possible, labels, deficit)
-    heaviest = jax.ops.segment_max(points.weights, points.groups, n_groups) * (1 - 1e-4)
+    allowed = heaviest * jnp.where(equal, 0.5, 1 - 1e-4)
 
     def off(flow: _Flow) -> Array:
-        return jnp.max(jnp.abs(flow.deficit), 1) >= jnp.maximum(heaviest, negligible)
+        return jnp.max(jnp.abs(flow.deficit), 1) >= jnp.maximum(allowed, negligible)
 
     def shift(flow: _Flow) -> _Flow:
         group = jnp.argmax(jnp.where(off(flow), jnp.max(jnp.abs(flow.deficit), 1), 0))

@@ -126,7 +126,7 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Sou
     return Source(scan, rows, groups, weights, masses)
 
 
-def _nearest(margins: Array, weights: Array, n_open: int) -> tuple[Array, Array]:
+def nearest(margins: Array, weights: Array, n_open: int) -> tuple[Array, Array]:
     """Indices (m,) of about the least margins, n as padding, and the least margin of all others."""
     n_points = margins.shape[0]
     margins = jnp.where(weights > 0, margins, jnp.inf)
@@ -230,7 +230,7 @@ def assign(
     def look(warm: Prices, n_passes: Array) -> Assignment:
         before = prices(control, warm)
         found = source.scan(before)
-        index, radius = _nearest(found.margins, source.weights, n_open)
+        index, radius = nearest(found.margins, source.weights, n_open)
         points = _open(source, found, index)
         ascent = maximise(points, warm.y, warm.start)
         change = prices(control, follow(ascent)) - before

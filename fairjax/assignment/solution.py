@@ -7,11 +7,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from fairjax.assignment import controls, dual, primal
+from fairjax.assignment import controls, dual, primal, screening
 from fairjax.assignment.controls import Control
+from fairjax.assignment.dual import Points
 from fairjax.assignment.screening import Assignment, Source
 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
+_NEAREST = 4096
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound is within tolerance",
@@ -87,7 +89,7 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
         wanted = controls.targets(
             control, ascent.slopes, ascent.allowance, ascent.counts, points.masses, tolerances.residual
         )
-        plan = primal.finish(points, prices, wanted)
+        plan = _finish(points, prices, wanted)
 
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + dual.group_sums(weighted, points.groups, n_groups)
@@ -115,3 +117,28 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
         labels, rows, plan.fractions, counts, prices, cost, cost - loss, gap, status,
         ascent.n_iter, found.n_passes,
     )  # fmt: skip
+
+
+def _finish(points: Points, prices: Array, wanted: Array) -> primal.Plan:
+    """:func:`fairjax.assignment.primal.finish`, of many open points only those nearest to a boundary if they do."""
+    n_points, n_clusters = points.costs.shape
+    if n_points <= 2 * _NEAREST:
+        return primal.finish(points, prices, wanted)
+    reduced = points.costs + prices[points.groups]
+    labels = jnp.argmin(reduced, -1).astype(jnp.int32)
+    chosen = jax.nn.one_hot(labels, n_clusters, dtype=reduced.dtype)
+    margins = jnp.min(jnp.where(chosen > 0, jnp.inf, reduced), -1) - jnp.min(reduced, -1)
+    rows, _ = screening.nearest(margins, points.weights, _NEAREST)
+    inside = jnp.minimum(rows, n_points - 1)
+    weights = jnp.where(rows < n_points, points.weights[inside], 0)
+    far = points.weights.at[rows].set(0, mode="drop")
+    placed = points.placed + dual.group_sums(chosen * far[:, None], points.groups, wanted.shape[0])
+    few = Points(points.costs[inside], points.groups[inside], weights, placed, points.masses, points.offset)
+    near = primal.finish(few, prices, wanted)
+    plan = primal.Plan(
+        chosen.at[rows].set(near.fractions, mode="drop"),
+        labels.at[rows].set(near.labels, mode="drop"),
+        near.n_moves,
+        near.met,
+    )
+    return jax.lax.cond(plan.met, lambda: plan, lambda: primal.finish(points, prices, wanted))
