@@ -94,7 +94,8 @@ def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
         return least / jnp.maximum(jnp.max(counts, 1), jnp.finfo(counts.dtype).tiny)
 
     lower, upper = balance_with(down * unit), balance_with((down + 1) * unit)
-    urgency = jnp.where(upper >= lower, lower - 2, -upper)
+    # to six places, so that rounding decides nothing
+    urgency = jnp.round(jnp.where(upper >= lower, lower - 2, -upper), 6)
     # a cluster that the group avoids gets none of it
     urgency = jnp.where(wanted > 1e-3 * unit, urgency, jnp.inf)
     rank = jnp.argsort(jnp.argsort(urgency, 1), 1)
@@ -197,7 +198,14 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
     reduced = reduced - jnp.min(reduced, -1, keepdims=True)
     # what rounding may have done to each entry: entries closer than that are equal
     blur = 2 * eps * (jnp.abs(points.costs) + jnp.abs(prices[points.groups]))
-    labels, deficit = _start(points, reduced, blur, wanted)
+
+    def lacking(labels: Array, counts: Array) -> Array:
+        # anew after many placements one by one, each of which rounds
+        hard = points.weights[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
+        return counts - points.placed - group_sums(hard, points.groups, n_groups)
+
+    labels, _ = _start(points, reduced, blur, wanted)
+    deficit = lacking(labels, wanted)
 
     # what rounding in the sums leaves, per group
     negligible = 2 * eps * points.masses
@@ -227,7 +235,8 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
     hard = jnp.where(fractional, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
     deficit = whole - points.placed - group_sums(hard, points.groups, n_groups)
     possible = exact.fractions > 1 - _WHOLE
-    labels, deficit = _fill(points, fractional, possible, labels, deficit)
+    labels, _ = _fill(points, fractional, possible, labels, deficit)
+    deficit = lacking(labels, whole)
     allowed = heaviest * jnp.where(equal, 0.5, 1 - 1e-4)
 
     def off(flow: _Flow) -> Array:
