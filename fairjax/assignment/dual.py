@@ -24,11 +24,11 @@ from jax import Array
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 
-_COOLING = 0.15
-_SHORT = 0.02
-_STALLED = 10.0
-_FAR = 4.0
-_TIP = 1e-4
+_COOLING = 0.15  # factor from one temperature to the next
+_SHORT = 0.02  # a step is short when it can win no more than this part of what smoothing costs
+_STALLED = 10.0  # damping beyond which no step will ascend
+_FAR = 4.0  # temperatures: a Newton step longer than that starts too cold
+_TIP = 1e-4  # temperature of the path's end, relative to where it was seen from
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 

@@ -164,7 +164,8 @@ def fair_assignment(
     -----
     Works under ``jit``, ``vmap`` and ``grad``. ``primal`` and ``dual`` have the gradient of the optimal value: with
     respect to ``costs`` it is w_i A_ik / Σw (the envelope theorem), with respect to ``epsilon`` minus half the price
-    range for two groups. Labels, probabilities and multipliers are piecewise constant or not unique: no gradient.
+    range for two groups. With respect to ``min_balance``, ``lower``, ``upper`` and ``weights`` they have none (it comes
+    out as zero). Labels, probabilities and multipliers are piecewise constant or not unique: no gradient.
 
     Examples
     --------
