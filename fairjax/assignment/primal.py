@@ -96,8 +96,8 @@ def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
     lower, upper = balance_with(down * unit), balance_with((down + 1) * unit)
     # to six places, so that rounding decides nothing
     urgency = jnp.round(jnp.where(upper >= lower, lower - 2, -upper), 6)
-    # a cluster that the group avoids gets none of it
-    urgency = jnp.where(wanted > 1e-3 * unit, urgency, jnp.inf)
+    # what is a whole number already, none included, stays
+    urgency = jnp.where(wanted / unit - down > 1e-3, urgency, jnp.inf)
     rank = jnp.argsort(jnp.argsort(urgency, 1), 1)
     return (down + (rank < left)) * unit
 
@@ -237,6 +237,9 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
     possible = exact.fractions > 1 - _WHOLE
     labels, _ = _fill(points, fractional, possible, labels, deficit)
     deficit = lacking(labels, whole)
+    # whole points are missing, or none: clusters that lack equally many must tie exactly
+    unit = jnp.where(heaviest > 0, heaviest, 1)[:, None]
+    deficit = jnp.where(equal, jnp.round(deficit / unit) * unit, deficit)
     allowed = heaviest * jnp.where(equal, 0.5, 1 - 1e-4)
 
     def off(flow: _Flow) -> Array:
