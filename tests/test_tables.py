@@ -54,7 +54,7 @@ def fails(path, message, **options):
         ("people.csv", PEOPLE.replace(",", ";").encode()),
         ("people.csv", PEOPLE.replace(",", ", ").encode()),
         ("people.csv", ("\n" + PEOPLE + "\n\n").encode()),
-        ("people.csv.gz", gzip.compress(PEOPLE.encode())),
+        ("people.csv.gz", gzip.compress(PEOPLE.encode(), mtime=0)),
         ("people.tsv", PEOPLE.replace(",", "\t").encode()),
         ("people.tsv.gz", gzip.compress(PEOPLE.replace(",", "\t").encode())),
         ("people.parquet", parquet(pd.read_csv(io.StringIO(PEOPLE)))),
@@ -187,7 +187,7 @@ def test_faults_of_the_path(tmp_path, write):
 
 
 def test_damaged_gzip(write):
-    packed = gzip.compress(PEOPLE.encode() * 20)
+    packed = gzip.compress(PEOPLE.encode() * 20, mtime=0)
     fails(write(packed[:-20], "people.csv.gz"), "cannot be unpacked")
     fails(write(b"\x1f\x8bnonsense", "people.csv.gz"), "cannot be unpacked")
     fails(write(packed, "people.csv"), "is not UTF-8 text")  # gzip that does not say so
