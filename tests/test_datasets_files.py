@@ -40,10 +40,10 @@ def folder(tmp_path, monkeypatch):
     ("place", "packed"),
     [
         ("set/points.csv", CONTENT),
-        ("set/points.csv.gz", gzip.compress(CONTENT)),
+        ("set/points.csv.gz", gzip.compress(CONTENT, mtime=0)),
         ("set/points.csv.bz2", bz2.compress(CONTENT)),
-        ("points.csv.gz", gzip.compress(CONTENT)),
-        ("set/points.csv", gzip.compress(CONTENT)),  # packed under the plain name
+        ("points.csv.gz", gzip.compress(CONTENT, mtime=0)),
+        ("set/points.csv", gzip.compress(CONTENT, mtime=0)),  # packed under the plain name
     ],
 )
 def test_plain_and_packed_files_are_read_alike(folder, place, packed):
@@ -86,7 +86,7 @@ def test_other_content_is_refused(folder):
         files.read(FILE)
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(CONTENT * 50), bz2.compress(CONTENT * 50)])
+@pytest.mark.parametrize("packed", [gzip.compress(CONTENT * 50, mtime=0), bz2.compress(CONTENT * 50)])
 @pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b[:12] + b"\xff" * 8 + b[20:]])
 def test_damaged_archives_are_refused(folder, packed, damage):
     (folder / "points.csv.gz").write_bytes(damage(packed))
@@ -118,7 +118,7 @@ def test_download_takes_the_member_checks_it_and_keeps_it_in_the_cache(folder, t
 
 
 def test_packed_download_keeps_its_form(folder, tmp_path):
-    (tmp_path / "points.csv.gz").write_bytes(gzip.compress(CONTENT))
+    (tmp_path / "points.csv.gz").write_bytes(gzip.compress(CONTENT, mtime=0))
     file = replace(FILE, url=(tmp_path / "points.csv.gz").as_uri())
     assert files.read(file, download=True) == CONTENT
     assert files.find(file) == files.user_cache() / "set" / "points.csv.gz"

@@ -56,7 +56,7 @@ def fails(path, message, **options):
         ("people.csv", ("\n" + PEOPLE + "\n\n").encode()),
         ("people.csv.gz", gzip.compress(PEOPLE.encode(), mtime=0)),
         ("people.tsv", PEOPLE.replace(",", "\t").encode()),
-        ("people.tsv.gz", gzip.compress(PEOPLE.replace(",", "\t").encode())),
+        ("people.tsv.gz", gzip.compress(PEOPLE.replace(",", "\t").encode(), mtime=0)),
         ("people.parquet", parquet(pd.read_csv(io.StringIO(PEOPLE)))),
         ("people.pq", parquet(pd.read_csv(io.StringIO(PEOPLE)).set_index(pd.Index([5, 6, 7, 8])))),
     ],
