@@ -332,3 +332,11 @@ def test_structured_tables(write, rows, sensitive, features):
     width = len(rows[0]) if rows else 2
     lines = [",".join(f"c{j}" for j in range(width)), *(",".join(row) for row in rows)]
     reads_or_explains(write("\n".join(lines)), sensitive=sensitive, features=features)
+
+
+def test_a_misspelt_group_column_is_named_with_the_nearest(tmp_path):
+    """Even though the true one, left among the features, is not numeric."""
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE)
+    with pytest.raises(InputError, match="no column 'sx' for --sensitive; did you mean 'sex'"):
+        read_table(file, sensitive="sx")

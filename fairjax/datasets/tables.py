@@ -76,6 +76,8 @@ def read_table(
     """
     table = read_raw_table(path)
     chosen = _choose_columns(table, sensitive, features)
+    # before the features: a misspelt group column is the fault, not the true one, which is then taken for a feature
+    groups, group_names, values = _groups(table, sensitive)
     raw = _numeric(table, chosen, sensitive)
     varies = raw.min(axis=0) != raw.max(axis=0)
     names = [table.names[i] for i in chosen]
@@ -84,7 +86,6 @@ def read_table(
         raise InputError(f"no column varies ({_listed(constant)} constant); choose columns that differ between rows")
     notes = (f"left out {_listed(constant)}, constant over all rows",) if constant else ()
     raw = raw[:, varies]
-    groups, group_names, values = _groups(table, sensitive)
     target, target_names = _target(table)
     return Dataset(
         name=Path(path).name,
