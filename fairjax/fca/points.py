@@ -13,7 +13,7 @@ from jax import Array
 
 from fairjax.assignment.screening import Pass, Source
 
-_BLOCK = 4096
+_LARGEST_BLOCK = 16_384
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -36,16 +36,23 @@ class GroupedPoints(NamedTuple):
     variance: Array
 
 
+def _blocks(n_points: int) -> tuple[int, int]:
+    """Number and size of the blocks of a pass; the same for a number of points that is padded already."""
+    n_blocks = -(-n_points // _LARGEST_BLOCK)
+    size = -(-n_points // n_blocks)
+    return n_blocks, size if n_blocks == 1 else -(-size // 64) * 64
+
+
 def prepare(X: Array, groups: Array, weights: Array | None = None, *, n_groups: int) -> GroupedPoints:
     """Lay out points X (n, d), groups (n,) and weights (n,) or None for passes; O(n d) time and memory."""
     n_points = X.shape[0]
     weights = jnp.ones((n_points,), X.dtype) if weights is None else weights.astype(X.dtype)
-    block = min(_BLOCK, n_points)
-    padding = -n_points % block
+    n_blocks, block = _blocks(n_points)
+    padding = n_blocks * block - n_points
 
     def total(values: Array) -> Array:
         # block by block: one running sum over millions of small weights would lose digits
-        return jnp.sum(jnp.sum(values.reshape(*values.shape[:-1], -1, block), -1), -1)
+        return jnp.sum(jnp.sum(values.reshape(*values.shape[:-1], n_blocks, block), -1), -1)
 
     weights = jnp.pad(weights, (0, padding))
     weights = weights / total(weights)
@@ -70,7 +77,7 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
     n_clusters, n_features = centers.shape
     n_groups = points.masses.shape[0]
     n_points = points.weights.shape[0]
-    block = min(_BLOCK, n_points)
+    n_blocks, block = _blocks(n_points)
     squares = jnp.sum(jnp.square(centers), -1)
     clusters = jnp.arange(n_clusters, dtype=jnp.int32)[:, None]
     members = jnp.arange(n_groups, dtype=jnp.int32)[:, None]
@@ -90,7 +97,7 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
             return (sums, lowest + jnp.sum(weights * cheapest)), (label, second - cheapest)
 
         zeros = jnp.zeros((n_clusters, n_features + n_groups), points.features.dtype)
-        starts = jnp.arange(n_points // block) * block
+        starts = jnp.arange(n_blocks) * block
         (sums, lowest), (labels, margins) = jax.lax.scan(one_block, (zeros, zeros[0, 0]), starts)
         counts = sums[:, n_features:].T
         # distances lack ‖x‖², which no choice changes; prices are not part of the cost
@@ -103,3 +110,19 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
         return jnp.maximum(jnp.sum(jnp.square(some), 0)[:, None] - 2 * cross + squares, 0)
 
     return Source(scan, rows, points.groups, points.weights, points.masses)
+
+
+def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array:
+    """Mean squared distance to the centres (K, d) of the clusters that ``labels`` (n',) name; block by block."""
+    clusters = jnp.arange(centers.shape[0], dtype=jnp.int32)[:, None]
+    n_blocks, block = _blocks(labels.shape[0])
+
+    def one_block(total: Array, start: Array) -> tuple[Array, None]:
+        features = jax.lax.dynamic_slice(points.features, (0, start), (centers.shape[1], block))
+        weights = jax.lax.dynamic_slice(points.weights, (start,), (block,))
+        chosen = clusters == jax.lax.dynamic_slice(labels, (start,), (block,))
+        own = jnp.matmul(centers.T, chosen.astype(centers.dtype), precision=_HIGHEST)
+        return total + jnp.sum(weights * jnp.square(features - own)), None
+
+    zero = jnp.zeros((), points.features.dtype)
+    return jax.lax.scan(one_block, zero, jnp.arange(n_blocks) * block)[0]
