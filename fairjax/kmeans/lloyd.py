@@ -155,9 +155,7 @@ def lloyd_step(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> LloydSte
 
     Parameters
     ----------
-    X : (n, d) points.
-    weights : (n,) non-negative.
-    centers : (K, d) centres; equal ones are allowed.
+    X, weights, centers : as in `cluster_sums`; equal centres are allowed.
 
     Returns
     -------
