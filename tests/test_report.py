@@ -417,7 +417,7 @@ def test_failed_writing_leaves_the_old_file(tmp_path, monkeypatch):
 def test_paths_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "missing" / "report.html", tmp_path / "file" / "report.html"):
-        with pytest.raises(InputError, match="Cannot write"):
+        with pytest.raises(InputError, match="cannot write"):
             write(bare(), path)
     for path in (tmp_path, os.devnull):
         with pytest.raises(InputError, match="is not a file"):
