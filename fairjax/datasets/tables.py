@@ -148,11 +148,11 @@ def _numeric(table: RawTable, chosen: Sequence[int], sensitive: str | None) -> n
         else:
             columns.append(values)
     if unfit:
-        verb = "columns are" if len(unfit) > 1 else "column is"
+        some = "some columns are" if len(unfit) > 1 else "one column is"
         shown = ", ".join(unfit[:_SHOWN]) + (", ..." if len(unfit) > _SHOWN else "")
         others = "" if sensitive else ", and name a group column with --sensitive"
         raise InputError(
-            f"the {verb} not numeric: {shown}; choose numeric columns with "
+            f"{some} not numeric: {shown}; choose numeric columns with "
             f"--features {_suggestion(table, sensitive)}{others}"
         )
     for i, values in zip(chosen, columns, strict=True):
