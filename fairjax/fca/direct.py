@@ -24,7 +24,7 @@ from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.screening import Prices
 from fairjax.assignment.solution import Solution, Tolerances, default_tolerances, solution
-from fairjax.fca.points import GroupedPoints, labelled_cost, squared_distances
+from fairjax.fca.points import GroupedPoints, coordinates, labelled_cost, squared_distances
 
 _ALL_OPEN = 8192  # points up to which screening does not pay
 _LEAST_OPEN = 4096
@@ -131,7 +131,7 @@ def step(
         before = found.found.extra
     else:
         moved, before = soft, jnp.zeros_like(state.centers)
-    sums = before + jnp.matmul(moved.T, points.features[:, inside].T, precision=_HIGHEST)
+    sums = before + jnp.matmul(moved.T, coordinates(points, inside), precision=_HIGHEST)
     cost = near.offset + jnp.sum(soft * near.costs)
 
     # a cluster without points keeps its centre
