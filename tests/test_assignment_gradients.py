@@ -15,12 +15,12 @@ COUNT = 24
 STEP = 1e-5
 
 
-def assert_slopes(found, values):
+def assert_slopes(found, values, at_least=0.5):
     """``found`` slopes equal central differences of ``values`` (count, 3) at -STEP, 0, STEP where both sides agree."""
     left = (values[:, 1] - values[:, 0]) / STEP
     right = (values[:, 2] - values[:, 1]) / STEP
     smooth = np.abs(left - right) <= 1e-6 * (1 + np.abs(left))
-    assert smooth.mean() > 0.5
+    assert smooth.mean() > at_least
     central = (left + right) / 2
     np.testing.assert_allclose(np.asarray(found)[smooth], central[smooth], rtol=1e-5, atol=1e-6)
 
@@ -91,6 +91,56 @@ def test_epsilon():
         ]
     )
     assert_slopes(primal, values)
+
+
+def looser(form):
+    """The problems with controls that bind and can be moved either way."""
+    for p, part in zip(problems(form), np.linspace(0.2, 0.9, COUNT), strict=True):
+        shares = np.bincount(p.groups, p.weights, M) / p.weights.sum()
+        yield p._replace(
+            control={
+                "gap": {"epsilon": part / 2},
+                "balance": {"min_balance": part * shares.min() / shares.max()},
+                "shares": {"lower": part * shares, "upper": shares / part},
+            }[form]
+        )
+
+
+@pytest.mark.parametrize("form", ["gap", "balance", pytest.param("shares", marks=pytest.mark.slow)])
+def test_weights_and_controls(form):
+    """Along random directions in the space of the weights, and of each bound."""
+    some = list(looser(form))
+    names = ("weights", *some[0].control)
+    rng = np.random.default_rng(1)
+
+    def value(costs, groups, *values):
+        weights, *bounds = values
+        return fair_assignment(
+            costs, groups, weights=weights, n_groups=M, **dict(zip(names[1:], bounds, strict=True))
+        ).primal
+
+    def column(name):
+        return np.stack([p.weights if name == "weights" else p.control[name] for p in some])
+
+    data = [np.stack([p.costs for p in some]), np.stack([p.groups for p in some]), *map(column, names)]
+    with jax.enable_x64(True):
+        gradients = jax.jit(jax.vmap(jax.grad(value, argnums=tuple(range(2, 2 + len(names))))))(*data)
+    for name, gradient in zip(names, gradients, strict=True):
+        directions = rng.normal(size=gradient.shape)
+        along = np.sum((np.asarray(gradient) * directions).reshape(COUNT, -1), 1)
+
+        def moved(p, shift, name=name):
+            if name == "weights":
+                return p._replace(weights=p.weights + shift)
+            return p._replace(control=p.control | {name: p.control[name] + shift})
+
+        values = [
+            [best_cost(moved(p, step * direction)) for step in (-STEP, 0, STEP)]
+            for p, direction in zip(some, directions, strict=True)
+        ]
+        assert np.any(np.abs(along) > 1e-3)
+        # in the weights and the bounds the optimum is curved, which both sides may show
+        assert_slopes(along, np.array(values), at_least=0.25)
 
 
 def test_through_a_model():

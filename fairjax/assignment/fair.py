@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from fairjax._laziness import only_if
 from fairjax.assignment import controls, screening
-from fairjax.assignment.controls import Control
+from fairjax.assignment.controls import Control, Kind
 from fairjax.assignment.solution import Tolerances, default_tolerances, solution
 from fairjax.errors import InputError
 
@@ -53,6 +53,14 @@ class FairAssignment(NamedTuple):
     gap: Array
     status: Array
     n_iter: Array
+
+
+class _Multipliers(NamedTuple):
+    """Counts (M, K), what they press on their bounds with, and the profile (K,) that a gap is measured from."""
+
+    counts: Array
+    pressure: Array
+    profile: Array
 
 
 def _count_groups(groups: ArrayLike, n_groups: int | None) -> int:
@@ -163,10 +171,11 @@ def fair_assignment(
 
     Notes
     -----
-    Works under ``jit``, ``vmap`` and ``grad``. ``primal`` and ``dual`` have the gradient of the optimal value: with
-    respect to ``costs`` it is w_i A_ik / Σw (the envelope theorem), with respect to ``epsilon`` minus half the price
-    range for two groups. With respect to ``min_balance``, ``lower``, ``upper`` and ``weights`` they have none (it comes
-    out as zero). Labels, probabilities and multipliers are piecewise constant or not unique: no gradient.
+    Works under ``jit``, ``vmap`` and ``grad``. ``primal`` and ``dual`` have the gradient of the optimal value, by the
+    envelope theorem: with respect to ``costs`` it is w_i A_ik / Σw, with respect to ``epsilon`` minus half the price
+    range for two groups, and with respect to ``min_balance``, ``lower``, ``upper`` and ``weights`` what their
+    multipliers say, where those are unique. Labels, probabilities and multipliers are piecewise constant or not
+    unique: no gradient.
 
     Examples
     --------
@@ -200,7 +209,7 @@ def fair_assignment(
     )
     warm = screening.cold(n_groups, costs.shape[1], costs.dtype)
 
-    def solve(costs: Array, n_open: int) -> FairAssignment:
+    def solve(costs: Array, n_open: int) -> tuple[FairAssignment, _Multipliers]:
         source = screening.of_matrix(costs, groups, share, masses)
         found = screening.assign(
             source, fairness, warm,
@@ -209,27 +218,60 @@ def fair_assignment(
         best = solution(source, fairness, found, tolerances)
         hard = jax.nn.one_hot(best.labels, costs.shape[1], dtype=costs.dtype)
         probabilities = hard.at[best.rows].set(best.fractions, mode="drop")
-        return FairAssignment(
+        result = FairAssignment(
             best.labels, probabilities, best.prices, best.primal, best.dual, best.gap, best.status, best.n_iter
         )
+        profile = jnp.sum(best.counts - found.ascent.allowance, 0)
+        return result, _Multipliers(best.counts, best.pressure, profile)
 
-    result = solve(fixed_costs, min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))
+    result, multipliers = solve(fixed_costs, min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))
     if n_points > _ALL_OPEN:
         # more points tied than screening may leave open, as with masses of duplicates: look at all
-        result = only_if(result.status == 1, lambda costs: solve(costs, n_points), (fixed_costs,), result)
+        result, multipliers = only_if(
+            result.status == 1, lambda costs: solve(costs, n_points), (fixed_costs,), (result, multipliers)
+        )
     result = result._replace(status=jnp.where(valid, result.status, 3).astype(jnp.int32))
-    return _with_gradient(result, costs, groups, weights, epsilon)
-
-
-def _with_gradient(
-    result: FairAssignment, costs: Array, groups: Array, weights: Array, epsilon: ArrayLike
-) -> FairAssignment:
-    """Attach the envelope theorem: at the optimum only the direct dependence of cost and bound counts."""
+    value = _lagrangian(
+        fairness.kind, result, multipliers, costs, groups, weights,
+        epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper,
+    )  # fmt: skip
+    still = value - jax.lax.stop_gradient(value)
+    # of what follows from a division by zero only the status is told
+    still = jnp.where(result.status < 2, still, 0)
     fixed = jax.lax.stop_gradient(result)
-    share = jax.lax.stop_gradient(weights / jnp.sum(weights))
-    masses = jnp.sum(jnp.where(groups == jnp.arange(fixed.multipliers.shape[0])[:, None], share, 0), 1)
-    ranges = jnp.max(fixed.multipliers, 1) - jnp.min(fixed.multipliers, 1)
-    slope = -jnp.sum(masses * ranges) / 4
-    moving = jnp.sum(share[:, None] * fixed.probabilities * costs) + slope * jnp.asarray(epsilon, costs.dtype)
-    still = moving - jax.lax.stop_gradient(moving)
     return fixed._replace(primal=fixed.primal + still, dual=fixed.dual + still)
+
+
+def _lagrangian(
+    kind: Kind,
+    result: FairAssignment,
+    multipliers: _Multipliers,
+    costs: Array,
+    groups: Array,
+    weights: Array,
+    *,
+    epsilon: ArrayLike,
+    min_balance: ArrayLike | None,
+    lower: ArrayLike | None,
+    upper: ArrayLike | None,
+) -> Array:
+    """What the optimal value depends on directly; by the envelope theorem its gradient is that of the value."""
+    result, (counts, pressure, profile) = jax.lax.stop_gradient((result, multipliers))
+    prices = result.multipliers
+    share = weights / jnp.sum(weights)
+    value = jnp.sum(share[:, None] * result.probabilities * (costs + prices[groups]))
+    if kind == "gap":
+        ranges = jnp.max(prices, 1) - jnp.min(prices, 1)
+        masses = jnp.sum(jnp.where(groups == jnp.arange(prices.shape[0])[:, None], share, 0), 1)
+        return value - jnp.sum(masses * (pressure @ profile + epsilon * ranges / 4))
+    if kind == "balance":
+        assert min_balance is not None
+        return value - min_balance * jnp.sum(jnp.max(counts, 0) * jnp.minimum(pressure, 0))
+    in_clusters = jnp.sum(counts, 0)
+    at_lower = jnp.minimum(pressure, 0) @ in_clusters
+    at_upper = jnp.maximum(pressure, 0) @ in_clusters
+    return (
+        value
+        - jnp.sum((0 if lower is None else lower) * at_lower)
+        - jnp.sum((1 if upper is None else upper) * at_upper)
+    )
