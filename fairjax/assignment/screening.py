@@ -171,7 +171,9 @@ def nearest(margins: Array, weights: Array, n_open: int) -> tuple[Array, Array]:
     n_points = margins.shape[0]
     margins = jnp.where(weights > 0, margins, jnp.inf)
     sample = jnp.sort(margins[:: max(1, n_points // _SAMPLE)])
-    threshold = sample[int(_AIM * n_open / n_points * sample.shape[0])]
+    wide, narrow = (sample[int(part * n_open / n_points * sample.shape[0])] for part in (_AIM, _AIM / 2))
+    # a sample may mislead: once in a hundred times more than n_open points lie within the wide one
+    threshold = jnp.where(jnp.sum(margins < wide) <= n_open, wide, narrow)
     near = margins < threshold
     radius = jnp.min(jnp.where(near, jnp.inf, margins))
     return _indices(near, n_open), jnp.where(jnp.sum(near) <= n_open, radius, 0)
