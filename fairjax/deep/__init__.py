@@ -5,15 +5,21 @@ for keys (S,), on data from `prepare`.
 """
 
 from fairjax.deep import aekmeans, dec, dfc, fairoid, fcmi
+from fairjax.deep.estimators import DEC, DFC, FCMI, AEKMeans, FairoidDEC
 from fairjax.deep.method import Clusterer, Result, log_assignment, run
 from fairjax.deep.nets import Network, OwnNetwork
 from fairjax.deep.streams import Data, prepare
 from fairjax.deep.trainer import DivergedError
 
 __all__ = [
+    "DEC",
+    "DFC",
+    "FCMI",
+    "AEKMeans",
     "Clusterer",
     "Data",
     "DivergedError",
+    "FairoidDEC",
     "Network",
     "OwnNetwork",
     "Result",

@@ -90,14 +90,13 @@ class FCMITask(Task):
         (code, found), rest = self.network.autoencode(params["net"], rest, batch.x, batch.groups, train=True, key=key)
         c = jnp.exp(cosine_log_assignment(unit(code.z), extra["centers"], hyper["tau"]))
         balance, onehot = clustering_information(c)
-        on = (step >= self.warmup).astype(c.dtype)
-        terms = {
-            "reconstruction": jnp.mean(reconstruction_loss(batch.x, found)),
-            "balance": on * hyper["a_balance"] * balance,
-            "onehot": on * hyper["a_onehot"] * onehot,
-            "group": on * hyper["b"] * group_information(c, batch.groups, self.n_groups),
+        later = {
+            "balance": hyper["a_balance"] * balance,
+            "onehot": hyper["a_onehot"] * onehot,
+            "group": hyper["b"] * group_information(c, batch.groups, self.n_groups),
         }
-        return terms, rest
+        terms = {name: jnp.where(step >= self.warmup, term, 0) for name, term in later.items()}
+        return {"reconstruction": jnp.mean(reconstruction_loss(batch.x, found)), **terms}, rest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

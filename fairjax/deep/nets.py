@@ -116,6 +116,16 @@ class Dense(nnx.Module):
             return jnp.matmul(x, self.kernel[...]) + self.bias[...]
         return layers.grouped_dot(x, self.kernel[...], groups) + self.bias[...][groups]
 
+    @property
+    def n_groups(self) -> int:
+        """Number of kernels of a grouped layer."""
+        return len(self.kernel[...])
+
+
+def _branch_ids(groups: Array, n_groups: int) -> Array:
+    """Every group's rows go through the one branch if there is only one."""
+    return groups if n_groups > 1 else jnp.zeros_like(groups)
+
 
 class Conv(nnx.Module):
     """3 x 3 convolution, or its transpose, with a kernel for each group if there are several.
@@ -263,7 +273,7 @@ class MLPAutoencoder(nnx.Module):
         """(n, d) to (n, D)."""
         for layer in self.head:
             z = jax.nn.relu(layer(z))
-        return _OUTPUTS[self.output](self.branch(z, groups))
+        return _OUTPUTS[self.output](self.branch(z, _branch_ids(groups, self.branch.n_groups)))
 
     def layer_loss(self, x: Array, groups: Array, layer: int, key: Array, *, dropout: float = 0.2) -> Array:
         """Mean squared error of one hidden layer that reconstructs what the layers below it give (layer by layer).
@@ -274,7 +284,10 @@ class MLPAutoencoder(nnx.Module):
         h = self.encoder[layer](target)
         if layer < len(self.encoder) - 1:
             h = _dropout(jax.nn.relu(h), dropout, key)
-        found = self.branch(h, groups) if layer == 0 else self.head[len(self.head) - layer](h)
+        if layer == 0:
+            found = self.branch(h, _branch_ids(groups, self.branch.n_groups))
+        else:
+            found = self.head[len(self.head) - layer](h)
         return jnp.mean((found.astype(target.dtype) - target) ** 2)
 
     def _encode_to(self, x: Array, depth: int) -> Array:
@@ -332,6 +345,7 @@ class FCAutoencoder(nnx.Module):
         """(n, d) to (n, D)."""
         for layer in self.head:
             z = jax.nn.relu(layer(z))
+        groups = _branch_ids(groups, self.last.n_groups)
         for layer, norm in zip(self.branch, self.branch_norms, strict=True):
             z = jax.nn.relu(norm(layer(z, groups), groups, train=train))
         return _OUTPUTS[self.output](self.last(z, groups))

@@ -192,7 +192,7 @@ def _step_one(task: Task, state: TrainState, data: Data, step: Array) -> tuple[T
     moved = optax.apply_updates(params, updates)
 
     running = (state.failed == RUNNING) & (state.done == RUNNING) & ~ended
-    finite = jnp.isfinite(total) & jnp.isfinite(optax.global_norm(slopes))
+    finite = jnp.isfinite(total) & jnp.isfinite(optax.tree.norm(slopes))
     go = running & finite
 
     def keep(new: Any, old: Any) -> Any:
