@@ -37,7 +37,6 @@ from fairjax.metrics import clustering_cost
 
 K = 10
 SEEDS = (2025, 0, 1, 2, 3, 4, 5, 6, 7, 8)
-OPEN_OF_ALL, OPEN_OF_MANY = 65_536, 16_384  # as the estimator chooses
 
 
 # --- programs ---------------------------------------------------------------------------------------------------
@@ -49,19 +48,15 @@ def begin(X: Any, groups: Any, centers: Any, *, n_groups: int, max_iter: int = 1
     return points, fca.init(points, centers, max_iter=max_iter)
 
 
-@partial(jax.jit, static_argnames=("n_open", "exact"))
-def turns(points: Any, state: Any, epsilon: Any, tol: Any, until: Any, *, n_open: int, exact: bool = False) -> Any:
+@jax.jit
+def turns(points: Any, state: Any, epsilon: Any, tol: Any, until: Any) -> Any:
     fairness = control(points.masses, epsilon=epsilon)
-    return fca.run(points, fairness, state, until=until, tol=tol, n_open=n_open, exact=exact)
+    return fca.run(points, fairness, state, until=until, tol=tol)
 
 
-@partial(jax.jit, static_argnames="n_open")
-def finish(points: Any, state: Any, epsilon: Any, *, n_open: int) -> Any:
-    return fca.finish(points, control(points.masses, epsilon=epsilon), state, n_open=n_open)
-
-
-def n_open_for(n_points: int) -> int:
-    return n_points if n_points <= OPEN_OF_ALL else OPEN_OF_MANY
+@jax.jit
+def finish(points: Any, state: Any, epsilon: Any) -> Any:
+    return fca.finish(points, control(points.masses, epsilon=epsilon), state)
 
 
 def certificate(result: Any) -> dict[str, Any]:
@@ -191,9 +186,8 @@ def adult_speed(quick: bool) -> dict[str, Any]:
 
     program, compile_begin = measure.compiled(begin, X, groups, centers, n_groups=2)
     points, state = program(X, groups, centers)
-    n_open = n_open_for(len(points.weights))
-    run, compile_run = measure.compiled(turns, points, state, epsilon, tol, until, n_open=n_open)
-    end, compile_end = measure.compiled(finish, points, state, epsilon, n_open=n_open)
+    run, compile_run = measure.compiled(turns, points, state, epsilon, tol, until)
+    end, compile_end = measure.compiled(finish, points, state, epsilon)
 
     def whole() -> Any:
         points, state = program(X, groups, centers)
@@ -247,10 +241,10 @@ def million(quick: bool) -> dict[str, Any]:
         memory = measure.child("memory", 1200, path=path)
     found: dict[str, Any] = {**size, "n_groups": 2, "dtype": "float32", "speed": speed, "memory": memory}
     if "failed" not in speed:
-        ratios = speed["ratio_exact"], speed["ratio_exact_of_least"]
+        ratios = speed["ratio"], speed["ratio_of_least"]
         found["required_ratio"], found["ratio_met"] = 3.0, max(ratios) <= 3.0
         print(
-            f"n={n_points:,}: a turn {speed['turn_exact']['median']:.4f} s (inexact {speed['turn']['median']:.4f}), "
+            f"n={n_points:,}: a turn {speed['turn']['median']:.4f} s ({speed['passes_per_turn']:.1f} passes), "
             f"a Lloyd iteration {speed['lloyd']['median']:.4f} s, ratio {ratios[0]:.2f}, "
             f"of the least times {ratios[1]:.2f}; gap {speed['result']['gap']:.1e}, status {speed['result']['status']}"
         )
@@ -291,10 +285,9 @@ def _turn_and_lloyd(path: str, repeats: int) -> dict[str, Any]:
     lloyds = [seconds for side in (before, after) for seconds in side.get("seconds", [])]
     if lloyds and "failed" not in found:
         found["lloyd"] = measure.spread(lloyds)
-        found["ratio_exact"] = found["turn_exact"]["median"] / found["lloyd"]["median"]
         found["ratio"] = found["turn"]["median"] / found["lloyd"]["median"]
         # on a busy machine a waiting thread of KMeans may stall each iteration; the least times show it
-        found["ratio_exact_of_least"] = found["turn_exact"]["least"] / found["lloyd"]["least"]
+        found["ratio_of_least"] = found["turn"]["least"] / found["lloyd"]["least"]
     elif not lloyds:
         found.setdefault("failed", before.get("failed", "KMeans settled before its iterations could be timed"))
     return found
@@ -318,39 +311,27 @@ def child_turn(path: str, repeats: int) -> dict[str, Any]:
     epsilon, tol = jnp.float32(0), jnp.float32(0)
     program, compile_begin = measure.compiled(begin, jnp.asarray(X), jnp.asarray(ids), jnp.asarray(start), n_groups=2)
     points, state = program(jnp.asarray(X), jnp.asarray(ids), jnp.asarray(start))
-    n_open = n_open_for(len(points.weights))
     warm_at, more = 10, 5
-    until = jnp.int32(warm_at)
-    programs, ready, compile_turns = {}, {}, {}
-    for exact in (True, False):
-        programs[exact], compile_turns[exact] = measure.compiled(
-            turns, points, state, epsilon, tol, until, n_open=n_open, exact=exact
-        )
-        ready[exact] = jax.block_until_ready(programs[exact](points, state, epsilon, tol, until))
-    later = jnp.int32(warm_at + more)
-    runs: dict[bool, list[float]] = {True: [], False: []}
-    ends: dict[bool, Any] = {}
+    run, compile_run = measure.compiled(turns, points, state, epsilon, tol, jnp.int32(warm_at))
+    ready = jax.block_until_ready(run(points, state, epsilon, tol, jnp.int32(warm_at)))
+    seconds = []
     for _ in range(repeats):
-        for exact in (True, False):
-            began = time.perf_counter()
-            ends[exact] = jax.block_until_ready(programs[exact](points, ready[exact], epsilon, tol, later))
-            elapsed = time.perf_counter() - began
-            taken = int(ends[exact].n_iter) - int(ready[exact].n_iter)
-            if taken > 0:
-                runs[exact].append(elapsed / taken)
-    if not runs[True] or not runs[False]:
-        raise SystemExit("the centres settled before the turns to be timed; take blobs that overlap more")
-    end, compile_end = measure.compiled(finish, points, ends[True], epsilon, n_open=n_open)
-    result = jax.block_until_ready(end(points, ends[True], epsilon))
-    last, first = ends[True], ready[True]
+        began = time.perf_counter()
+        later = jax.block_until_ready(run(points, ready, epsilon, tol, jnp.int32(warm_at + more)))
+        elapsed = time.perf_counter() - began
+        taken = int(later.n_iter) - int(ready.n_iter)
+        if not taken:
+            raise SystemExit("the centres settled before the turns to be timed; take blobs that overlap more")
+        seconds.append(elapsed / taken)
+    end, compile_end = measure.compiled(finish, points, later, epsilon)
+    result = jax.block_until_ready(end(points, later, epsilon))
     return {
         "n": len(X),
-        "n_open": n_open,
-        "turn_exact": measure.spread(runs[True]),
-        "turn": measure.spread(runs[False]),
-        "passes_per_turn": (int(last.n_passes) - int(first.n_passes)) / (int(last.n_iter) - int(first.n_iter)),
-        "finish_seconds": measure.seconds(lambda: end(points, ends[True], epsilon)),
-        "compile_seconds": compile_begin + compile_turns[True] + compile_end,
+        "n_open": fca.open_points(len(points.weights)),
+        "turn": measure.spread(seconds),
+        "passes_per_turn": (int(later.n_passes) - int(ready.n_passes)) / taken,
+        "finish_seconds": measure.seconds(lambda: end(points, later, epsilon)),
+        "compile_seconds": compile_begin + compile_run + compile_end,
         "result": certificate(result),
     }
 
@@ -364,9 +345,8 @@ def child_memory(path: str) -> dict[str, Any]:
     epsilon, tol, until = np.float32(0), np.float32(0), np.int32(15)
     program, _ = measure.compiled(begin, X, ids, start, n_groups=2)
     points, state = jax.eval_shape(partial(begin, n_groups=2), X, ids, start)
-    n_open = n_open_for(points.weights.shape[0])
-    run, _ = measure.compiled(turns, points, state, epsilon, tol, until, n_open=n_open, exact=True)
-    end, _ = measure.compiled(finish, points, state, epsilon, n_open=n_open)
+    run, _ = measure.compiled(turns, points, state, epsilon, tol, until)
+    end, _ = measure.compiled(finish, points, state, epsilon)
     after_compiling = measure.peak_bytes() - loaded
     measure.forget_peak()
     ready = measure.resident_bytes()
@@ -387,19 +367,18 @@ def child_memory(path: str) -> dict[str, Any]:
 # --- restarts and fairness levels in one call -------------------------------------------------------------------
 
 _SWEEPS = {
-    "one by one": {"way": "loop", "n_open": None},
-    "one call, lax.map": {"way": "map", "n_open": None},
-    "one call, lax.map in batches of 10": {"way": "batches", "n_open": None},
-    "one call, vmap": {"way": "vmap", "n_open": None},
-    "one call, vmap, 4096 open points": {"way": "vmap", "n_open": 4096},
+    "one by one": "loop",
+    "one call, lax.map": "map",
+    "one call, lax.map in batches of 10": "batches",
+    "one call, vmap": "vmap",
 }
 
 
 def sweep(quick: bool) -> dict[str, Any]:
     """The same 200 fits, each way in a process of its own."""
     found: dict[str, Any] = {}
-    for name, options in _SWEEPS.items():
-        found[name] = measure.child("sweep", 1500, quick=quick, **options)
+    for name, way in _SWEEPS.items():
+        found[name] = measure.child("sweep", 1500, quick=quick, way=way)
         if "failed" in found[name]:
             print(f"{name}: {found[name]['failed']}", flush=True)
             continue
@@ -414,7 +393,7 @@ def sweep(quick: bool) -> dict[str, Any]:
     return {"n_clusters": K, "restarts": 20, "levels": 10, "dtype": "float32", "ways": found}
 
 
-def child_sweep(way: str, n_open: int | None, quick: bool) -> dict[str, Any]:
+def child_sweep(way: str, quick: bool) -> dict[str, Any]:
     X64, ids = ordered(datasets.load_adult(l2_normalize=True))
     X64, ids = (X64[::32], ids[::32]) if quick else (X64, ids)
     X, groups = jnp.asarray(X64, jnp.float32), jnp.asarray(ids)
@@ -423,11 +402,9 @@ def child_sweep(way: str, n_open: int | None, quick: bool) -> dict[str, Any]:
     starts = jnp.stack([kmeans.fit(key, X, K).centers for key in keys])
     levels = jnp.linspace(0, 0.5, n_levels)
     points, _ = begin(X, groups, starts[0], n_groups=2)
-    opened = n_open_for(len(points.weights)) if n_open is None else min(n_open, len(points.weights))
 
     def solve(points: Any, start: Any, epsilon: Any) -> Any:
-        state = turns(points, fca.init(points, start), epsilon, 1e-4, 100, n_open=opened)
-        return finish(points, state, epsilon, n_open=opened)
+        return finish(points, turns(points, fca.init(points, start), epsilon, 1e-4, 100), epsilon)
 
     many_starts = jnp.repeat(starts, n_levels, 0)
     many_levels = jnp.tile(levels, n_restarts)
@@ -519,27 +496,24 @@ def growth(quick: bool) -> dict[str, Any]:
             print(f"n={n_points:,}: {row['failed']}", flush=True)
             continue
         print(
-            f"n={n_points:>10,}: a turn {row['turn_exact']['median']:.5f} s, "
+            f"n={n_points:>10,}: a turn {row['turn']['median']:.5f} s, "
             f"a Lloyd iteration {row['lloyd']['median']:.5f} s (least {row['lloyd']['least']:.5f}), "
             f"gap {row['result']['gap']:.1e}, status {row['result']['status']}",
             flush=True,
         )
     measured = [row for row in rows if "failed" not in row]
-    large = [row for row in measured if row["n"] > OPEN_OF_ALL] or measured
-    slope = _slope(large)
-    print(
-        f"slope of log(seconds) over log(n): {slope:.2f} beyond {OPEN_OF_ALL:,} points, {_slope(measured):.2f} in all"
-    )
+    slope = _slope(measured)
+    print(f"slope of log(seconds) over log(n): {slope:.2f}")
     _draw(measured, measure.RESULTS if not quick else Path(tempfile.gettempdir()))
     return {
         "n_features": 8, "n_clusters": K, "n_groups": 2, "dtype": "float32", "rows": rows,
-        "slope_of_logs_beyond_65536": slope, "slope_of_logs": _slope(measured),
+        "slope_of_logs": slope,
     }  # fmt: skip
 
 
 def _slope(rows: list[dict[str, Any]]) -> float:
     n = np.log([row["n"] for row in rows])
-    return float(np.polyfit(n, np.log([row["turn_exact"]["median"] for row in rows]), 1)[0])
+    return float(np.polyfit(n, np.log([row["turn"]["median"] for row in rows]), 1)[0])
 
 
 def _draw(rows: list[dict[str, Any]], folder: Path) -> None:
@@ -551,14 +525,14 @@ def _draw(rows: list[dict[str, Any]], folder: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     series = (
-        ("turn_exact", "one turn of FCA, to the required gap", "o"),
+        ("turn", "one turn of FCA, to the required gap", "o"),
         ("lloyd", "one Lloyd iteration, KMeans", "s"),
     )
     for name, label, marker in series:
         some = [row for row in rows if name in row]
         axes.loglog([row["n"] for row in some], [row[name]["median"] for row in some], marker=marker, label=label)
     n = np.array([rows[0]["n"], rows[-1]["n"]], float)
-    last = rows[-1]["turn_exact"]["median"]
+    last = rows[-1]["turn"]["median"]
     axes.loglog(n, last * n / n[-1], color="0.6", linestyle=":", label="proportional to n")
     axes.set(xlabel="points n", ylabel="seconds", title="Time over the number of points (d = 8, K = 10, float32)")
     axes.grid(alpha=0.3)

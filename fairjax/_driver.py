@@ -22,11 +22,10 @@ from fairjax import _progress, fca, kmeans
 from fairjax.assignment.controls import Control
 from fairjax.assignment.fair import control as fairness_control
 from fairjax.fca import FairClustering, GroupedPoints, State
-from fairjax.fca.direct import OPEN_POINTS
+from fairjax.fca.direct import open_points
 from fairjax.kmeans import KMeansResult
 
 _FEW = 4096  # points up to which sizes are padded to powers of two
-_OPEN_OF_MANY = 16384
 _OPEN_BYTES = 5e8  # largest table of open points
 _STRETCH = 0.25  # seconds
 _TURNS = 100  # length of the history for max_iter up to it
@@ -185,8 +184,7 @@ def solve(
 
 def _few_open(problem: Problem) -> int:
     """Points that stay open: the nearest to a boundary, as the rule, decide."""
-    n_padded = int(problem.points.weights.shape[0])
-    return n_padded if n_padded <= OPEN_POINTS else _OPEN_OF_MANY
+    return open_points(int(problem.points.weights.shape[0]))
 
 
 def _insist(

@@ -74,7 +74,7 @@ def test_missing_file_says_where_it_was_sought_and_how_to_get_it(folder):
         files.read(FILE)
     assert "ask the author and put it at" in str(error.value)
     assert "download" not in str(error.value)
-    with pytest.raises(InputError, match=r"pass download=True, or take adult\.data from https://archive"):
+    with pytest.raises(InputError, match=r"download=True \(--download .*\), or take adult\.data from https://archive"):
         datasets.load_adult()
     with pytest.raises(InputError, match=r"cannot be downloaded by fairjax; ask the author"):
         files.read(FILE, download=True)

@@ -2,20 +2,14 @@
 
 import numpy as np
 import pytest
+from data_files import need
 
 from fairjax import datasets
 from fairjax.datasets import sources
-from fairjax.datasets.files import find
 from fairjax.datasets.images import bilinear_weights
 from fairjax.errors import InputError
 
 USPS_TRAIN_COUNTS = [1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644]
-
-
-def need(*files):
-    for file in files:
-        if find(file) is None:
-            pytest.skip(f"{file.name} was not found; set FAIRJAX_DATA to the folder that holds it")
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,13 @@
 
 import numpy as np
 import pytest
+from data_files import need
 
 from fairjax import datasets
 from fairjax.datasets import sources
 from fairjax.datasets.dataset import l2_normalize_rows, prepare, standardize_columns
 from fairjax.datasets.files import find
 from fairjax.errors import InputError
-
-
-def need(*files):
-    for file in files:
-        if find(file) is None:
-            pytest.skip(f"{file.name} was not found; set FAIRJAX_DATA to the folder that holds it")
 
 
 def assert_whole(data):

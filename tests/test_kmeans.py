@@ -1,6 +1,5 @@
 """k-means: seeding, Lloyd's iteration, masks, batches; scikit-learn and brute force as oracles."""
 
-import doctest
 import itertools
 import math
 import warnings
@@ -14,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fairjax import kmeans
 from fairjax.errors import InputError
+from fairjax.kmeans import seeding, sums
 
 
 def blobs(n=300, d=4, k=5, seed=0, spread=1.0, dtype=np.float32):
@@ -34,10 +34,12 @@ def cost_of(X, centers, weights=None):
     return np.average(distances.min(1), weights=weights)
 
 
-def test_doctests():
-    outcome = doctest.testmod(kmeans)
-    assert outcome.attempted > 20
-    assert outcome.failed == 0
+def assert_same_clustering(found, expected, n=None):
+    """The same labels of the first `n` rows (of all by default), centres, cost and number of steps."""
+    np.testing.assert_array_equal(found.labels[:n], expected.labels[:n])
+    np.testing.assert_allclose(found.centers, expected.centers, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.cost, expected.cost, rtol=1e-5, atol=1e-6)
+    assert found.n_iter == expected.n_iter
 
 
 # Distances
@@ -194,7 +196,7 @@ def test_chunks_leave_the_sums_as_they_are(monkeypatch, n):
     X = blobs(n)
     weights = np.random.default_rng(0).uniform(0, 1, n).astype(np.float32)
     whole = kmeans.cluster_sums(X, weights, X[:5])
-    monkeypatch.setattr(kmeans, "_chunk_rows", lambda n, n_clusters, n_features: 704)
+    monkeypatch.setattr(sums, "_chunk_rows", lambda n, n_clusters, n_features: 704)
     chunked = kmeans.cluster_sums.__wrapped__(X, weights, X[:5])
     for found, expected in zip(chunked, whole, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
@@ -204,7 +206,7 @@ def test_chunks_leave_the_sums_as_they_are(monkeypatch, n):
 
 @pytest.mark.parametrize("n", [1, 1023, 1024, 32_561, 1_000_000, 999_999])
 def test_chunk_sizes(n):
-    rows = kmeans._chunk_rows(n, 16, 16)
+    rows = sums._chunk_rows(n, 16, 16)
     assert 1 <= rows <= n
     assert n < 1024 or rows % 16 == 0
     assert n * (16 + 16) < 2**20 or jax.default_backend() != "cpu" or rows < n
@@ -219,10 +221,7 @@ def test_weights_equal_repeated_points():
     repeated = np.repeat(X, counts, axis=0)
     weighted = kmeans.run(X, X[:4], counts)
     plain = kmeans.run(repeated, X[:4])
-    np.testing.assert_array_equal(np.repeat(weighted.labels, counts), plain.labels)
-    np.testing.assert_allclose(weighted.centers, plain.centers, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(weighted.cost, plain.cost, rtol=1e-5)
-    assert weighted.n_iter == plain.n_iter
+    assert_same_clustering(weighted._replace(labels=np.repeat(weighted.labels, counts)), plain)
 
 
 @pytest.mark.parametrize("init", ["k-means++", "random"])
@@ -232,10 +231,7 @@ def test_padding_with_weight_zero_changes_nothing(init):
     mask = np.arange(160) < 100
     plain = kmeans.fit(jax.random.key(1), X, 5, init=init)
     masked = kmeans.fit(jax.random.key(1), padded, 5, mask, init=init)
-    np.testing.assert_array_equal(masked.labels[:100], plain.labels)
-    np.testing.assert_allclose(masked.centers, plain.centers, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(masked.cost, plain.cost, rtol=1e-5)
-    assert masked.n_iter == plain.n_iter
+    assert_same_clustering(masked, plain, n=100)
 
 
 @pytest.mark.parametrize("init", ["k-means++", "random"])
@@ -326,9 +322,9 @@ def test_weight_zero_is_never_drawn_over_many_blocks():
 
 
 def test_draw_survives_levels_beyond_the_end():
-    index, _ = kmeans._invert(jnp.array([0.0, 1.0, 2.0, 0.0]), jnp.float32(3.5))
+    index, _ = seeding._invert(jnp.array([0.0, 1.0, 2.0, 0.0]), jnp.float32(3.5))
     assert index == 2
-    index, _ = kmeans._invert(jnp.array([0.0, 1.0, 2.0, 0.0]), jnp.float32(0.0))
+    index, _ = seeding._invert(jnp.array([0.0, 1.0, 2.0, 0.0]), jnp.float32(0.0))
     assert index == 1
 
 
@@ -352,12 +348,9 @@ def test_vmap_equals_loop_over_masked_data_sets_of_different_sizes():
     keys = jax.random.split(jax.random.key(0), 4)
     batch = jax.vmap(lambda key, X, w: kmeans.fit(key, X, 5, w))(keys, X, masks)
     for i, size in enumerate(sizes):
-        alone = kmeans.fit(keys[i], X[i], 5, masks[i])
-        np.testing.assert_array_equal(batch.labels[i, :size], alone.labels[:size])
-        np.testing.assert_allclose(batch.centers[i], alone.centers, rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(batch.cost[i], alone.cost, rtol=1e-4, atol=1e-6)
-        assert batch.n_iter[i] == alone.n_iter
-        assert batch.converged[i]
+        member = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
+        assert_same_clustering(member, kmeans.fit(keys[i], X[i], 5, masks[i]), n=size)
+        assert member.converged
 
 
 def test_vmap_equals_loop_when_only_some_members_have_empty_clusters():

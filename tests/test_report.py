@@ -377,47 +377,44 @@ def test_fixed_has_no_negative_zero():
     assert formats.fixed(float("nan"), 1) == "–"
 
 
-def test_write_replaces_a_file_whole(tmp_path):
+@pytest.fixture
+def old_report(tmp_path):
     target = tmp_path / "report.html"
     target.write_text("old")
+    yield target
+    assert os.listdir(tmp_path) == ["report.html"]  # nothing is left beside it
+
+
+def test_write_replaces_a_file_whole(old_report):
     data = bare()
-    assert write(data, target) == target.resolve()
-    assert target.read_text(encoding="utf-8") == render(data)
-    assert os.listdir(tmp_path) == ["report.html"]
+    assert write(data, old_report) == old_report.resolve()
+    assert old_report.read_text(encoding="utf-8") == render(data)
 
 
-def test_failed_rendering_leaves_the_old_file(tmp_path, monkeypatch):
-    target = tmp_path / "report.html"
-    target.write_text("old")
-
+def test_failed_rendering_leaves_the_old_file(old_report, monkeypatch):
     def fail(data):
         raise RuntimeError("no picture")
 
     monkeypatch.setattr(page_module.sections, "ALL", (fail,))
     with pytest.raises(RuntimeError, match="no picture"):
-        write(bare(), target)
-    assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["report.html"]
+        write(bare(), old_report)
+    assert old_report.read_text() == "old"
 
 
-def test_failed_writing_leaves_the_old_file(tmp_path, monkeypatch):
-    target = tmp_path / "report.html"
-    target.write_text("old")
-
+def test_failed_writing_leaves_the_old_file(old_report, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(InputError, match="No space left"):
-        write(bare(), target)
-    assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["report.html"]
+        write(bare(), old_report)
+    assert old_report.read_text() == "old"
 
 
 def test_paths_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "missing" / "report.html", tmp_path / "file" / "report.html"):
-        with pytest.raises(InputError, match="Cannot write"):
+        with pytest.raises(InputError, match="cannot write"):
             write(bare(), path)
     for path in (tmp_path, os.devnull):
         with pytest.raises(InputError, match="is not a file"):

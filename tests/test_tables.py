@@ -119,10 +119,10 @@ def test_constant_columns_are_left_out_with_a_note(write):
         (" \n\n", "is empty"),
         ("a,b\n", "a header but no rows"),
         ("a,b\n1,2\n", "one row only"),
-        ("a,b\n1,2\n3,\n", "'b' has 1 missing values, the first in row 2"),
+        ("a,b\n1,2\n3,\n", "'b' has 1 missing value, in row 2"),
         ("a,b\n1,2\n3,nan\n4,NA\n", "'b' has 2 missing values, the first in row 2"),
-        ("a,b\n1,2\n3,4\n-inf,5\n", "'a' has 1 infinite values, the first in row 3"),
-        ("a,b\n1,2\n3,1e999\n", "'b' has 1 infinite values"),
+        ("a,b\n1,2\n3,4\n-inf,5\n", "'a' has 1 infinite value, in row 3"),
+        ("a,b\n1,2\n3,1e999\n", "'b' has 1 infinite value"),
         ("a,b\n1,2\n3,4\n5\n", "has 1 fields in row 3 and 2 in its header"),
         ("a,b\n1,2\n3,4,5\n", "Expected 2 fields in line 3, saw 3"),
         ("a,b\n1,2,3\n3,4,5\n", "give every row as many fields as the header"),
@@ -165,10 +165,10 @@ def test_faults_of_the_sensitive_column(write):
     fails(
         write("a,sex\n1,F\n2,F\n"),
         r"the sensitive column 'sex' has one value \('F'\); fair clustering needs at least two groups; "
-        "leave --sensitive away",
+        "leave out --sensitive",
         sensitive="sex",
     )
-    fails(write("a,sex\n1,F\n2,\n3,M\n"), "'sex' has 1 missing values, the first in row 2", sensitive="sex")
+    fails(write("a,sex\n1,F\n2,\n3,M\n"), "'sex' has 1 missing value, in row 2", sensitive="sex")
     fails(write("a,id\n1,x\n2,y\n3,z\n"), "'id' has a different value in every row", sensitive="id")
 
 
@@ -198,7 +198,7 @@ def test_faults_of_parquet(write):
     for content in (b"PAR1", whole[:-10], whole[:40] + whole[60:], b"not parquet at all"):
         fails(write(content, "t.parquet"), "cannot be read as Parquet")
     fails(write(b"", "t.parquet"), "is empty")
-    fails(write(parquet(pd.DataFrame({"a": [1.0, None, 3.0]})), "t.parquet"), "'a' has 1 missing values")
+    fails(write(parquet(pd.DataFrame({"a": [1.0, None, 3.0]})), "t.parquet"), "'a' has 1 missing value")
     fails(write(parquet(pd.DataFrame({"a": [1, 2], "b": [[1], [2]]})), "t.parquet"), "not numeric: 'b'")
     lists = parquet(pd.DataFrame({"a": [1, 2, 3], "b": [[1], [2], [1]]}))
     fails(write(lists, "t.parquet"), "holds lists or the like", sensitive="b")
@@ -217,7 +217,7 @@ def test_parquet_types(write):
     assert data.X.tolist() == [[1, 1], [2, 0], [3, 1], [4, 1]]
     assert data.group_names == ("F", "M")
     frame["whole"] = pd.array([1, None, 3, 4], dtype="Int64")
-    fails(write(parquet(frame), "t.parquet"), "'whole' has 1 missing values", sensitive="sex")
+    fails(write(parquet(frame), "t.parquet"), "'whole' has 1 missing value", sensitive="sex")
 
 
 def test_npz(write):
@@ -249,7 +249,7 @@ def test_npz(write):
         ({"X": np.zeros((3, 2)), "feature_names": np.array(["a"])}, "feature_names of shape"),
         ({"X": np.zeros((3, 2)), "feature_names": np.array(["a", "a"])}, "two columns named 'a'"),
         ({"X": np.zeros((3, 2), object)}, "without pickled objects"),
-        ({"X": np.array([[1.0], [np.nan]])}, "'x0' has 1 missing values"),
+        ({"X": np.array([[1.0], [np.nan]])}, "'x0' has 1 missing value"),
         ({"X": np.eye(3), "groups": np.zeros(3)}, "one value"),
         ({"X": np.eye(3), "groups": np.zeros(3, "i4,i4")}, "expected .* numbers or strings"),
         ({"X": np.eye(3), "y": np.zeros(3, complex)}, "the array y has type"),

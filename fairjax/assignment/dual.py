@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from fairjax._laziness import only_if
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 
@@ -291,10 +292,10 @@ def maximise(
         travelled = at.y + settling - state.previous_y
         slope = jnp.where(drop < 0, travelled / jnp.where(drop < 0, drop, 1), 0)
         to_tip = settling - temperature * slope
-        tip_bound = jax.lax.cond(
+        tip_bound = only_if(
             short & (drop < 0),
             lambda: move(points, control, at, to_tip, _TIP * temperature)[0].bound,
-            lambda: jnp.asarray(-jnp.inf, dtype),
+            jnp.asarray(-jnp.inf, dtype),
         )
         at_tip = jnp.isfinite(tip_bound) & (soft.cost - tip_bound <= allowed(tip_bound))
         tip_reached = at_tip & (soft.residual <= residual_tolerance)

@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._laziness import only_if
 from fairjax.assignment import controls, screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.solution import Tolerances, default_tolerances, solution
@@ -215,7 +216,7 @@ def fair_assignment(
     result = solve(min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))
     if n_points > _ALL_OPEN:
         # more points tied than screening may leave open, as with masses of duplicates: look at all
-        result = jax.lax.cond(result.status == 1, lambda: solve(n_points), lambda: result)
+        result = only_if(result.status == 1, lambda: solve(n_points), result)
     result = result._replace(status=jnp.where(valid, result.status, 3).astype(jnp.int32))
     return _with_gradient(result, costs, groups, weights, epsilon)
 

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from fairjax._laziness import only_if
 from fairjax.assignment import controls, dual
 from fairjax.assignment.controls import Control
 from fairjax.assignment.dual import Ascent, Points
@@ -26,6 +27,8 @@ from fairjax.assignment.dual import Ascent, Points
 _SAMPLE = 4096
 _AIM = 0.75
 _COOLER = 0.3
+_SAMPLED = 4  # points in the sample for an estimate, for each open one
+_LOOSELY = 10.0  # times the tolerance, for estimates
 
 
 class Pass(NamedTuple):
@@ -84,7 +87,7 @@ class Assignment(NamedTuple):
     ----------
     ascent : :class:`~fairjax.assignment.dual.Ascent` of the last small problem, whose points are ``points``.
     rows : (m,) which points these are; n for padding.
-    found : :class:`Pass` in which the other points were placed.
+    found : :class:`Pass` in which the other points were placed. warm : prices for the next, similar problem.
     n_passes : () int32. valid : () bool, no placed point could have been cheaper elsewhere.
     """
 
@@ -92,8 +95,17 @@ class Assignment(NamedTuple):
     points: Points
     rows: Array
     found: Pass
+    warm: Prices
     n_passes: Array
     valid: Array
+
+
+class _Search(NamedTuple):
+    """Between two passes: what was found, with the prices to look at next, and a fallback below ``bound``."""
+
+    assignment: Assignment
+    safe: Prices
+    bound: Array
 
 
 def prices(control: Control, warm: Prices) -> Array:
@@ -126,6 +138,34 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Sou
     return Source(scan, rows, groups, weights, masses)
 
 
+def _set_bit(word: Array, rank: Array) -> Array:
+    """Position of the set bit of 32-bit ``word`` that has ``rank`` set bits below it, by halving."""
+    position = jnp.zeros_like(rank)
+    for half in (16, 8, 4, 2, 1):
+        below = (word >> position.astype(jnp.uint32)) & jnp.uint32((1 << half) - 1)
+        n_below = jax.lax.population_count(below).astype(rank.dtype)
+        up = rank >= n_below
+        position = position + jnp.where(up, half, 0)
+        rank = rank - jnp.where(up, n_below, 0)
+    return position
+
+
+def _indices(flags: Array, size: int) -> Array:
+    """The first ``size`` indices at which ``flags`` (n,) hold, n as padding.
+
+    As :func:`jax.numpy.nonzero`, but its running sum over n is one over n / 32 words.
+    """
+    n_points = flags.shape[0]
+    bits = jnp.pad(flags, (0, -n_points % 32)).reshape(-1, 32).astype(jnp.uint32)
+    words = jnp.sum(bits << jnp.arange(32, dtype=jnp.uint32), 1, dtype=jnp.uint32)
+    until = jnp.cumsum(jax.lax.population_count(words).astype(jnp.int32))
+    rank = jnp.arange(size, dtype=jnp.int32)
+    at = jnp.minimum(jnp.searchsorted(until, rank, side="right").astype(jnp.int32), words.shape[0] - 1)
+    before = jnp.where(at > 0, until[at - 1], 0)
+    index = 32 * at + _set_bit(words[at], rank - before)
+    return jnp.where(rank < until[-1], index, n_points)
+
+
 def nearest(margins: Array, weights: Array, n_open: int) -> tuple[Array, Array]:
     """Indices (m,) of about the least margins, n as padding, and the least margin of all others."""
     n_points = margins.shape[0]
@@ -133,9 +173,8 @@ def nearest(margins: Array, weights: Array, n_open: int) -> tuple[Array, Array]:
     sample = jnp.sort(margins[:: max(1, n_points // _SAMPLE)])
     threshold = sample[int(_AIM * n_open / n_points * sample.shape[0])]
     near = margins < threshold
-    index = jnp.nonzero(near, size=n_open, fill_value=n_points)[0]
     radius = jnp.min(jnp.where(near, jnp.inf, margins))
-    return index, jnp.where(jnp.sum(near) <= n_open, radius, 0)
+    return _indices(near, n_open), jnp.where(jnp.sum(near) <= n_open, radius, 0)
 
 
 def _open(source: Source, found: Pass, index: Array) -> Points:
@@ -156,19 +195,31 @@ def _open(source: Source, found: Pass, index: Array) -> Points:
     return Points(costs - lowest[:, None], groups, weights, placed, masses, offset)
 
 
-def _sample(source: Source, n_open: int) -> Points:
-    """Every (n / m)-th point, reweighted so that each group keeps its mass."""
+def _estimate(source: Source, found: Pass, near: Points, index: Array, radius: Array) -> Points:
+    """The small problem ``near`` of the points at ``index`` (m,), with every so many-th of the others open as well.
+
+    Each of those stands for the placed points of its group and cluster. What they say is an estimate and proves
+    nothing, but it tells where to look next when prices have far to go.
+    """
     n_points = source.groups.shape[0]
-    index = (jnp.arange(n_open) * (n_points / n_open)).astype(jnp.int32)
-    costs = source.rows(index)
-    groups, weights = source.groups[index], source.weights[index]
-    n_groups = source.masses.shape[0]
-    held = dual.group_sums(weights[:, None], groups, n_groups)[:, 0]
-    weights = weights * jnp.where(held > 0, source.masses / jnp.where(held > 0, held, 1), 0)[groups]
+    n_sample = min(n_points, _SAMPLED * index.shape[0])
+    n_groups, n_clusters = found.counts.shape
+    sample = (jnp.arange(n_sample) * (n_points / n_sample)).astype(jnp.int32)
+    costs, groups, labels = source.rows(sample), source.groups[sample], found.labels[sample]
+    weights = jnp.where(found.margins[sample] >= radius, source.weights[sample], 0)
+    cell = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype)
+    drawn = dual.group_sums(cell * weights[:, None], groups, n_groups)
+    scale = jnp.where(drawn > 0, near.placed / jnp.where(drawn > 0, drawn, 1), 0)
+    weights = weights * scale[groups, labels]
     lowest = jnp.min(costs, -1)
-    placed = jnp.zeros((n_groups, costs.shape[1]), costs.dtype)
-    masses = dual.group_sums(weights[:, None], groups, n_groups)[:, 0]
-    return Points(costs - lowest[:, None], groups, weights, placed, masses, jnp.sum(weights * lowest))
+    return Points(
+        jnp.concatenate([near.costs, costs - lowest[:, None]]),
+        jnp.concatenate([near.groups, groups]),
+        jnp.concatenate([near.weights, weights]),
+        jnp.where(drawn > 0, 0, near.placed),
+        near.masses,
+        near.offset - jnp.sum(weights * (jnp.sum(cell * costs, -1) - lowest)),
+    )
 
 
 def whole(source: Source) -> Points:
@@ -182,8 +233,8 @@ def whole(source: Source) -> Points:
 
 def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
     """No prices yet."""
-    zero = jnp.zeros((), dtype)
-    return Prices(jnp.zeros((n_groups, n_clusters), dtype), zero, zero)
+    smallest = jnp.asarray(jnp.finfo(dtype).tiny, dtype)
+    return Prices(jnp.zeros((n_groups, n_clusters), dtype), smallest, jnp.zeros((), dtype))
 
 
 def assign(
@@ -204,12 +255,12 @@ def assign(
     """
     n_points = source.groups.shape[0]
 
-    def maximise(points: Points, y: Array, start: Array, loosen: float = 1) -> Ascent:
+    def maximise(points: Points, warm: Prices, loosen: float = 1) -> Ascent:
         return dual.maximise(
             points,
             controls.adapt(control, points.masses),
-            y,
-            jnp.where(start > 0, start, dual.hottest(points)),
+            warm.y,
+            jnp.where(warm.start > 0, warm.start, dual.hottest(points)),
             tolerance=loosen * tolerance,
             residual_tolerance=loosen * residual_tolerance,
             max_iter=max_iter,
@@ -217,34 +268,54 @@ def assign(
 
     if n_open >= n_points:
         points = whole(source)
-        ascent = maximise(points, warm.y, warm.start)
-        found = source.scan(prices(control, follow(ascent)))
-        placed = found._replace(counts=points.placed)
-        return Assignment(ascent, points, jnp.arange(n_points), placed, jnp.int32(1), jnp.array(True))
+        zero = jnp.zeros((), warm.y.dtype)
+        none_placed = Pass(jnp.zeros((n_points,), jnp.int32), jnp.full((n_points,), zero), points.placed, zero, zero)
+        ascent = maximise(points, warm)
+        after = follow(ascent)
+        return Assignment(ascent, points, jnp.arange(n_points), none_placed, after, jnp.int32(1), jnp.array(True))
 
-    def from_sample(_: None) -> Prices:
-        return follow(maximise(_sample(source, n_open), warm.y, warm.start, loosen=10))
+    def near_by(found: Pass) -> tuple[Points, Array, Array]:
+        index, radius = nearest(found.margins, source.weights, n_open)
+        return _open(source, found, index), index, radius
 
-    warm = jax.lax.cond(warm.start > 0, lambda _: warm, from_sample, None)
-
-    def look(warm: Prices, n_passes: Array) -> Assignment:
+    def look(search: _Search) -> _Search:
+        warm, last = search.assignment.warm, search.assignment
         before = prices(control, warm)
         found = source.scan(before)
-        index, radius = nearest(found.margins, source.weights, n_open)
-        points = _open(source, found, index)
-        ascent = maximise(points, warm.y, warm.start)
-        change = prices(control, follow(ascent)) - before
-        shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
-        valid = shift <= radius
-        reach = radius / jnp.where(valid, 1, shift)
-        y = jnp.where(valid, ascent.y, warm.y + reach * (ascent.y - warm.y))
-        return Assignment(ascent._replace(y=y), points, index, found, n_passes + 1, valid)
+        points, index, radius = near_by(found)
+        spread = controls.exact_spread(control, source.masses, jnp.max(before, 1), jnp.min(before, 1))
+        bound = found.cost + jnp.sum(found.counts * before) - spread
 
-    shapes = jax.eval_shape(look, warm, jnp.int32(0))
-    start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    ascent = start.ascent._replace(y=warm.y, temperature=warm.temperature, warmest=warm.start / _COOLER)
+        # cold prices have farther to go than the points near by can tell
+        is_warm = warm.start > 0
+        ascent = only_if(is_warm, lambda: maximise(points, warm), last.ascent)
+        after = follow(ascent)
+        change = prices(control, after) - before
+        shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
+        valid = is_warm & (shift <= radius)
+        reach = jnp.where(valid, 1, radius / jnp.where(valid, 1, shift))
+        safe = warm._replace(y=warm.y + reach * (ascent.y - warm.y))
+
+        # an estimate that led below what was had is dropped for the safe step
+        lost = bound < search.bound - tolerance * jnp.abs(bound)
+        following = only_if(
+            ~valid & ~lost,
+            lambda: follow(maximise(_estimate(source, found, points, index, radius), warm, loosen=_LOOSELY)),
+            jax.tree.map(lambda one, other: jnp.where(valid, one, other), after, search.safe),
+        )
+        safe = jax.tree.map(lambda old, new: jnp.where(lost, old, new), search.safe, safe)
+        bound = jnp.where(is_warm, jnp.maximum(bound, search.bound), search.bound)
+        return _Search(Assignment(ascent, points, index, found, following, last.n_passes + 1, valid), safe, bound)
+
+    def nothing(warm: Prices) -> Assignment:
+        found = source.scan(warm.y)
+        points, index, _ = near_by(found)
+        return Assignment(maximise(points, warm), points, index, found, warm, jnp.int32(0), jnp.array(False))
+
+    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(nothing, warm))
+    none = none._replace(ascent=none.ascent._replace(y=warm.y, temperature=warm.temperature), warm=warm)
     return jax.lax.while_loop(
-        lambda state: ~state.valid & (state.n_passes < max_passes),
-        lambda state: look(follow(state.ascent), state.n_passes),
-        start._replace(ascent=ascent),
-    )
+        lambda search: ~search.assignment.valid & (search.assignment.n_passes < max_passes),
+        look,
+        _Search(none, warm, jnp.asarray(-jnp.inf, warm.y.dtype)),
+    ).assignment

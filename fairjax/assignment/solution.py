@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from fairjax._laziness import only_if
 from fairjax.assignment import controls, dual, primal, screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.dual import Points
@@ -141,4 +142,4 @@ def _finish(points: Points, prices: Array, wanted: Array) -> primal.Plan:
         near.n_moves,
         near.met,
     )
-    return jax.lax.cond(plan.met, lambda: plan, lambda: primal.finish(points, prices, wanted))
+    return only_if(~plan.met, lambda: primal.finish(points, prices, wanted), plan)

@@ -8,15 +8,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fairjax import __version__
 from fairjax.cli import interrupt
 from fairjax.errors import InputError
 
 __all__ = ["main"]
-
-_DATA = "a CSV, TSV, Parquet or NPZ file, or the name of a known data set (see: fairjax datasets)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,6 +65,9 @@ def _fail(code: int, sentence: str) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
         """Raise in place of argparse's two lines of usage: one sentence is enough."""
         raise InputError(f"{message}; see {self.prog} --help")
@@ -75,9 +76,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="fairjax",
-        description="Fair clustering: every protected group spread over the clusters as over the whole.",
+        description="Fair clustering: every protected group is spread over the clusters as over the whole data set.",
         epilog="Start with: fairjax fit",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fairjax {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -92,37 +92,40 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "fit",
         help="cluster a table fairly",
         description="Cluster a table fairly and say what it cost.",
-        epilog="Programs compiled for one size of data are kept in the user's cache for the next run; "
+        epilog="What JAX compiles is kept in your cache, so the next run on data of the same size starts faster; "
         "JAX_ENABLE_COMPILATION_CACHE=0 turns that off.",
-        allow_abbrev=False,
     )
-    fit.add_argument("data", nargs="?", metavar="DATA", help=f"{_DATA}; a cohort of 442 patients if left out")
-    fit.add_argument("--sensitive", metavar="COLUMN", help="column with the protected attribute")
-    fit.add_argument("--features", metavar="A,B,C", help="numeric columns to cluster on (default: all)")
-    fit.add_argument("--clusters", type=int, default=8, metavar="K", help="number of clusters (default: 8)")
-    fit.add_argument("--method", default="direct", metavar="M", help="route; this version offers direct")
+    _add_input(fit, "?", 8)
+    fit.add_argument(
+        "--method", default="direct", metavar="M", help="route to the solution (default: direct, the only one so far)"
+    )
     fit.add_argument(
         "--epsilon", type=float, default=0.0, metavar="E",
-        help="admitted gap between the groups' proportions, from 0 (default) to 2",
+        help="largest gap allowed between the groups' proportions, from 0 (perfect fairness, the default) to 2 (none)",
     )  # fmt: skip
     fit.add_argument(
         "--min-balance", type=float, metavar="B",
-        help="in place of --epsilon: least ratio of two groups' counts in a cluster",
+        help="in place of --epsilon: smallest ratio of two groups' counts allowed in a cluster",
     )  # fmt: skip
     fit.add_argument(
         "--standardize", action=argparse.BooleanOptionalAction, default=None,
-        help="bring columns to mean 0 and deviation 1 (default for tables)",
+        help="give every column mean 0 and standard deviation 1 (default, except for har and the image sets)",
     )  # fmt: skip
-    fit.add_argument("--l2-normalize", action="store_true", help="then divide each row by its length")
+    fit.add_argument("--l2-normalize", action="store_true", help="then divide each row by its Euclidean length")
     fit.add_argument("--n-init", type=int, default=1, metavar="N", help="restarts; the best is kept (default: 1)")
-    fit.add_argument("--max-iter", type=int, default=100, metavar="N", help="most turns (default: 100)")
-    fit.add_argument("--tol", type=float, default=1e-4, metavar="T", help="when centres count as settled")
+    fit.add_argument("--max-iter", type=int, default=100, metavar="N", help="most turns of one restart (default: 100)")
+    fit.add_argument(
+        "--tol", type=float, default=1e-4, metavar="T",
+        help="stop when the centres move less than this share of the points' standard deviation (default: 0.0001)",
+    )  # fmt: skip
     fit.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the random starts (default: 0)")
-    fit.add_argument("--out", metavar="CSV", help="write row, cluster and group of every point")
-    fit.add_argument("--report", metavar="HTML", help="write a page with figures that opens from disk")
+    fit.add_argument("--out", metavar="CSV", help="write the row, cluster and group of every point to this file")
+    fit.add_argument(
+        "--report", metavar="HTML", help="write a report to this file: one page with figures that opens from disk"
+    )
     fit.add_argument("--json", action="store_true", help="print one JSON object in place of the summary")
     fit.add_argument("--quiet", action="store_true", help="print no summary and no progress")
-    fit.add_argument("--download", action="store_true", help="fetch the files of a known data set if missing")
+    fit.add_argument("--download", action="store_true", help="download the files of a known data set that are missing")
 
 
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -130,15 +133,31 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "bench",
         help="compare k-means with fair clustering at several levels of balance",
         description="Compare k-means with fair clustering at several levels of balance, from the same starts.",
-        allow_abbrev=False,
     )
-    bench.add_argument("data", nargs="*", metavar="DATA", help=f"{_DATA}; the bundled cohort if left out")
-    bench.add_argument("--sensitive", metavar="COLUMN", help="column with the protected attribute, for files")
-    bench.add_argument("--features", metavar="A,B,C", help="numeric columns to cluster on, for files")
-    bench.add_argument("--clusters", type=int, default=10, metavar="K", help="number of clusters (default: 10)")
+    _add_input(bench, "*", 10)
     bench.add_argument("--seeds", type=int, default=3, metavar="N", help="number of starts (default: 3)")
-    bench.add_argument("--l2-normalize", action="store_true", help="divide each row by its length")
+    bench.add_argument("--l2-normalize", action="store_true", help="divide each row by its Euclidean length")
     bench.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+
+
+def _add_input(parser: _Parser, nargs: str, clusters: int) -> None:
+    """Add what `fit` and `bench` have in common: the data, their columns, and the number of clusters."""
+    parser.add_argument(
+        "data", nargs=nargs, metavar="DATA",
+        help="a CSV, TSV, Parquet or NPZ file, or the name of a known data set (see: fairjax datasets); "
+        "the bundled cohort of 442 patients if left out",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sensitive",
+        metavar="COLUMN",
+        help="for files: column with the protected attribute (default: none, or the one in an NPZ file)",
+    )
+    parser.add_argument(
+        "--features", metavar="A,B,C", help="for files: numeric columns to cluster on (default: all others)"
+    )
+    parser.add_argument(
+        "--clusters", type=int, default=clusters, metavar="K", help=f"number of clusters (default: {clusters})"
+    )
 
 
 def _add_datasets(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -146,6 +165,5 @@ def _add_datasets(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "datasets",
         help="known data sets, where they were found, and how to get the others",
         description="List the known data sets: where they were found, what is missing and how to get it.",
-        allow_abbrev=False,
     )
     datasets.add_argument("--json", action="store_true", help="print one JSON object in place of the table")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fairjax.estimators import FCA
     from fairjax.report import ReportData
 
+_SETTINGS = ("epsilon", "min_balance", "method", "n_init", "max_iter", "tol")  # options named as FCA names them
 _CURVE_POINTS = 100_000  # points up to which the price curve takes all of them
 _CURVE_SAMPLE = 20_000
 
@@ -59,16 +60,7 @@ def _fit(data: Dataset, options: argparse.Namespace) -> tuple["FCA", float, floa
 
     compiled = compilation.seconds()
     began = time.perf_counter()
-    model = FCA(
-        options.clusters,
-        epsilon=options.epsilon,
-        min_balance=options.min_balance,
-        method=options.method,
-        n_init=options.n_init,
-        max_iter=options.max_iter,
-        tol=options.tol,
-        random_state=options.seed,
-    )
+    model = FCA(options.clusters, random_state=options.seed, **{name: getattr(options, name) for name in _SETTINGS})
     sensitive = data.groups if data.n_groups > 1 else None
     with warnings.catch_warnings():
         # the summary, the report and the JSON object say so in words of their own
@@ -144,8 +136,7 @@ def _report_data(
 
 
 def _parameters(model: "FCA") -> dict[str, Any]:
-    names = ("n_clusters", "epsilon", "min_balance", "method", "n_init", "max_iter", "tol", "random_state")
-    chosen = {name: getattr(model, name) for name in names}
+    chosen = {name: getattr(model, name) for name in ("n_clusters", *_SETTINGS, "random_state")}
     chosen.pop("min_balance" if model.min_balance is None else "epsilon")
     return chosen
 

@@ -61,10 +61,12 @@ def _known(
     if sensitive is not None and sensitive != attribute:
         raise InputError(
             f"the data set {name!r} has no sensitive column {sensitive!r}; its protected attribute is "
-            f"{attribute!r}, taken without --sensitive"
+            f"always {attribute!r}: leave out --sensitive"
         )
     if features is not None:
-        raise InputError(f"--features chooses columns of a file; the data set {name!r} has fixed ones: leave it out")
+        raise InputError(
+            f"--features chooses columns of a file; those of the data set {name!r} are fixed: leave it out"
+        )
     if name in _IMAGES and ("standardize" in options or "l2_normalize" in options):
         raise InputError(
             f"--standardize and --l2-normalize scale tables; the images of {name!r} are taken as they are: "

@@ -211,7 +211,9 @@ def _write_atomically(target: Path, content: bytes) -> None:
 
 def _missing(file: DataFile) -> str:
     places = " nor in ".join(str(folder) for folder in data_folders())
-    online = "pass download=True, or " if file.url and (file.sha256 or file.md5) else ""
+    online = (
+        "pass download=True (--download on the command line), or " if file.url and (file.sha256 or file.md5) else ""
+    )
     return (
         f"{file.name} was not found in {places}; {online}{file.how_to_get} "
         f"(or in the folder that {ENVIRONMENT_VARIABLE} names)"

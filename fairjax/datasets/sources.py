@@ -39,33 +39,25 @@ BANK = DataFile(
 
 CENSUS_SOURCE = "UCI Machine Learning Repository, US Census Data (1990)"
 _CENSUS_SAMPLE = "take it from the folder Datasets of the GitHub repository rebpan/FFC"
-CENSUS_POINTS = DataFile(
-    name="subsampled_census1990.txt",
-    paths=(
-        "census1990/subsampled_census1990.txt",
-        "census/subsampled_census1990.txt",
-        "subsampled_census1990.txt",
-    ),
-    sha256=("ff302707743a403bebd9fbfbdd51c3323e5f5000dd232f73f510253303d9dab1",),
-    remedy=_CENSUS_SAMPLE,
+
+
+def _census(name: str, sha256: tuple[str, ...] = (), remedy: str = _CENSUS_SAMPLE) -> DataFile:
+    return DataFile(
+        name=name,
+        paths=(f"census1990/{name}", f"census/{name}", name),
+        sha256=sha256,
+        remedy=remedy,
+    )
+
+
+CENSUS_POINTS = _census(
+    "subsampled_census1990.txt", ("ff302707743a403bebd9fbfbdd51c3323e5f5000dd232f73f510253303d9dab1",)
 )
-CENSUS_GROUPS = DataFile(
-    name="subsampled_census1990_Color.txt",
-    paths=(
-        "census1990/subsampled_census1990_Color.txt",
-        "census/subsampled_census1990_Color.txt",
-        "subsampled_census1990_Color.txt",
-    ),
-    sha256=("a81f190531d86f1f2eb5b7867a74021c40aabb865eeae4bd69644a441023c8d4",),
-    remedy=_CENSUS_SAMPLE,
+CENSUS_GROUPS = _census(
+    "subsampled_census1990_Color.txt", ("a81f190531d86f1f2eb5b7867a74021c40aabb865eeae4bd69644a441023c8d4",)
 )
-CENSUS_DISCRETISED = DataFile(
-    name="subsampled_census1990.csv",
-    paths=(
-        "census1990/subsampled_census1990.csv",
-        "census/subsampled_census1990.csv",
-        "subsampled_census1990.csv",
-    ),
+CENSUS_DISCRETISED = _census(
+    "subsampled_census1990.csv",
     remedy=f"take rows of USCensus1990.data.txt, header included, from {_UCI}/116/us+census+data+1990.zip",
 )
 

@@ -148,22 +148,27 @@ def _numeric(table: RawTable, chosen: Sequence[int], sensitive: str | None) -> n
         else:
             columns.append(values)
     if unfit:
-        verb = "columns are" if len(unfit) > 1 else "column is"
+        some = "some columns are" if len(unfit) > 1 else "one column is"
         shown = ", ".join(unfit[:_SHOWN]) + (", ..." if len(unfit) > _SHOWN else "")
         others = "" if sensitive else ", and name a group column with --sensitive"
         raise InputError(
-            f"the {verb} not numeric: {shown}; choose numeric columns with "
+            f"{some} not numeric: {shown}; choose numeric columns with "
             f"--features {_suggestion(table, sensitive)}{others}"
         )
     for i, values in zip(chosen, columns, strict=True):
         for what, bad in (("missing", np.isnan(values)), ("infinite", np.isinf(values))):
             if bad.any():
                 raise InputError(
-                    f"the column {table.names[i]!r} has {int(bad.sum())} {what} values, the first in row "
-                    f"{int(bad.argmax()) + 1}; fill in or remove these rows, "
+                    f"the column {table.names[i]!r} has {_counted(bad, what)}; fill in or remove these rows, "
                     "or choose other columns with --features"
                 )
     return np.stack(columns, axis=1)
+
+
+def _counted(bad: npt.NDArray[np.bool_], what: str) -> str:
+    """Say how many values of a column are bad and in which row, counted from 1, the first one is."""
+    row = int(bad.argmax()) + 1
+    return f"1 {what} value, in row {row}" if bad.sum() == 1 else f"{bad.sum()} {what} values, the first in row {row}"
 
 
 def _as_float(column: pd.Series) -> npt.NDArray[np.float64] | None:
@@ -239,8 +244,7 @@ def _encode(column: pd.Series, name: str) -> tuple[npt.NDArray[np.int32], tuple[
     absent = column.isna().to_numpy()
     if absent.any():
         raise InputError(
-            f"the sensitive column {name!r} has {int(absent.sum())} missing values, the first in row "
-            f"{int(absent.argmax()) + 1}; fill in or remove these rows"
+            f"the sensitive column {name!r} has {_counted(absent, 'missing')}; fill in or remove these rows"
         )
     values = column.to_numpy() if column.dtype.kind in "biuf" else column.to_numpy(dtype=object)
     try:
@@ -250,7 +254,7 @@ def _encode(column: pd.Series, name: str) -> tuple[npt.NDArray[np.int32], tuple[
     if len(distinct) == 1:
         raise InputError(
             f"the sensitive column {name!r} has one value ({_plain(distinct[0])!r}); fair clustering needs "
-            "at least two groups; leave --sensitive away to cluster without groups"
+            "at least two groups; leave out --sensitive to cluster without groups"
         )
     if len(distinct) == len(values) > 2:
         raise InputError(

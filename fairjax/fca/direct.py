@@ -24,12 +24,13 @@ from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.screening import Prices
 from fairjax.assignment.solution import Solution, Tolerances, default_tolerances, solution
-from fairjax.fca.points import GroupedPoints, squared_distances
+from fairjax.fca.points import GroupedPoints, coordinates, labelled_cost, squared_distances
 
-# Up to here all points are open at once, which is robust whatever the data; beyond, screening pays.
-OPEN_POINTS = 65_536
+_ALL_OPEN = 8192  # points up to which screening does not pay
+_LEAST_OPEN = 4096
+_OPEN_PART = 64  # of more points, one in so many
+_NOISE = 0.1
 _HIGHEST = jax.lax.Precision.HIGHEST
-_LOOSEST = 1e-3
 
 
 class State(NamedTuple):
@@ -37,7 +38,8 @@ class State(NamedTuple):
 
     Attributes
     ----------
-    centers : (K, d) relative to the mean of the points. warm : prices of the last assignment.
+    centers : (K, d) relative to the mean of the points. warm : prices of the last assignment. drift : (M, K) by how
+    much its free variables had changed.
     cost : () of the last assignment, to the centres before. shift : () mean squared movement of the centres, relative
     to the variance of the points. best_centers, best_cost : of the cheapest turn so far.
     history : (max_iter,) cost of each turn, NaN where none was.
@@ -46,6 +48,7 @@ class State(NamedTuple):
 
     centers: Array
     warm: Prices
+    drift: Array
     cost: Array
     shift: Array
     best_centers: Array
@@ -75,6 +78,11 @@ class FairClustering(NamedTuple):
     history: Array
 
 
+def open_points(n_points: int) -> int:
+    """How many of so many points to look at closely: enough for the boundaries of a turn to move within them."""
+    return n_points if n_points <= _ALL_OPEN else max(_LEAST_OPEN, n_points // _OPEN_PART)
+
+
 def init(points: GroupedPoints, centers: Array, *, max_iter: int = 100) -> State:
     """Before the first turn; ``centers`` (K, d) in the units of the points."""
     dtype = points.features.dtype
@@ -83,8 +91,9 @@ def init(points: GroupedPoints, centers: Array, *, max_iter: int = 100) -> State
     none = jnp.zeros((), jnp.int32)
     warm = screening.cold(points.masses.shape[0], centers.shape[0], dtype)
     history = jnp.full((max_iter,), jnp.nan, dtype)
+    drift = jnp.zeros_like(warm.y)
     return State(
-        centers, warm, infinite, infinite, centers, infinite, history, none, none, jnp.array(False)
+        centers, warm, drift, infinite, infinite, centers, infinite, history, none, none, jnp.array(False)
     )  # fmt: skip
 
 
@@ -95,52 +104,51 @@ def step(
     *,
     tol: Array | float = 1e-4,
     tolerances: Tolerances | None = None,
-    n_open: int = OPEN_POINTS,
-    exact: bool = False,
+    n_open: int | None = None,
 ) -> State:
     """One turn: fair assignment, then centre update.
 
-    While the centres still move far the assignment is solved to a tenth of what the last turn gained; ``exact`` solves
-    it to the full tolerance each time.
+    ``tol`` bounds the movement of the centres that counts as none, relative to the spread of the points; ``n_open`` is
+    the number of points whose assignment is looked at closely (static; by default :func:`open_points`).
     """
-    tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
-    loosest = tolerances.inner if exact else jnp.maximum(_LOOSEST, tolerances.inner)
-    cost = jnp.maximum(state.best_cost, jnp.finfo(points.features.dtype).tiny)
-    gained = jnp.clip(0.1 * state.shift * points.variance / cost, tolerances.inner, loosest)
-    inner = jnp.where(state.n_iter > 0, gained, loosest)
-    residual = tolerances.residual * jnp.sqrt(inner / tolerances.inner)
+    dtype = points.features.dtype
+    tiny = jnp.finfo(dtype).tiny
+    tolerances = default_tolerances(dtype) if tolerances is None else tolerances
+    n_points = points.weights.shape[0]
+    n_open = open_points(n_points) if n_open is None else n_open
     found = screening.assign(
-        squared_distances(points, state.centers), control, state.warm,
-        tolerance=inner, residual_tolerance=residual, n_open=n_open,
+        squared_distances(points, state.centers), control, _foreseen(state),
+        tolerance=tolerances.inner, residual_tolerance=tolerances.residual, n_open=n_open,
     )  # fmt: skip
 
-    open_points = found.points
-    soft = found.ascent.responsibilities * open_points.weights[:, None]
-    inside = jnp.minimum(found.rows, points.weights.shape[0] - 1)
-    counts = jnp.sum(open_points.placed, 0) + jnp.sum(soft, 0)
-    if n_open < points.weights.shape[0]:
-        hard = jax.nn.one_hot(found.found.labels[inside], soft.shape[1], dtype=soft.dtype)
-        moved = soft - hard * open_points.weights[:, None]
+    near = found.points
+    soft = found.ascent.responsibilities * near.weights[:, None]
+    inside = jnp.minimum(found.rows, n_points - 1)
+    counts = jnp.sum(near.placed, 0) + jnp.sum(soft, 0)
+    if n_open < n_points:
+        hard = jax.nn.one_hot(found.found.labels[inside], soft.shape[1], dtype=dtype)
+        moved = soft - hard * near.weights[:, None]
         before = found.found.extra
     else:
         moved, before = soft, jnp.zeros_like(state.centers)
-    sums = before + jnp.matmul(moved.T, points.features[:, inside].T, precision=_HIGHEST)
-    cost = open_points.offset + jnp.sum(soft * open_points.costs)
+    sums = before + jnp.matmul(moved.T, coordinates(points, inside), precision=_HIGHEST)
+    cost = near.offset + jnp.sum(soft * near.costs)
 
     # a cluster without points keeps its centre
-    present = counts > jnp.finfo(counts.dtype).eps
+    present = counts > jnp.finfo(dtype).eps
     means = sums / jnp.where(present, counts, 1)[:, None]
     centers = jnp.where(present[:, None], means, state.centers)
-    shift = jnp.sum(counts * jnp.sum(jnp.square(centers - state.centers), -1)) / jnp.maximum(
-        points.variance, jnp.finfo(counts.dtype).tiny
-    )
+    # by as much the cost falls at least, in the units of the cost
+    gain = jnp.sum(counts * jnp.sum(jnp.square(centers - state.centers), -1))
+    shift = gain / jnp.maximum(points.variance, tiny)
     better = cost < state.best_cost
-    # a rise beyond what the inexact assignment explains: the cost has stopped falling
-    risen = cost > state.best_cost * (1 + 2 * jnp.maximum(inner, tolerances.gap))
-    settled = (shift <= jnp.square(tol)) & (inner <= jnp.maximum(4 * tolerances.inner, jnp.square(tol)))
+    # below a part of what the assignment may miss, movement is noise
+    settled = (shift <= jnp.square(tol)) | (gain <= _NOISE * tolerances.inner * cost)
+    risen = cost > state.best_cost * (1 + 2 * tolerances.gap)
     return State(
         centers,
-        screening.follow(found.ascent),
+        found.warm,
+        jnp.where(state.warm.start > 0, found.ascent.y - state.warm.y, 0),
         cost,
         shift,
         jnp.where(better, state.centers, state.best_centers),
@@ -152,6 +160,11 @@ def step(
     )
 
 
+def _foreseen(state: State) -> Prices:
+    """Prices for the centres of ``state``: they move on as they did, for so do the centres."""
+    return state.warm._replace(y=state.warm.y + state.drift)
+
+
 def run(
     points: GroupedPoints,
     control: Control,
@@ -160,15 +173,14 @@ def run(
     until: Array | int | None = None,
     tol: Array | float = 1e-4,
     tolerances: Tolerances | None = None,
-    n_open: int = OPEN_POINTS,
-    exact: bool = False,
+    n_open: int | None = None,
 ) -> State:
     """Turns until the centres settle, the cost stops falling or ``until`` turns are done (default: all of them)."""
     last = state.history.shape[0]
     until = last if until is None else jnp.minimum(until, last)
     return jax.lax.while_loop(
         lambda state: ~state.converged & (state.n_iter < until),
-        lambda state: step(points, control, state, tol=tol, tolerances=tolerances, n_open=n_open, exact=exact),
+        lambda state: step(points, control, state, tol=tol, tolerances=tolerances, n_open=n_open),
         state,
     )
 
@@ -179,10 +191,11 @@ def finish(
     state: State,
     *,
     tolerances: Tolerances | None = None,
-    n_open: int = OPEN_POINTS,
+    n_open: int | None = None,
 ) -> FairClustering:
     """Assign the points to the best centres of ``state`` to the full tolerance, with labels and certificate."""
     tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
+    n_open = open_points(points.weights.shape[0]) if n_open is None else n_open
     centers = jnp.where(state.converged & (state.cost <= state.best_cost), state.centers, state.best_centers)
     source = squared_distances(points, centers)
     found = screening.assign(
@@ -194,14 +207,3 @@ def finish(
     return FairClustering(
         centers + points.mean, best, cost, state.n_iter, state.n_passes + found.n_passes, state.converged, state.history
     )
-
-
-def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array:
-    """Mean squared distance to the centres (K, d) of the clusters that ``labels`` (n',) name; feature by feature."""
-
-    def feature(total: Array, row_and_center: tuple[Array, Array]) -> tuple[Array, None]:
-        row, center = row_and_center
-        return total + jnp.sum(points.weights * jnp.square(row - center[labels])), None
-
-    zero = jnp.zeros((), points.features.dtype)
-    return jax.lax.scan(feature, zero, (points.features, centers.T))[0]

@@ -13,17 +13,17 @@ from jax import Array
 
 from fairjax.assignment.screening import Pass, Source
 
-_BLOCK = 4096
+_LARGEST_BLOCK = 16_384
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class GroupedPoints(NamedTuple):
-    """Points with their groups and weights, laid out for passes.
+    """Points with their groups and weights, laid out for passes; n' is n and a padding of weight 0.
 
     Attributes
     ----------
-    features : (d, n') one contiguous row per feature, centred on ``mean``.
-    groups : (n',) int32 ids 0..M-1. weights : (n',) that sum to 1; n' is n and a padding of weight 0.
+    features : (n_blocks, d, n' / n_blocks) block after block, one contiguous row per feature, centred on ``mean``.
+    groups : (n',) int32 ids 0..M-1. weights : (n',) that sum to 1.
     masses : (M,) weight of each group. mean : (d,) weighted mean of the points.
     variance : () weighted mean squared distance from the mean, the cost of a single cluster.
     """
@@ -36,26 +36,48 @@ class GroupedPoints(NamedTuple):
     variance: Array
 
 
+def _blocks(n_points: int) -> tuple[int, int]:
+    """Number and size of the blocks of a pass."""
+    n_blocks = -(-n_points // _LARGEST_BLOCK)
+    size = -(-n_points // n_blocks)
+    return n_blocks, size if n_blocks == 1 else -(-size // 64) * 64
+
+
 def prepare(X: Array, groups: Array, weights: Array | None = None, *, n_groups: int) -> GroupedPoints:
     """Lay out points X (n, d), groups (n,) and weights (n,) or None for passes; O(n d) time and memory."""
     n_points = X.shape[0]
+    n_blocks, block = _blocks(n_points)
+    padding = n_blocks * block - n_points
+    # sums block by block: one running sum over millions of small weights would lose digits
+    shape = (n_blocks, block)
     weights = jnp.ones((n_points,), X.dtype) if weights is None else weights.astype(X.dtype)
-    block = min(_BLOCK, n_points)
-    padding = -n_points % block
+    weights = jnp.pad(weights, (0, padding)).reshape(shape)
+    weights = weights / jnp.sum(jnp.sum(weights, 1))
+    groups = jnp.pad(groups.astype(jnp.int32), (0, padding)).reshape(shape)
 
-    def total(values: Array) -> Array:
-        # block by block: one running sum over millions of small weights would lose digits
-        return jnp.sum(jnp.sum(values.reshape(*values.shape[:-1], -1, block), -1), -1)
+    def rows(i: Array) -> Array:
+        # the last point again and again as padding
+        return X[jnp.minimum(i * block + jnp.arange(block), n_points - 1)]
 
-    weights = jnp.pad(weights, (0, padding))
-    weights = weights / total(weights)
-    groups = jnp.pad(groups.astype(jnp.int32), (0, padding))
-    features = jnp.pad(X.T, ((0, 0), (0, padding)), mode="edge")
-    mean = total(features * weights)
-    features = features - mean[:, None]
-    masses = total(jnp.where(groups == jnp.arange(n_groups)[:, None], weights, 0))
-    variance = jnp.sum(total(jnp.square(features) * weights))
-    return GroupedPoints(features, groups, weights, masses, mean, variance)
+    def weighted_sum(total: Array, i: Array) -> tuple[Array, None]:
+        return total + jnp.matmul(weights[i], rows(i), precision=_HIGHEST), None
+
+    mean = jax.lax.scan(weighted_sum, jnp.zeros_like(X[0]), jnp.arange(n_blocks))[0]
+
+    def lay_out(variance: Array, i: Array) -> tuple[Array, Array]:
+        features = rows(i).T - mean[:, None]
+        return variance + jnp.sum(weights[i] * jnp.sum(jnp.square(features), 0)), features
+
+    variance, features = jax.lax.scan(lay_out, jnp.zeros((), X.dtype), jnp.arange(n_blocks))
+    masses = jnp.sum(jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None, None], weights, 0), -1), -1)
+    return GroupedPoints(features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance)
+
+
+def coordinates(points: GroupedPoints, index: Array) -> Array:
+    """Points (m, d) at ``index`` (m,), relative to the mean; an index of n' or more gives the last one."""
+    n_blocks, _, block = points.features.shape
+    index = jnp.minimum(index, n_blocks * block - 1)
+    return points.features[index // block, :, index % block]
 
 
 def _two_cheapest(reduced: Array) -> tuple[Array, Array, Array]:
@@ -69,8 +91,7 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
     """Costs ‖x − μ‖² to ``centers`` (K, d), given relative to ``points.mean``; passes sum the points per cluster."""
     n_clusters, n_features = centers.shape
     n_groups = points.masses.shape[0]
-    n_points = points.weights.shape[0]
-    block = min(_BLOCK, n_points)
+    n_blocks, _, block = points.features.shape
     squares = jnp.sum(jnp.square(centers), -1)
     clusters = jnp.arange(n_clusters, dtype=jnp.int32)[:, None]
     members = jnp.arange(n_groups, dtype=jnp.int32)[:, None]
@@ -78,11 +99,11 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
     def scan(prices: Array) -> Pass:
         affine = jnp.concatenate([-2 * centers.T, prices + squares]).T
 
-        def one_block(carry: tuple[Array, Array], start: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        def one_block(
+            carry: tuple[Array, Array], xs: tuple[Array, Array, Array]
+        ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
             sums, lowest = carry
-            features = jax.lax.dynamic_slice(points.features, (0, start), (n_features, block))
-            weights = jax.lax.dynamic_slice(points.weights, (start,), (block,))
-            groups = jax.lax.dynamic_slice(points.groups, (start,), (block,))
+            features, groups, weights = xs
             extended = jnp.concatenate([features, (groups == members).astype(features.dtype)])
             label, cheapest, second = _two_cheapest(jnp.matmul(affine, extended, precision=_HIGHEST))
             chosen = jnp.where(clusters == label, weights, 0)
@@ -90,16 +111,30 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
             return (sums, lowest + jnp.sum(weights * cheapest)), (label, second - cheapest)
 
         zeros = jnp.zeros((n_clusters, n_features + n_groups), points.features.dtype)
-        starts = jnp.arange(n_points // block) * block
-        (sums, lowest), (labels, margins) = jax.lax.scan(one_block, (zeros, zeros[0, 0]), starts)
+        by_block = (points.features, points.groups.reshape(n_blocks, block), points.weights.reshape(n_blocks, block))
+        (sums, lowest), (labels, margins) = jax.lax.scan(one_block, (zeros, zeros[0, 0]), by_block)
         counts = sums[:, n_features:].T
         # distances lack ‖x‖², which no choice changes; prices are not part of the cost
         cost = points.variance + lowest - jnp.sum(counts * prices)
         return Pass(labels.reshape(-1), margins.reshape(-1), counts, cost, sums[:, :n_features])
 
     def rows(index: Array) -> Array:
-        some = points.features[:, jnp.minimum(index, n_points - 1)]
-        cross = jnp.matmul(some.T, centers.T, precision=_HIGHEST)
-        return jnp.maximum(jnp.sum(jnp.square(some), 0)[:, None] - 2 * cross + squares, 0)
+        some = coordinates(points, index)
+        cross = jnp.matmul(some, centers.T, precision=_HIGHEST)
+        return jnp.maximum(jnp.sum(jnp.square(some), -1)[:, None] - 2 * cross + squares, 0)
 
     return Source(scan, rows, points.groups, points.weights, points.masses)
+
+
+def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array:
+    """Mean squared distance to the centres (K, d) of the clusters that ``labels`` (n',) name; block by block."""
+    clusters = jnp.arange(centers.shape[0], dtype=jnp.int32)[:, None]
+    n_blocks, _, block = points.features.shape
+
+    def one_block(total: Array, xs: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        features, weights, labels = xs
+        own = jnp.matmul(centers.T, (clusters == labels).astype(centers.dtype), precision=_HIGHEST)
+        return total + jnp.sum(weights * jnp.sum(jnp.square(features - own), 0)), None
+
+    by_block = (points.features, points.weights.reshape(n_blocks, block), labels.reshape(n_blocks, block))
+    return jax.lax.scan(one_block, jnp.zeros((), centers.dtype), by_block)[0]

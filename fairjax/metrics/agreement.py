@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from fairjax.metrics import tables
-from fairjax.metrics._inputs import check_ids, check_same_length, check_weights
+from fairjax.metrics._inputs import check_ids
 from fairjax.metrics.counts import count_pairs
 from fairjax.metrics.matching import best_matching
 
@@ -53,7 +53,7 @@ def accuracy(
     >>> float(accuracy([1, 1, 0, 0], [0, 0, 1, 0]))
     0.75
     """
-    return tables.accuracy(_table(labels, classes, weights, n_clusters, n_classes))
+    return tables.accuracy(count_pairs(labels, classes, "classes", weights, n_clusters, n_classes))
 
 
 def matched_labels(
@@ -86,7 +86,7 @@ def matched_labels(
     >>> print(matched_labels([1, 1, 0, 2], [0, 0, 1, 0]))
     [ 0  0  1 -1]
     """
-    class_of = best_matching(_table(labels, classes, weights, n_clusters, n_classes))
+    class_of = best_matching(count_pairs(labels, classes, "classes", weights, n_clusters, n_classes))
     label_ids, k = check_ids(labels, "labels", n_clusters, "n_clusters")
     inside = (label_ids >= 0) & (label_ids < k)
     return jnp.where(inside, class_of[jnp.where(inside, label_ids, 0)], -1)
@@ -128,17 +128,4 @@ def nmi(
     >>> float(nmi([1, 1, 0, 0], [0, 0, 1, 1]))
     1.0
     """
-    return tables.nmi(_table(labels, classes, weights, n_clusters, n_classes), average=average)
-
-
-def _table(
-    labels: ArrayLike,
-    classes: ArrayLike,
-    weights: ArrayLike | None,
-    n_clusters: int | None,
-    n_classes: int | None,
-) -> jax.Array:
-    label_ids, k = check_ids(labels, "labels", n_clusters, "n_clusters")
-    class_ids, c = check_ids(classes, "classes", n_classes, "n_classes")
-    check_same_length(label_ids, class_ids, "labels and classes")
-    return count_pairs(label_ids, class_ids, check_weights(weights, label_ids.shape[0]), k, c)
+    return tables.nmi(count_pairs(labels, classes, "classes", weights, n_clusters, n_classes), average=average)

@@ -79,15 +79,26 @@ def contingency(
     [[1 1]
      [2 1]]
     """
+    return count_pairs(labels, groups, "groups", weights, n_clusters, n_groups)
+
+
+def count_pairs(
+    labels: ArrayLike,
+    others: ArrayLike,
+    what: str,
+    weights: ArrayLike | None,
+    n_clusters: int | None,
+    n_others: int | None,
+) -> jax.Array:
+    """Check labels, the ids beside them (``"groups"`` or ``"classes"``) and weights, and build the (K, M) table."""
     label_ids, k = check_ids(labels, "labels", n_clusters, "n_clusters")
-    group_ids, m = check_ids(groups, "groups", n_groups, "n_groups")
-    check_same_length(label_ids, group_ids, "labels and groups")
-    return count_pairs(label_ids, group_ids, check_weights(weights, label_ids.shape[0]), k, m)
+    other_ids, m = check_ids(others, what, n_others, f"n_{what}")
+    check_same_length(label_ids, other_ids, f"labels and {what}")
+    return _count_pairs(label_ids, other_ids, check_weights(weights, label_ids.shape[0]), k, m)
 
 
 @functools.partial(jax.jit, static_argnames=("k", "m"))
-def count_pairs(rows: jax.Array, columns: jax.Array, weights: jax.Array | None, k: int, m: int) -> jax.Array:
-    """Build the (k, m) table of two checked arrays of ids; the checks are in :func:`contingency`."""
+def _count_pairs(rows: jax.Array, columns: jax.Array, weights: jax.Array | None, k: int, m: int) -> jax.Array:
     mass = jnp.ones(rows.shape, jnp.int32) if weights is None else weights
     inside = (columns >= 0) & (columns < m) & (rows >= 0) & (rows < k)
     return segment_totals(mass, jnp.where(inside, rows * m + columns, k * m), k * m).reshape(k, m)
@@ -168,7 +179,11 @@ def n_nonempty(labels: ArrayLike, *, weights: ArrayLike | None = None, n_cluster
     >>> int(n_nonempty([0, 3, 3], n_clusters=5))
     2
     """
-    label_ids, k = check_ids(labels, "labels", n_clusters, "n_clusters")
-    mass = check_weights(weights, label_ids.shape[0])
-    totals = segment_totals(jnp.ones(label_ids.shape, jnp.int32) if mass is None else mass, label_ids, k)
-    return jnp.sum(totals > 0, dtype=jnp.int32)
+    return jnp.sum(id_totals(labels, "labels", weights, n_clusters, "n_clusters") > 0, dtype=jnp.int32)
+
+
+def id_totals(ids: ArrayLike, what: str, weights: ArrayLike | None, size: int | None, keyword: str) -> jax.Array:
+    """Check one array of ids (see :func:`check_ids`) and add up the points, or the weight, of each id."""
+    checked, n_ids = check_ids(ids, what, size, keyword)
+    mass = check_weights(weights, checked.shape[0])
+    return segment_totals(jnp.ones(checked.shape, jnp.int32) if mass is None else mass, checked, n_ids)

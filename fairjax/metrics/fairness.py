@@ -5,12 +5,10 @@ groups. Clusters without weight are left out unless said otherwise, and so are g
 """
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from fairjax.metrics import agreement, tables
-from fairjax.metrics._inputs import check_ids, check_weights
-from fairjax.metrics.counts import contingency, segment_totals
+from fairjax.metrics.counts import contingency, id_totals
 
 
 def balance(
@@ -103,10 +101,7 @@ def max_balance(
     >>> float(max_balance([0, 0, 0, 0, 1]))
     0.25
     """
-    group_ids, m = check_ids(groups, "groups", n_groups, "n_groups")
-    mass = check_weights(weights, group_ids.shape[0])
-    totals = segment_totals(jnp.ones(group_ids.shape, jnp.int32) if mass is None else mass, group_ids, m)
-    return tables.max_balance(totals, kind=kind)
+    return tables.max_balance(id_totals(groups, "groups", weights, n_groups, "n_groups"), kind=kind)
 
 
 def group_violation(

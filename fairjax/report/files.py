@@ -30,7 +30,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
         # A link keeps pointing where it did; the file behind it is replaced.
         target = target.resolve()
         if target.exists() and not target.is_file():
-            raise InputError(f"{path} is not a file; give the name of a file to write.")
+            raise InputError(f"{path} is not a file; give the name of a file to write")
         partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             with open(partial, "x", encoding="utf-8", newline="\n") as stream:
@@ -44,5 +44,5 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
             raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"Cannot write {path}: {reason}. Give a file name in a folder you may write to.") from error
+        raise InputError(f"cannot write {path}: {reason}; give a file name in a folder you may write to") from error
     return target
