@@ -1,11 +1,10 @@
 """Losses of the deep methods: against NumPy transcriptions of their formulas, and their gradients by differences."""
 
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from deep_support import quick_compilation  # noqa: F401
 from jax.test_util import check_grads
 
 from fairjax.deep import losses
@@ -38,13 +37,6 @@ def unit(x):
 def double_precision():
     with jax.enable_x64(True):
         yield
-
-
-def test_doctests():
-    with jax.enable_x64(False):
-        outcome = doctest.testmod(losses)
-    assert outcome.attempted > 15
-    assert outcome.failed == 0
 
 
 @pytest.mark.parametrize("alpha", [1.0, 2.5])

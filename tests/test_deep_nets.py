@@ -1,11 +1,10 @@
 """Networks of the deep methods: sizes, convolutions, products with one kernel per group, the adapter to pytrees."""
 
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from deep_support import quick_compilation  # noqa: F401
 from flax import nnx
 
 from fairjax.deep import layers, nets
@@ -21,13 +20,6 @@ def count(tree):
 
 def shapes(network):
     return jax.eval_shape(network.init, KEY)
-
-
-@pytest.mark.parametrize("module", [layers, nets])
-def test_doctests(module):
-    outcome = doctest.testmod(module)
-    assert outcome.attempted > 3
-    assert outcome.failed == 0
 
 
 def start(network):

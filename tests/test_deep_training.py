@@ -1,7 +1,5 @@
 """The trainer: batches, chunks, seeds, divergence, checkpoints, and estimators on tiny data."""
 
-import doctest
-import importlib
 import json
 import os
 import signal
@@ -10,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from deep_support import quick_compilation  # noqa: F401
 from flax import nnx
 
 from fairjax.deep import (
@@ -56,13 +55,6 @@ def data():
 @pytest.fixture(scope="module")
 def whole(data):
     return fcmi.run(KEY, data, config(), chunk_steps=36)
-
-
-@pytest.mark.parametrize("name", ["streams", "trainer", "estimators"])
-def test_doctests(name):
-    outcome = doctest.testmod(importlib.import_module(f"fairjax.deep.{name}"))
-    assert outcome.attempted > 0
-    assert outcome.failed == 0
 
 
 # Batches
@@ -133,9 +125,9 @@ def test_warm_up_has_the_reconstruction_alone(whole):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data):
-    with pytest.raises(DivergedError, match="'group' of the loss was not finite at step 12 of the stage 'FCMI'"):
+    with pytest.raises(DivergedError, match="'gradient' of the loss was not finite at step 0 of the stage 'FCMI'"):
         fcmi.run(KEY, data, config(b=np.inf), chunk_steps=36)
-    with pytest.raises(DivergedError) as caught:
+    with pytest.raises(DivergedError, match="of the loss was not finite at step 1 of") as caught:
         fcmi.run(KEY, data, config(lr=1e38), chunk_steps=36)
     # the state is that after step 0, whose update overflowed the next
     assert caught.value.step == 1
