@@ -370,7 +370,6 @@ _SWEEPS = {
     "one by one": "loop",
     "one call, lax.map": "map",
     "one call, lax.map in batches of 10": "batches",
-    "one call, vmap": "vmap",
 }
 
 
@@ -416,7 +415,6 @@ def child_sweep(way: str, quick: bool) -> dict[str, Any]:
         "loop": solve,
         "map": partial(mapped, batch_size=None),
         "batches": partial(mapped, batch_size=min(10, len(many_levels))),
-        "vmap": jax.vmap(solve, in_axes=(None, 0, 0)),
     }
     first = (starts[0], levels[0]) if way == "loop" else (many_starts, many_levels)
     program, compile_seconds = measure.compiled(jax.jit(programs[way]), points, *first)

@@ -1,7 +1,7 @@
 """Work that is done only where it is needed, under ``vmap`` too."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +10,16 @@ from jax import Array
 Tree = TypeVar("Tree")
 
 
-def only_if(needed: Array, compute: Callable[[], Tree], otherwise: Tree) -> Tree:
-    """``compute()`` where ``needed`` () holds, else ``otherwise`` (a pytree of the same shapes and dtypes).
+def only_if(needed: Array, compute: Callable[..., Tree], operands: tuple[Any, ...], otherwise: Tree) -> Tree:
+    """``compute(*operands)`` where ``needed`` () holds, else ``otherwise`` (a pytree of the same shapes and dtypes).
 
     ``jax.lax.cond`` computes both branches for every member of a batch; this skips ``compute`` unless some member
     needs it.
     """
-    _, result = jax.lax.while_loop(
-        lambda carry: carry[0], lambda _: (jnp.array(False), compute()), (needed, otherwise)
-    )  # fmt: skip
-    return result
+
+    def once(carry: tuple[Array, Tree]) -> tuple[Array, Tree]:
+        # tied to the loop: the compiler moves what does not change out of loops, and so would do it always
+        tied, _ = jax.lax.optimization_barrier((operands, carry))
+        return jnp.array(False), compute(*tied)
+
+    return jax.lax.while_loop(lambda carry: carry[0], once, (needed, otherwise))[1]

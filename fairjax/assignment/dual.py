@@ -294,7 +294,8 @@ def maximise(
         to_tip = settling - temperature * slope
         tip_bound = only_if(
             short & (drop < 0),
-            lambda: move(points, control, at, to_tip, _TIP * temperature)[0].bound,
+            lambda at, step: move(points, control, at, step, _TIP * temperature)[0].bound,
+            (at, to_tip),
             jnp.asarray(-jnp.inf, dtype),
         )
         at_tip = jnp.isfinite(tip_bound) & (soft.cost - tip_bound <= allowed(tip_bound))

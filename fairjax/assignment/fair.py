@@ -198,10 +198,10 @@ def fair_assignment(
     fairness = jax.lax.stop_gradient(
         control(masses, epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper)
     )
-    source = screening.of_matrix(fixed_costs, groups, share, masses)
     warm = screening.cold(n_groups, costs.shape[1], costs.dtype)
 
-    def solve(n_open: int) -> FairAssignment:
+    def solve(costs: Array, n_open: int) -> FairAssignment:
+        source = screening.of_matrix(costs, groups, share, masses)
         found = screening.assign(
             source, fairness, warm,
             tolerance=tolerances.inner, residual_tolerance=tolerances.residual, n_open=n_open, max_iter=max_iter,
@@ -213,10 +213,10 @@ def fair_assignment(
             best.labels, probabilities, best.prices, best.primal, best.dual, best.gap, best.status, best.n_iter
         )
 
-    result = solve(min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))
+    result = solve(fixed_costs, min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))
     if n_points > _ALL_OPEN:
         # more points tied than screening may leave open, as with masses of duplicates: look at all
-        result = only_if(result.status == 1, lambda: solve(n_points), result)
+        result = only_if(result.status == 1, lambda costs: solve(costs, n_points), (fixed_costs,), result)
     result = result._replace(status=jnp.where(valid, result.status, 3).astype(jnp.int32))
     return _with_gradient(result, costs, groups, weights, epsilon)
 

@@ -288,7 +288,7 @@ def assign(
 
         # cold prices have farther to go than the points near by can tell
         is_warm = warm.start > 0
-        ascent = only_if(is_warm, lambda: maximise(points, warm), last.ascent)
+        ascent = only_if(is_warm, maximise, (points, warm), last.ascent)
         after = follow(ascent)
         change = prices(control, after) - before
         shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
@@ -300,7 +300,8 @@ def assign(
         lost = bound < search.bound - tolerance * jnp.abs(bound)
         following = only_if(
             ~valid & ~lost,
-            lambda: follow(maximise(_estimate(source, found, points, index, radius), warm, loosen=_LOOSELY)),
+            lambda *found: follow(maximise(_estimate(source, *found), warm, loosen=_LOOSELY)),
+            (found, points, index, radius),
             jax.tree.map(lambda one, other: jnp.where(valid, one, other), after, search.safe),
         )
         safe = jax.tree.map(lambda old, new: jnp.where(lost, old, new), search.safe, safe)

@@ -142,4 +142,4 @@ def _finish(points: Points, prices: Array, wanted: Array) -> primal.Plan:
         near.n_moves,
         near.met,
     )
-    return only_if(~plan.met, lambda: primal.finish(points, prices, wanted), plan)
+    return only_if(~plan.met, primal.finish, (points, prices, wanted), plan)
