@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -130,17 +131,11 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> npt.NDArray[Any]:
         """Soft assignment (n, K) of rows, by the method's own rule."""
-        rows = self._ready(X)
-        network = self._network
-        found = jax.jit(lambda clusterer, x: method.log_assignment(self._soft, network, clusterer, x))
-        return np.asarray(jnp.exp(found(self._clusterer, rows)))
+        return np.asarray(_probabilities(self._soft, self._network, self._clusterer, self._ready(X)))
 
     def embed(self, X: Any) -> npt.NDArray[Any]:
         """Latent rows (n, d) in evaluation mode."""
-        rows = self._ready(X)
-        network = self._network
-        found = jax.jit(lambda clusterer, x: embed(network, clusterer.params, clusterer.rest, x))
-        return np.asarray(found(self._clusterer, rows))
+        return np.asarray(_latent(self._network, self._clusterer, self._ready(X)))
 
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
@@ -343,6 +338,16 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
         shape: dict[str, Any] = {"n_groups": len(self.groups_)}
         self.balance_ = float(metrics.balance(self.labels_, groups, n_clusters=self.n_clusters, **shape))
         self.max_balance_ = float(metrics.max_balance(groups, **shape))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _probabilities(soft: str, network: Network | OwnNetwork, clusterer: method.Clusterer, x: Any) -> jax.Array:
+    return jnp.exp(method.log_assignment(soft, network, clusterer, x))
+
+
+@partial(jax.jit, static_argnums=0)
+def _latent(network: Network | OwnNetwork, clusterer: method.Clusterer, x: Any) -> jax.Array:
+    return embed(network, clusterer.params, clusterer.rest, x)
 
 
 def is_vae(network: Network | OwnNetwork) -> bool:
