@@ -97,7 +97,15 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     _add_input(fit, "?", 8)
     fit.add_argument(
-        "--method", default="direct", metavar="M", help="route to the solution (default: direct, the only one so far)"
+        "--method", default="direct", metavar="M",
+        help="direct (default), or a deep method, which learns a space to cluster in: ae, dec, fcmi, dfc, fairoid",
+    )  # fmt: skip
+    fit.add_argument(
+        "--checkpoint-dir", metavar="FOLDER",
+        help="deep methods: save the state of the training here at intervals, and before an interruption",
+    )  # fmt: skip
+    fit.add_argument(
+        "--resume", action="store_true", help="deep methods: go on from the newest checkpoint in --checkpoint-dir"
     )
     fit.add_argument(
         "--epsilon", type=float, default=0.0, metavar="E",

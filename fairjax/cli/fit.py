@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairjax import __version__, _progress
-from fairjax.cli import compilation, inputs, outputs
+from fairjax.cli import compilation, deep, inputs, outputs
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
 
@@ -26,6 +26,7 @@ _CURVE_SAMPLE = 20_000
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Do what the options of ``fairjax fit`` say; files are written last, all or none of the work behind them."""
+    deep.check(options)
     outputs.check({"--out": options.out, "--report": options.report}, options.data)
     compilation.keep_programs()
     with Bar(not options.quiet) as bar, _progress.watching(bar):
@@ -37,12 +38,14 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             l2_normalize=options.l2_normalize,
             download=options.download,
         )
-        model, seconds, compile_seconds = _fit(data, options)
-        found = _report_data(data, sensitive, model, options, arguments, seconds)
-        files = _render(data, model, found, options)
+        learned = options.method in deep.METHODS
+        fit, tell, summarise = (deep.fit, deep.report_data, deep.summary) if learned else (_fit, _report_data, _summary)
+        model, seconds, compile_seconds = fit(data, options)
+        found = tell(data, sensitive, model, options, arguments, seconds)
+        files = _render(data, model.labels_, found, options)
     _write(files)
     if options.json:
-        print(json.dumps(_summary(data, sensitive, model, found, seconds, compile_seconds), allow_nan=False))
+        print(json.dumps(summarise(data, sensitive, model, found, seconds, compile_seconds), allow_nan=False))
     elif not options.quiet:
         from rich.console import Console
 
@@ -170,11 +173,13 @@ def _curve(data: Dataset, model: "FCA", unfair_table: np.ndarray) -> tuple[list[
     return curve, notes
 
 
-def _render(data: Dataset, model: "FCA", found: "ReportData", options: argparse.Namespace) -> list[tuple[str, str]]:
+def _render(
+    data: Dataset, labels: np.ndarray, found: "ReportData", options: argparse.Namespace
+) -> list[tuple[str, str]]:
     """Path and text of every output file, all made before the first is written."""
     files = []
     if options.out is not None:
-        files.append((options.out, outputs.labels_csv(data, model.labels_.tolist())))
+        files.append((options.out, outputs.labels_csv(data, labels.tolist())))
     if options.report is not None:
         from fairjax.report import render
 

@@ -1,0 +1,180 @@
+"""The deep methods behind ``fairjax fit --method``: settings for the size of the data, training, the same output."""
+
+import argparse
+import shlex
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairjax import __version__
+from fairjax.cli import compilation
+from fairjax.datasets import Dataset
+from fairjax.errors import InputError
+
+if TYPE_CHECKING:
+    from fairjax.deep.base import DeepClusterer
+    from fairjax.report import ReportData
+
+METHODS = {
+    "ae": "k-means on the latent space of an autoencoder",
+    "dec": "deep embedded clustering (DEC)",
+    "fcmi": "deep fair clustering by mutual information (FCMI)",
+    "dfc": "deep fair clustering with a critic and preserved structure (DFC)",
+    "fairoid": "deep clustering with fairoids",
+}
+_SMALL = 10_000  # rows up to which the short settings below serve; above, those of the papers
+_SHORT: dict[str, dict[str, Any]] = {
+    "ae": {"batch_size": 128, "steps": 1500},
+    "dec": {"batch_size": 128, "pretrain_steps": 1500, "steps": 500, "optimizer": "adam", "lr": 1e-3},
+    "fcmi": {"batch_size": 128, "epochs": 60, "center_refresh": "warm"},
+    "dfc": {
+        "batch_size": 128, "pretrain_steps": 1500, "group_pretrain_steps": 1000, "group_steps": 500, "group_lr": 1e-3,
+        "steps": 4000,
+    },
+    "fairoid": {"batch_size": 128, "pretrain_steps": 1500, "epochs": 60, "optimizer": "adam", "lr": 1e-3},
+}  # fmt: skip
+_FOREIGN = {"epsilon": 0.0, "min_balance": None, "max_iter": 100, "tol": 1e-4, "n_init": 1}
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse options that say something to the other kind of method only."""
+    if options.method not in METHODS:
+        if options.checkpoint_dir is not None or options.resume:
+            raise InputError(
+                f"--checkpoint-dir and --resume belong to the deep methods ({', '.join(METHODS)}); "
+                f"--method {options.method} is done in one go: leave them out"
+            )
+        return
+    for name, default in _FOREIGN.items():
+        if getattr(options, name) != default:
+            raise InputError(
+                f"--{name.replace('_', '-')} belongs to --method direct and has no meaning for {options.method}; "
+                "leave it out"
+            )
+    if options.resume and options.checkpoint_dir is None:
+        raise InputError("--resume needs --checkpoint-dir, the folder with the checkpoint to go on from")
+
+
+def fit(data: Dataset, options: argparse.Namespace) -> tuple["DeepClusterer", float, float]:
+    """Trained estimator, seconds, and those of them that compiling took."""
+    from fairjax import deep
+
+    classes: dict[str, type[DeepClusterer]] = {
+        "ae": deep.AEKMeans,
+        "dec": deep.DEC,
+        "fcmi": deep.FCMI,
+        "dfc": deep.DFC,
+        "fairoid": deep.FairoidDEC,
+    }
+    settings = _SHORT[options.method] if data.n_samples <= _SMALL else {}
+    if options.method == "fcmi" and data.n_samples > _SMALL:
+        settings = {"center_refresh": "warm"}  # ends like anew in every epoch, in a third of the time
+    compiled, began = compilation.seconds(), time.perf_counter()
+    model = classes[options.method](
+        n_clusters=options.clusters,
+        checkpoint_dir=options.checkpoint_dir,
+        resume=options.resume,
+        random_state=options.seed,
+        **settings,
+    )
+    model.fit(data.X, sensitive_features=data.groups if data.n_groups > 1 else None)
+    return model, time.perf_counter() - began, compilation.seconds() - compiled
+
+
+def report_data(
+    data: Dataset,
+    sensitive: str | None,
+    model: "DeepClusterer",
+    options: argparse.Namespace,
+    arguments: Sequence[str],
+    seconds: float,
+) -> "ReportData":
+    """What summary and report show."""
+    from fairjax import metrics
+    from fairjax.report import ReportData
+
+    X = data.matrix
+    notes = list(data.notes)
+    notes.append("The clusters were found in a learned space; the cost is measured in the space of the data.")
+    violation = None
+    if data.n_groups > 1:
+        violation = float(metrics.group_violation(model.labels_, data.groups, n_clusters=model.n_clusters))
+    return ReportData(
+        title=data.name,
+        X=X,
+        labels=model.labels_,
+        groups=data.groups,
+        group_names=data.group_names,
+        n_clusters=model.n_clusters,
+        cost=_cost(X, model.labels_, model.n_clusters),
+        balance=model.balance_,
+        max_balance=model.max_balance_,
+        sensitive=sensitive,
+        feature_names=data.feature_names or None,
+        raw=data.raw.reshape(X.shape),
+        method=METHODS[options.method],
+        parameters=_parameters(model),
+        command=shlex.join(["fairjax", *arguments]),
+        version=f"fairjax {__version__}",
+        seconds=seconds,
+        notes=tuple(notes),
+        status="went through all its steps",
+        n_iter=model.n_iter_,
+        group_violation=violation,
+    )
+
+
+def summary(
+    data: Dataset,
+    sensitive: str | None,
+    model: "DeepClusterer",
+    found: "ReportData",
+    seconds: float,
+    compile_seconds: float,
+) -> dict[str, Any]:
+    """The JSON object."""
+    from fairjax import metrics
+
+    agreement: dict[str, float | None] = {"accuracy": None, "nmi": None}
+    if data.target is not None and np.issubdtype(data.target.dtype, np.integer):
+        agreement = {
+            "accuracy": float(metrics.accuracy(model.labels_, data.target)),
+            "nmi": float(metrics.nmi(model.labels_, data.target)),
+        }
+    return {
+        "data": data.name,
+        "n": data.n_samples,
+        "n_features": int(data.matrix.shape[1]),
+        "n_clusters": model.n_clusters,
+        "sensitive": sensitive,
+        "groups": {name: int(size) for name, size in zip(data.group_names, data.group_sizes.tolist(), strict=True)},
+        "cost": found.cost,
+        "balance": model.balance_,
+        "max_balance": model.max_balance_,
+        "group_violation": found.group_violation,
+        **agreement,
+        "n_iter": model.n_iter_,
+        "converged": True,
+        "seconds": round(seconds, 4),
+        "compile_seconds": round(compile_seconds, 4),
+        "parameters": _parameters(model),
+        "notes": list(found.notes),
+        "version": __version__,
+    }
+
+
+def _parameters(model: "DeepClusterer") -> dict[str, Any]:
+    left_out = ("checkpoint_dir", "resume", "checkpoint_every")
+    return {name: value for name, value in model.get_params(deep=False).items() if name not in left_out}
+
+
+def _cost(X: np.ndarray, labels: np.ndarray, n_clusters: int) -> float:
+    """Mean squared distance of the points to their clusters' means."""
+    total = 0.0
+    for cluster in range(n_clusters):
+        points = np.asarray(X[labels == cluster], dtype=np.float64)
+        if len(points):
+            total += float(((points - points.mean(0)) ** 2).sum())
+    return total / len(X)

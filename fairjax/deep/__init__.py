@@ -1,0 +1,34 @@
+"""Deep fair clustering: encoders, losses and one trainer, under the methods AE + k-means, DEC, FCMI, DFC and fairoids.
+
+A method is a module with a configuration and a pure function: ``run(keys, data, config)`` trains one seed, or S at once
+for keys (S,), on data from `prepare`.
+"""
+
+from fairjax.deep import aekmeans, dec, dfc, fairoid, fcmi
+from fairjax.deep.estimators import DEC, DFC, FCMI, AEKMeans, FairoidDEC
+from fairjax.deep.method import Clusterer, Result, log_assignment, run
+from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.streams import Data, prepare
+from fairjax.deep.trainer import DivergedError
+
+__all__ = [
+    "DEC",
+    "DFC",
+    "FCMI",
+    "AEKMeans",
+    "Clusterer",
+    "Data",
+    "DivergedError",
+    "FairoidDEC",
+    "Network",
+    "OwnNetwork",
+    "Result",
+    "aekmeans",
+    "dec",
+    "dfc",
+    "fairoid",
+    "fcmi",
+    "log_assignment",
+    "prepare",
+    "run",
+]

@@ -1,0 +1,355 @@
+"""What the estimators of the deep methods share: numpy in, one transfer, a compiled run, numpy out."""
+
+import inspect
+import os
+from functools import partial
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fairjax import _groups
+from fairjax.deep import files, method
+from fairjax.deep.checkpoints import Keeper, fingerprint, restore
+from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.pretrain import embed
+from fairjax.deep.streams import prepare
+from fairjax.errors import InputError
+
+__all__ = ["DeepClusterer", "is_vae"]
+
+_SMALL = 256  # features up to which a small plain network is the default
+_KEPT = 3  # checkpoints that stay
+_LONG_STEP = 2e8  # parameters times rows, from which a chunk is short so that Ctrl-C is heard soon
+_NOT_SETTINGS = ("network", "checkpoint_dir", "resume", "checkpoint_every", "random_state")
+
+
+class DeepClusterer(ClusterMixin, BaseEstimator):
+    """What all of them share; parameters and attributes are said once, in each class."""
+
+    n_clusters: int
+    network: Any
+    n_latent: int | None
+    compute: str
+    batch_size: int
+    checkpoint_dir: str | Path | None
+    resume: bool
+    checkpoint_every: int
+    random_state: Any
+
+    _image_network: ClassVar[str] = "conv"
+    _vector_network: ClassVar[str] = "sdae"
+    _unit_norm: ClassVar[bool] = False
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    def _config(self, network: Network | OwnNetwork) -> method.Config:
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None) -> Self:
+        """Train and cluster.
+
+        Parameters
+        ----------
+        X : array-like (N, D) or (N, height, width, channels)
+            Vectors, or images with values in [0, 1] or [-1, 1]; finite.
+        y : ignored
+        sensitive_features : array-like (N,), optional
+            The protected attribute: any hashable values, of any number of groups. None means one group.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            For a parameter out of its range, rows of a shape that the network does not take, images with other values,
+            a checkpoint of another run, a loss that is no longer finite (`DivergedError`), too little memory.
+        """
+        self._check_parameters()
+        X = self._as_rows(X, reset=True)
+        n = len(X)
+        if sensitive_features is None:
+            groups, known = np.zeros(n, np.int32), np.array([None], dtype=object)
+        else:
+            groups, known = _groups.encode(sensitive_features, n)
+        if self.n_clusters > n:
+            raise InputError(
+                f"n_samples={n} is less than n_clusters={self.n_clusters}; ask for at most as many clusters as there "
+                "are points"
+            )
+        self._choose_scale(X)
+        network = self._choose_network(X.shape[1:], len(known))
+        config = self._config(network)
+        key = jax.random.key(int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)))
+        try:
+            result = self._train(config, key, self._scaled(X), groups)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise InputError(
+                f"the device has too little memory for steps of batch_size={self.batch_size}; take a smaller one, or "
+                "compute='bfloat16'"
+            ) from error
+        self._network = network
+        self._clusterer = result.clusterer
+        self.labels_ = np.asarray(result.labels)
+        self.cluster_centers_ = np.asarray(result.clusterer.centers)
+        self.history_ = result.history
+        self.n_iter_ = result.n_steps
+        self.groups_ = known
+        self.group_names_ = (
+            ("all",) if sensitive_features is None else tuple(str(_groups.plain(value)) for value in known)
+        )
+        self._tell_balance(groups)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
+        """Fit, and return ``labels_``; parameters as in `fit`."""
+        return self.fit(X, sensitive_features=sensitive_features).labels_
+
+    def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
+        """Cluster of each row, new ones too; the encoder does not ask for the group, which is ignored.
+
+        Parameters
+        ----------
+        X : array-like (n, D) or (n, height, width, channels)
+        sensitive_features : ignored
+
+        Returns
+        -------
+        ndarray (n,), int32
+        """
+        return np.argmax(self.predict_proba(X), axis=1).astype(np.int32)
+
+    def predict_proba(self, X: Any) -> npt.NDArray[Any]:
+        """Soft assignment (n, K) of rows, by the method's own rule."""
+        return np.asarray(_probabilities(self._soft, self._network, self._clusterer, self._ready(X)))
+
+    def embed(self, X: Any) -> npt.NDArray[Any]:
+        """Latent rows (n, d) in evaluation mode."""
+        return np.asarray(_latent(self._network, self._clusterer, self._ready(X)))
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Taken as it is; ``.npz`` is the usual ending.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written, or group values are no text, numbers or None.
+        """
+        check_is_fitted(self)
+        settings = {name: value for name, value in self.get_params(deep=False).items() if name != "network"}
+        settings |= {"network": self.network if isinstance(self.network, str) else None}
+        seed = settings["random_state"]
+        settings["random_state"] = seed if isinstance(seed, int) else None
+        if settings.get("checkpoint_dir") is not None:
+            settings["checkpoint_dir"] = os.fspath(settings["checkpoint_dir"])
+        words = {
+            "class": type(self).__name__,
+            "settings": settings,
+            "scale": self._scale,
+            "shape": self._shape,
+            "n_groups": len(self.groups_),
+            "groups": [_groups.plain(value) for value in self.groups_],
+            "group_names": self.group_names_,
+            "balance": [self.balance_, self.max_balance_],
+            "n_iter": self.n_iter_,
+        }
+        trees = {"clusterer": self._clusterer, "labels": self.labels_, "history": self.history_}
+        files.write(path, words, trees)
+
+    @classmethod
+    def load(cls, path: str | Path, *, network: Any = None) -> Self:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+        network : nnx.Module, optional
+            Where the estimator was fitted with a module of the user's own: one of the same structure.
+
+        Raises
+        ------
+        InputError
+            If the file is not there, damaged, or of another class (both are named).
+        """
+        words, arrays = files.read(path)
+        if words["class"] != cls.__name__:
+            raise InputError(f"{str(path)!r} holds a fitted {words['class']}, not {cls.__name__}")
+        settings = dict(words["settings"])
+        if settings["network"] is None:
+            if network is None:
+                raise InputError(f"{str(path)!r} was fitted with a network of one's own; give it as network=")
+            settings["network"] = network
+        model = cls(**settings)
+        model._shape, model._scale = tuple(words["shape"]), tuple(words["scale"])
+        model.n_features_in_ = model._shape[0]
+        model._network = model._choose_network(model._shape, words["n_groups"])
+        start = jax.eval_shape(model._network.init, jax.random.key(0))
+        place = jax.ShapeDtypeStruct((), jnp.float32)
+        template = method.Clusterer(start.params, start.rest, place, place)  # type: ignore[arg-type]
+        model._clusterer = files.fill(template, arrays, "clusterer")
+        model.cluster_centers_ = np.asarray(model._clusterer.centers)
+        model.labels_ = arrays["labels"]
+        prefix = "history/"
+        model.history_ = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+        model.groups_ = np.array(words["groups"], dtype=object)
+        model.group_names_ = tuple(words["group_names"])
+        model.balance_, model.max_balance_ = words["balance"]
+        model.n_iter_ = words["n_iter"]
+        return model
+
+    # inside
+
+    @property
+    def _soft(self) -> str:
+        return "cosine" if self._unit_norm else "student"
+
+    def _train(
+        self, config: method.Config, key: jax.Array, X: npt.NDArray[Any], groups: npt.NDArray[np.int32]
+    ) -> method.Result:
+        data = prepare(X, groups)
+        size = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(config.network.init, key).params))
+        options: dict[str, Any] = {"chunk_steps": 10 if size * config.batch > _LONG_STEP else 100}
+        if self.checkpoint_dir is None:
+            return method.run(key, data, config, **options)
+        method.check_sizes(config, data)
+        tasks = config.tasks(data)
+        identity = self._identity(key, X, groups)
+        position = restore(self.checkpoint_dir, tasks, key, config.hyper(), data, identity)
+        if position is not None and not self.resume:
+            raise InputError(
+                f"the folder {str(self.checkpoint_dir)!r} holds a checkpoint of this run already; resume it "
+                "(resume=True), or choose another folder"
+            )
+        keeper = Keeper(self.checkpoint_dir, tasks, identity, every=self.checkpoint_every, keep=_KEPT)
+        with keeper.listening():
+            return method.run(key, data, config, position=position, after_chunk=keeper, **options)
+
+    def _identity(self, key: jax.Array, X: npt.NDArray[Any], groups: npt.NDArray[np.int32]) -> dict[str, Any]:
+        settings = {name: value for name, value in self.get_params(deep=False).items() if name not in _NOT_SETTINGS}
+        network = self.network if isinstance(self.network, str) else type(self.network).__name__
+        seed = np.asarray(jax.random.key_data(key)).tolist()
+        return {
+            "method": type(self).__name__,
+            "network": network,
+            **settings,
+            "seed": seed,
+            "data": fingerprint(X, groups),
+        }
+
+    def _check_parameters(self) -> None:
+        defaults = inspect.signature(type(self).__init__).parameters
+        for name, value in self.get_params(deep=False).items():
+            if name in ("network", "checkpoint_dir", "random_state", "resume"):
+                continue
+            if name == "n_latent" and value is None:
+                continue
+            if name in self._choices or name == "compute":
+                allowed = ("float32", "bfloat16") if name == "compute" else self._choices[name]
+                if value not in allowed:
+                    raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
+            elif isinstance(value, bool):
+                continue
+            elif name == "n_latent" or isinstance(defaults[name].default, int):
+                least = 0 if name.endswith("warmup_epochs") else 1
+                if not isinstance(value, Integral) or value < least:
+                    raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
+            elif not isinstance(value, Real) or not 0 <= float(value) < np.inf:
+                raise InputError(f"{name} is {value!r}; expected a finite number of at least 0")
+
+    def _as_rows(self, X: Any, *, reset: bool) -> npt.NDArray[Any]:
+        dtype = jnp.result_type(float)
+        X = validate_data(self, X, dtype=dtype, allow_nd=True, reset=reset, ensure_min_samples=1)
+        if X.ndim not in (2, 4):
+            raise InputError(
+                f"X has shape {X.shape}; expected vectors (N, D) or images (N, height, width, channels): images "
+                "without a channel axis get one by X[..., None]"
+            )
+        if reset:
+            self._shape = X.shape[1:]
+        elif X.shape[1:] != self._shape:
+            raise InputError(f"X has rows of shape {X.shape[1:]}; fitted were rows of shape {self._shape}")
+        return X
+
+    def _choose_scale(self, X: npt.NDArray[Any]) -> None:
+        """Values in [0, 1] or [-1, 1] get a decoder that ends there; other vectors a linear one."""
+        low, high = float(X.min()), float(X.max())
+        if X.ndim == 4 and not -1 <= low <= high <= 1:
+            raise InputError(
+                f"the images' values go from {low:g} to {high:g}; expected [0, 1] or [-1, 1]: divide bytes by 255"
+            )
+        if low >= 0 and high <= 1:
+            # FCMI's weights belong to a reconstruction in [-1, 1]
+            self._scale: tuple[Any, ...] = (2.0, -1.0, "tanh") if self._unit_norm else (1.0, 0.0, "sigmoid")
+        else:
+            self._scale = (1.0, 0.0, "tanh" if low >= -1 and high <= 1 else "linear")
+
+    def _scaled(self, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        factor, offset, _ = self._scale
+        return X if (factor, offset) == (1.0, 0.0) else X * X.dtype.type(factor) + X.dtype.type(offset)
+
+    def _choose_network(self, shape: tuple[int, ...], n_groups: int) -> Network | OwnNetwork:
+        if not isinstance(self.network, str):
+            return OwnNetwork(self.network, self.compute)
+        kind = self.network
+        if kind == "auto":
+            kind = self._image_network if len(shape) == 3 else self._vector_network
+            if len(shape) == 1 and shape[0] <= _SMALL:
+                kind = "mlp"
+        options: dict[str, Any] = {"output": self._scale[2]}
+        if kind != "vae":
+            options |= {"unit_norm": self._unit_norm, "n_groups": n_groups if self._group_branches else 1}
+        if kind == "sdae":
+            options["hidden"] = (500, 500, 2000)
+        latent = self.n_latent or (64 if kind == "vae" else self.n_clusters)
+        if kind == "critic":
+            raise InputError(
+                "network='critic' is no autoencoder; expected 'auto', 'mlp', 'sdae', 'fc', 'conv' or 'vae'"
+            )
+        return Network(
+            kind=kind, shape=shape, n_latent=latent, options=tuple(sorted(options.items())), compute=self.compute
+        )
+
+    @property
+    def _group_branches(self) -> bool:
+        return False
+
+    def _ready(self, X: Any) -> npt.NDArray[Any]:
+        check_is_fitted(self)
+        return self._scaled(self._as_rows(X, reset=False))
+
+    def _tell_balance(self, groups: npt.NDArray[np.int32]) -> None:
+        from fairjax import metrics
+
+        shape: dict[str, Any] = {"n_groups": len(self.groups_)}
+        self.balance_ = float(metrics.balance(self.labels_, groups, n_clusters=self.n_clusters, **shape))
+        self.max_balance_ = float(metrics.max_balance(groups, **shape))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _probabilities(soft: str, network: Network | OwnNetwork, clusterer: method.Clusterer, x: Any) -> jax.Array:
+    return jnp.exp(method.log_assignment(soft, network, clusterer, x))
+
+
+@partial(jax.jit, static_argnums=0)
+def _latent(network: Network | OwnNetwork, clusterer: method.Clusterer, x: Any) -> jax.Array:
+    return embed(network, clusterer.params, clusterer.rest, x)
+
+
+def is_vae(network: Network | OwnNetwork) -> bool:
+    """Whether a divergence is to be paid, whose scale asks for sums over pixels."""
+    return isinstance(network, Network) and network.kind == "vae"

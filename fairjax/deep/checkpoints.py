@@ -1,0 +1,213 @@
+"""Checkpoints of a training run: two functions around Orbax, and a keeper that calls them at the right times.
+
+A checkpoint appears whole or not at all (Orbax writes beside it and renames), the last few are kept, and each holds the
+whole state, random key included, so that a resumed run repeats the uninterrupted one bit for bit on the same machine.
+"""
+
+import hashlib
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+from jax import Array
+
+from fairjax.deep.streams import Data
+from fairjax.deep.trainer import Position, Task, state_template
+from fairjax.errors import InputError
+
+__all__ = ["Keeper", "fingerprint", "restore", "save"]
+
+
+def save(
+    folder: str | Path, position: Position, tasks: Sequence[Task], identity: dict[str, Any], keep: int = 3
+) -> None:
+    """Write a checkpoint and drop the oldest beyond `keep`.
+
+    Parameters
+    ----------
+    folder : path; made if absent.
+    position : Position of the run.
+    tasks : its stages.
+    identity : dict for JSON, with at least ``method``: what `restore` compares.
+    keep : number of checkpoints that stay.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; checkpoints from before stay as they were.
+    """
+    import orbax.checkpoint as ocp
+
+    arrays = _flat(position)
+    words = {"identity": identity, "stage": position.stage, "step": position.step}
+    number = sum(task.steps for task in tasks[: position.stage]) + position.step
+    try:
+        with _manager(folder, keep) as manager:
+            manager.save(
+                number, args=ocp.args.Composite(arrays=ocp.args.StandardSave(arrays), words=ocp.args.JsonSave(words))
+            )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the checkpoint of step {number} could not be written to {str(folder)!r} ({error}); checkpoints from "
+            "before are whole: make room and resume"
+        ) from error
+
+
+def restore(
+    folder: str | Path, tasks: Sequence[Task], keys: Array, hyper: Any, data: Data, identity: dict[str, Any]
+) -> Position | None:
+    """Position of the newest checkpoint, or None if there is none.
+
+    Parameters
+    ----------
+    folder : path
+    tasks, keys, hyper, data : as for `fairjax.deep.trainer.run_tasks`.
+    identity : what was given to `save`.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is of another method, other settings or other data; the message names both.
+    """
+    import orbax.checkpoint as ocp
+
+    if not Path(folder).is_dir():
+        return None
+    with _manager(folder, None) as manager:
+        number = manager.latest_step()
+        if number is None:
+            return None
+        words = manager.restore(number, args=ocp.args.Composite(words=ocp.args.JsonRestore()))["words"]
+        _compare(folder, words["identity"], identity)
+        shapes = manager.item_metadata(number)["arrays"]
+        blank = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+        arrays = manager.restore(number, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank)))["arrays"]
+    template = state_template(tasks, keys, hyper, data, words["stage"])
+    leaves = []
+    for path, leaf in jax.tree_util.tree_flatten_with_path(template)[0]:
+        found = arrays.get(_name(path))
+        if found is None:
+            raise InputError(f"the checkpoint in {str(folder)!r} lacks {_name(path)}; it is of another version")
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaves.append(jax.random.wrap_key_data(found, impl=jax.random.key_impl(keys)))
+        else:
+            leaves.append(jax.numpy.asarray(found))
+    state = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    histories: list[dict[str, np.ndarray]] = [{} for _ in range(words["stage"] + 1)]
+    for name, values in arrays.items():
+        kind, _, rest = name.partition("/")
+        if kind == "history":
+            stage, _, term = rest.partition("/")
+            histories[int(stage)][term] = np.asarray(values)
+    return Position(words["stage"], words["step"], state, tuple(histories))
+
+
+def fingerprint(*arrays: Any) -> str:
+    """Digest of arrays, by which a checkpoint knows its data."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Keeper:
+    """Saves at an interval, at the end of a stage, and when the process is asked to stop; pass it as ``after_chunk``.
+
+    Within ``with keeper.listening():`` Ctrl-C and SIGTERM wait for the end of the chunk, save, and then end the run as
+    they usually would.
+
+    Parameters
+    ----------
+    folder : path
+    tasks : stages of the run.
+    identity : see `save`.
+    every : int
+        Steps between two checkpoints, rounded up to whole chunks.
+    keep : int
+    """
+
+    def __init__(
+        self, folder: str | Path, tasks: Sequence[Task], identity: dict[str, Any], *, every: int, keep: int
+    ) -> None:
+        self._save: Callable[[Position], None] = lambda position: save(folder, position, tasks, identity, keep)
+        self._lengths = [task.steps for task in tasks]
+        self._every, self._last = every, 0
+        self._asked: int | None = None
+
+    def __call__(self, position: Position) -> None:
+        """Save if it is time."""
+        behind = sum(self._lengths[: position.stage]) + position.step
+        whole = position.step == self._lengths[position.stage]
+        if self._asked is not None or whole or behind - self._last >= self._every:
+            self._save(position)
+            self._last = behind
+        if self._asked is not None:
+            self._end(self._asked)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle both signals while the block runs; in another thread than the main one they are left alone."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = number
+
+    def _end(self, number: int) -> NoReturn:
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+
+def _manager(folder: str | Path, keep: int | None) -> Any:
+    import orbax.checkpoint as ocp
+
+    options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=keep is not None, enable_async_checkpointing=False)
+    return ocp.CheckpointManager(
+        Path(folder).absolute(),
+        options=options,
+        item_handlers={"arrays": ocp.StandardCheckpointHandler(), "words": ocp.JsonCheckpointHandler()},
+    )
+
+
+def _flat(position: Position) -> dict[str, np.ndarray]:
+    """All arrays by name: flat, so that reading needs no knowledge of the trees."""
+    arrays = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(position.state)[0]:
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        arrays[_name(path)] = np.asarray(leaf)
+    for stage, history in enumerate(position.histories):
+        for term, values in history.items():
+            arrays[f"history/{stage}/{term}"] = values
+    return arrays
+
+
+def _name(path: Any) -> str:
+    return "state/" + jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _compare(folder: str | Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    wanted = json.loads(json.dumps(wanted))  # tuples as the lists that they were written as
+    for name in [*wanted, *(name for name in found if name not in wanted)]:
+        if found.get(name) != wanted.get(name):
+            raise InputError(
+                f"the checkpoint in {str(folder)!r} was made with {name}={found.get(name)!r}, this run has "
+                f"{name}={wanted.get(name)!r}; resume with the same, or choose another folder"
+            )

@@ -1,0 +1,219 @@
+"""Fairoid clustering: DEC with centroids drawn to an equal distance from all groups' means.
+
+B. Wang, I. Davidson, "Towards fair deep clustering with multi-state protected variables", 2019. There is no public
+code; what the paper leaves open, and how it is settled here, is said with each option.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from fairjax.deep.layers import group_means
+from fairjax.deep.losses import (
+    centroids_from_batch,
+    divergence,
+    fairoid_divergence,
+    fairoid_log_assignment,
+    fairoid_target,
+    student_log_assignment,
+    target_distribution,
+)
+from fairjax.deep.method import Config, Result, run
+from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.pretrain import AutoencoderTask, LayerTask, direction, embed, starting_centers
+from fairjax.deep.streams import Batch, Data, steps_per_epoch
+from fairjax.deep.trainer import Task, TrainState
+from fairjax.errors import InputError
+
+__all__ = ["FairoidConfig", "FairoidTask", "Result", "run"]
+
+_DECAY_EPOCHS = 100  # of layer-wise training, after which its rate falls to a tenth
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FairoidTask(Task):
+    """KL(P‖Q) over rows plus gamma times KL(Ψ‖Φ) over centroids.
+
+    Attributes
+    ----------
+    network : Network or OwnNetwork
+    n_clusters, n_init, n_groups : int
+    epoch : int
+        Steps of an epoch.
+    fairoids : {"epoch", "fixed", "batch"}
+        The groups' mean latents from all rows before every epoch, once, or from each batch with their gradient.
+    target : {"epoch", "batch"}
+        P and Ψ from all rows before every epoch, or from each batch.
+    phi_centroids : {"batch", "param"}
+        Centroids that are compared with the fairoids: least squares on the batch (eq. 12), or the trained ones.
+    by_frequency : bool
+        See `fairjax.deep.losses.fairoid_target`.
+    reduction : {"mean", "sum"}
+    optimizer_name : {"sgd", "adam"}
+    """
+
+    network: Network | OwnNetwork
+    n_clusters: int
+    n_init: int
+    n_groups: int
+    epoch: int
+    fairoids: str = "epoch"
+    target: str = "epoch"
+    phi_centroids: str = "batch"
+    by_frequency: bool = True
+    reduction: str = "mean"
+    optimizer_name: str = "sgd"
+
+    def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
+        """Centroids by k-means on the latent rows of the autoencoder."""
+        params, rest, _ = carry
+        z = embed(self.network, params["net"], rest, data.x)
+        centroids = starting_centers(key, z, self.n_clusters, n_init=self.n_init)
+        extra = self._targets(z, centroids, hyper, data, None)
+        return {"net": params["net"], "centroids": centroids}, rest, extra
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """Adam or SGD, as chosen."""
+        return direction(self.optimizer_name)
+
+    def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
+        """Fairoids and targets from all rows before every epoch."""
+
+        def renew(old: Any) -> Any:
+            z = embed(self.network, state.params["net"], state.rest, data.x)
+            kept = old["fairoids"] if self.fairoids == "fixed" else None
+            return self._targets(z, state.params["centroids"], state.hyper, data, kept)
+
+        # the first epoch begins with what `begin` computed
+        due = (step % self.epoch == 0) & (step > 0)
+        return state.params, lax.cond(due, renew, lambda old: old, state.extra), jnp.zeros((), bool)
+
+    def loss(
+        self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
+    ) -> tuple[dict[str, Array], Any]:
+        """Sharpening of rows, and evenness of centroids between fairoids."""
+        code, rest = self.network.encode(params["net"], rest, batch.x, train=True, key=key)
+        log_q = student_log_assignment(code.z, params["centroids"])
+        p = target_distribution(jnp.exp(log_q)) if self.target == "batch" else extra["p"][batch.rows]
+        fairoids = extra["fairoids"]
+        if self.fairoids == "batch":
+            means, counts = group_means(code.z, batch.groups, self.n_groups)
+            fairoids = jnp.where(counts[:, None] > 0, means, fairoids)
+        centroids = (
+            params["centroids"] if self.phi_centroids == "param" else centroids_from_batch(p, code.z, hyper["ridge"])
+        )
+        log_phi = fairoid_log_assignment(centroids, fairoids)
+        psi = extra["psi"]
+        if self.target == "batch":
+            psi = fairoid_target(jnp.exp(log_phi), beta=hyper["beta_root"], by_frequency=self.by_frequency)
+        total = jnp.mean if self.reduction == "mean" else jnp.sum
+        terms = {
+            "clustering": total(divergence(p, log_q)),
+            "fairness": hyper["gamma"] * total(fairoid_divergence(psi, log_phi)),
+        }
+        return terms, rest
+
+    def _targets(self, z: Array, centroids: Array, hyper: Any, data: Data, fairoids: Array | None) -> Any:
+        if fairoids is None:
+            fairoids, _ = group_means(z, data.groups, self.n_groups)
+        p = target_distribution(jnp.exp(student_log_assignment(z, centroids)))
+        places = centroids if self.phi_centroids == "param" else centroids_from_batch(p, z, hyper["ridge"])
+        phi = jnp.exp(fairoid_log_assignment(places, fairoids))
+        psi = fairoid_target(phi, beta=hyper["beta_root"], by_frequency=self.by_frequency)
+        return {"p": p, "psi": psi, "fairoids": fairoids}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FairoidConfig(Config):
+    """Settings; see `fairjax.deep.FairoidDEC`. The numbers may be (S,) arrays, one for each seed.
+
+    Attributes
+    ----------
+    pretrain : {"end2end", "layerwise"}
+        Adam on the whole autoencoder, or layer after layer by SGD (a network of dense layers) and then the whole.
+    pretrain_steps, layer_steps : int
+        Steps of the whole autoencoder, and of each layer.
+    pretrain_lr, layer_lr : float
+    epochs, lr, optimizer
+        Of the joint stage.
+    gamma : float
+        Weight of the fairness.
+    beta_root, ridge : float
+        β of Ψ's root; λ of the least-squares centroids.
+    fairoids, target, phi_centroids, by_frequency, reduction
+        See `FairoidTask`.
+    """
+
+    pretrain: str = "end2end"
+    pretrain_steps: int = 10_000
+    layer_steps: int = 5_000
+    pretrain_lr: Any = 1e-3
+    layer_lr: Any = 0.1
+    beta: Any = 1.0
+    recon: str = "mse"
+    sum_pixels: bool = False
+    epochs: int = 30
+    lr: Any = 0.01
+    optimizer: str = "sgd"
+    gamma: Any = 10.0
+    beta_root: Any = 1000.0
+    ridge: Any = 1e-4
+    fairoids: str = "epoch"
+    target: str = "epoch"
+    phi_centroids: str = "batch"
+    by_frequency: bool = True
+    reduction: str = "mean"
+
+    def tasks(self, data: Data) -> list[Task]:
+        """Layers if asked for, the autoencoder, the joint stage."""
+        epoch = steps_per_epoch(len(data.x), self.batch)
+        layers: list[Task] = []
+        if self.pretrain == "layerwise":
+            if not isinstance(self.network, Network) or self.network.kind not in ("sdae", "mlp"):
+                raise InputError("pretrain='layerwise' takes a network of dense layers: network='sdae' or 'mlp'")
+            depth = len(dict(self.network.options).get("hidden", (128, 64))) + 1  # type: ignore[arg-type]
+            layers = [
+                LayerTask(
+                    name=f"layer {layer + 1}",
+                    steps=self.layer_steps,
+                    batch=self.batch,
+                    network=self.network,
+                    layer=layer,
+                    decay_every=_DECAY_EPOCHS * epoch,
+                )
+                for layer in range(depth)
+            ]
+        whole = AutoencoderTask(
+            name="autoencoder",
+            steps=self.pretrain_steps,
+            batch=self.batch,
+            network=self.network,
+            start="carry" if layers else "new",
+            recon=self.recon,
+            sum_pixels=self.sum_pixels,
+        )
+        joint = FairoidTask(
+            name="fairoids",
+            steps=self.epochs * epoch,
+            batch=self.batch,
+            network=self.network,
+            n_clusters=self.n_clusters,
+            n_init=self.n_init,
+            n_groups=data.n_groups,
+            epoch=epoch,
+            fairoids=self.fairoids,
+            target=self.target,
+            phi_centroids=self.phi_centroids,
+            by_frequency=self.by_frequency,
+            reduction=self.reduction,
+            optimizer_name=self.optimizer,
+        )
+        return [*layers, whole, joint]
+
+    def hyper(self) -> dict[str, Any]:
+        """Rates, weights, ridge."""
+        names = ("pretrain_lr", "layer_lr", "beta", "lr", "gamma", "beta_root", "ridge")
+        return {name: getattr(self, name) for name in names}

@@ -1,0 +1,172 @@
+"""What the methods share: passing all rows through an encoder, autoencoder training, first centres."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from fairjax import kmeans
+from fairjax.deep.losses import reconstruction_loss
+from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.streams import Batch, Data
+from fairjax.deep.trainer import Task
+
+__all__ = ["AutoencoderTask", "LayerTask", "direction", "embed", "starting_centers", "unit"]
+
+_BLOCK = 1 << 22  # numbers of the input that pass through an encoder at a time
+
+
+def embed(network: Network | OwnNetwork, params: Any, rest: Any, x: Array) -> Array:
+    """Latent rows (n, d) in evaluation mode, block by block, so that memory stays bounded."""
+    n = len(x)
+    block = max(_BLOCK // max(x[0].size, 1), 1)
+    if n <= block:
+        return network.encode(params, rest, x)[0].z
+    count = -(-n // block)
+    padded = jnp.pad(x, ((0, count * block - n), *((0, 0),) * (x.ndim - 1)))
+    blocks = padded.reshape(count, block, *x.shape[1:])
+    latent = lax.map(lambda rows: network.encode(params, rest, rows)[0].z, blocks)
+    return latent.reshape(count * block, -1)[:n]
+
+
+def unit(rows: Array) -> Array:
+    """Rows divided by their Euclidean length."""
+    return rows * lax.rsqrt(jnp.maximum(jnp.sum(rows**2, -1, keepdims=True), 1e-24))
+
+
+def starting_centers(key: Array, z: Array, n_clusters: int, *, n_init: int, weights: Array | None = None) -> Array:
+    """Centres (K, d) by k-means on latent rows."""
+    return kmeans.fit(key, z, n_clusters, weights, n_init=n_init).centers
+
+
+def direction(optimizer: str, weight_decay: float = 0.0) -> optax.GradientTransformation:
+    """Adam or SGD with momentum 0.9, with L2 added to the gradient (not decoupled from it), without the rate."""
+    rule = optax.scale_by_adam() if optimizer == "adam" else optax.trace(0.9)
+    return optax.chain(optax.add_decayed_weights(weight_decay), rule) if weight_decay else rule
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoencoderTask(Task):
+    """Train an autoencoder to give its input back; a variational one pays its divergence too.
+
+    With ``models="group"`` there is one autoencoder for each group, all trained in the same step on their own rows:
+    their losses add up, and no gradient passes between them.
+
+    Attributes
+    ----------
+    network : Network or OwnNetwork
+    models : {"one", "group"}
+    start : {"new", "carry"}
+        Draw the networks, or go on with those of the stage before.
+    recon : {"mse", "bce"}
+    sum_pixels : bool
+        Sum over a row's elements in place of their mean: the scale that belongs to the divergence.
+    corruption : float
+        Share of the inputs that are set to zero (denoising).
+    optimizer_name, weight_decay
+        See `direction`. Rate, its decay and the weight of the divergence are ``hyper["pretrain_lr"]`` and
+        ``hyper["beta"]``.
+    """
+
+    network: Network | OwnNetwork
+    models: str = "one"
+    start: str = "new"
+    recon: str = "mse"
+    sum_pixels: bool = False
+    corruption: float = 0.0
+    optimizer_name: str = "adam"
+    weight_decay: float = 0.0
+
+    def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
+        """New networks; what the stage before trained is kept aside."""
+        if self.start == "carry":
+            return carry
+        if self.models == "one":
+            params, rest = self.network.init(key)
+            return {"net": params}, rest, {}
+        params, rest = jax.vmap(self.network.init)(jax.random.split(key, data.n_groups))
+        return {"net": params}, rest, {"joint": carry[:2]}
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """Adam or SGD, as chosen."""
+        return direction(self.optimizer_name, self.weight_decay)
+
+    def rate(self, hyper: Any, step: Array) -> Any:
+        """Constant."""
+        return hyper["pretrain_lr"]
+
+    def loss(
+        self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
+    ) -> tuple[dict[str, Array], Any]:
+        """Mean over the batch of reconstruction error and divergence."""
+        if self.models == "one":
+            return self._terms(params["net"], rest, hyper, batch.x, batch.groups, key)
+        n_models = jax.tree.leaves(params)[0].shape[0]
+        x = batch.x.reshape(n_models, -1, *batch.x.shape[1:])
+        alone = jnp.zeros(x.shape[:2], jnp.int32)  # each network has one branch
+        terms, rest = jax.vmap(self._terms, in_axes=(0, 0, None, 0, 0, 0))(
+            params["net"], rest, hyper, x, alone, jax.random.split(key, n_models)
+        )
+        return jax.tree.map(jnp.sum, terms), rest
+
+    def _terms(
+        self, params: Any, rest: Any, hyper: Any, x: Array, groups: Array, key: Array
+    ) -> tuple[dict[str, Array], Any]:
+        encode_key, corrupt_key = jax.random.split(key)
+        seen = x
+        if self.corruption:
+            seen = jnp.where(jax.random.bernoulli(corrupt_key, self.corruption, x.shape), 0, x / (1 - self.corruption))
+        (code, found), rest = self.network.autoencode(params, rest, seen, groups, train=True, key=encode_key)
+        factor = x[0].size if self.sum_pixels else 1
+        terms = {
+            "reconstruction": factor * jnp.mean(reconstruction_loss(x, found, self.recon)),
+            "divergence": hyper["beta"] * jnp.mean(code.kl),
+        }
+        return terms, rest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerTask(Task):
+    """One layer of a stacked autoencoder learns to reconstruct what those below it give.
+
+    Attributes
+    ----------
+    network : Network of kind "sdae" or "mlp"
+    layer : int
+    decay_every : int
+        Steps after which the rate falls to a tenth.
+    """
+
+    network: Network
+    layer: int
+    decay_every: int
+    optimizer_name: str = "sgd"
+
+    def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
+        """New network for the first layer, that of the layer below for the others."""
+        if self.layer:
+            return carry
+        params, rest = self.network.init(key)
+        return {"net": params}, rest, {}
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """SGD with momentum, or Adam."""
+        return direction(self.optimizer_name)
+
+    def rate(self, hyper: Any, step: Array) -> Any:
+        """Falls to a tenth every `decay_every` steps."""
+        return hyper["layer_lr"] * 0.1 ** (step // self.decay_every)
+
+    def loss(
+        self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
+    ) -> tuple[dict[str, Array], Any]:
+        """Mean squared error of the layer."""
+
+        def use(module: Any, x: Array, groups: Array) -> Array:
+            return module.layer_loss(x, groups, self.layer, key)
+
+        found, rest = self.network.call(params["net"], rest, use, batch.x, batch.groups)
+        return {"reconstruction": found}, rest

@@ -1,0 +1,122 @@
+"""Training rows: the data as it lies on the device, and shuffled batches drawn from it step by step."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array, lax
+
+__all__ = ["Batch", "Data", "draw", "first_order", "prepare", "steps_per_epoch"]
+
+
+class Data(NamedTuple):
+    """Rows with their groups, resident on the device; made by `prepare`.
+
+    Attributes
+    ----------
+    x : (N, D) or (N, h, w, c), floating
+    groups : (N,) int32, ids below T
+    members : (T, n) int32
+        Rows of each group, n the size of the largest; shorter lists are filled up with row 0.
+    sizes : (T,) int32
+    """
+
+    x: Array
+    groups: Array
+    members: Array
+    sizes: Array
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups T."""
+        return len(self.sizes)
+
+
+class Batch(NamedTuple):
+    """Rows of one step: inputs (b, ...), group ids (b,), row numbers (b,)."""
+
+    x: Array
+    groups: Array
+    rows: Array
+
+
+def prepare(x: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Data:
+    """Put rows and group ids on the device.
+
+    Parameters
+    ----------
+    x : (N, D) or (N, h, w, c)
+    groups : (N,) integers from 0 to T - 1, none absent; None means one group.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = prepare(np.zeros((4, 2), np.float32), [0, 1, 1, 1])
+    >>> data.sizes.tolist(), data.members.tolist()
+    ([1, 3], [[0, 0, 0], [1, 2, 3]])
+    """
+    rows = np.asarray(x)
+    ids = np.zeros(len(rows), np.int32) if groups is None else np.asarray(groups, np.int32)
+    sizes = np.bincount(ids).astype(np.int32)
+    members = np.zeros((len(sizes), sizes.max()), np.int32)
+    for group, size in enumerate(sizes):
+        members[group, :size] = np.flatnonzero(ids == group)
+    return Data(jnp.asarray(rows), jnp.asarray(ids), jnp.asarray(members), jnp.asarray(sizes))
+
+
+def steps_per_epoch(n_rows: int, batch: int) -> int:
+    """Whole batches in one pass (the rest is dropped), at least one."""
+    return max(n_rows // batch, 1)
+
+
+def first_order(data: Data, *, by_group: bool) -> Array:
+    """Place for the shuffled rows: (1, N) int32, or (T, n) for a stream of each group's own."""
+    members = data.members if by_group else jnp.arange(len(data.x), dtype=jnp.int32)[None]
+    return jnp.zeros_like(members)
+
+
+def draw(key: Array, step: Array, order: Array, data: Data, *, batch: int, by_group: bool) -> tuple[Array, Batch]:
+    """The batch of a step, and the order of the rows from then on.
+
+    Every stream goes through its rows in a random order, drops the last incomplete batch, and is shuffled anew; a
+    stream with fewer rows than a batch draws with replacement. What comes out depends on key, step and order alone.
+
+    Parameters
+    ----------
+    key : typed random key of this step, consumed.
+    step : scalar integer, from 0.
+    order : from `first_order` or the step before.
+    data : Data
+    batch : rows from every stream.
+    by_group : draw `batch` rows from each group, laid out one group after the other, in place of from all together.
+
+    Returns
+    -------
+    order, Batch
+        O(batch) except where a stream begins anew: then a sort of its rows.
+    """
+    if by_group:
+        members, sizes = data.members, data.sizes
+    else:
+        members = jnp.arange(len(data.x), dtype=jnp.int32)[None]
+        sizes = jnp.full((1,), len(data.x), jnp.int32)
+    shuffle_key, choice_key = jax.random.split(key)
+    place = step % jnp.maximum(sizes // batch, 1)
+
+    def shuffle(order: Array) -> Array:
+        marks = jax.random.uniform(shuffle_key, members.shape)
+        absent = jnp.arange(members.shape[1], dtype=jnp.int32) >= sizes[:, None]
+        shuffled = jnp.take_along_axis(members, jnp.argsort(jnp.where(absent, 2, marks), axis=1), axis=1)
+        return jnp.where((place == 0)[:, None], shuffled, order)
+
+    order = lax.cond((place == 0).any(), shuffle, lambda order: order, order)
+    turns = place[:, None] * batch + jnp.arange(batch, dtype=jnp.int32)
+    if members.shape[1] >= batch:
+        rows = jnp.take_along_axis(order, jnp.minimum(turns, members.shape[1] - 1), axis=1)
+    else:
+        rows = jnp.zeros_like(turns)
+    chosen = jax.random.randint(choice_key, turns.shape, 0, sizes[:, None])
+    rows = jnp.where((sizes >= batch)[:, None], rows, jnp.take_along_axis(members, chosen, axis=1)).reshape(-1)
+    return order, Batch(data.x[rows], data.groups[rows], rows)

@@ -1,0 +1,131 @@
+"""Deep methods on the command line, and training processes that are ended from outside."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from deep_support import quick_compilation  # noqa: F401
+
+from fairjax import cli
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def people(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "people.csv"
+    with open(path, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["age", "income", "sex"])
+        writer.writerows([f"{40 + 10 * rng.normal():.2f}", f"{rng.normal():.3f}", "FM"[i % 2]] for i in range(60))
+    return path
+
+
+def fit(capsys, *arguments):
+    code = cli.main(["fit", *map(str, arguments)])
+    found = capsys.readouterr()
+    return code, found.out, found.err
+
+
+def test_fit_by_a_deep_method(people, tmp_path, capsys):
+    labels, page = tmp_path / "labels.csv", tmp_path / "report.html"
+    arguments = (people, "--sensitive", "sex", "--clusters", 3, "--method", "fcmi", "--json")
+    folder = ("--checkpoint-dir", tmp_path / "run")
+    code, out, err = fit(capsys, *arguments, *folder, "--out", labels, "--report", page)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert {"cost", "balance", "max_balance", "n", "n_clusters", "n_iter", "converged", "seconds"} <= set(found)
+    assert (found["n"], found["n_clusters"], found["n_iter"]) == (60, 3, 60)
+    assert len(labels.read_text().splitlines()) == 61
+    assert "FCMI" in page.read_text()
+    # a finished run resumes at its end
+    code, out, _ = fit(capsys, *arguments, *folder, "--resume")
+    assert code == 0
+    again = json.loads(out)
+    assert {**again, "seconds": 0, "compile_seconds": 0} == {**found, "seconds": 0, "compile_seconds": 0}
+    code, _, err = fit(capsys, *arguments, *folder)
+    assert code == 2
+    assert "holds a checkpoint of this run already" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--method", "fcmi", "--epsilon", 0.1), "--epsilon belongs to --method direct"),
+        (("--method", "dec", "--max-iter", 5), "--max-iter belongs to --method direct"),
+        (("--method", "ae", "--resume"), "--resume needs --checkpoint-dir"),
+        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, fcmi, dfc, fairoid)"),
+    ],
+)
+def test_options_of_the_other_kind(people, capsys, arguments, words):
+    code, out, err = fit(capsys, people, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+# Processes that are ended from outside
+
+_CHILD = """
+import sys
+import numpy as np
+from fairjax.deep import AEKMeans
+X = np.random.default_rng(0).random((500, 16))
+model = AEKMeans(4, steps=30_000, batch_size=64, n_init=1, checkpoint_dir=sys.argv[1], resume=True,
+                 checkpoint_every=300, random_state=0)
+np.save(sys.argv[2], model.fit(X).predict_proba(X))
+"""
+
+
+def start(folder, result):
+    return subprocess.Popen([sys.executable, "-c", _CHILD, folder, result], stderr=subprocess.PIPE, text=True)
+
+
+def newest(folder):
+    """Number of the newest whole checkpoint, or 0."""
+    if not folder.is_dir():
+        return 0
+    return max((int(name) for name in os.listdir(folder) if name.isdigit()), default=0)
+
+
+def wait_beyond(folder, step, process):
+    for _ in range(6000):
+        if newest(folder) > step:
+            return
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint came")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_an_ended_process_loses_nothing(tmp_path, number):
+    folder, result = tmp_path / "run", tmp_path / "result.npy"
+    behind = 0
+    for _ in range(3):
+        process = start(folder, result)
+        wait_beyond(folder, behind, process)
+        process.send_signal(number)
+        _, words = process.communicate(timeout=120)
+        assert process.returncode in (-number, 128 + number, 1), words
+        assert newest(folder) > behind
+        behind = newest(folder)
+        assert not result.exists()
+    process = start(folder, result)
+    _, words = process.communicate(timeout=300)
+    assert process.returncode == 0, words
+    # the same without an interruption, in a folder of its own
+    whole = tmp_path / "whole.npy"
+    process = start(tmp_path / "other", whole)
+    process.communicate(timeout=300)
+    np.testing.assert_array_equal(np.load(result), np.load(whole))

@@ -1,0 +1,233 @@
+"""Networks of the deep methods: sizes, convolutions, products with one kernel per group, the adapter to pytrees."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from deep_support import quick_compilation  # noqa: F401
+from flax import nnx
+
+from fairjax.deep import layers, nets
+from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.errors import InputError
+
+KEY = jax.random.key(0)
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def shapes(network):
+    return jax.eval_shape(network.init, KEY)
+
+
+def start(network):
+    return jax.jit(network.init)(KEY)
+
+
+# Parameter counts: what the authors' code has
+
+
+def test_size_of_the_variational_autoencoder():
+    params = shapes(Network(kind="vae", shape=(32, 32, 1), n_latent=64)).params
+    decoder = ("head", "head_norm", "branch", "branch_norms")
+    assert count({name: params[name] for name in decoder}) == 579_378
+    assert count({name: part for name, part in params.items() if name not in decoder}) == 610_256
+
+
+@pytest.mark.parametrize("n_groups", [1, 2, 5])
+def test_size_of_the_convolutional_autoencoder(n_groups):
+    network = Network(kind="conv", shape=(28, 28, 1), n_latent=10, options=(("n_groups", n_groups),))
+    params = shapes(network).params
+    assert count((params["convs"], params["code"])) == 222_202
+    assert count(params["head"]) == 204_304
+    assert count(params["branch"]) == 18_657 * n_groups
+
+
+def test_size_of_the_fully_connected_autoencoder():
+    params = shapes(Network(kind="fc", shape=(561,), n_latent=6, options=(("n_groups", 30),))).params
+    assert count((params["trunk"], params["trunk_norms"], params["code"])) == 2_287_878
+    assert count(params["head"]) == 133_376
+    assert count((params["branch"], params["branch_norms"], params["last"])) == 2_154_033 * 30
+
+
+def test_size_of_the_stacked_autoencoder_and_the_critic():
+    stacked = Network(kind="sdae", shape=(561,), n_latent=6, options=(("hidden", (500, 500, 2000)),))
+    assert count(shapes(stacked).params) == 3_091_567
+    assert count(shapes(Network(kind="critic", shape=(10,), n_latent=1)).params) == 1_441
+
+
+# Convolutions
+
+
+def native(x, kernel, stride):
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"), precision="highest"
+    )
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [7, 8])
+def test_convolution_equals_the_native_one(stride, side):
+    x, kernel = jax.random.normal(KEY, (3, side, side, 4)), jax.random.normal(KEY, (3, 3, 4, 5))
+    expected = native(x, kernel, stride)
+    found = jax.jit(layers.conv, static_argnums=2)
+    np.testing.assert_allclose(found(x, kernel, stride), expected, atol=2e-5)
+    np.testing.assert_allclose(found(x, jnp.stack([kernel] * 3), stride), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_transposed_convolution_is_the_adjoint(stride):
+    x, kernel = jax.random.normal(KEY, (2, 8, 8, 4)), jax.random.normal(KEY, (3, 3, 4, 5))
+    y = jax.random.normal(jax.random.key(1), (2, 8 // stride, 8 // stride, 5))
+    there = jnp.vdot(native(x, kernel, stride), y)
+    found = jax.jit(layers.conv_transpose, static_argnums=2)(y, kernel, stride)
+    np.testing.assert_allclose(jnp.vdot(x, found), there, rtol=1e-4)
+
+
+# Products with one kernel per group
+
+
+def rows_of_groups(kind, n, n_groups):
+    rng = np.random.default_rng(0)
+    if kind == "even":
+        return rng.integers(n_groups, size=n)
+    if kind == "one":
+        return np.full(n, n_groups - 1)
+    return np.where(rng.random(n) < 0.9, 1, rng.integers(n_groups, size=n))  # crowded: several rounds
+
+
+@pytest.mark.parametrize("n_groups", [1, 2, 7])
+@pytest.mark.parametrize("kind", ["even", "one", "crowded"])
+def test_grouped_product_and_its_gradient(n_groups, kind):
+    groups = jnp.asarray(np.minimum(rows_of_groups(kind, 40, n_groups), n_groups - 1), jnp.int32)
+    x, kernels = jax.random.normal(KEY, (40, 3)), jax.random.normal(KEY, (n_groups, 3, 4))
+
+    def expected(x, kernels):
+        return jnp.sum(jnp.sin(jnp.einsum("ni,nio->no", x, kernels[groups])))
+
+    def found(x, kernels):
+        return jnp.sum(jnp.sin(layers.grouped_dot(x, kernels, groups)))
+
+    for left, right in zip(
+        jax.tree.leaves(jax.jit(jax.value_and_grad(found, (0, 1)))(x, kernels)),
+        jax.tree.leaves(jax.value_and_grad(expected, (0, 1))(x, kernels)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(left, right, atol=2e-5)
+
+
+def test_grouped_product_does_not_depend_on_the_order_of_rows():
+    groups = jnp.asarray(rows_of_groups("crowded", 64, 9), jnp.int32)
+    x, kernels = jax.random.normal(KEY, (64, 3)), jax.random.normal(KEY, (9, 3, 4))
+    order = jax.random.permutation(KEY, 64)
+    np.testing.assert_allclose(
+        layers.grouped_dot(x[order], kernels, groups[order]), layers.grouped_dot(x, kernels, groups)[order], atol=1e-6
+    )
+
+
+# Batch normalisation
+
+
+def test_batch_norm_within_groups_equals_one_per_group():
+    norm = nets.BatchNorm(3, rngs=nnx.Rngs(0), n_groups=3)
+    alone = [nets.BatchNorm(3, rngs=nnx.Rngs(0)) for _ in range(2)]
+    x, groups = jax.random.normal(KEY, (8, 3)), jnp.array([0, 1, 1, 0, 1, 1, 1, 0])
+    found = nnx.jit(norm.__class__.__call__, static_argnames="train")(norm, x, groups, train=True)
+    for group, other in enumerate(alone):
+        np.testing.assert_allclose(found[groups == group], other(x[groups == group], train=True), atol=1e-5)
+        np.testing.assert_allclose(norm.mean[...][group], other.mean[...], atol=1e-6)
+        np.testing.assert_allclose(norm.var[...][group], other.var[...], atol=1e-6)
+    # the group that the batch lacks keeps its averages
+    np.testing.assert_array_equal(norm.var[...][2], 1)
+
+
+def test_batch_norm_of_a_lone_row_is_its_offset():
+    norm = nets.BatchNorm(2, rngs=nnx.Rngs(0), n_groups=2)
+    found = norm(jnp.array([[3.0, -1.0], [1.0, 1.0], [2.0, 2.0]]), jnp.array([0, 1, 1]), train=True)
+    np.testing.assert_array_equal(found[0], 0)
+
+
+# The adapter
+
+
+def test_every_network_gives_its_input_back_in_shape():
+    groups = jnp.array([0, 1, 1])
+    for network, x in (
+        (Network(kind="vae", shape=(8, 8, 1), n_latent=4), jnp.ones((3, 8, 8, 1))),
+        (Network(kind="conv", shape=(8, 8, 2), n_latent=4, options=(("n_groups", 2),)), jnp.ones((3, 8, 8, 2))),
+        (Network(kind="mlp", shape=(5,), n_latent=4, options=(("n_groups", 2),)), jnp.ones((3, 5))),
+    ):
+        params, rest = shapes(network)
+        (code, found), after = jax.eval_shape(network.autoencode, params, rest, x, groups)
+        assert code.z.shape == (3, 4)
+        assert found.shape == x.shape
+        assert jax.tree.structure(rest) == jax.tree.structure(after)
+
+
+def test_branches_differ_only_in_their_groups_rows():
+    network = Network(kind="mlp", shape=(5,), n_latent=2, options=(("n_groups", 2),))
+    params, rest = start(network)
+    x = jax.random.normal(KEY, (4, 5))
+    autoencode = jax.jit(network.autoencode)
+    _, first = autoencode(params, rest, x, jnp.array([0, 0, 1, 1]))[0]
+    params["branch"]["kernel"] = params["branch"]["kernel"].at[1].add(1.0)
+    _, second = autoencode(params, rest, x, jnp.array([0, 0, 1, 1]))[0]
+    np.testing.assert_array_equal(first[:2], second[:2])
+    assert not np.allclose(first[2:], second[2:])
+
+
+def test_bfloat16_changes_only_the_last_digits():
+    options = {"kind": "mlp", "shape": (16,), "n_latent": 3}
+    full, half = Network(**options), Network(**options, compute="bfloat16")
+    params, rest = start(full)
+    x = jax.random.normal(KEY, (8, 16))
+    exact, rounded = (jax.jit(network.encode)(params, rest, x)[0].z for network in (full, half))
+    assert rounded.dtype == exact.dtype == jnp.float32
+    np.testing.assert_allclose(rounded, exact, atol=0.05 * float(jnp.abs(exact).max()))
+    assert not np.array_equal(rounded, exact)
+
+
+def test_float64_networks():
+    network = Network(kind="mlp", shape=(6,), n_latent=3)
+    params, rest = start(network)
+    x = jax.random.normal(KEY, (4, 6))
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+        exact = network.encode(wide, rest, np.asarray(x, np.float64))[0].z
+        assert exact.dtype == np.float64
+    np.testing.assert_allclose(network.encode(params, rest, x)[0].z, exact, atol=1e-5)
+
+
+class Own(nnx.Module):
+    def __init__(self, rngs):
+        self.down, self.up = nnx.Linear(6, 2, rngs=rngs), nnx.Linear(2, 6, rngs=rngs)
+
+    def encode(self, x, *, train, key):
+        return self.down(x)
+
+    def decode(self, z, groups, *, train):
+        return self.up(z)
+
+
+def test_a_module_of_ones_own():
+    network = OwnNetwork(Own(nnx.Rngs(0)))
+    params, rest = start(network)
+    code, _ = jax.jit(network.encode)(params, rest, jnp.ones((3, 6)))
+    assert code.z.shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Network(kind="resnet", shape=(3,), n_latent=1), "there is no network 'resnet'"),
+        (lambda: Network(kind="conv", shape=(64,), n_latent=1), "takes images"),
+        (lambda: Network(kind="conv", shape=(30, 32, 1), n_latent=1), "divisible by 4"),
+        (lambda: Network(kind="fc", shape=(8, 8, 1), n_latent=1), "takes vectors"),
+        (lambda: OwnNetwork(nnx.Linear(2, 2, rngs=nnx.Rngs(0))), "expected a name or an NNX module"),
+    ],
+)
+def test_bad_networks(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
