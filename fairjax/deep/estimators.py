@@ -293,7 +293,8 @@ class FCMI(DeepClusterer):
     Notes
     -----
     Data in [0, 1] are brought to [-1, 1], where the weights belong; "auto" takes "fc", the authors' wide network, for
-    vectors of more than 256 numbers. Many groups are served by one grouped product: 30 cost about as much as two.
+    vectors of more than 256 numbers. Many groups are served by one grouped
+    product: rows pay for their own branch only, though every branch's weights are read and updated in each step.
 
     Examples
     --------
