@@ -100,7 +100,10 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument("--sensitive", metavar="COLUMN", help="column with the protected attribute")
     fit.add_argument("--features", metavar="A,B,C", help="numeric columns to cluster on (default: all)")
     fit.add_argument("--clusters", type=int, default=8, metavar="K", help="number of clusters (default: 8)")
-    fit.add_argument("--method", default="direct", metavar="M", help="route; this version offers direct")
+    fit.add_argument(
+        "--method", default="direct", metavar="M",
+        help="route: direct (default), or exact or sinkhorn transport between the groups",
+    )  # fmt: skip
     fit.add_argument(
         "--epsilon", type=float, default=0.0, metavar="E",
         help="admitted gap between the groups' proportions, from 0 (default) to 2",
@@ -117,6 +120,21 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument("--n-init", type=int, default=1, metavar="N", help="restarts; the best is kept (default: 1)")
     fit.add_argument("--max-iter", type=int, default=100, metavar="N", help="most turns (default: 100)")
     fit.add_argument("--tol", type=float, default=1e-4, metavar="T", help="when centres count as settled")
+    fit.add_argument(
+        "--transport-weight", type=float, default=1.0, metavar="W",
+        help="of methods exact and sinkhorn: weight of the distance between aligned points (default: 1, the paper: 2)",
+    )  # fmt: skip
+    fit.add_argument(
+        "--partition-size", type=int, default=1024, metavar="N",
+        help="of methods exact and sinkhorn: points of the smallest group in a block (default: 1024)",
+    )  # fmt: skip
+    fit.add_argument("--reg", type=float, default=0.01, metavar="R", help="entropy of method sinkhorn (default: 0.01)")
+    fit.add_argument(
+        "--center-update",
+        default="lloyd",
+        metavar="U",
+        help="of methods exact and sinkhorn: lloyd (default) or gradient",
+    )
     fit.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the random starts (default: 0)")
     fit.add_argument("--out", metavar="CSV", help="write row, cluster and group of every point")
     fit.add_argument("--report", metavar="HTML", help="write a page with figures that opens from disk")

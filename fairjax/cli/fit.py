@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 _CURVE_POINTS = 100_000  # points up to which the price curve takes all of them
 _CURVE_SAMPLE = 20_000
+_ROUTES = {
+    "direct": "fair k-means by exact assignment (FCA, direct route)",
+    "exact": "fair clustering via exact optimal transport between the groups (FCA, alignment route)",
+    "sinkhorn": "fair clustering via regularised optimal transport between the groups (FCA, alignment route)",
+}
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
@@ -67,6 +72,10 @@ def _fit(data: Dataset, options: argparse.Namespace) -> tuple["FCA", float, floa
         n_init=options.n_init,
         max_iter=options.max_iter,
         tol=options.tol,
+        center_update=options.center_update,
+        partition_size=options.partition_size,
+        reg=options.reg,
+        transport_weight=options.transport_weight,
         random_state=options.seed,
     )
     sensitive = data.groups if data.n_groups > 1 else None
@@ -86,7 +95,6 @@ def _report_data(
     seconds: float,
 ) -> "ReportData":
     from fairjax import _driver
-    from fairjax.assignment import MESSAGES
     from fairjax.report import ReportData, Unfair
 
     X, solution = data.matrix, model.result_.assignment
@@ -94,7 +102,7 @@ def _report_data(
     table = _driver.counts(model.labels_, data.groups, None, shape)
     notes = list(data.notes)
     if int(solution.status) != 0:
-        notes.append(f"The solver {MESSAGES[int(solution.status)]}.")
+        notes.append(f"The solver {model._message()}." if model.method == "direct" else f"Note: {model._message()}.")
     floor = model.min_balance
     if floor is not None and model.balance_ < floor * (1 - 1e-9):
         notes.append(
@@ -109,7 +117,6 @@ def _report_data(
     if options.report is not None and data.n_groups > 1:
         curve, note = _curve(data, model, unfair_table)
         notes += note
-    method = "fair k-means by exact assignment (FCA, direct route)"
     return ReportData(
         title=data.name,
         X=X,
@@ -123,13 +130,13 @@ def _report_data(
         sensitive=sensitive,
         feature_names=data.feature_names or None,
         raw=data.raw.reshape(X.shape),
-        method=method,
+        method=_ROUTES[model.method],
         parameters=_parameters(model),
         command=shlex.join(["fairjax", *arguments]),
         version=f"fairjax {__version__}",
         seconds=seconds,
         notes=tuple(notes),
-        status=MESSAGES[int(solution.status)],
+        status=model._message(),
         converged=model.converged_,
         n_iter=model.n_iter_,
         primal=float(solution.primal),
@@ -144,7 +151,20 @@ def _report_data(
 
 
 def _parameters(model: "FCA") -> dict[str, Any]:
-    names = ("n_clusters", "epsilon", "min_balance", "method", "n_init", "max_iter", "tol", "random_state")
+    names: tuple[str, ...] = (
+        "n_clusters",
+        "epsilon",
+        "min_balance",
+        "method",
+        "n_init",
+        "max_iter",
+        "tol",
+        "random_state",
+    )
+    if model.method != "direct":
+        names += ("center_update", "partition_size", "transport_weight")
+    if model.method == "sinkhorn":
+        names += ("reg",)
     chosen = {name: getattr(model, name) for name in names}
     chosen.pop("min_balance" if model.min_balance is None else "epsilon")
     return chosen

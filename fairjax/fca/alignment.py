@@ -32,6 +32,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax import ot
+from fairjax.assignment import Solution, fair_assignment
 from fairjax.errors import InputError
 from fairjax.fca import center_update, partition
 from fairjax.fca.center_update import CenterUpdate
@@ -39,9 +40,18 @@ from fairjax.fca.coupling import Pairs, Tuples, aligned_points, alone, assign, f
 from fairjax.fca.joint_cost import joint_cost, squared_distances
 from fairjax.fca.partition import Block
 from fairjax.fca.released import Rule, release
+from fairjax.fca.rounding import How, fractions, hard_labels
 
 Solver = Literal["exact", "host", "sinkhorn"]
 Scheme = Literal["random", "fixed", "refine"]
+
+MESSAGES = {
+    0: "every transport was solved to its tolerance; the gap is by how much, at most, the assignment is dearer than "
+    "the cheapest one to these centres that is as fair",
+    1: "a transport stopped before its gap was within tolerance; its plan is feasible, and so the assignment is fair",
+    2: "a transport was infeasible; this should not happen: please report it",
+    3: "points or centres are not finite, or too large for their type",
+}
 
 _ROOM = 1.25  # distinct points that a block of the refine scheme has room for, in those of a partition of whole points
 
@@ -98,11 +108,11 @@ class Parameters(NamedTuple):
     learning_rate : () of the gradient update, in the units of the points.
     """
 
-    transport_weight: ArrayLike = 1.0
-    reg: ArrayLike = 0.01
-    released: ArrayLike = 0.0
-    tol: ArrayLike = 1e-4
-    learning_rate: ArrayLike = 0.02
+    transport_weight: Array | float = 1.0
+    reg: Array | float = 0.01
+    released: Array | float = 0.0
+    tol: Array | float = 1e-4
+    learning_rate: Array | float = 0.02
 
 
 class State(NamedTuple):
@@ -139,6 +149,30 @@ class State(NamedTuple):
     n_iter: Array
     stale: Array
     converged: Array
+
+
+class Alignment(NamedTuple):
+    """Result of a run, from its turn of least cost.
+
+    Attributes
+    ----------
+    centers : (K, d) means of the clusters, in the units of the points.
+    assignment : :class:`~fairjax.assignment.Solution`, of which ``labels`` and the fractions of split points are the
+        plan's, ``prices`` and the bound ``dual`` those of one direct solve at these centres; ``primal`` is the cost of
+        the plan's fractions. ``status`` is the transports', see ``MESSAGES``.
+    cost : () mean squared distance of the labels. n_iter : (). converged : () bool.
+    history, objectives : (max_iter,) cost and objective F of each turn.
+    transport_gap : () relative gap of the last transport.
+    """
+
+    centers: Array
+    assignment: Solution
+    cost: Array
+    n_iter: Array
+    converged: Array
+    history: Array
+    objectives: Array
+    transport_gap: Array
 
 
 def prepare(X: ArrayLike, groups: npt.NDArray[Any], n_groups: int | None = None) -> Problem:
@@ -257,7 +291,7 @@ def step(problem: Problem, settings: Settings, parameters: Parameters, key: Arra
     return State(
         centers=centers,
         potentials=found.potentials,
-        tuples=coupling if settings.scheme == "refine" else None,
+        tuples=coupling if settings.scheme == "refine" and isinstance(coupling, Tuples) else None,
         memory=memory,
         masses=masses,
         objective=objective,
@@ -294,6 +328,47 @@ def run(
         lambda state: step(problem, settings, parameters, key, state),
         state,
     )
+
+
+def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array | None = None) -> Alignment:
+    """Labels, centres and certificate from the turn of least cost.
+
+    Centres are the means of the final labels, as the authors evaluate. A direct solve of the fair assignment to them
+    gives what no plan has: prices that assign new points, and a lower bound on the cost of any assignment as fair.
+    """
+    X, n_points = problem.X, problem.X.shape[0]
+    n_groups = len(problem.members)
+    labels = hard_labels(state.best_masses, problem.groups, n_groups, how, key)
+    chosen = jax.nn.one_hot(labels, state.centers.shape[0], dtype=X.dtype)
+    sizes = jnp.sum(chosen, 0)[:, None]
+    means = jnp.matmul(chosen.T, X, precision="highest") / jnp.where(sizes > 0, sizes, 1)
+    centers = jnp.where(sizes > 0, means, state.best_centers)
+
+    distances = squared_distances(X, centers)
+    bound = fair_assignment(distances, problem.groups, n_groups=n_groups)
+    soft = fractions(state.best_masses)
+    primal = jnp.sum(soft * distances) / n_points
+    split = jnp.max(soft, -1) < 1 - 1e-5
+    counts = jax.ops.segment_sum(soft, problem.groups, n_groups) / n_points
+    gap = jnp.maximum(primal - bound.dual, 0) / jnp.maximum(primal, jnp.finfo(X.dtype).tiny)
+    assignment = Solution(
+        labels=labels,
+        rows=jnp.where(split, jnp.arange(n_points, dtype=jnp.int32), n_points),
+        fractions=soft,
+        counts=counts,
+        prices=bound.multipliers,
+        primal=primal,
+        dual=bound.dual,
+        gap=gap,
+        status=jnp.where(jnp.isfinite(primal), state.worst, 3).astype(jnp.int32),
+        n_iter=bound.n_iter,
+        n_passes=state.n_iter,
+    )
+    cost = jnp.mean(jnp.take_along_axis(distances, labels[:, None], 1))
+    return Alignment(
+        centers + problem.mean, assignment, cost, state.n_iter, state.converged,
+        state.costs, state.objectives, state.gap,
+    )  # fmt: skip
 
 
 class Aligned(NamedTuple):
