@@ -13,7 +13,7 @@ from jax import Array
 from fairjax import _driver, _progress
 from fairjax._driver import Outcome
 from fairjax.fca import Alignment, alignment
-from fairjax.fca.alignment import Parameters, Settings, Solver, State
+from fairjax.fca.alignment import Parameters, Scheme, Settings, Solver, State
 from fairjax.fca.center_update import CenterUpdate
 from fairjax.fca.partition import block_count
 
@@ -36,11 +36,13 @@ class Route:
         """Static settings for groups of the given sizes."""
         solver: Solver = "sinkhorn" if self.method == "sinkhorn" else exact_solver()
         n_blocks = block_count(sizes, self.partition_size) if len(sizes) > 1 else 1
-        refines = n_blocks > 1 and len(sizes) == 2 and solver != "sinkhorn"
+        scheme: Scheme = "refine" if len(sizes) == 2 and solver != "sinkhorn" else "random"
         return Settings(
             solver=solver,
             n_blocks=n_blocks,
-            scheme="refine" if refines else "random" if n_blocks > 1 else "fixed",
+            scheme=scheme if n_blocks > 1 else "fixed",
+            # a new random partition may be worse by chance; the others only ever descend
+            patience=5 if scheme == "random" and n_blocks > 1 else 3,
             update=self.center_update,
             n_center_steps=_GRADIENT_STEPS if self.center_update == "gradient" else 1,
         )

@@ -53,7 +53,9 @@ MESSAGES = {
     3: "points or centres are not finite, or too large for their type",
 }
 
-_ROOM = 1.25  # distinct points that a block of the refine scheme has room for, in those of a partition of whole points
+# Distinct points of the larger and the smaller group that a block of the refine scheme has room for, in multiples of
+# those of a partition of whole points. Blocks keep the smaller group's points together, so only the larger's are split.
+_ROOM = (1.45, 1.15)
 
 
 class Problem(NamedTuple):
@@ -257,8 +259,10 @@ def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, ma
 
 def room(problem: Problem, n_blocks: int) -> tuple[int, int]:
     """Most distinct points of the two groups in a block of the refine scheme."""
-    widths = (-(-ids.shape[0] // n_blocks) for ids in problem.members)
-    left, right = (width if n_blocks == 1 else int(_ROOM * width) + 2 for width in widths)
+    sizes = [ids.shape[0] for ids in problem.members]
+    left, right = (
+        min(size, int(slack * -(-size // n_blocks)) + 2) for size, slack in zip(sizes, _ROOM, strict=True)
+    )
     return left, right
 
 
@@ -394,8 +398,10 @@ def align(problem: Problem, settings: Settings, parameters: Parameters, key: Arr
     assert state.tuples is not None
     held = state.tuples
     flat = Tuples(held.points.reshape(-1, 2), held.mass.reshape(-1), held.released.reshape(-1))
+    # along a direction in space, by the point of the smaller group: it has several partners, which are near each other
     direction = jax.random.normal(key, problem.X.shape[1:], problem.X.dtype)
-    along = jnp.matmul(aligned_points(flat, problem.X, problem.shares), direction, precision="highest")
+    smaller = jnp.minimum(flat.points[:, 1], problem.X.shape[0] - 1)
+    along = jnp.matmul(problem.X, direction, precision="highest")[smaller]
     # the first coupling is random: its tuples stay in their order, which keeps each point's together
     along = jnp.where(state.n_iter == 0, jnp.arange(len(along), dtype=along.dtype), along)
     rooms = room(problem, settings.n_blocks)

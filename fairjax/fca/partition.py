@@ -123,13 +123,14 @@ def regroup(points: Array, mass: Array, order: Array, n_points: int, n_blocks: i
     """Deal the tuples of a coupling into blocks, in a given order and equally many in each.
 
     The blocks' own couplings are the present one, so that aligning each block anew can only lower the cost. A point
-    whose tuples fall into several blocks lies in each with a part of its mass. Orders along a direction in space keep
-    a point's tuples together, since its partners are near each other; then blocks have little more distinct points
-    than a partition of whole points has.
+    whose tuples fall into several blocks lies in each with a part of its mass. An order along a direction in space
+    keeps a point's tuples together, since its partners are near each other: the blocks have few more distinct points
+    than those of a partition of whole points.
 
     Parameters
     ----------
-    points : (A, 2), mass : (A,) the tuples, mass 0 for padding. order : (A,) keys to sort by.
+    points : (A, 2), mass : (A,) the tuples, mass 0 for padding. order : (A,) keys to sort by; tuples
+    of equal keys are sorted by their second point.
     room : most distinct points of the two groups in a block, static.
 
     Returns
@@ -137,7 +138,7 @@ def regroup(points: Array, mass: Array, order: Array, n_points: int, n_blocks: i
     With E = room[0] + room[1] − 1 tuples in each block, at least A / B.
     """
     size = sum(room) - 1
-    place = jnp.argsort(jnp.where(mass > 0, order, jnp.inf))
+    place = jnp.lexsort((points[:, 1], jnp.where(mass > 0, order, jnp.inf)))
     count = jnp.sum(mass > 0)
     each = -(-count // n_blocks)
     rank = jnp.arange(size)
