@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax.ot.certificate import certify
-from fairjax.ot.problem import Duals, Problem, gap_tolerance, solve_each
+from fairjax.ot.problem import Duals, Problem, gap_tolerance, solve, with_gradient
 from fairjax.ot.solution import OTSolution
 
 
@@ -20,19 +20,19 @@ def host(
 ) -> OTSolution:
     """Optimal transport by POT's network simplex (first version)."""
 
-    def solve(problem: Problem) -> OTSolution:
+    def solver(problem: Problem) -> OTSolution:
         plan, g, n_iter = _call(problem)
-        return certify(problem, plan, g, n_iter, gap_tolerance(problem.costs.dtype))
+        return jax.vmap(certify, (0, 0, 0, 0, None))(problem, plan, g, n_iter, gap_tolerance(problem.costs.dtype))
 
-    return solve_each(solve, costs, a, b, init)
+    return solve(with_gradient(solver), costs, a, b, init)
 
 
 def _call(problem: Problem) -> tuple[Array, Array, Array]:
     costs = problem.costs
     shapes = (
         jax.ShapeDtypeStruct(costs.shape, costs.dtype),
-        jax.ShapeDtypeStruct(costs.shape[-1:], costs.dtype),
-        jax.ShapeDtypeStruct((), jnp.int32),
+        jax.ShapeDtypeStruct(problem.b.shape, costs.dtype),
+        jax.ShapeDtypeStruct(costs.shape[:-2], jnp.int32),
     )
     return jax.pure_callback(_solve_batch, shapes, *problem, vmap_method="broadcast_all")
 

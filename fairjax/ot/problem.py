@@ -42,14 +42,14 @@ def gap_tolerance(dtype: DTypeLike) -> float:
     return 1e-6 if jnp.finfo(dtype).bits >= 64 else 1e-5
 
 
-def solve_each(
+def solve(
     solver: Callable[[Problem], OTSolution],
     costs: ArrayLike,
     a: ArrayLike | None,
     b: ArrayLike | None,
     init: Duals | None,
 ) -> OTSolution:
-    """Check the arguments, run a solver on every problem of the batch, and take back the answers to invalid ones.
+    """Check the arguments, solve all problems in one call of a solver with a batch axis B, take back invalid answers.
 
     Raises
     ------
@@ -58,17 +58,32 @@ def solve_each(
     """
     costs, a, b, f, g = _arrays(costs, a, b, init)
     _check_masses(a, b)
+    batch = costs.shape[:-2]
+    flat = (leaf.reshape(-1, *leaf.shape[len(batch) :]) for leaf in (costs, a, b, f, g))
+    problem, status = jax.vmap(prepare)(*flat)
+    found = solver(problem)
+    solution = OTSolution(
+        *(jnp.where(jnp.expand_dims(status, range(1, leaf.ndim)) == SOLVED, leaf, jnp.nan) for leaf in found[:-2]),
+        jnp.where(status == SOLVED, found.status, status),
+        found.n_iter,
+    )
+    return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), solution)
 
-    def one(costs: Array, a: Array, b: Array, f: Array, g: Array) -> OTSolution:
-        problem, status = prepare(costs, a, b, f, g)
-        found = solver(problem)
-        bad = status != SOLVED
-        answers = jax.tree.map(lambda leaf: jnp.where(bad, jnp.nan, leaf), found[:-2])
-        return OTSolution(*answers, jnp.where(bad, status, found.status), found.n_iter)
 
-    for _ in costs.shape[:-2]:
-        one = jax.vmap(one)
-    return one(costs, a, b, f, g)
+def with_gradient(solver: Callable[[Problem], OTSolution]) -> Callable[[Problem], OTSolution]:
+    """A solver whose values have the gradient of the optimal value: the plan for the costs, the duals for the masses.
+
+    The envelope theorem; the solver itself is not differentiated. Plan and duals are piecewise constant: no gradient.
+    """
+
+    def solved(problem: Problem) -> OTSolution:
+        found = jax.lax.stop_gradient(solver(jax.lax.stop_gradient(problem)))
+        value = jnp.sum(found.plan * problem.costs, (-2, -1))
+        value += jnp.sum(found.f * problem.a, -1) + jnp.sum(found.g * problem.b, -1)
+        still = value - jax.lax.stop_gradient(value)
+        return found._replace(primal=found.primal + still, dual=found.dual + still)
+
+    return solved
 
 
 def prepare(costs: Array, a: Array, b: Array, f: Array, g: Array) -> tuple[Problem, Array]:
