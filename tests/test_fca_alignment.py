@@ -1,4 +1,4 @@
-"""The alignment route: joint cost, partitions, couplings, descent, FCA-C, and the theory that ties it to the direct one."""
+"""The alignment route: joint cost, partitions, couplings, descent, FCA-C, and the theory behind them."""
 
 import functools
 import importlib.util

@@ -260,9 +260,7 @@ def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, ma
 def room(problem: Problem, n_blocks: int) -> tuple[int, int]:
     """Most distinct points of the two groups in a block of the refine scheme."""
     sizes = [ids.shape[0] for ids in problem.members]
-    left, right = (
-        min(size, int(slack * -(-size // n_blocks)) + 2) for size, slack in zip(sizes, _ROOM, strict=True)
-    )
+    left, right = (min(size, int(slack * -(-size // n_blocks)) + 2) for size, slack in zip(sizes, _ROOM, strict=True))
     return left, right
 
 
@@ -426,29 +424,17 @@ def _fold_all(
     blocks: tuple[Block, ...],
     size: int | None,
 ) -> Aligned:
-    X, dtype, n_points = problem.X, problem.X.dtype, problem.X.shape[0]
-    w = jnp.asarray(parameters.transport_weight, dtype)
-    weighted = squared_distances(X, state.centers) * problem.shares[:, None]
+    dtype, last = problem.X.dtype, problem.X.shape[0] - 1
     tuples = alone(blocks[0])
     potentials, status = state.potentials, jnp.zeros((), jnp.int32)
     lost = value = jnp.zeros((), dtype)
-    total = len(problem.members[0]) / n_points
     for s, block in enumerate(blocks[1:], 1):
-        share = len(problem.members[s]) / n_points
-        inside = jnp.minimum(tuples.points, n_points - 1), jnp.minimum(block.points, n_points - 1)
-        left = jnp.sum(weighted[inside[0]], -2)
-        right = weighted[inside[1]]
-        middle = aligned_points(tuples, X, problem.shares)
-        costs = jax.vmap(joint_cost, (0, 0, 0, 0, None))(left, right, middle, X[inside[1]], (w - 1) * total * share)
+        costs, released = block_costs(problem, settings, parameters, state.centers, tuples, block)
         a, b = tuples.mass, block.masses
-        released = None
-        if settings.rule is not None:
-            nearest = jnp.min(left, -1)[..., None] + jnp.min(right, -1)[:, None]
-            costs, released = jax.vmap(release, (0, 0, 0, 0, None, None))(
-                costs, nearest, a, b, jnp.asarray(parameters.released, dtype), settings.rule
-            )
-        f = potentials[inside[0][..., 0]] if s == 1 else jnp.zeros_like(a)
-        solution = _solve(settings, parameters, costs, a, b, (f, potentials[inside[1]]))
+        left, right = jnp.minimum(tuples.points[..., 0], last), jnp.minimum(block.points, last)
+        # tuples of several points have no dual of their own
+        f = potentials[left] if s == 1 else jnp.zeros_like(a)
+        solution = _solve(settings, parameters, costs, a, b, (f, potentials[right]))
         potentials = _travel(potentials, tuples if s == 1 else None, block, solution)
         status = jnp.maximum(status, jnp.max(solution.status))
         magnitude = jnp.abs(solution.primal)
@@ -457,9 +443,31 @@ def _fold_all(
             coupling: Tuples | Pairs = Pairs(tuples.points[..., 0], block.points, solution.plan)
         else:
             coupling = tuples = fold(tuples, block, solution.plan, released, size)
-        total += share
     gap = lost / jnp.maximum(value, jnp.finfo(dtype).tiny)
     return Aligned(coupling if len(blocks) > 1 else tuples, potentials, gap, status)
+
+
+def block_costs(
+    problem: Problem, settings: Settings, parameters: Parameters, centers: Array, tuples: Tuples, block: Block
+) -> tuple[Array, Array | None]:
+    """Costs (B, E, R) of aligning the tuples of each block with its points of a further group; with FCA-C also W."""
+    X, n_points = problem.X, problem.X.shape[0]
+    weighted = squared_distances(X, centers) * problem.shares[:, None]
+    inside = jnp.minimum(tuples.points, n_points - 1), jnp.minimum(block.points, n_points - 1)
+    left, right = jnp.sum(weighted[inside[0]], -2), weighted[inside[1]]
+    middle = aligned_points(tuples, X, problem.shares)
+    n_folded = tuples.points.shape[-1]
+    total = sum(ids.shape[0] for ids in problem.members[:n_folded]) / n_points
+    share = problem.members[n_folded].shape[0] / n_points
+    pull = (jnp.asarray(parameters.transport_weight, X.dtype) - 1) * (total * share)
+    costs = jax.vmap(joint_cost, (0, 0, 0, 0, None))(left, right, middle, X[inside[1]], pull)
+    if settings.rule is None:
+        return costs, None
+    nearest = jnp.min(left, -1)[..., None] + jnp.min(right, -1)[:, None]
+    epsilon = jnp.asarray(parameters.released, X.dtype)
+    return jax.vmap(release, (0, 0, 0, 0, None, None))(
+        costs, nearest, tuples.mass, block.masses, epsilon, settings.rule
+    )
 
 
 def _solve(
