@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from fairjax.ot.certificate import certify, col_duals, row_duals
+from fairjax.ot.certificate import certify, tightened
 from fairjax.ot.forest import basic
 from fairjax.ot.paths import Flow, shortest_paths
 from fairjax.ot.problem import Duals, Problem, gap_tolerance, solve, with_gradient
@@ -30,7 +30,6 @@ from fairjax.ot.solution import OTSolution
 
 _COLD = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 _WARM = (0.0003, 0.0001)
-_KERNELS = 4
 # columns in step at a time on a CPU, where larger working sets leave the cache
 _IN_STEP = 4096
 
@@ -113,9 +112,9 @@ def _solve_batch(problem: Problem, warm: bool, max_iter: int | None) -> OTSoluti
         found = _solve_batch(Problem(jnp.swapaxes(costs, -1, -2), b, a, g, f), warm, max_iter)
         return found._replace(plan=jnp.swapaxes(found.plan, -1, -2), f=found.g, g=found.f)
 
-    f, g = jax.vmap(_tightened)(problem, g)
-    g = smoothed_duals(costs, a, b, f, g, _WARM if warm else _COLD, _KERNELS)
-    f, g = jax.vmap(_tightened)(problem, g)
+    f, g = jax.vmap(tightened)(problem, g)
+    g = smoothed_duals(costs, a, b, f, g, _WARM if warm else _COLD)
+    f, g = jax.vmap(tightened)(problem, g)
     flow = _in_turn(Problem(costs, a, b, f, g), 1000 * (n + m) if max_iter is None else max_iter)
 
     def finished(problem: Problem, flow: Flow) -> OTSolution:
@@ -123,12 +122,6 @@ def _solve_batch(problem: Problem, warm: bool, max_iter: int | None) -> OTSoluti
         return certify(problem, plan, flow.g, flow.n_iter, gap_tolerance(plan.dtype))
 
     return jax.vmap(finished)(problem, flow)
-
-
-def _tightened(problem: Problem, g: jax.Array) -> Duals:
-    """Feasible duals that are tight in every row and every column, by two c-transforms of g (m,)."""
-    f = row_duals(problem, g)
-    return f, col_duals(problem, f)
 
 
 def _in_turn(problem: Problem, max_iter: int) -> Flow:

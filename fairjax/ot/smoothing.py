@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 _RELAXATION = 1.7
 _PRODUCTS = 30  # scalings between two formations of the kernel
@@ -18,11 +19,20 @@ _LARGEST = 1e3  # factor by which one scaling may change, so that an exponential
 
 
 def smoothed_duals(
-    costs: Array, a: Array, b: Array, f: Array, g: Array, temperatures: Sequence[float], n_kernels: int
+    costs: Array,
+    a: Array,
+    b: Array,
+    f: Array,
+    g: Array,
+    temperatures: Sequence[float],
+    *,
+    floor: ArrayLike = 0.0,
+    n_kernels: int = 4,
 ) -> Array:
     """Duals g (B, m) near the optimum for costs (B, n, m), from feasible duals f (B, n) and g (B, m).
 
-    ``temperatures`` are relative to the mean reduced cost of what is given; each gets ``n_kernels`` kernels.
+    ``temperatures`` are relative to the mean reduced cost of what is given, ``floor`` (B,) is the least, in cost units;
+    each gets ``n_kernels`` kernels.
     O(n m) per product, 60 products per kernel.
     """
     dtype = costs.dtype
@@ -42,11 +52,14 @@ def smoothed_duals(
         change = jnp.clip(wanted / scaling, 1 / _LARGEST, _LARGEST) ** _RELAXATION
         return jnp.clip(jnp.where(share > 0, scaling * change, 1), 1e-12, 1e12)
 
+    lowest = (floor / spread).astype(single)
+
     def kernel(duals: tuple[Array, Array], temperature: Array) -> tuple[tuple[Array, Array], None]:
         f, g = duals
-        g = temperature * (log_b - _log_sum((f[..., None] - reduced) / temperature, -2))
-        f = temperature * (log_a - _log_sum((g[:, None] - reduced) / temperature, -1))
-        plan = jnp.exp((f[..., None] + g[:, None] - reduced) / temperature)
+        temperature = jnp.maximum(temperature, lowest)[:, None]
+        g = temperature * (log_b - _log_sum((f[..., None] - reduced) / temperature[..., None], -2))
+        f = temperature * (log_a - _log_sum((g[:, None] - reduced) / temperature[..., None], -1))
+        plan = jnp.exp((f[..., None] + g[:, None] - reduced) / temperature[..., None])
 
         def product(_: Array, scalings: tuple[Array, Array]) -> tuple[Array, Array]:
             u, v = scalings
