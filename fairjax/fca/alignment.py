@@ -434,7 +434,12 @@ def _fold_all(
         left, right = jnp.minimum(tuples.points[..., 0], last), jnp.minimum(block.points, last)
         # tuples of several points have no dual of their own
         f = potentials[left] if s == 1 else jnp.zeros_like(a)
-        solution = _solve(settings, parameters, costs, a, b, (f, potentials[right]))
+        solution = jax.lax.cond(
+            state.n_iter > 0,
+            lambda costs, a, b, f, g: _solve(settings, parameters, costs, a, b, (f, g)),
+            lambda costs, a, b, f, g: _solve(settings, parameters, costs, a, b, None),
+            *(costs, a, b, f, potentials[right]),
+        )
         potentials = _travel(potentials, tuples if s == 1 else None, block, solution)
         status = jnp.maximum(status, jnp.max(solution.status))
         magnitude = jnp.abs(solution.primal)
@@ -471,10 +476,14 @@ def block_costs(
 
 
 def _solve(
-    settings: Settings, parameters: Parameters, costs: Array, a: Array, b: Array, init: tuple[Array, Array]
+    settings: Settings, parameters: Parameters, costs: Array, a: Array, b: Array, init: tuple[Array, Array] | None
 ) -> ot.OTSolution:
     if settings.solver == "sinkhorn":
-        return ot.sinkhorn(costs, a, b, jnp.asarray(parameters.reg, costs.dtype), init=init)
+        # blocks of mass 1, which the entropy refers to; c-transforms are no start for it, its own annealing is
+        found = ot.sinkhorn(
+            costs, a * settings.n_blocks, b * settings.n_blocks, jnp.asarray(parameters.reg, costs.dtype)
+        )
+        return found._replace(plan=found.plan / settings.n_blocks)
     return (ot.host if settings.solver == "host" else ot.exact)(costs, a, b, init=init)
 
 
