@@ -14,7 +14,7 @@ What else was tried, by rows scanned (the unit of all three) on one FCA block of
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache
 from typing import Any
 
 import jax
@@ -81,9 +81,10 @@ def exact(
     >>> round(float(solution.primal), 6), int(solution.status)
     (0.5, 0)
     """
-    return solve(with_gradient(_solver(init is not None, max_iter)), costs, a, b, init)
+    return solve(_solver(init is not None, max_iter), costs, a, b, init)
 
 
+@cache
 def _solver(warm: bool, max_iter: int | None) -> Callable[[Problem], OTSolution]:
     """A solver of a batch of problems; a batch axis that ``vmap`` adds is merged with the one it has."""
 
@@ -101,10 +102,9 @@ def _solver(warm: bool, max_iter: int | None) -> Callable[[Problem], OTSolution]
         found = jax.tree.map(lambda leaf: leaf.reshape(axis_size, -1, *leaf.shape[1:]), found)
         return found, jax.tree.map(lambda _: True, found)
 
-    return lambda problem: solver(*problem)
+    return with_gradient(lambda problem: solver(*problem))
 
 
-@partial(jax.jit, static_argnames=("warm", "max_iter"))
 def _solve_batch(problem: Problem, warm: bool, max_iter: int | None) -> OTSolution:
     costs, a, b, f, g = problem
     n, m = costs.shape[-2:]
@@ -131,5 +131,5 @@ def _in_turn(problem: Problem, max_iter: int) -> Flow:
     if jax.default_backend() == "cpu":
         size = next(size for size in range(min(n_batch, max(1, _IN_STEP // m)), 0, -1) if n_batch % size == 0)
     parts = jax.tree.map(lambda leaf: leaf.reshape(-1, size, *leaf.shape[1:]), problem)
-    flow = jax.lax.map(lambda part: shortest_paths(*part, max_iter), parts)
+    flow = jax.lax.map(lambda part: shortest_paths(part.costs, part.a, part.b, part.f, part.g, max_iter), parts)
     return jax.tree.map(lambda leaf: leaf.reshape(n_batch, *leaf.shape[2:]), flow)

@@ -1,6 +1,7 @@
 """The transport problem: two weighted point sets and the costs between them, checked and brought to one form."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -43,13 +44,17 @@ def gap_tolerance(dtype: DTypeLike) -> float:
 
 
 def solve(
-    solver: Callable[[Problem], OTSolution],
+    solver: Callable[..., OTSolution],
     costs: ArrayLike,
     a: ArrayLike | None,
     b: ArrayLike | None,
     init: Duals | None,
+    *parameters: Array,
 ) -> OTSolution:
-    """Check the arguments, solve all problems in one call of a solver with a batch axis B, take back invalid answers.
+    """Check the arguments, solve all problems in one compiled call of a solver, take back answers to invalid ones.
+
+    The solver takes a :class:`Problem` with a batch axis B and ``parameters``; it is compiled once per object, so pass
+    the same one for the same options.
 
     Raises
     ------
@@ -58,15 +63,26 @@ def solve(
     """
     costs, a, b, f, g = _arrays(costs, a, b, init)
     _check_masses(a, b)
+    return _solve(solver, costs, a, b, f, g, parameters)
+
+
+@partial(jax.jit, static_argnums=0)
+def _solve(
+    solver: Callable[..., OTSolution],
+    costs: Array,
+    a: Array,
+    b: Array,
+    f: Array,
+    g: Array,
+    parameters: tuple[Array, ...],
+) -> OTSolution:
     batch = costs.shape[:-2]
     flat = (leaf.reshape(-1, *leaf.shape[len(batch) :]) for leaf in (costs, a, b, f, g))
     problem, status = jax.vmap(prepare)(*flat)
-    found = solver(problem)
-    solution = OTSolution(
-        *(jnp.where(jnp.expand_dims(status, range(1, leaf.ndim)) == SOLVED, leaf, jnp.nan) for leaf in found[:-2]),
-        jnp.where(status == SOLVED, found.status, status),
-        found.n_iter,
-    )
+    found = solver(problem, *parameters)
+    sound = status == SOLVED
+    values = [jnp.where(jnp.expand_dims(sound, range(1, leaf.ndim)), leaf, jnp.nan) for leaf in found[:-2]]
+    solution = OTSolution._make((*values, jnp.where(sound, found.status, status), found.n_iter))
     return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), solution)
 
 
@@ -133,7 +149,8 @@ def _arrays(
             raise InputError(
                 f"{name} has shape {vector.shape}; expected {(*batch, size)} to fit costs {costs.shape}"
             ) from None
-    return costs, *vectors
+    a, b, f, g = vectors
+    return costs, a, b, f, g
 
 
 def _check_masses(a: Array, b: Array) -> None:

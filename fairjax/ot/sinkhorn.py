@@ -1,12 +1,14 @@
 """Entropic transport: ott-jax's Sinkhorn from an annealed start, then a plan with exact marginals and its gap.
 
 The start comes from :mod:`fairjax.ot.smoothing`, which anneals the temperature down to ``reg`` by matrix products; that
-is ε-scaling at a tenth of the cost of iterations in the log domain. ott-jax iterates in the log domain from there to the
-tolerance. Its implicit gradient (ott-jax 0.6) warns of deprecations and did not end in minutes on a 6 × 8 problem here, so
-the fixed point is differentiated by one dense solve of our own.
+is ε-scaling at a tenth of the cost of iterations in the log domain. ott-jax iterates in the log domain from there to
+the tolerance. Its implicit gradient (0.6.0) warns of deprecations and did not end within minutes on a 6 × 8 problem at
+a tolerance of 1e-11, so the fixed point is differentiated by one dense solve of our own.
 """
 
 import warnings
+from collections.abc import Callable
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -77,24 +79,30 @@ def sinkhorn(
     """
     if not isinstance(reg, jax.core.Tracer) and not np.all(np.asarray(reg) > 0):
         raise InputError(f"reg is {reg}; expected a positive weight of the entropy")
-    shape = jnp.shape(costs)[:-2]
-    warm = init is not None
+    shape, dtype = jnp.shape(costs)[:-2], jnp.result_type(float, jnp.asarray(costs).dtype)
+    regs = jnp.broadcast_to(jnp.asarray(reg, dtype), shape).reshape(-1)
+    return solve(_solver(init is not None, tolerance, max_iter), costs, a, b, init, regs)
 
-    def solver(problem: Problem) -> OTSolution:
+
+@cache
+def _solver(warm: bool, tolerance: float | None, max_iter: int) -> Callable[..., OTSolution]:
+    def solver(problem: Problem, regs: Array) -> OTSolution:
         dtype = problem.costs.dtype
-        regs = jnp.broadcast_to(jnp.asarray(reg, dtype), shape).reshape(-1)
+        regs = regs.astype(dtype)
         error = (1e-6 if jnp.finfo(dtype).bits >= 64 else 1e-4) if tolerance is None else tolerance
         fixed, fixed_regs = jax.lax.stop_gradient((problem, regs))
         mass = jnp.sum(fixed.a, -1)
-        fixed_regs = fixed_regs / jnp.where(mass > 0, mass, 1)
         f, g = jax.vmap(tightened)(fixed, fixed.g)
-        g = smoothed_duals(*fixed[:3], f, g, _WARM if warm else _COLD, floor=fixed_regs)
-        return jax.vmap(lambda *one: _solve_one(*one, error, max_iter))(problem, jax.lax.stop_gradient(g), regs)
+        floor = fixed_regs / jnp.where(mass > 0, mass, 1)
+        g = smoothed_duals(fixed.costs, fixed.a, fixed.b, f, g, _WARM if warm else _COLD, floor=floor)
+        return jax.vmap(partial(_solve_one, tolerance=error, max_iter=max_iter))(
+            problem, jax.lax.stop_gradient(g), regs
+        )
 
-    return solve(solver, costs, a, b, init)
+    return solver
 
 
-def _solve_one(problem: Problem, g: Array, reg: Array, tolerance: float, max_iter: int) -> OTSolution:
+def _solve_one(problem: Problem, g: Array, reg: Array, *, tolerance: float, max_iter: int) -> OTSolution:
     with warnings.catch_warnings():
         # ott-jax 0.6 imports the deprecated jaxopt
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -114,7 +122,7 @@ def _solve_one(problem: Problem, g: Array, reg: Array, tolerance: float, max_ite
     f = jax.lax.stop_gradient(jnp.where(share_a > 0, reg * (log_a - logsumexp(masked, -1)), 0))
 
     entropic = linear_problem.LinearProblem(
-        *jax.lax.stop_gradient((geometry.Geometry(costs, epsilon=reg), share_a, share_b))
+        *jax.lax.stop_gradient((geometry.Geometry(costs, epsilon=reg), share_a, share_b))  # type: ignore[arg-type]
     )
     iterate = ott_sinkhorn.Sinkhorn(
         threshold=tolerance, max_iterations=max_iter, inner_iterations=5, implicit_diff=None
@@ -125,8 +133,8 @@ def _solve_one(problem: Problem, g: Array, reg: Array, tolerance: float, max_ite
     f, g = _attached(costs, share_a, share_b, reg, f, g)
     plan = jnp.where(active, jnp.exp(jnp.where(active, (f[:, None] + g - costs) / reg, 0)), 0)
     plan = mass * rounded(plan, share_a, share_b)
-    solution = certify(problem, plan, g, found.n_iters, jnp.inf)
-    status = jnp.where(found.converged & (solution.status == SOLVED), SOLVED, UNSOLVED).astype(jnp.int32)
+    solution = certify(problem, plan, g, jnp.asarray(found.n_iters), jnp.inf)
+    status = jnp.where(jnp.asarray(found.converged) & (solution.status == SOLVED), SOLVED, UNSOLVED).astype(jnp.int32)
     return solution._replace(status=status)
 
 
