@@ -179,10 +179,11 @@ def sinkhorn(quick: bool) -> dict[str, Any]:
         a, b = np.full((len(some), n), 1 / n), np.full((len(some), m), 1 / m)
 
         def batch(some: np.ndarray = some, a: np.ndarray = a, b: np.ndarray = b, reg: float = reg) -> Any:
+            tol = ERROR / np.sqrt(b.shape[1])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return pot.batch.solve_batch(
-                    some, reg, a=a, b=b, max_iter=20_000, tol=ERROR / np.sqrt(m), solver="log_sinkhorn", grad="detach"
+                    some, reg, a=a, b=b, max_iter=20_000, tol=tol, method="log_sinkhorn", grad="detach"
                 ).plan
 
         try:

@@ -16,7 +16,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
 
 from fairjax.errors import InputError
 from fairjax.ot.certificate import certify
@@ -71,22 +72,34 @@ def host(
 @cache
 def _solver(warm: bool) -> Callable[[Problem], OTSolution]:
     def solver(problem: Problem) -> OTSolution:
+        dtype = problem.costs.dtype
+        leaves = [_to_bits(leaf) for leaf in (problem.costs, problem.a, problem.b, problem.g)]
         shapes = (
-            jax.ShapeDtypeStruct(problem.costs.shape, problem.costs.dtype),
-            jax.ShapeDtypeStruct(problem.b.shape, problem.costs.dtype),
+            jax.ShapeDtypeStruct(leaves[0].shape, jnp.uint32),
+            jax.ShapeDtypeStruct(leaves[2].shape, jnp.uint32),
             jax.ShapeDtypeStruct(problem.b.shape[:-1], jnp.int32),
         )
         plan, g, n_iter = jax.pure_callback(
-            partial(_solve_batch, warm), shapes, *problem[:3], problem.g, vmap_method="broadcast_all"
+            partial(_solve_batch, warm, dtype), shapes, *leaves, vmap_method="broadcast_all"
         )
-        tolerance = jnp.full(n_iter.shape, gap_tolerance(plan.dtype), plan.dtype)
-        return jax.vmap(certify)(problem, plan, g, n_iter, tolerance)
+        tolerance = jnp.full(n_iter.shape, gap_tolerance(dtype), dtype)
+        return jax.vmap(certify)(problem, _from_bits(plan, dtype), _from_bits(g, dtype), n_iter, tolerance)
 
     return with_gradient(solver)
 
 
-def _solve_batch(warm: bool, *arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    costs, a, b, g = (np.asarray(argument) for argument in arguments)
+def _to_bits(values: Array) -> Array:
+    """Words of 32 bits (..., 1 or 2): a callback's thread does not see ``jax.enable_x64`` and would drop digits."""
+    bits = jax.lax.bitcast_convert_type(values, jnp.uint32)
+    return bits if bits.ndim > values.ndim else bits[..., None]
+
+
+def _from_bits(bits: Array, dtype: DTypeLike) -> Array:
+    return jax.lax.bitcast_convert_type(bits if jnp.dtype(dtype).itemsize == 8 else bits[..., 0], dtype)
+
+
+def _solve_batch(warm: bool, dtype: DTypeLike, *leaves: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    costs, a, b, g = (np.ascontiguousarray(leaf).view(dtype)[..., 0] for leaf in leaves)
     *batch, n, m = costs.shape
     problems = list(zip(costs.reshape(-1, n, m), a.reshape(-1, n), b.reshape(-1, m), g.reshape(-1, m), strict=True))
     plan = np.zeros((len(problems), n, m), costs.dtype)
@@ -97,7 +110,8 @@ def _solve_batch(warm: bool, *arguments: Any) -> tuple[np.ndarray, np.ndarray, n
 
     with ThreadPoolExecutor(_n_threads()) as threads:
         counts = np.array(list(threads.map(fill, range(len(problems)))), np.int32)
-    return plan.reshape(costs.shape), duals.reshape(*batch, m), counts.reshape(batch)
+    plan, duals = plan.reshape(*batch, n, m, 1), duals.reshape(*batch, m, 1)
+    return plan.view(np.uint32), duals.view(np.uint32), counts.reshape(batch)
 
 
 def _n_threads() -> int:

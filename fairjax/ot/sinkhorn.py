@@ -94,7 +94,7 @@ def _solver(warm: bool, tolerance: float | None, max_iter: int) -> Callable[...,
         mass = jnp.sum(fixed.a, -1)
         f, g = jax.vmap(tightened)(fixed, fixed.g)
         floor = fixed_regs / jnp.where(mass > 0, mass, 1)
-        g = smoothed_duals(fixed.costs, fixed.a, fixed.b, f, g, _WARM if warm else _COLD, floor=floor)
+        g = smoothed_duals(fixed.costs, fixed.a, fixed.b, f, g, _WARM if warm else _COLD, floor=floor, n_kernels=2)
         return jax.vmap(partial(_solve_one, tolerance=error, max_iter=max_iter))(
             problem, jax.lax.stop_gradient(g), regs
         )

@@ -27,7 +27,7 @@ def smoothed_duals(
     temperatures: Sequence[float],
     *,
     floor: ArrayLike = 0.0,
-    n_kernels: int = 4,
+    n_kernels: int,
 ) -> Array:
     """Duals g (B, m) near the optimum for costs (B, n, m), from feasible duals f (B, n) and g (B, m).
 
