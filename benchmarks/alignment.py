@@ -73,7 +73,10 @@ def random_start(X: Any, seed: int) -> Any:
     return X[np.random.default_rng(seed).choice(len(X), K, replace=False)]
 
 
-def settings_for(problem: Any, size: int | None = 1024, **options: Any) -> Settings:
+SIZE = 1024  # of the partition; set by --size
+
+
+def settings_for(problem: Any, size: int | None, **options: Any) -> Settings:
     sizes = [len(ids) for ids in problem.members]
     n_blocks = 1 if size is None else partition.block_count(sizes, size)
     chosen = {"solver": exact_solver(), "scheme": "refine" if len(sizes) == 2 else "random"} | options
@@ -83,12 +86,12 @@ def settings_for(problem: Any, size: int | None = 1024, **options: Any) -> Setti
 
 
 def solve(
-    X: Any, groups: Any, start: Any, *, weight: float, turns: int, size: int | None = 1024, seed: int = 0,
+    X: Any, groups: Any, start: Any, *, weight: float, turns: int, size: int | None = 0, seed: int = 0,
     released: float = 0.0, reg: float = 0.01, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """One run in float32, turn by turn, and what came of it."""
     problem = alignment.prepare(jnp.asarray(X, jnp.float32), groups)
-    settings = settings_for(problem, size, **options)
+    settings = settings_for(problem, SIZE if size == 0 else size, **options)
     values = Parameters(weight, reg, released, 1e-4, 0.02 * float(jnp.sqrt(problem.variance)))
     parameters = jax.tree.map(jnp.float32, values)
     key = jax.random.key(seed)
@@ -280,7 +283,7 @@ def speed(quick: bool) -> dict[str, Any]:
             found = solve(X, groups, start, weight=weight, turns=most(7), scheme=scheme, patience=10)
             rows.append(told({"weight": weight, "scheme": scheme, "part": "turn"} | found))
     problem = alignment.prepare(jnp.asarray(X, jnp.float32), groups)
-    settings = settings_for(problem, scheme="random")
+    settings = settings_for(problem, 1024, scheme="random")
     parameters = jax.tree.map(jnp.float32, Parameters(transport_weight=2.0))
     key = jax.random.key(0)
     state = alignment.init(problem, settings, key, jnp.asarray(start, jnp.float32), max_iter=3)
@@ -388,8 +391,10 @@ def main() -> None:
     parser.add_argument("section", nargs="?", choices=[*SECTIONS, "figures", "all"], default="all")
     parser.add_argument("--quick", action="store_true", help="small sizes; results go to the temporary folder")
     parser.add_argument("--turns", type=int, default=1000, metavar="N", help="most turns of any run")
+    parser.add_argument("--size", type=int, default=1024, metavar="N", help="partition size where none is told")
     options = parser.parse_args()
-    global LIMIT
+    global LIMIT, SIZE
+    SIZE = options.size
     LIMIT = 3 if options.quick else options.turns
     folder = Path(tempfile.gettempdir()) if options.quick else measure.RESULTS
     for section in SECTIONS if options.section == "all" else [options.section]:
@@ -398,6 +403,7 @@ def main() -> None:
         print(f"== {section}", flush=True)
         command = f"python benchmarks/alignment.py {section}" + (" --quick" if options.quick else "")
         command += f" --turns {options.turns}" if options.turns < 1000 else ""
+        command += f" --size {options.size}" if options.size != 1024 else ""
         found = {"dtype": "float32"} | SECTIONS[section](options.quick)
         print(f"wrote {measure.write(section, command, found, folder, family='alignment').name}", flush=True)
     if options.section in ("figures", "all"):

@@ -83,7 +83,7 @@ def best_of(
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), n_init), n_init)
     _progress.report("finding a start", 0.0)
     for restart, start in enumerate(_driver.starts(problem, init, n_clusters, n_init, seed)):
-        state = _begin(points, settings, keys[restart], start.centers, length=max_iter)
+        state = _begin(points, settings, keys[restart], start.centers, length=_driver.history_length(max_iter))
         while not bool(state.converged) and int(state.n_iter) < max_iter:
             state = _turn(points, settings, parameters, keys[restart], state)
             _progress.report("aligning the groups", (restart + int(state.n_iter) / max_iter) / n_init)

@@ -216,8 +216,7 @@ def _solve(
 ) -> FairClustering:
     dtype = problem.X.dtype
     value, tolerance = jnp.asarray(fairness.value, dtype), jnp.asarray(tol, dtype)
-    length = max_iter if max_iter <= 0 else max(_TURNS, _power_of_two(max_iter))
-    state = _begin(problem.points, centers, length=length)
+    state = _begin(problem.points, centers, length=history_length(max_iter))
     turns, done, settled = 1, 0, False
     while not settled and done < max_iter:
         began = time.perf_counter()
@@ -314,6 +313,11 @@ def _on_host(values: Any) -> Any:
 
 def _power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
+
+
+def history_length(max_iter: int) -> int:
+    """Length of the history for ``max_iter`` turns: one of a few, so that programs are found compiled."""
+    return max_iter if max_iter <= 0 else max(_TURNS, _power_of_two(max_iter))
 
 
 def _padded(n: int, least: int) -> int:

@@ -396,14 +396,13 @@ def align(problem: Problem, settings: Settings, parameters: Parameters, key: Arr
     assert state.tuples is not None
     held = state.tuples
     flat = Tuples(held.points.reshape(-1, 2), held.mass.reshape(-1), held.released.reshape(-1))
-    # along a direction in space, by the point of the smaller group: it has several partners, which are near each other
-    direction = jax.random.normal(key, problem.X.shape[1:], problem.X.dtype)
+    # by the point of the smaller group, whose partners are several and near each other
     smaller = jnp.minimum(flat.points[:, 1], problem.X.shape[0] - 1)
-    along = jnp.matmul(problem.X, direction, precision="highest")[smaller]
+    cells = partition.cells(key, problem.X[smaller], flat.mass, settings.n_blocks)
     # the first coupling is random: its tuples stay in their order, which keeps each point's together
-    along = jnp.where(state.n_iter == 0, jnp.arange(len(along), dtype=along.dtype), along)
+    order = jnp.where(state.n_iter == 0, jnp.arange(len(cells), dtype=cells.dtype), cells)
     rooms = room(problem, settings.n_blocks)
-    dealt = partition.regroup(flat.points, flat.mass, along, problem.X.shape[0], settings.n_blocks, rooms)
+    dealt = partition.regroup(flat.points, flat.mass, order, problem.X.shape[0], settings.n_blocks, rooms)
     found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right), sum(rooms) - 1)
     assert isinstance(found.coupling, Tuples)
     keep = dealt.fits[:, None]
