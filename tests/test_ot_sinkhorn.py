@@ -74,7 +74,8 @@ def test_gradients(problem):
             moved[argument] = moved[argument] + sign * step * direction
             ends.append(float(value(*moved)))
         slope = (ends[1] - ends[0]) / (2 * step)
-        assert float(jnp.sum(gradient * direction)) == pytest.approx(slope, rel=1e-5)
+        # an end is off by up to the tolerance of 1e-9
+        assert float(jnp.sum(gradient * direction)) == pytest.approx(slope, rel=1e-5, abs=1e-9 / step)
 
 
 def test_padding_changes_nothing(problem):
@@ -107,7 +108,7 @@ def test_float32_and_vmap(problem):
 
 
 def test_too_few_iterations_are_status_1(problem):
-    assert int(solve(*problem, 1e-5).status) == 1
+    assert int(solve(*problem, 1e-7).status) == 1
 
 
 def test_reg_must_be_positive(problem):
