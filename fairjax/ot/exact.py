@@ -79,7 +79,7 @@ def exact(
     >>> from fairjax import ot
     >>> solution = ot.exact([[0.0, 2.0], [1.0, 0.0], [1.0, 4.0]])
     >>> round(float(solution.primal), 6), int(solution.status)
-    (0.5, 0)
+    (0.666667, 0)
     """
     return solve(_solver(init is not None, max_iter), costs, a, b, init)
 

@@ -60,7 +60,7 @@ def host(
     --------
     >>> from fairjax import ot
     >>> round(float(ot.host([[0.0, 2.0], [1.0, 0.0], [1.0, 4.0]]).primal), 6)
-    0.5
+    0.666667
     """
     try:
         import ot.lp  # noqa: F401

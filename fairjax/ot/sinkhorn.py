@@ -79,8 +79,8 @@ def sinkhorn(
     """
     if not isinstance(reg, jax.core.Tracer) and not np.all(np.asarray(reg) > 0):
         raise InputError(f"reg is {reg}; expected a positive weight of the entropy")
-    shape, dtype = jnp.shape(costs)[:-2], jnp.result_type(float, jnp.asarray(costs).dtype)
-    regs = jnp.broadcast_to(jnp.asarray(reg, dtype), shape).reshape(-1)
+    costs = jnp.asarray(costs)
+    regs = jnp.broadcast_to(jnp.asarray(reg, jnp.result_type(float)), costs.shape[:-2]).reshape(-1)
     return solve(_solver(init is not None, tolerance, max_iter), costs, a, b, init, regs)
 
 

@@ -12,9 +12,9 @@ from fairjax.errors import InputError
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 
 MESSAGES = {
-    SOLVED: "solved: the gap to the proven bound is within tolerance",
-    UNSOLVED: "stopped before the gap was within tolerance; the plan is feasible and the gap says how far it may be "
-    "from the best: allow more iterations, or for Sinkhorn a smaller reg",
+    SOLVED: "solved: the gap to the proven bound, for Sinkhorn the error of the marginals, is within tolerance",
+    UNSOLVED: "stopped before gap and marginals were within tolerance; gap and marginal_error say how far the plan may be "
+    "from an optimal one: allow more iterations, or for Sinkhorn a higher reg",
     INFEASIBLE: "a and b do not carry the same mass: rescale one of them",
     INVALID: "costs, weights or init are invalid (NaN, infinite, or negative weights)",
 }
