@@ -13,8 +13,8 @@ SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound, for Sinkhorn the error of the marginals, is within tolerance",
-    UNSOLVED: "stopped before gap and marginals were within tolerance; gap and marginal_error say how far the plan may be "
-    "from an optimal one: allow more iterations, or for Sinkhorn a higher reg",
+    UNSOLVED: "stopped before gap and marginals were within tolerance; gap and marginal_error say how far off the plan "
+    "may be: allow more iterations, or for Sinkhorn a higher reg",
     INFEASIBLE: "a and b do not carry the same mass: rescale one of them",
     INVALID: "costs, weights or init are invalid (NaN, infinite, or negative weights)",
 }
