@@ -1,4 +1,4 @@
-"""POT's network simplex behind ``jax.pure_callback``: the reference on a CPU.
+"""POT's network simplex behind a host callback: the reference on a CPU.
 
 The solver releases Python's lock, so a batch is spread over threads. From good duals it is faster to solve a restricted
 problem first: of the edges, a few times n+m with the least reduced cost and a path of edges that makes it feasible go
@@ -8,7 +8,7 @@ Adult, 1077 × 2179, that takes 0.05–0.09 s from duals that are off by 0.1–3
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any
@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike, DTypeLike
+from jax.experimental.buffer_callback import buffer_callback
+from jax.typing import ArrayLike
 
 from fairjax.errors import InputError
 from fairjax.ot.certificate import certify
@@ -73,33 +74,36 @@ def host(
 def _solver(warm: bool) -> Callable[[Problem], OTSolution]:
     def solver(problem: Problem) -> OTSolution:
         dtype = problem.costs.dtype
-        leaves = [_to_bits(leaf) for leaf in (problem.costs, problem.a, problem.b, problem.g)]
         shapes = (
-            jax.ShapeDtypeStruct(leaves[0].shape, jnp.uint32),
-            jax.ShapeDtypeStruct(leaves[2].shape, jnp.uint32),
+            jax.ShapeDtypeStruct(problem.costs.shape, dtype),
+            jax.ShapeDtypeStruct(problem.b.shape, dtype),
             jax.ShapeDtypeStruct(problem.b.shape[:-1], jnp.int32),
         )
-        plan, g, n_iter = jax.pure_callback(
-            partial(_solve_batch, warm, dtype), shapes, *leaves, vmap_method="broadcast_all"
-        )
+        plan, g, n_iter = _called(partial(_solve_batch, warm), shapes, problem.costs, problem.a, problem.b, problem.g)
         tolerance = jnp.full(n_iter.shape, gap_tolerance(dtype), dtype)
-        return jax.vmap(certify)(problem, _from_bits(plan, dtype), _from_bits(g, dtype), n_iter, tolerance)
+        return jax.vmap(certify)(problem, plan, g, n_iter, tolerance)
 
     return with_gradient(solver)
 
 
-def _to_bits(values: Array) -> Array:
-    """Words of 32 bits (..., 1 or 2): a callback's thread does not see ``jax.enable_x64`` and would drop digits."""
-    bits = jax.lax.bitcast_convert_type(values, jnp.uint32)
-    return bits if bits.ndim > values.ndim else bits[..., None]
+def _called(function: Callable[..., Sequence[np.ndarray]], shapes: Any, *leaves: Array) -> Any:
+    """Outputs of a function of numpy arrays.
+
+    On a CPU it works on the buffers themselves: ``pure_callback`` makes arrays of them first, which can wait for ever
+    for the thread that the callback runs on, and which drops digits where float64 is on for the caller's thread only.
+    """
+    if jax.default_backend() != "cpu":
+        return jax.pure_callback(function, shapes, *leaves, vmap_method="broadcast_all")
+
+    def fill(_: Any, outputs: Sequence[Any], *inputs: Any) -> None:
+        for output, found in zip(outputs, function(*map(np.asarray, inputs)), strict=True):
+            np.asarray(output)[...] = found
+
+    return buffer_callback(fill, shapes, vmap_method="broadcast_all")(*leaves)
 
 
-def _from_bits(bits: Array, dtype: DTypeLike) -> Array:
-    return jax.lax.bitcast_convert_type(bits if jnp.dtype(dtype).itemsize == 8 else bits[..., 0], dtype)
-
-
-def _solve_batch(warm: bool, dtype: DTypeLike, *leaves: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    costs, a, b, g = (np.ascontiguousarray(leaf).view(dtype)[..., 0] for leaf in leaves)
+def _solve_batch(warm: bool, *leaves: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    costs, a, b, g = (np.asarray(leaf) for leaf in leaves)
     *batch, n, m = costs.shape
     problems = list(zip(costs.reshape(-1, n, m), a.reshape(-1, n), b.reshape(-1, m), g.reshape(-1, m), strict=True))
     plan = np.zeros((len(problems), n, m), costs.dtype)
@@ -110,8 +114,7 @@ def _solve_batch(warm: bool, dtype: DTypeLike, *leaves: Any) -> tuple[np.ndarray
 
     with ThreadPoolExecutor(_n_threads()) as threads:
         counts = np.array(list(threads.map(fill, range(len(problems)))), np.int32)
-    plan, duals = plan.reshape(*batch, n, m, 1), duals.reshape(*batch, m, 1)
-    return plan.view(np.uint32), duals.view(np.uint32), counts.reshape(batch)
+    return plan.reshape(costs.shape), duals.reshape(*batch, m), counts.reshape(batch)
 
 
 def _n_threads() -> int:
