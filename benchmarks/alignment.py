@@ -333,10 +333,17 @@ def figures(folder: Path = measure.RESULTS) -> None:
 
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "fairjax"
+
+    for section, draw in (("control", _control_figure), ("partition", _partition_figure)):
+        path = folder / f"alignment-{section}.json"
+        if path.is_file():
+            draw(json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".svg"))
+
+
+def _control_figure(record: dict[str, Any], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    record = json.loads((folder / "alignment-control.json").read_text(encoding="utf-8"))
     names = {
         "gap-constrained": "gap ≤ ε (Theorem 4.1, direct route)",
         "dearest": "FCA-C as written: dearest pairs",
@@ -357,10 +364,13 @@ def figures(folder: Path = measure.RESULTS) -> None:
     right.text(0.5, plain["gap_between_groups"], "k-means", ha="right", va="bottom", color="0.4")
     right.set(xlabel="ε", ylabel="gap reached  Σ|q₀ − q₁|", title="What ε controls")
     left.legend(frameon=False, fontsize=8)
-    figure.savefig(folder / "alignment-control.svg", metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
-    record = json.loads((folder / "alignment-partition.json").read_text(encoding="utf-8"))
+
+def _partition_figure(record: dict[str, Any], path: Path) -> None:
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     for row in record["rows"]:
         style = "-" if row["scheme"] == "refine" else ":"
@@ -368,7 +378,7 @@ def figures(folder: Path = measure.RESULTS) -> None:
         axes.plot(turns, row["objectives"], style, label=f"{row['scheme']}, {row['partition_size']}")
     axes.set(xlabel="turn", ylabel="objective", title="Adult, weight 2: partitions drawn anew and refined")
     axes.legend(frameon=False, fontsize=8, ncols=2)
-    figure.savefig(folder / "alignment-partition.svg", metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
 

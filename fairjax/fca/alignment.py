@@ -287,7 +287,8 @@ def step(problem: Problem, settings: Settings, parameters: Parameters, key: Arra
     better = cost < state.best_cost
     enough = 1 - jnp.asarray(parameters.tol, dtype)
     fell = (cost < state.best_cost * enough) | (objective < state.best_objective * enough)
-    stale = jnp.where(fell | (state.n_iter == 0), 0, state.stale + 1)
+    # where most blocks had no room, that nothing fell says little
+    stale = jnp.where(fell | (state.n_iter == 0), 0, state.stale + (found.solved > 0.5))
     # a transport that failed leaves nothing to go on with
     failed = (found.status > 1) | ~jnp.isfinite(cost)
     return State(
@@ -379,12 +380,14 @@ class Aligned(NamedTuple):
     Attributes
     ----------
     coupling : sparse, or for Sinkhorn dense. potentials : (n,). gap, status : () of all blocks together, the worst.
+    solved : () share of the blocks that were aligned anew; in the others, refined, there was no room.
     """
 
     coupling: Tuples | Pairs
     potentials: Array
     gap: Array
     status: Array
+    solved: Array
 
 
 def align(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
@@ -411,7 +414,8 @@ def align(problem: Problem, settings: Settings, parameters: Parameters, key: Arr
             jnp.where(keep[..., None], found.coupling.points, dealt.points),
             jnp.where(keep, found.coupling.mass, dealt.mass),
             keep & found.coupling.released,
-        )
+        ),
+        solved=jnp.mean(dealt.fits, dtype=problem.X.dtype),
     )
 
 
@@ -448,7 +452,7 @@ def _fold_all(
         else:
             coupling = tuples = fold(tuples, block, solution.plan, released, size)
     gap = lost / jnp.maximum(value, jnp.finfo(dtype).tiny)
-    return Aligned(coupling if len(blocks) > 1 else tuples, potentials, gap, status)
+    return Aligned(coupling if len(blocks) > 1 else tuples, potentials, gap, status, jnp.ones((), dtype))
 
 
 def block_costs(
