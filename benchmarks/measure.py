@@ -34,12 +34,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
-def write(section: str, command: str, found: dict[str, Any], results: Path = RESULTS) -> Path:
+def write(
+    section: str, command: str, found: dict[str, Any], results: Path = RESULTS, *, family: str = "direct"
+) -> Path:
     """Write one section's measurements with everything needed to repeat them."""
     results.mkdir(parents=True, exist_ok=True)
-    path = results / f"direct-{section}.json"
+    path = results / f"{family}-{section}.json"
     record = {
-        "benchmark": f"direct {section}",
+        "benchmark": f"{family} {section}",
         "command": command,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),

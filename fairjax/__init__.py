@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fairjax import assignment, datasets, deep, fca, kmeans, metrics, report
+    from fairjax import assignment, datasets, deep, fca, kmeans, metrics, ot, report
     from fairjax.assignment import fair_assignment
     from fairjax.estimators import FCA
 
-_MODULES = ("assignment", "datasets", "deep", "fca", "kmeans", "metrics", "report")
+_MODULES = ("assignment", "datasets", "deep", "fca", "kmeans", "metrics", "ot", "report")
 _NAMES = {"FCA": "fairjax.estimators", "fair_assignment": "fairjax.assignment"}
 
-__all__ = ["FCA", "assignment", "datasets", "deep", "fair_assignment", "fca", "kmeans", "metrics", "report"]
+__all__ = ["FCA", "assignment", "datasets", "deep", "fair_assignment", "fca", "kmeans", "metrics", "ot", "report"]
 
 
 def __getattr__(name: str) -> Any:

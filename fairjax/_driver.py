@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from jax import Array
 from fairjax import _progress, fca, kmeans
 from fairjax.assignment.controls import Control
 from fairjax.assignment.fair import control as fairness_control
-from fairjax.fca import FairClustering, GroupedPoints, State
+from fairjax.fca import Alignment, FairClustering, GroupedPoints, State
 from fairjax.fca.direct import open_points
 from fairjax.kmeans import KMeansResult
 
@@ -29,6 +29,9 @@ _FEW = 4096  # points up to which sizes are padded to powers of two
 _OPEN_BYTES = 5e8  # largest table of open points
 _STRETCH = 0.25  # seconds
 _TURNS = 100  # length of the history for max_iter up to it
+
+
+Result = TypeVar("Result", FairClustering, Alignment)
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,10 @@ class Start(NamedTuple):
     unfair: KMeansResult | None
 
 
-class Outcome(NamedTuple):
+class Outcome(NamedTuple, Generic[Result]):
     """The cheapest of all restarts, on the host and in the data's units; ``start`` is what it grew from."""
 
-    result: FairClustering
+    result: Result
     start: Start
     restart: int
 
@@ -153,9 +156,9 @@ def best_of(
     max_iter: int,
     tol: float,
     seed: int,
-) -> Outcome:
+) -> Outcome[FairClustering]:
     """Run the direct route from every start and keep the cheapest result."""
-    best: Outcome | None = None
+    best: Outcome[FairClustering] | None = None
     n_init = n_init if isinstance(init, str) else 1
     _progress.report("finding a start", 0.0)
     for restart, start in enumerate(starts(problem, init, n_clusters, n_init, seed)):
@@ -211,8 +214,7 @@ def _solve(
 ) -> FairClustering:
     dtype = problem.X.dtype
     value, tolerance = jnp.asarray(fairness.value, dtype), jnp.asarray(tol, dtype)
-    length = max_iter if max_iter <= 0 else max(_TURNS, _power_of_two(max_iter))
-    state = _begin(problem.points, centers, length=length)
+    state = _begin(problem.points, centers, length=history_length(max_iter))
     turns, done, settled = 1, 0, False
     while not settled and done < max_iter:
         began = time.perf_counter()
@@ -226,7 +228,7 @@ def _solve(
     return jax.block_until_ready(result)
 
 
-def in_units(problem: Problem, result: FairClustering, max_iter: int) -> FairClustering:
+def in_units(problem: Problem, result: Result, max_iter: int) -> Result:
     """Return a result as numpy in the data's units, without padding."""
 
     def cost(values: Any) -> Any:
@@ -249,6 +251,7 @@ def in_units(problem: Problem, result: FairClustering, max_iter: int) -> FairClu
         assignment=solution,
         cost=cost(result.cost),
         history=cost(result.history[:max_iter]),
+        **({"objectives": cost(result.objectives[:max_iter])} if isinstance(result, Alignment) else {}),
     )
 
 
@@ -308,6 +311,11 @@ def _on_host(values: Any) -> Any:
 
 def _power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
+
+
+def history_length(max_iter: int) -> int:
+    """Length of the history for ``max_iter`` turns: one of a few, so that programs are found compiled."""
+    return max_iter if max_iter <= 0 else max(_TURNS, _power_of_two(max_iter))
 
 
 def _padded(n: int, least: int) -> int:

@@ -15,7 +15,8 @@ from fairjax import _groups
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
-    from fairjax._driver import Fairness
+    from fairjax._alignment_driver import Route
+    from fairjax._driver import Fairness, Outcome
 
 __all__ = ["FCA"]
 
@@ -41,8 +42,10 @@ class FCA(ClusterMixin, BaseEstimator):
     min_balance : float, optional
         In place of `epsilon`: a floor on the ratio of any two groups' weights in every cluster, at most the
         ratio in the whole data set. At equal balance it costs less than `epsilon`.
-    method : {"direct"}, default="direct"
-        Route: the direct one solves each assignment exactly through its dual.
+    method : {"direct", "exact", "sinkhorn"}, default="direct"
+        Route: the direct one solves each assignment exactly through its dual. The alignment routes are the paper's:
+        optimal transport between the groups, exact or entropy-regularised, block by block. They give perfect fairness
+        only, any `transport_weight`, and take longer.
     n_init : int, default=1
         Number of restarts; the cheapest result is kept. 1 if `init` is an array. The first starts are the same
         whatever their number.
@@ -50,16 +53,22 @@ class FCA(ClusterMixin, BaseEstimator):
         Most turns of one restart.
     tol : float, default=1e-4
         The turns end when the centres' root mean square movement falls below this share of the points' standard
-        deviation.
+        deviation; on the alignment routes when for some turns nothing fell by this share, neither cost nor objective.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
         Starting centres: the solution of plain k-means from a k-means++ seeding (the protocol of the paper), K
         distinct random points, or those given.
-    center_update : {"lloyd"}, default="lloyd"
-        Centre update of the alignment routes; the direct one moves every centre to its points' mean.
-    partition_size, reg : int, float
-        Settings of the alignment routes, without meaning for the direct one.
+    center_update : {"lloyd", "gradient"}, default="lloyd"
+        Centre update of the alignment routes: means of the aligned points, or steps of Adam. The direct route moves
+        every centre to its points' mean.
+    partition_size : int, default=1024
+        Alignment routes: transport in blocks of about as many points of the smallest group. Larger is nearer to the
+        whole problem; time and memory grow in proportion. Exact transport between two groups refines the partition
+        from turn to turn, so that the blocks cost little.
+    reg : float, default=0.01
+        Entropy of method "sinkhorn", in cost units (squared distance). Larger is faster and less fair.
     transport_weight : float, default=1.0
-        Transport weight as a multiple of π0π1; the direct route solves 1.0.
+        Alignment routes: weight of the squared distance between aligned points, as a multiple of π0π1. 1.0 makes the
+        objective the cost of the fair clustering, which the direct route solves faster; 2.0 is the paper's.
     random_state : int, RandomState instance or None, default=None
         Source of the random starts; an int repeats the run.
 
@@ -79,15 +88,18 @@ class FCA(ClusterMixin, BaseEstimator):
         Whether its centres settled within `max_iter` turns.
     gap_ : float
         How far, at most, the assignment is above the cheapest one to these centres that is as fair: (cost − proven
-        bound) / cost, before points on a boundary are rounded to one cluster.
+        bound) / cost, before points on a boundary are rounded to one cluster. On the alignment routes it shows what
+        blocks, regularisation and a `transport_weight` other than 1 cost.
     multipliers_ : ndarray (M, K)
         Price in cost units that a point of a group pays to enter a cluster: the rule for new points.
     groups_ : ndarray (M,)
         The values of `sensitive_features`, sorted; ``[None]`` if none were given, which means one group.
     group_names_ : tuple of str
         The same as text; ``("all",)`` if none were given.
-    result_ : :class:`~fairjax.fca.FairClustering`
+    result_ : :class:`~fairjax.fca.FairClustering` or :class:`~fairjax.fca.Alignment`
         The whole result as numpy: history of the cost, fractions of split points, primal and dual values, status.
+    transport_ : :class:`~fairjax.fca.alignment.Settings` or None
+        How the alignment routes were run: the solver ("host", POT's, where that is the faster one), blocks and scheme.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
@@ -174,6 +186,13 @@ class FCA(ClusterMixin, BaseEstimator):
                 "as there are points"
             )
         weights = _check_weights(sample_weight, n_samples)
+        if weights is not None and self.method != "direct":
+            if weights.min() != weights.max():
+                raise InputError(
+                    f'sample_weight holds different weights, but method="{self.method}" takes all points alike; choose '
+                    'method="direct", or leave the weights out'
+                )
+            weights = None
         if sensitive_features is None:
             groups, known = np.zeros(n_samples, np.int32), np.array([None], dtype=object)
         else:
@@ -186,16 +205,21 @@ class FCA(ClusterMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
         problem = _driver.lay_out(X, groups, weights, n_groups=len(known))
-        outcome = _driver.best_of(
-            problem,
-            fairness,
-            init=init,
-            n_clusters=int(self.n_clusters),
-            n_init=int(self.n_init),
-            max_iter=int(self.max_iter),
-            tol=float(self.tol),
-            seed=seed,
-        )
+        options: dict[str, Any] = {
+            "init": init,
+            "n_clusters": int(self.n_clusters),
+            "n_init": int(self.n_init),
+            "max_iter": int(self.max_iter),
+            "tol": float(self.tol),
+            "seed": seed,
+        }
+        if self.method == "direct":
+            outcome: Outcome[Any] = _driver.best_of(problem, fairness, **options)
+            self.transport_ = None
+        else:
+            from fairjax import _alignment_driver
+
+            outcome, self.transport_ = _alignment_driver.best_of(problem, self._route(), **options)
         result = outcome.result
         self.result_ = result
         self.labels_ = np.asarray(result.assignment.labels)
@@ -271,24 +295,18 @@ class FCA(ClusterMixin, BaseEstimator):
         return self.fit(X, sensitive_features=sensitive_features, sample_weight=sample_weight).labels_
 
     def _check_parameters(self) -> None:
-        if self.method != "direct":
-            raise InputError(f'method is {self.method!r}; this version offers method="direct"')
-        if self.center_update != "lloyd":
-            raise InputError(
-                f'center_update is {self.center_update!r}; this version offers method="direct" with '
-                'center_update="lloyd"'
-            )
-        if self.transport_weight != 1.0:
-            raise InputError(
-                f'transport_weight is {self.transport_weight!r}; this version offers method="direct", '
-                "which solves transport_weight=1.0"
-            )
-        for name in ("n_clusters", "n_init", "max_iter"):
+        if self.method not in ("direct", "exact", "sinkhorn"):
+            raise InputError(f"method is {self.method!r}; expected 'direct', 'exact' or 'sinkhorn'")
+        if self.center_update not in ("lloyd", "gradient"):
+            raise InputError(f"center_update is {self.center_update!r}; expected 'lloyd' or 'gradient'")
+        for name in ("n_clusters", "n_init", "max_iter", "partition_size"):
             value = getattr(self, name)
             if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
         _check_range("epsilon", self.epsilon, 2.0)
         _check_range("tol", self.tol, np.inf)
+        _check_range("transport_weight", self.transport_weight, np.inf)
+        _check_range("reg", self.reg, np.inf)
         if self.min_balance is not None:
             _check_range("min_balance", self.min_balance, 1.0)
             if self.epsilon != 0:
@@ -296,6 +314,38 @@ class FCA(ClusterMixin, BaseEstimator):
                     f"both epsilon={self.epsilon:g} and min_balance={self.min_balance:g} are given; "
                     "choose one fairness control"
                 )
+        self._check_route()
+
+    def _check_route(self) -> None:
+        """Refuse what one route offers and the other does not."""
+        if self.method == "direct":
+            if self.center_update != "lloyd":
+                raise InputError(
+                    f'center_update is {self.center_update!r}, which method="direct" does not offer; choose '
+                    'method="exact" or method="sinkhorn", or leave it out'
+                )
+            if self.transport_weight != 1.0:
+                raise InputError(
+                    f'transport_weight is {self.transport_weight!r}, but method="direct" solves 1.0; choose '
+                    'method="exact" or method="sinkhorn" for other weights'
+                )
+            return
+        for name, value in (("epsilon", self.epsilon), ("min_balance", self.min_balance)):
+            if value:
+                raise InputError(
+                    f'{name}={value:g} is given, but method="{self.method}" aligns the groups for perfect fairness; '
+                    'choose method="direct" for a control'
+                )
+        if self.method == "sinkhorn" and self.reg == 0:
+            raise InputError('reg is 0; expected a positive number, or choose method="exact"')
+
+    def _route(self) -> "Route":
+        from fairjax._alignment_driver import Route
+
+        assert self.method != "direct"
+        return Route(
+            self.method, self.center_update, int(self.partition_size), float(self.reg), float(self.transport_weight)
+        )
 
     def _fairness(self, max_balance: float, n_groups: int) -> "Fairness":
         from fairjax._driver import Fairness, floor
@@ -325,17 +375,24 @@ class FCA(ClusterMixin, BaseEstimator):
             )
         return centers
 
-    def _explain_end(self) -> None:
-        from fairjax.assignment import MESSAGES
+    def _message(self) -> str:
+        """What the status of the result means."""
+        if self.method == "direct":
+            from fairjax.assignment import MESSAGES
+        else:
+            from fairjax.fca.alignment import MESSAGES
+        return MESSAGES[int(self.result_.assignment.status)]
 
-        status = int(self.result_.assignment.status)
+    def _explain_end(self) -> None:
+        status, message = int(self.result_.assignment.status), self._message()
         if status > 1:
-            raise InputError(MESSAGES[status])
+            raise InputError(message)
         if status == 1:
-            warnings.warn(f"{MESSAGES[status]} (gap {self.gap_:.1e})", ConvergenceWarning, stacklevel=3)
+            warnings.warn(f"{message} (gap {self.gap_:.1e})", ConvergenceWarning, stacklevel=3)
         elif not self.converged_:
             warnings.warn(
-                f"the centres had not settled after max_iter={self.max_iter} turns; "
+                f"the {'centres' if self.method == 'direct' else 'cost'} had not settled after "
+                f"max_iter={self.max_iter} turns; "
                 "the clusters are fair, but more turns or a larger tol may end at a lower cost",
                 ConvergenceWarning,
                 stacklevel=3,

@@ -56,7 +56,10 @@ class FairAssignment(NamedTuple):
 
 
 class _Multipliers(NamedTuple):
-    """Counts (M, K), what they press on their bounds with, and the profile (K,) that a gap is measured from."""
+    """What the gradient needs: counts (M, K), how they press on their bounds, and the profile that gaps are taken from.
+
+    ``pressure`` (M, K) is below zero where a count is held up by its lower bound, above zero where by its upper one.
+    """
 
     counts: Array
     pressure: Array
@@ -221,8 +224,9 @@ def fair_assignment(
         result = FairAssignment(
             best.labels, probabilities, best.prices, best.primal, best.dual, best.gap, best.status, best.n_iter
         )
-        profile = jnp.sum(best.counts - found.ascent.allowance, 0)
-        return result, _Multipliers(best.counts, best.pressure, profile)
+        ascent = found.ascent
+        _, pressure = controls.normalise(controls.adapt(fairness, found.points.masses), ascent.y, ascent.temperature)
+        return result, _Multipliers(best.counts, pressure, jnp.sum(best.counts - ascent.allowance, 0))
 
     result, multipliers = solve(fixed_costs, min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))
     if n_points > _ALL_OPEN:

@@ -55,7 +55,6 @@ class Solution(NamedTuple):
     labels : (n,) int32. rows : (m,) points that may be split, n as padding. fractions : (m, K) where they go.
     counts : (M, K) weight per group and cluster of the fractional assignment; weights sum to 1.
     prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
-    pressure : (M, K) of a count on its bounds under the control, below zero on the lower one, above on the upper.
     primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
     gap : () relative difference, computed without cancellation. status : () int32, see ``MESSAGES``.
     n_iter : () Newton steps of the last ascent. n_passes : () passes over all points.
@@ -66,7 +65,6 @@ class Solution(NamedTuple):
     fractions: Array
     counts: Array
     prices: Array
-    pressure: Array
     primal: Array
     dual: Array
     gap: Array
@@ -81,7 +79,7 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
     control = controls.adapt(control, points.masses)
     dtype = points.costs.dtype
     n_groups, n_clusters = points.placed.shape
-    prices, pressure = controls.normalise(control, ascent.y, ascent.temperature)
+    prices, _ = controls.normalise(control, ascent.y, ascent.temperature)
     spread = controls.exact_spread(control, points.masses, jnp.max(prices, 1), jnp.min(prices, 1))
     if n_groups == 1:
         # nothing to be fair to: every point in its cheapest cluster
@@ -117,7 +115,7 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
     labels = found.found.labels.at[found.rows].set(plan.labels, mode="drop")
     rows = jnp.where(points.weights > 0, found.rows, n_points)
     return Solution(
-        labels, rows, plan.fractions, counts, prices, pressure, cost, cost - loss, gap, status,
+        labels, rows, plan.fractions, counts, prices, cost, cost - loss, gap, status,
         ascent.n_iter, found.n_passes,
     )  # fmt: skip
 

@@ -98,7 +98,8 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_input(fit, "?", 8)
     fit.add_argument(
         "--method", default="direct", metavar="M",
-        help="direct (default), or a deep method, which learns a space to cluster in: ae, dec, fcmi, dfc, fairoid",
+        help="direct (default); exact or sinkhorn transport between the groups; or a deep method, which learns a space "
+        "to cluster in: ae, dec, fcmi, dfc, fairoid",
     )  # fmt: skip
     fit.add_argument(
         "--checkpoint-dir", metavar="FOLDER",
@@ -126,6 +127,21 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--tol", type=float, default=1e-4, metavar="T",
         help="stop when the centres move less than this share of the points' standard deviation (default: 0.0001)",
     )  # fmt: skip
+    fit.add_argument(
+        "--transport-weight", type=float, default=1.0, metavar="W",
+        help="of methods exact and sinkhorn: weight of the distance between aligned points (default: 1, the paper: 2)",
+    )  # fmt: skip
+    fit.add_argument(
+        "--partition-size", type=int, default=1024, metavar="N",
+        help="of methods exact and sinkhorn: points of the smallest group in a block (default: 1024)",
+    )  # fmt: skip
+    fit.add_argument("--reg", type=float, default=0.01, metavar="R", help="entropy of method sinkhorn (default: 0.01)")
+    fit.add_argument(
+        "--center-update",
+        default="lloyd",
+        metavar="U",
+        help="of methods exact and sinkhorn: lloyd (default) or gradient",
+    )
     fit.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the random starts (default: 0)")
     fit.add_argument("--out", metavar="CSV", help="write the row, cluster and group of every point to this file")
     fit.add_argument(

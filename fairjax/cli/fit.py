@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from fairjax.report import ReportData
 
 _SETTINGS = ("epsilon", "min_balance", "method", "n_init", "max_iter", "tol")  # options named as FCA names them
+_ALIGNMENT_SETTINGS = ("center_update", "partition_size", "transport_weight", "reg")
 _CURVE_POINTS = 100_000  # points up to which the price curve takes all of them
 _CURVE_SAMPLE = 20_000
+_ROUTES = {
+    "direct": "fair k-means by exact assignment (FCA, direct route)",
+    "exact": "fair clustering via exact optimal transport between the groups (FCA, alignment route)",
+    "sinkhorn": "fair clustering via regularised optimal transport between the groups (FCA, alignment route)",
+}
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
@@ -63,7 +69,8 @@ def _fit(data: Dataset, options: argparse.Namespace) -> tuple["FCA", float, floa
 
     compiled = compilation.seconds()
     began = time.perf_counter()
-    model = FCA(options.clusters, random_state=options.seed, **{name: getattr(options, name) for name in _SETTINGS})
+    names = (*_SETTINGS, *_ALIGNMENT_SETTINGS)
+    model = FCA(options.clusters, random_state=options.seed, **{name: getattr(options, name) for name in names})
     sensitive = data.groups if data.n_groups > 1 else None
     with warnings.catch_warnings():
         # the summary, the report and the JSON object say so in words of their own
@@ -81,7 +88,6 @@ def _report_data(
     seconds: float,
 ) -> "ReportData":
     from fairjax import _driver
-    from fairjax.assignment import MESSAGES
     from fairjax.report import ReportData, Unfair
 
     X, solution = data.matrix, model.result_.assignment
@@ -89,7 +95,7 @@ def _report_data(
     table = _driver.counts(model.labels_, data.groups, None, shape)
     notes = list(data.notes)
     if int(solution.status) != 0:
-        notes.append(f"The solver {MESSAGES[int(solution.status)]}.")
+        notes.append(f"The solver {model._message()}." if model.method == "direct" else f"Note: {model._message()}.")
     floor = model.min_balance
     if floor is not None and model.balance_ < floor * (1 - 1e-9):
         notes.append(
@@ -104,7 +110,6 @@ def _report_data(
     if options.report is not None and data.n_groups > 1:
         curve, note = _curve(data, model, unfair_table)
         notes += note
-    method = "fair k-means by exact assignment (FCA, direct route)"
     return ReportData(
         title=data.name,
         X=X,
@@ -118,13 +123,13 @@ def _report_data(
         sensitive=sensitive,
         feature_names=data.feature_names or None,
         raw=data.raw.reshape(X.shape),
-        method=method,
+        method=_ROUTES[model.method],
         parameters=_parameters(model),
         command=shlex.join(["fairjax", *arguments]),
         version=f"fairjax {__version__}",
         seconds=seconds,
         notes=tuple(notes),
-        status=MESSAGES[int(solution.status)],
+        status=model._message(),
         converged=model.converged_,
         n_iter=model.n_iter_,
         primal=float(solution.primal),
@@ -139,7 +144,10 @@ def _report_data(
 
 
 def _parameters(model: "FCA") -> dict[str, Any]:
-    chosen = {name: getattr(model, name) for name in ("n_clusters", *_SETTINGS, "random_state")}
+    names = [*_SETTINGS]
+    if model.method != "direct":
+        names += [name for name in _ALIGNMENT_SETTINGS if name != "reg" or model.method == "sinkhorn"]
+    chosen = {name: getattr(model, name) for name in ("n_clusters", *names, "random_state")}
     chosen.pop("min_balance" if model.min_balance is None else "epsilon")
     return chosen
 

@@ -1,6 +1,20 @@
-"""Fair clustering via alignment: the direct route."""
+"""Fair clustering via alignment: the direct route, and the alignment route of the paper."""
 
+from fairjax.fca import alignment
+from fairjax.fca.alignment import Alignment
 from fairjax.fca.direct import FairClustering, State, finish, init, open_points, run, step
 from fairjax.fca.points import GroupedPoints, prepare
 
-__all__ = ["FairClustering", "GroupedPoints", "State", "finish", "init", "open_points", "prepare", "run", "step"]
+__all__ = [
+    "Alignment",
+    "FairClustering",
+    "GroupedPoints",
+    "State",
+    "alignment",
+    "finish",
+    "init",
+    "open_points",
+    "prepare",
+    "run",
+    "step",
+]

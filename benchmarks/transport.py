@@ -1,0 +1,238 @@
+"""Exact and entropic transport against POT, optax and ott-jax; writes ``benchmarks/results/transport*.json``.
+
+    python benchmarks/transport.py exact       one batch of each size, cold and from warm duals
+    python benchmarks/transport.py sinkhorn    one batch of each size at one error of the marginals
+    python benchmarks/transport.py all
+
+Adult is looked for where ``FAIRJAX_DATA`` says. ``--quick`` takes parts of the batches; results then go to the
+temporary folder. All in float64. Seconds are medians after compilation; processor seconds stand beside them, because
+they do not grow when the machine has other work.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import measure
+import numpy as np
+import optax
+import ot as pot
+from sklearn.cluster import KMeans
+
+from fairjax import datasets, ot
+
+K, TRANSPORT_WEIGHT, REG, ERROR = 10, 2.0, 0.01, 1e-3
+NOISE = 0.01  # of the mean cost: how far warm duals are off
+
+
+# --- problems ---------------------------------------------------------------------------------------------------
+
+
+def adult(n_blocks: int) -> np.ndarray:
+    """FCA's joint costs on blocks of Adult, 1077 x 2179, around the centres of k-means."""
+    data = datasets.load_adult(l2_normalize=True)
+    X, ids = np.asarray(data.X, float), np.asarray(data.groups)
+    centers = KMeans(K, n_init=1, random_state=2025).fit(X).cluster_centers_
+    small = int(np.argmin(np.bincount(ids)))
+    rng = np.random.default_rng(0)
+    x, y = rng.permutation(X[ids == small]), rng.permutation(X[ids != small])
+    share = len(x) / len(X)
+
+    def squared(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return np.maximum((p**2).sum(1)[:, None] + (q**2).sum(1) - 2 * p @ q.T, 0)
+
+    blocks = []
+    for block in range(n_blocks):
+        rows, cols = x[block * 1077 : (block + 1) * 1077], y[block * 2179 : (block + 1) * 2179]
+        left, right = share * squared(rows, centers), (1 - share) * squared(cols, centers)
+        joint = np.min([left[:, k, None] + right[:, k] for k in range(K)], 0)
+        blocks.append(joint + (TRANSPORT_WEIGHT - 1) * share * (1 - share) * squared(rows, cols))
+    return np.stack(blocks)
+
+
+def squares(n_problems: int, n: int) -> np.ndarray:
+    """Squared distances between uniform points in the plane."""
+    rng = np.random.default_rng(n)
+    return ((rng.random((n_problems, n, 1, 2)) - rng.random((n_problems, 1, n, 2))) ** 2).sum(-1)
+
+
+def problems(quick: bool) -> dict[str, np.ndarray]:
+    part = 8 if quick else 1
+    return {
+        f"{max(1, 10 // part)} x 1077 x 2179, Adult": adult(max(1, 10 // part)),
+        f"{64 // part} x 512 x 512": squares(64 // part, 512),
+        f"{256 // part} x 128 x 128": squares(256 // part, 128),
+    }
+
+
+# --- timing -----------------------------------------------------------------------------------------------------
+
+
+def timed(run: Callable[[], Any], repeats: int) -> tuple[Any, dict[str, Any]]:
+    """The last result, wall and processor seconds; the first call is not counted."""
+    began = time.perf_counter()
+    jax.block_until_ready(run())
+    first = time.perf_counter() - began
+    wall, processor, result = [], [], None
+    for _ in range(repeats):
+        began, busy = time.perf_counter(), time.process_time()
+        result = jax.block_until_ready(run())
+        wall.append(time.perf_counter() - began)
+        processor.append(time.process_time() - busy)
+    return result, {"seconds": measure.spread(wall), "cpu_seconds": statistics.median(processor), "first_call": first}
+
+
+def certificate(found: ot.OTSolution) -> dict[str, Any]:
+    return {
+        "mean_cost": float(jnp.mean(found.primal)),
+        "greatest_gap": float(jnp.max(found.gap)),
+        "greatest_marginal_error": float(jnp.max(found.marginal_error)),
+        "statuses": sorted(set(np.asarray(found.status).tolist())),
+        "iterations": {"mean": float(jnp.mean(found.n_iter)), "greatest": int(jnp.max(found.n_iter))},
+    }
+
+
+def emd(costs: np.ndarray) -> float:
+    n, m = costs.shape
+    return float(pot.emd2(np.full(n, 1 / n), np.full(m, 1 / m), costs, numItermax=10**8))
+
+
+def threaded(costs: np.ndarray) -> list[float]:
+    with ThreadPoolExecutor(measure.machine()["cores"]) as threads:
+        return list(threads.map(emd, costs))
+
+
+# --- sections ---------------------------------------------------------------------------------------------------
+
+
+def exact(quick: bool) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for name, costs in problems(quick).items():
+        repeats = 1 if "Adult" in name else 3
+        row: dict[str, Any] = {}
+        on_device = jnp.asarray(costs)
+        found, row["exact"] = timed(lambda c=on_device: ot.exact(c), repeats)
+        row["exact"] |= certificate(found)
+        rng = np.random.default_rng(1)
+        g = found.g + NOISE * float(jnp.mean(found.primal)) * rng.normal(size=found.g.shape)
+        init = (found.f, g)
+        found, row["exact, warm"] = timed(lambda c=on_device, init=init: ot.exact(c, init=init), repeats)
+        row["exact, warm"] |= certificate(found)
+        found, row["host"] = timed(lambda c=on_device: ot.host(c), repeats)
+        row["host"] |= certificate(found)
+        found, row["host, warm"] = timed(lambda c=on_device, init=init: ot.host(c, init=init), repeats)
+        row["host, warm"] |= certificate(found)
+        values, row["POT emd, looped"] = timed(lambda c=costs: [emd(one) for one in c], repeats)
+        row["POT emd, looped"]["mean_cost"] = float(np.mean(values))
+        values, row["POT emd, threads"] = timed(lambda c=costs: threaded(c), repeats)
+        row["POT emd, threads"]["mean_cost"] = float(np.mean(values))
+        if "Adult" not in name:
+            some = on_device[: len(costs) // 8]
+            row[f"optax hungarian, vmap, {len(some)} of them"] = hungarian(some)
+            found, row[f"exact, {len(some)} of them"] = timed(lambda c=some: ot.exact(c), 1)
+        rows[name] = report(name, row)
+    return {"dtype": "float64", "noise_of_warm_duals": NOISE, "rows": rows}
+
+
+def hungarian(costs: jax.Array) -> dict[str, Any]:
+    solve = jax.jit(jax.vmap(optax.assignment.hungarian_algorithm))
+    (rows, cols), times = timed(lambda: solve(costs), 1)
+    value = jnp.mean(jax.vmap(lambda c, i, j: jnp.mean(c[i, j]))(costs, rows, cols))
+    return times | {"mean_cost": float(value)}
+
+
+def sinkhorn(quick: bool) -> dict[str, Any]:
+    """At ``REG`` times the mean cost, to the same ℓ1 error of the marginals (POT: of one marginal, in ℓ2)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from ott.geometry import geometry
+        from ott.solvers import linear
+    rows: dict[str, Any] = {}
+    for name, costs in problems(quick).items():
+        some = costs[: max(1, len(costs) // 4)]
+        reg = REG * float(some.mean())
+        on_device = jnp.asarray(some)
+        row: dict[str, Any] = {}
+        found, row["sinkhorn"] = timed(lambda c=on_device, r=reg: ot.sinkhorn(c, reg=r, tolerance=ERROR), 1)
+        row["sinkhorn"] |= certificate(found)
+
+        @jax.jit
+        @jax.vmap
+        def theirs(one: jax.Array, reg: float = reg) -> Any:
+            found = linear.solve(geometry.Geometry(one, epsilon=reg), threshold=ERROR, max_iterations=20_000)
+            error = jnp.sum(jnp.abs(jnp.sum(found.matrix, 0) - 1 / one.shape[1]))
+            return jnp.sum(found.matrix * one), error + jnp.sum(jnp.abs(jnp.sum(found.matrix, 1) - 1 / one.shape[0]))
+
+        (_, error), row["ott-jax, vmap"] = timed(lambda c=on_device, solve=theirs: solve(c), 1)
+        row["ott-jax, vmap"]["greatest_marginal_error"] = float(jnp.max(error))
+        n, m = some.shape[1:]
+        a, b = np.full((len(some), n), 1 / n), np.full((len(some), m), 1 / m)
+
+        def batch(some: np.ndarray = some, a: np.ndarray = a, b: np.ndarray = b, reg: float = reg) -> Any:
+            tol = ERROR / np.sqrt(b.shape[1])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return pot.batch.solve_batch(
+                    some, reg, a=a, b=b, max_iter=20_000, tol=tol, method="log_sinkhorn", grad="detach"
+                ).plan
+
+        try:
+            plan, row["POT ot.batch"] = timed(batch, 1)
+        except Exception as problem:
+            row["POT ot.batch"] = {"failed": str(problem)[:200]}
+        else:
+            error = np.abs(plan.sum(2) - a).sum(1) + np.abs(plan.sum(1) - b).sum(1)
+            row["POT ot.batch"]["greatest_marginal_error"] = float(error.max())
+        rows[name] = report(f"{len(some)} of {name}", row)
+    return {"dtype": "float64", "reg_over_mean_cost": REG, "marginal_error": ERROR, "rows": rows}
+
+
+def report(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    for way, found in row.items():
+        if "failed" in found:
+            print(f"{name:28s} {way:32s} {found['failed']}", flush=True)
+            continue
+        print(
+            f"{name:28s} {way:32s} {found['seconds']['median']:8.3f} s, processor {found['cpu_seconds']:8.3f} s, "
+            f"first {found['first_call']:6.1f} s, gap {found.get('greatest_gap', float('nan')):.1e}",
+            flush=True,
+        )
+    return row
+
+
+SECTIONS = {"exact": exact, "sinkhorn": sinkhorn}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("section", nargs="?", choices=[*SECTIONS, "all"], default="all")
+    parser.add_argument("--quick", action="store_true", help="parts of the batches; results go to the temporary folder")
+    options = parser.parse_args()
+    folder = Path(tempfile.gettempdir()) if options.quick else measure.RESULTS
+    with jax.enable_x64(True):
+        for section in SECTIONS if options.section == "all" else [options.section]:
+            found = SECTIONS[section](options.quick)
+            record = {
+                "benchmark": f"transport {section}",
+                "command": f"python benchmarks/transport.py {section}" + (" --quick" if options.quick else ""),
+                "machine": measure.machine(),
+                "versions": measure.versions() | {name: version(name) for name in ("POT", "ott-jax", "optax")},
+                **found,
+            }
+            path = folder / f"transport-{section}.json"
+            path.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            print(f"wrote {path.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Driving the alignment route from the host: solver and partition chosen, restarts, one compiled program per turn."""
+
+import importlib.util
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy.typing as npt
+from jax import Array
+
+from fairjax import _driver, _progress
+from fairjax._driver import Outcome
+from fairjax.fca import Alignment, alignment
+from fairjax.fca.alignment import Parameters, Scheme, Settings, Solver, State
+from fairjax.fca.center_update import CenterUpdate
+from fairjax.fca.partition import block_count
+
+# Adam needs several steps to go as far as one k-means step; its step is a share of the points' standard deviation
+_GRADIENT_STEPS = 20
+_LEARNING_RATE = 0.02
+
+
+@dataclass(frozen=True)
+class Route:
+    """What the estimator's parameters ask of the alignment route; costs in the data's units."""
+
+    method: Literal["exact", "sinkhorn"]
+    center_update: CenterUpdate
+    partition_size: int
+    reg: float
+    transport_weight: float
+
+    def settings(self, sizes: list[int]) -> Settings:
+        """Static settings for groups of the given sizes."""
+        solver: Solver = "sinkhorn" if self.method == "sinkhorn" else exact_solver()
+        n_blocks = block_count(sizes, self.partition_size) if len(sizes) > 1 else 1
+        scheme: Scheme = "refine" if len(sizes) == 2 and solver != "sinkhorn" else "random"
+        return Settings(
+            solver=solver,
+            n_blocks=n_blocks,
+            scheme=scheme if n_blocks > 1 else "fixed",
+            # a new random partition may be worse by chance; the others only ever descend
+            patience=5 if scheme == "random" and n_blocks > 1 else 3,
+            update=self.center_update,
+            n_center_steps=_GRADIENT_STEPS if self.center_update == "gradient" else 1,
+        )
+
+
+def exact_solver() -> Solver:
+    """On a CPU POT's network simplex where POT is installed, which benchmarks/README.md shows to be the faster one."""
+    on_cpu = jax.default_backend() == "cpu"
+    return "host" if on_cpu and importlib.util.find_spec("ot") is not None else "exact"
+
+
+def best_of(
+    problem: _driver.Problem,
+    route: Route,
+    *,
+    init: str | npt.NDArray[Any],
+    n_clusters: int,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+    seed: int,
+) -> tuple[Outcome[Alignment], Settings]:
+    """Run the alignment route from every start and keep the cheapest result; also the settings that were chosen."""
+    points = alignment.prepare(problem.X[: problem.n_points], problem.groups, problem.n_groups)
+    settings = route.settings([len(ids) for ids in points.members])
+    alignment.check(points, settings)
+    dtype = points.X.dtype
+    parameters = Parameters(
+        transport_weight=jnp.asarray(route.transport_weight, dtype),
+        reg=jnp.asarray(route.reg / problem.scale**2, dtype),
+        released=jnp.zeros((), dtype),
+        tol=jnp.asarray(tol, dtype),
+        learning_rate=_LEARNING_RATE * jnp.sqrt(points.variance),
+    )
+    best: Outcome[Alignment] | None = None
+    n_init = n_init if isinstance(init, str) else 1
+    # the starts have used the keys folded with their numbers
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), n_init), n_init)
+    _progress.report("finding a start", 0.0)
+    for restart, start in enumerate(_driver.starts(problem, init, n_clusters, n_init, seed)):
+        state = _begin(points, settings, keys[restart], start.centers, length=_driver.history_length(max_iter))
+        while not bool(state.converged) and int(state.n_iter) < max_iter:
+            state = _turn(points, settings, parameters, keys[restart], state)
+            _progress.report("aligning the groups", (restart + int(state.n_iter) / max_iter) / n_init)
+        result = jax.block_until_ready(_finish(points, state))
+        if best is None or float(result.cost) < float(best.result.cost):
+            best = Outcome(result, start, restart)
+    assert best is not None
+    return best._replace(result=_driver.in_units(problem, best.result, max_iter)), settings
+
+
+@partial(jax.jit, static_argnames=("settings", "length"))
+def _begin(points: alignment.Problem, settings: Settings, key: Array, centers: Array, *, length: int) -> State:
+    return alignment.init(points, settings, key, centers, max_iter=length)
+
+
+@partial(jax.jit, static_argnames="settings")
+def _turn(points: alignment.Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> State:
+    return alignment.step(points, settings, parameters, key, state)
+
+
+@jax.jit
+def _finish(points: alignment.Problem, state: State) -> Alignment:
+    return alignment.finish(points, state)

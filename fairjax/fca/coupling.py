@@ -1,0 +1,177 @@
+"""Couplings of the groups, and what they say of clusters: aligned points, assignments by eq. (6), centre sums.
+
+A *sparse* coupling lists tuples, one point of each group, with their masses: what basic plans give. Every tuple belongs
+to the cluster that is cheapest for all of its points together, which is the centre nearest to its aligned point
+t = Σ_s π_s x_s. Since all groups share the tuples, all have the same proportions over the clusters: perfect fairness,
+whatever the clusters are. A *dense* coupling keeps the whole plan of two groups, as Sinkhorn's have no zeros.
+
+``assign`` gives the assignment of eq. (6) in Kim et al. (ICML 2025) as masses (n, K). k-means steps on the aligned
+points need no more than that: the mean of the aligned points of a cluster is the mean of all its points under those
+masses.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.fca.joint_cost import min_plus_argument
+from fairjax.fca.partition import Block
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+_CHUNK = 64  # entries of a row that are counted together when a sparse plan is read
+
+
+class Tuples(NamedTuple):
+    """Sparse coupling, block by block.
+
+    Attributes
+    ----------
+    points : (B, E, S) int32 ids of the points in each tuple, one of each of the S groups; n as padding.
+    mass : (B, E) sums to 1 over everything; 0 for padding.
+    released : (B, E) bool, tuples of the set W of FCA-C, whose points go to their own nearest centres.
+    """
+
+    points: Array
+    mass: Array
+    released: Array
+
+
+class Pairs(NamedTuple):
+    """Dense coupling of two groups, block by block.
+
+    Attributes
+    ----------
+    left, right : (B, n), (B, m) int32 ids of the points, those of all points as padding. plan : (B, n, m), sums to 1.
+    """
+
+    left: Array
+    right: Array
+    plan: Array
+
+
+def alone(block: Block) -> Tuples:
+    """The first group by itself: tuples of one point."""
+    return Tuples(block.points[..., None], block.masses, jnp.zeros(block.points.shape, bool))
+
+
+def fold(tuples: Tuples, block: Block, plan: Array, released: Array | None, size: int | None = None) -> Tuples:
+    """Tuples joined with a further group along basic plans.
+
+    Parameters
+    ----------
+    plan : (B, E, R) mass from tuples to the points of ``block``.
+    released : (B, E, R) bool, pairs that FCA-C releases, or None.
+    size : tuples in each block of the result; by default E + R − 1, as many as a basic plan has entries.
+    """
+    _, n_rows, n_cols = plan.shape
+    size = n_rows + n_cols - 1 if size is None else size
+    rows, cols, mass = jax.vmap(lambda one: positive_entries(one, size))(plan)
+    joined = jnp.concatenate(
+        [
+            jnp.take_along_axis(tuples.points, rows[..., None], 1),
+            jnp.take_along_axis(block.points, cols, 1)[..., None],
+        ],
+        -1,
+    )
+    free = jnp.zeros(mass.shape, bool) if released is None else jax.vmap(lambda w, i, j: w[i, j])(released, rows, cols)
+    return Tuples(joined, mass, free & (mass > 0))
+
+
+def positive_entries(plan: Array, size: int) -> tuple[Array, Array, Array]:
+    """Rows, columns (int32) and values (size,) of the positive entries of a plan (n, m), padded with value 0.
+
+    One pass over the plan counts them in chunks; only chunks that hold one are looked at again.
+    """
+    n_rows, n_cols = plan.shape
+    chunks = jnp.pad(plan, ((0, 0), (0, -n_cols % _CHUNK))).reshape(-1, _CHUNK)
+    per_row = chunks.shape[0] // n_rows
+    counts = jnp.sum(chunks > 0, -1, dtype=jnp.int32)
+    ends = jnp.cumsum(counts)
+    entry = jnp.arange(size, dtype=jnp.int32)
+    chunk = jnp.minimum(jnp.searchsorted(ends, entry, side="right"), len(chunks) - 1).astype(jnp.int32)
+    rank = entry - (ends[chunk] - counts[chunk])
+    inside = chunks[chunk]
+    place = jnp.argmax(jnp.cumsum(inside > 0, -1, dtype=jnp.int32) > rank[:, None], -1).astype(jnp.int32)
+    value = jnp.where(entry < ends[-1], jnp.take_along_axis(inside, place[:, None], 1)[:, 0], 0)
+    return chunk // per_row, jnp.minimum(chunk % per_row * _CHUNK + place, n_cols - 1), value
+
+
+def assign(coupling: Tuples | Pairs, distances: Array, shares: Array) -> Array:
+    """Assignment by eq. (6) as masses.
+
+    Parameters
+    ----------
+    distances : (n, K) squared distances of all points to the centres. shares : (n,) π of each point's group.
+
+    Returns
+    -------
+    (n, K) mass of each point in each cluster; sums to 1 over each group, so all groups have the same column sums.
+    Ties go to the lowest cluster. O(B E S K), for dense couplings O(n0 n1 K / B).
+    """
+    if isinstance(coupling, Pairs):
+        return _assign_pairs(coupling, distances, shares)
+    n_points, n_clusters = distances.shape
+    inside = jnp.minimum(coupling.points, n_points - 1)
+    together = jnp.sum(distances[inside] * shares[inside][..., None], -2)
+    common = jnp.argmin(together, -1).astype(jnp.int32)
+    nearest = jnp.argmin(distances, -1).astype(jnp.int32)
+    label = jnp.where(coupling.released[..., None], nearest[inside], common[..., None])
+    mass = jnp.broadcast_to(coupling.mass[..., None], label.shape)
+    return jnp.zeros((n_points, n_clusters), distances.dtype).at[coupling.points, label].add(mass, mode="drop")
+
+
+def _assign_pairs(coupling: Pairs, distances: Array, shares: Array) -> Array:
+    n_points, n_clusters = distances.shape
+    weighted = distances * shares[:, None]
+
+    def one_block(pairs: Pairs) -> tuple[Array, Array]:
+        inside = jnp.minimum(pairs.left, n_points - 1), jnp.minimum(pairs.right, n_points - 1)
+        label = min_plus_argument(weighted[inside[0]], weighted[inside[1]])
+
+        def one_cluster(k: Array) -> tuple[Array, Array]:
+            held = jnp.where(label == k, pairs.plan, 0)
+            return jnp.sum(held, 1), jnp.sum(held, 0)
+
+        left, right = jax.lax.map(one_cluster, jnp.arange(n_clusters))
+        return left.T, right.T
+
+    left, right = jax.lax.map(one_block, coupling)
+    masses = jnp.zeros((n_points, n_clusters), distances.dtype)
+    return masses.at[coupling.left].add(left, mode="drop").at[coupling.right].add(right, mode="drop")
+
+
+def aligned_points(tuples: Tuples, X: Array, shares: Array) -> Array:
+    """Aligned points t = Σ_s π_s x_s (B, E, d) of the tuples; for fewer than all groups, weighted means."""
+    inside = jnp.minimum(tuples.points, X.shape[0] - 1)
+    weights = shares[inside][..., None]
+    return jnp.sum(X[inside] * weights, -2) / jnp.sum(weights, -2)
+
+
+def spread(coupling: Tuples | Pairs, X: Array, shares: Array) -> Array:
+    """How far aligned points lie apart: Σ mass Σ_s π_s‖x_s − t‖² = Σ mass Σ_{s<r} π_sπ_r‖x_s − x_r‖².
+
+    Over tuples that are not released, since those in W cost no transport. O(B E S d), for dense couplings
+    O(n0 n1 d / B) in one product.
+    """
+    if isinstance(coupling, Pairs):
+        return _spread_pairs(coupling, X, shares)
+    inside = jnp.minimum(coupling.points, X.shape[0] - 1)
+    apart = jnp.sum(jnp.square(X[inside] - aligned_points(coupling, X, shares)[..., None, :]), -1)
+    each = jnp.sum(apart * shares[inside], -1)
+    return jnp.sum(jnp.where(coupling.released, 0, coupling.mass) * each)
+
+
+def _spread_pairs(coupling: Pairs, X: Array, shares: Array) -> Array:
+    n_points = X.shape[0]
+
+    def one_block(total: Array, pairs: Pairs) -> tuple[Array, None]:
+        left, right = jnp.minimum(pairs.left, n_points - 1), jnp.minimum(pairs.right, n_points - 1)
+        x, y = X[left], X[right]
+        squares = jnp.sum(jnp.square(x).sum(-1) * jnp.sum(pairs.plan, 1))
+        squares += jnp.sum(jnp.square(y).sum(-1) * jnp.sum(pairs.plan, 0))
+        moved = jnp.matmul(pairs.plan, y, precision=_HIGHEST)
+        return total + shares[left[0]] * shares[right[0]] * (squares - 2 * jnp.sum(x * moved)), None
+
+    return jnp.maximum(jax.lax.scan(one_block, jnp.zeros((), X.dtype), coupling)[0], 0)

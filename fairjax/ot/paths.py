@@ -1,0 +1,210 @@
+"""Successive shortest paths: optimal flow and duals from any duals to start from, for a batch of problems in step.
+
+A problem alternates between two modes. *Search* grows the tree of shortest paths from a row with mass left, one row
+scanned per step: O(m) for its reduced costs, O(m) for the nearest column, O(n) for the rows that hold mass there.
+When the nearest column has room, the duals move (Ahuja, Magnanti & Orlin, Network Flows, section 9.7) and *walk* sends
+the path's bottleneck along it, one column per step. Every step keeps the reduced costs non-negative, and zero where
+mass flows, so that what has been placed is optimal at any time.
+
+The batch axis is explicit: under ``vmap`` a loop would copy its whole state, the (m, n) flow included, at every step.
+Indices of minima come from two plain reductions: XLA's ``argmin`` is ten times slower on a CPU.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Flow(NamedTuple):
+    """Where the search ended; leaves have the batch axis of the costs.
+
+    Attributes
+    ----------
+    mass : (B, m, n) flow from row to column, transposed so that what a column receives is contiguous.
+    f, g : (B, n), (B, m) duals with f_i + g_j ≤ cost_ij up to rounding, equal where mass flows.
+    n_iter : (B,) int32 rows scanned.
+    """
+
+    mass: Array
+    f: Array
+    g: Array
+    n_iter: Array
+
+
+class _Tree(NamedTuple):
+    """Shortest paths from a root: a row's distance is inf outside the tree, a column's where it is not reached."""
+
+    row_distance: Array  # (B, n)
+    col_distance: Array  # (B, m)
+    row_parent: Array  # (B, n) int32 column before a row, -1 at the root
+    col_parent: Array  # (B, m) int32 row before a column
+    bottleneck: Array  # (B, n) most mass that the path to a row can carry
+    waiting: Array  # (B, n) bool, in the tree but not yet scanned
+    settled: Array  # (B, m) bool, distance is final
+    root: Array  # (B,) int32
+    row: Array  # (B,) int32 to be scanned next, n for none
+
+
+class _Ends(NamedTuple):
+    """What changes only when a path has been found."""
+
+    f: Array  # (B, n)
+    g: Array  # (B, m)
+    supply: Array  # (B, n) not yet placed
+    room: Array  # (B, m) not yet filled
+    amount: Array  # (B,) mass that the walk sends
+
+
+class _State(NamedTuple):
+    mass: Array  # (B, m, n)
+    ends: _Ends
+    tree: _Tree
+    at: Array  # (B,) int32 column that the walk has reached, -1 in search mode
+    active: Array  # (B,) bool
+    n_iter: Array  # (B,) int32
+    n_steps: Array  # () int32
+
+
+def _first(flags: Array) -> Array:
+    """Index (B,) int32 of the first flag (B, k) that is set, k for none."""
+    count = flags.shape[-1]
+    return jnp.min(jnp.where(flags, jnp.arange(count, dtype=jnp.int32), count), -1)
+
+
+def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_steps: int) -> Flow:
+    """Send the masses a (B, n) to b (B, m) at least cost (B, n, m), from feasible duals f (B, n) and g (B, m).
+
+    A step costs O(n + m) per problem, so take the smaller side as rows. Rows and columns without mass take no part.
+    Stops after ``max_steps`` steps with what has been placed.
+    """
+    n_batch, n, m = costs.shape
+    dtype = costs.dtype
+    each = jnp.arange(n_batch)
+    row_ids, col_ids = jnp.arange(n, dtype=jnp.int32), jnp.arange(m, dtype=jnp.int32)
+    # what rounding leaves of a mass that is used up
+    crumb = 64 * jnp.finfo(dtype).eps
+
+    def plant(tree: _Tree, ends: _Ends, active: Array, ended: Array) -> tuple[_Tree, Array]:
+        """A new tree where the last walk has ended, or rest for want of supply or room."""
+        root = _first(ends.supply > 0)
+        more = (root < n) & jnp.any(ends.room > 0, 1)
+        start = (ended & more)[:, None] & (row_ids == root[:, None])
+        over = ended[:, None]
+        planted = _Tree(
+            row_distance=jnp.where(start, 0, jnp.where(over, jnp.inf, tree.row_distance)),
+            col_distance=jnp.where(over, jnp.inf, tree.col_distance),
+            row_parent=jnp.where(over, -1, tree.row_parent),
+            col_parent=tree.col_parent,
+            bottleneck=jnp.where(start, ends.supply, tree.bottleneck),
+            waiting=start | (tree.waiting & ~over),
+            settled=jnp.where(over, b <= 0, tree.settled),
+            root=jnp.where(ended, root, tree.root),
+            row=jnp.where(ended, jnp.where(more, root, n), tree.row),
+        )
+        return planted, active & (~ended | more)
+
+    def search(state: _State) -> tuple[_State, Array]:
+        """Scan a waiting row; when none waits any more, settle the nearest column. Says who has found room."""
+        tree, ends = state.tree, state.ends
+        scanning = tree.row < n
+        row = jnp.minimum(tree.row, n - 1)
+        so_far = jnp.where(scanning, tree.row_distance[each, row], jnp.inf)[:, None]
+        reached = jnp.maximum(costs[each, row] - ends.g + (so_far - ends.f[each, row][:, None]), so_far)
+        nearer = reached < tree.col_distance
+        distance = jnp.where(nearer, reached, tree.col_distance)
+        parent = jnp.where(nearer, row[:, None], tree.col_parent)
+        waiting = tree.waiting & (row_ids != row[:, None])
+
+        free = jnp.where(tree.settled, jnp.inf, distance)
+        length = jnp.min(free, 1)
+        col = jnp.minimum(_first(free == length[:, None]), m - 1)
+        nearest = state.active & (state.at < 0) & ~jnp.any(waiting, 1)
+        found = nearest & (ends.room[each, col] > 0)
+        settle = (nearest & ~found)[:, None]
+        held = state.mass[each, col]
+        joins = settle & (held > 0) & (tree.row_distance == jnp.inf)
+        through = tree.bottleneck[each, parent[each, col]][:, None]
+        waiting |= joins
+        tree = tree._replace(
+            row_distance=jnp.where(joins, length[:, None], tree.row_distance),
+            col_distance=distance,
+            row_parent=jnp.where(joins, col[:, None], tree.row_parent),
+            col_parent=parent,
+            bottleneck=jnp.where(joins, jnp.minimum(through, held), tree.bottleneck),
+            waiting=waiting,
+            settled=tree.settled | (settle & (col_ids == col[:, None])),
+            row=_first(waiting),
+        )
+        n_iter = state.n_iter + (scanning & state.active)
+        return state._replace(tree=tree, at=jnp.where(found, col, state.at), n_iter=n_iter), found
+
+    def reprice(ends: _Ends, tree: _Tree, at: Array, found: Array) -> _Ends:
+        """Move the duals so that the path found becomes tight, and take from its ends what it will carry."""
+        col = jnp.maximum(at, 0)
+        length, taken = tree.col_distance[each, col][:, None], found[:, None]
+        through = tree.bottleneck[each, tree.col_parent[each, col]]
+        amount = jnp.where(found, jnp.minimum(through, ends.room[each, col]), ends.amount)
+        supply = ends.supply - jnp.where(taken & (row_ids == tree.root[:, None]), amount[:, None], 0)
+        room = ends.room - jnp.where(taken & (col_ids == col[:, None]), amount[:, None], 0)
+        rise = jnp.where(taken & (tree.row_distance < length), length - tree.row_distance, 0)
+        fall = jnp.where(taken & tree.settled & (tree.col_distance < length), length - tree.col_distance, 0)
+        return _Ends(
+            f=ends.f + rise,
+            g=ends.g - fall,
+            supply=jnp.where(supply > crumb * a, supply, 0),
+            room=jnp.where(room > crumb * b, room, 0),
+            amount=amount,
+        )
+
+    def walk(state: _State) -> tuple[_State, Array]:
+        """Send the amount over one column of the path. Says who has come to the root."""
+        walking = state.at >= 0
+        col = jnp.maximum(state.at, 0)
+        row = state.tree.col_parent[each, col]
+        back = state.tree.row_parent[each, row]
+        before = jnp.maximum(back, 0)
+        mass = state.mass.at[each, jnp.where(walking, col, m), row].add(state.ends.amount, mode="drop")
+        left = mass[each, before, row] - state.ends.amount
+        left = jnp.where(left > crumb * jnp.minimum(a[each, row], b[each, before]), left, 0)
+        mass = mass.at[each, jnp.where(walking & (back >= 0), before, m), row].set(left, mode="drop")
+        return state._replace(mass=mass, at=jnp.where(walking, back, state.at)), walking & (back < 0)
+
+    def step(state: _State) -> _State:
+        state, ended = walk(state)
+        tree, active = jax.lax.cond(
+            jnp.any(ended), plant, lambda tree, _ends, active, _ended: (tree, active),
+            state.tree, state.ends, state.active, ended,
+        )  # fmt: skip
+        state, found = search(state._replace(tree=tree, active=active))
+        ends = jax.lax.cond(
+            jnp.any(found), reprice, lambda ends, _tree, _at, _found: ends, state.ends, state.tree, state.at, found
+        )
+        return state._replace(ends=ends, n_steps=state.n_steps + 1)
+
+    everyone = jnp.ones((n_batch,), bool)
+    ends = _Ends(f, g, a, b, jnp.zeros((n_batch,), dtype))
+    bare = _Tree(
+        row_distance=jnp.full((n_batch, n), jnp.inf, dtype),
+        col_distance=jnp.full((n_batch, m), jnp.inf, dtype),
+        row_parent=jnp.full((n_batch, n), -1, jnp.int32),
+        col_parent=jnp.zeros((n_batch, m), jnp.int32),
+        bottleneck=jnp.zeros((n_batch, n), dtype),
+        waiting=jnp.zeros((n_batch, n), bool),
+        settled=b <= 0,
+        root=jnp.zeros((n_batch,), jnp.int32),
+        row=jnp.full((n_batch,), n, jnp.int32),
+    )
+    tree, active = plant(bare, ends, everyone, everyone)
+    state = _State(
+        mass=jnp.zeros((n_batch, m, n), dtype),
+        ends=ends,
+        tree=tree,
+        at=jnp.full((n_batch,), -1, jnp.int32),
+        active=active,
+        n_iter=jnp.zeros((n_batch,), jnp.int32),
+        n_steps=jnp.int32(0),
+    )
+    state = jax.lax.while_loop(lambda state: jnp.any(state.active) & (state.n_steps < max_steps), step, state)
+    return Flow(state.mass, state.ends.f, state.ends.g, state.n_iter)

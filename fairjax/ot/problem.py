@@ -1,0 +1,170 @@
+"""The transport problem: two weighted point sets and the costs between them, checked and brought to one form."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
+
+from fairjax.errors import InputError
+from fairjax.ot.solution import INFEASIBLE, INVALID, SOLVED, OTSolution
+
+Duals = tuple[ArrayLike, ArrayLike]
+
+
+class Problem(NamedTuple):
+    """One transport problem that a solver can take as it is: finite, balanced, padding without cost.
+
+    Attributes
+    ----------
+    costs : (n, m) float. 0 in the rows and columns without mass, so that junk there has no effect.
+    a, b : (n,), (m,) masses, non-negative; b is rescaled to carry the mass of a to rounding.
+    f, g : (n,), (m,) duals to start from, 0 where nothing is known.
+    """
+
+    costs: Array
+    a: Array
+    b: Array
+    f: Array
+    g: Array
+
+
+def mass_tolerance(dtype: DTypeLike) -> float:
+    """By how much the masses of a and b may differ, relative to the greater."""
+    return 1e-9 if jnp.finfo(dtype).bits >= 64 else 1e-5
+
+
+def gap_tolerance(dtype: DTypeLike) -> float:
+    """Relative gap up to which an exact solver reports a problem as solved."""
+    return 1e-6 if jnp.finfo(dtype).bits >= 64 else 1e-5
+
+
+def solve(
+    solver: Callable[..., OTSolution],
+    costs: ArrayLike,
+    a: ArrayLike | None,
+    b: ArrayLike | None,
+    init: Duals | None,
+    *parameters: Array,
+) -> OTSolution:
+    """Check the arguments, solve all problems in one compiled call of a solver, take back answers to invalid ones.
+
+    The solver takes a :class:`Problem` with a batch axis B and ``parameters``; it is compiled once per object, so pass
+    the same one for the same options.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, and for concrete masses that disagree or are negative.
+    """
+    costs, a, b, f, g = _arrays(costs, a, b, init)
+    _check_masses(a, b)
+    return _solve(solver, costs, a, b, f, g, parameters)
+
+
+@partial(jax.jit, static_argnums=0)
+def _solve(
+    solver: Callable[..., OTSolution],
+    costs: Array,
+    a: Array,
+    b: Array,
+    f: Array,
+    g: Array,
+    parameters: tuple[Array, ...],
+) -> OTSolution:
+    batch = costs.shape[:-2]
+    flat = (leaf.reshape(-1, *leaf.shape[len(batch) :]) for leaf in (costs, a, b, f, g))
+    problem, status = jax.vmap(prepare)(*flat)
+    found = solver(problem, *parameters)
+    sound = status == SOLVED
+    values = [jnp.where(jnp.expand_dims(sound, range(1, leaf.ndim)), leaf, jnp.nan) for leaf in found[:-2]]
+    solution = OTSolution._make((*values, jnp.where(sound, found.status, status), found.n_iter))
+    return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), solution)
+
+
+def with_gradient(solver: Callable[[Problem], OTSolution]) -> Callable[[Problem], OTSolution]:
+    """A solver whose values have the gradient of the optimal value: the plan for the costs, the duals for the masses.
+
+    The envelope theorem; the solver itself is not differentiated. Plan and duals are piecewise constant: no gradient.
+    """
+
+    def solved(problem: Problem) -> OTSolution:
+        found = jax.lax.stop_gradient(solver(jax.lax.stop_gradient(problem)))
+        value = jnp.sum(found.plan * problem.costs, (-2, -1))
+        value += jnp.sum(found.f * problem.a, -1) + jnp.sum(found.g * problem.b, -1)
+        still = value - jax.lax.stop_gradient(value)
+        return found._replace(primal=found.primal + still, dual=found.dual + still)
+
+    return solved
+
+
+def prepare(costs: Array, a: Array, b: Array, f: Array, g: Array) -> tuple[Problem, Array]:
+    """The problem in the form that solvers take, and its status () int32 as far as the input decides it.
+
+    An invalid problem becomes an empty one, which costs no iterations.
+    """
+    mass_a, mass_b = jnp.sum(a), jnp.sum(b)
+    finite = jnp.all(jnp.isfinite(costs)) & jnp.all(jnp.isfinite(f)) & jnp.all(jnp.isfinite(g))
+    finite &= jnp.isfinite(mass_a) & jnp.isfinite(mass_b)
+    valid = finite & jnp.all(a >= 0) & jnp.all(b >= 0)
+    tolerance = mass_tolerance(costs.dtype)
+    balanced = jnp.abs(mass_a - mass_b) <= tolerance * jnp.maximum(mass_a, mass_b)
+    status = jnp.where(valid, jnp.where(balanced, SOLVED, INFEASIBLE), INVALID).astype(jnp.int32)
+    sound = valid & balanced
+    rows, cols = sound & (a > 0), sound & (b > 0)
+    ratio = jnp.where(sound & (mass_b > 0), mass_a / jnp.where(mass_b > 0, mass_b, 1), 0)
+    problem = Problem(
+        jnp.where(rows[:, None] & cols, costs, 0),
+        jnp.where(rows, a, 0),
+        jnp.where(cols, b, 0) * ratio,
+        jnp.where(rows, f, 0),
+        jnp.where(cols, g, 0),
+    )
+    return problem, status
+
+
+def _arrays(
+    costs: ArrayLike, a: ArrayLike | None, b: ArrayLike | None, init: Duals | None
+) -> tuple[Array, Array, Array, Array, Array]:
+    costs = jnp.asarray(costs)
+    if not jnp.issubdtype(costs.dtype, jnp.floating):
+        costs = costs.astype(jnp.result_type(float))
+    if costs.ndim < 2 or 0 in costs.shape:
+        raise InputError(f"costs has shape {costs.shape}; expected (..., n, m), every axis at least 1")
+    *batch, n, m = costs.shape
+    f, g = (None, None) if init is None else init
+    named = (("a", a, n, 1 / n), ("b", b, m, 1 / m), ("init[0]", f, n, 0), ("init[1]", g, m, 0))
+    vectors = []
+    for name, given, size, default in named:
+        vector = jnp.full((size,), default, costs.dtype) if given is None else jnp.asarray(given, costs.dtype)
+        if vector.ndim == 0 or vector.shape[-1] != size or vector.ndim > costs.ndim - 1:
+            raise InputError(f"{name} has shape {vector.shape}; expected {(*batch, size)} to fit costs {costs.shape}")
+        try:
+            vectors.append(jnp.broadcast_to(vector, (*batch, size)))
+        except ValueError:
+            raise InputError(
+                f"{name} has shape {vector.shape}; expected {(*batch, size)} to fit costs {costs.shape}"
+            ) from None
+    a, b, f, g = vectors
+    return costs, a, b, f, g
+
+
+def _check_masses(a: Array, b: Array) -> None:
+    """Raise where concrete masses are no transport problem; traced and non-finite ones set the status instead."""
+    if isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
+        return
+    for name, masses in (("a", np.asarray(a)), ("b", np.asarray(b))):
+        if np.any(masses < 0):
+            raise InputError(f"{name} has the mass {masses.min():g}; expected masses of at least 0")
+    mass_a, mass_b = np.asarray(a).sum(-1, dtype=float), np.asarray(b).sum(-1, dtype=float)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(mass_a - mass_b) > mass_tolerance(a.dtype) * np.maximum(mass_a, mass_b)
+    if np.any(off):
+        at = np.unravel_index(np.argmax(off), off.shape)
+        raise InputError(
+            f"a carries the mass {mass_a[at]:g} and b {mass_b[at]:g}; expected the same mass: rescale one of them"
+        )

@@ -1,0 +1,93 @@
+"""FCA's alignment routes through the estimator and the command line."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from fairjax import FCA, datasets
+from fairjax.cli import main
+from fairjax.errors import InputError
+
+K = 3
+DATA = datasets.make_grouped_blobs(60, 3, K, group_shares=(0.4, 0.6), skew=0.8)
+NAMES = np.array(["female", "male"])[DATA.groups]
+# small blocks, so that there are several
+MODEL = FCA(K, method="exact", transport_weight=2.0, partition_size=8, max_iter=10, random_state=0)
+
+
+def fit(model, sensitive_features=NAMES, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(DATA.X, sensitive_features=sensitive_features, **options)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return fit(clone(MODEL))
+
+
+def test_exact_is_fair_and_certified(fitted):
+    counts = np.stack([np.bincount(fitted.labels_[DATA.groups == s], minlength=K) for s in (0, 1)])
+    # within one point of proportional counts
+    share = counts.sum(0) / counts.sum()
+    assert np.all(np.abs(counts - share * counts.sum(1, keepdims=True)) < 2)
+    centers = np.stack([DATA.X[fitted.labels_ == k].mean(0) for k in range(K)])
+    np.testing.assert_allclose(fitted.cluster_centers_, centers, rtol=1e-4, atol=1e-4)
+    assert fitted.cost_ == pytest.approx(((DATA.X - centers[fitted.labels_]) ** 2).sum(1).mean(), rel=1e-5)
+    solution = fitted.result_.assignment
+    assert solution.dual <= solution.primal
+    assert fitted.gap_ == pytest.approx(1 - solution.dual / solution.primal, abs=1e-5)
+    assert fitted.transport_.n_blocks == 3
+    assert fitted.transport_.scheme == "refine"
+    assert fitted.result_.transport_gap <= 1e-5
+
+
+def test_new_points_are_assigned_by_prices(fitted):
+    labels = fitted.predict(DATA.X, sensitive_features=NAMES)
+    assert np.mean(labels == fitted.labels_) > 0.8
+    reduced = ((DATA.X[:, None] - fitted.cluster_centers_) ** 2).sum(-1) + fitted.multipliers_[DATA.groups]
+    assert np.mean(labels == reduced.argmin(1)) == 1
+
+
+def test_the_same_seed_gives_the_same_answer(fitted):
+    np.testing.assert_array_equal(fit(clone(MODEL)).labels_, fitted.labels_)
+
+
+@pytest.mark.parametrize(
+    ("options", "groups"),
+    [
+        ({"method": "sinkhorn", "reg": 0.1}, NAMES),
+        ({"n_init": 2, "init": "random"}, NAMES),
+        ({}, np.arange(60) % 3),
+        ({}, None),
+    ],
+    ids=["sinkhorn", "restarts", "three groups", "one group"],
+)
+def test_other_settings(options, groups):
+    model = fit(clone(MODEL).set_params(max_iter=4, **options), groups)
+    assert len(np.unique(model.labels_)) == K
+    assert model.balance_ >= 0.5 * model.max_balance_
+    assert np.isfinite([model.cost_, model.gap_]).all()
+
+
+def test_what_cannot_be_combined():
+    with pytest.raises(InputError, match="takes all points alike"):
+        fit(clone(MODEL), sample_weight=np.arange(60))
+    with pytest.raises(InputError, match="there are 3 groups"):
+        fit(clone(MODEL).set_params(method="sinkhorn"), np.arange(60) % 3)
+    weighted = fit(clone(MODEL).set_params(max_iter=2), sample_weight=np.full(60, 2.0))
+    assert len(weighted.labels_) == 60
+
+
+def test_command_line(capsys):
+    code = main(["fit", "--method", "exact", "--transport-weight", "2", "--clusters", "3", "--max-iter", "5", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert found["status"] == 0
+    assert found["parameters"]["transport_weight"] == 2
+    assert found["parameters"]["partition_size"] == 1024
+    assert 0 <= found["gap"] < 0.2

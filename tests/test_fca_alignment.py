@@ -1,0 +1,396 @@
+"""The alignment route: joint cost, partitions, couplings, descent, FCA-C, and the theory behind them."""
+
+import functools
+import importlib.util
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fairjax import fair_assignment
+from fairjax.errors import InputError
+from fairjax.fca import alignment, center_update, coupling, joint_cost, partition, released, rounding
+from fairjax.fca.alignment import Parameters, Settings
+
+SOLVER = "host" if importlib.util.find_spec("ot") else "exact"
+SIZES, D, K = (41, 23, 17), 3, 4
+KEY = jax.random.key(0)
+MAX_ITER = 12
+
+
+class Data(NamedTuple):
+    X: np.ndarray
+    groups: np.ndarray
+    centers: np.ndarray
+
+
+def data(m=2, seed=0, dtype=np.float64):
+    """Blobs that the groups populate unevenly; the ids are not in the order of the sizes."""
+    rng = np.random.default_rng(seed)
+    groups = rng.permutation(np.repeat(np.arange(m)[::-1], SIZES[:m]))
+    blob = np.where(rng.random(len(groups)) < 0.5, groups % K, rng.integers(0, K, len(groups)))
+    X = 2 * rng.normal(size=(K, D))[blob] + rng.normal(size=(len(groups), D))
+    return Data(X.astype(dtype), groups, X[rng.choice(len(X), K, replace=False)].astype(dtype))
+
+
+@functools.cache
+def programs(settings, max_iter=MAX_ITER):
+    """Jitted (begin, step, run, finish) for static settings."""
+
+    def begin(problem, centers):
+        return alignment.init(problem, settings, KEY, centers, max_iter=max_iter)
+
+    def step(problem, parameters, state):
+        return alignment.step(problem, settings, parameters, KEY, state)
+
+    def run(problem, parameters, state, until):
+        return alignment.run(problem, settings, parameters, KEY, state, until=until)
+
+    return jax.jit(begin), jax.jit(step), jax.jit(run), jax.jit(alignment.finish)
+
+
+def turns(d, settings, n_turns=4, **parameters):
+    """Problem and the states after each turn, in double precision where the data are."""
+    parameters = Parameters(**{"transport_weight": 2.0, "tol": 0.0} | parameters)
+    problem = alignment.prepare(d.X, d.groups)
+    parameters = jax.tree.map(lambda value: jnp.asarray(value, d.X.dtype), parameters)
+    begin, step, _, _ = programs(settings)
+    states = [begin(problem, d.centers)]
+    for _ in range(n_turns):
+        states.append(step(problem, parameters, states[-1]))
+    return problem, states[1:]
+
+
+def settings(**changes):
+    return Settings(**{"solver": SOLVER, "n_blocks": 3, "scheme": "fixed"} | changes)
+
+
+def proportions(problem, masses):
+    return jnp.stack([jnp.sum(masses[ids], 0) for ids in problem.members])
+
+
+@pytest.fixture
+def x64():
+    # for all threads: those that call back to the host do not see the context manager
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+# --- the joint cost -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+@pytest.mark.parametrize("weight", [1.0, 2.0, 0.5])
+def test_joint_cost_is_the_direct_formula(dtype, rounding, weight):
+    d = data(dtype=dtype)
+    x, y = d.X[d.groups == 0], d.X[d.groups == 1]
+    p, q = len(x) / len(d.X), len(y) / len(d.X)
+    with jax.enable_x64(dtype == np.float64):
+        left = p * joint_cost.squared_distances(x, d.centers)
+        right = q * joint_cost.squared_distances(y, d.centers)
+        found = joint_cost.joint_cost(left, right, jnp.asarray(x), jnp.asarray(y), dtype((weight - 1) * p * q))
+        label = joint_cost.min_plus_argument(left, right)
+    x, y, centers = (values.astype(float) for values in (x, y, d.centers))
+    aligned = p * x[:, None] + q * y[None]
+    near = ((aligned[:, :, None] - centers) ** 2).sum(-1)
+    wanted = weight * p * q * ((x[:, None] - y[None]) ** 2).sum(-1) + near.min(-1)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=rounding * wanted.max())
+    assert np.mean(label == near.argmin(-1)) >= 1 - (0 if dtype == np.float64 else 0.01)
+
+
+def test_theorem_3_1_decomposition(x64):
+    """The k-means cost of pairs that share clusters is their transport plus the k-means cost of aligned points."""
+    problem, states = turns(data(), settings(scheme="refine"), 1)
+    tuples = states[0].tuples
+    distances = joint_cost.squared_distances(problem.X, states[0].centers)
+    masses = coupling.assign(tuples, distances, problem.shares)
+    cost = jnp.sum(masses * distances * problem.shares[:, None])
+    points = coupling.aligned_points(tuples, problem.X, problem.shares)
+    nearest = jnp.min(joint_cost.squared_distances(points.reshape(-1, D), states[0].centers), -1)
+    apart = coupling.spread(tuples, problem.X, problem.shares)
+    assert float(cost) == pytest.approx(float(apart + nearest @ tuples.mass.reshape(-1)), rel=1e-12)
+
+
+# --- partitions ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_blocks", [1, 3, 7, 60])
+def test_partition_shares_every_point_out(n_blocks):
+    problem = alignment.prepare(data().X, data().groups)
+    for block, ids in zip(
+        partition.deal(KEY, problem.members, len(problem.X), n_blocks, jnp.float32), problem.members, strict=True
+    ):
+        np.testing.assert_allclose(block.masses.sum(1), 1 / n_blocks, rtol=1e-5)
+        held = np.bincount(block.points.ravel(), block.masses.ravel(), len(problem.X) + 1)
+        np.testing.assert_allclose(held[np.asarray(ids)], 1 / len(ids), rtol=1e-5)
+        assert block.points.shape[1] <= -(-len(ids) // n_blocks) + 1
+        split = np.bincount(block.points.ravel(), minlength=len(problem.X) + 1)[:-1]
+        assert np.maximum(split - 1, 0).sum() <= n_blocks - 1
+
+
+def test_block_count_is_that_of_the_authors():
+    assert partition.block_count([10771, 21790], 1024) == 10
+    assert partition.block_count([24928, 16180], 1024) == 15
+    assert partition.block_count([10, 20], 1024) == 1
+
+
+def marginals(problem, points, mass):
+    held = np.zeros(len(problem.X) + 1)
+    for side in (0, 1):
+        np.add.at(held, np.asarray(points)[..., side].ravel(), np.asarray(mass).ravel())
+    return held[:-1]
+
+
+def test_regrouping_keeps_the_coupling(x64):
+    problem = alignment.prepare(data().X, data().groups)
+    n_points, wanted = len(problem.X), np.zeros(len(problem.X))
+    for ids in problem.members:
+        wanted[np.asarray(ids)] = 1 / len(ids)
+    points, mass = partition.random_pairs(KEY, problem.members, problem.X.dtype)
+    np.testing.assert_allclose(marginals(problem, points, mass), wanted, rtol=1e-12)
+    assert np.sum(mass > 0) <= len(problem.X) - 1
+    order = jax.random.normal(jax.random.key(1), mass.shape)
+    found = partition.regroup(points, mass, order, n_points, 3, (30, 20))
+    np.testing.assert_allclose(marginals(problem, found.points, found.mass), wanted, rtol=1e-12)
+    for block in (found.left, found.right):
+        fits = np.asarray(found.fits)
+        np.testing.assert_allclose(block.masses.sum(1)[fits], found.mass.sum(1)[fits], rtol=1e-12)
+        assert not block.masses[~fits].any()
+    tight = partition.regroup(points, mass, order, n_points, 3, (39, 2))
+    assert not tight.fits.any()
+
+
+def test_positive_entries():
+    plan = np.zeros((7, 130), np.float32)
+    rng = np.random.default_rng(0)
+    at = rng.choice(plan.size, 20, replace=False)
+    plan.ravel()[at] = rng.random(20) + 0.1
+    rows, cols, mass = coupling.positive_entries(jnp.asarray(plan), 25)
+    again = np.zeros_like(plan)
+    np.add.at(again, (np.asarray(rows), np.asarray(cols)), np.asarray(mass))
+    np.testing.assert_array_equal(again, plan)
+    assert np.count_nonzero(mass) == 20
+
+
+# --- the route ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.0])
+@pytest.mark.parametrize("scheme", ["fixed", "refine"])
+def test_the_objective_never_rises(x64, scheme, weight):
+    problem, states = turns(data(), settings(scheme=scheme), 6, transport_weight=weight)
+    objectives = np.array([state.objective for state in states])
+    assert np.all(np.diff(objectives) <= 1e-12)
+    for state in states:
+        assert state.status == 0
+        first, second = proportions(problem, state.masses)
+        np.testing.assert_allclose(first, second, atol=1e-12)
+        np.testing.assert_allclose(state.masses.sum(1) * problem.shares, 1 / len(problem.X), rtol=1e-9)
+
+
+def test_refining_ends_below_a_fixed_partition(x64):
+    objective = {}
+    for scheme in ("fixed", "refine"):
+        _, states = turns(data(), settings(scheme=scheme), 8)
+        objective[scheme] = states[-1].objective
+    assert objective["refine"] < objective["fixed"]
+
+
+def test_alignment_at_weight_1_is_fair_assignment(x64):
+    """Without partition the least objective is that of the direct route: the identity of DESIGN.md."""
+    d = data()
+    _, (state,) = turns(d, settings(n_blocks=1), 1, transport_weight=1.0)
+    distances = ((d.X[:, None] - d.centers) ** 2).sum(-1)
+    best = fair_assignment(distances, d.groups, n_groups=2)
+    assert float(state.objective) == pytest.approx(float(best.primal), rel=1e-6)
+    assert float(state.objective) >= float(best.dual) * (1 - 1e-9)
+
+
+def test_turns_can_be_continued(x64):
+    d = data()
+    chosen = settings(scheme="random")
+    begin, _, run, _ = programs(chosen)
+    problem = alignment.prepare(d.X, d.groups)
+    parameters = jax.tree.map(jnp.asarray, Parameters(transport_weight=2.0, tol=0.0))
+    once = run(problem, parameters, begin(problem, d.centers), 4)
+    twice = run(problem, parameters, run(problem, parameters, begin(problem, d.centers), 1), 4)
+    assert once.n_iter == 4
+    np.testing.assert_array_equal(once.objectives, twice.objectives)
+
+
+def test_a_batch_of_starts_is_as_one_by_one(x64):
+    d = data()
+    problem = alignment.prepare(d.X, d.groups)
+    starts = jnp.stack([d.centers, d.X[:K]])
+    chosen = settings(scheme="refine")
+    parameters = jax.tree.map(jnp.asarray, Parameters(transport_weight=2.0))
+
+    def run(centers):
+        state = alignment.init(problem, chosen, KEY, centers, max_iter=3)
+        return alignment.run(problem, chosen, parameters, KEY, state).costs
+
+    np.testing.assert_allclose(jax.jit(jax.vmap(run))(starts), [run(one) for one in starts], rtol=1e-12)
+
+
+def test_float32_ends_where_float64_does(x64):
+    _, single = turns(data(dtype=np.float32), settings(), 4)
+    _, double = turns(data(), settings(), 4)
+    assert single[-1].cost.dtype == jnp.float32
+    assert float(single[-1].cost) == pytest.approx(float(double[-1].cost), rel=1e-4)
+
+
+def test_gradient_centers_come_to_the_same_end(x64):
+    d = data()
+    _, states = turns(d, settings(update="gradient", n_center_steps=50), 8, learning_rate=0.05)
+    _, lloyd = turns(d, settings(), 8)
+    assert float(states[-1].objective) == pytest.approx(float(lloyd[-1].objective), rel=0.02)
+
+
+def test_the_gradient_is_that_of_the_aligned_cost(x64):
+    problem, (state,) = turns(data(), settings(scheme="refine"), 1)
+    points = coupling.aligned_points(state.tuples, problem.X, problem.shares).reshape(-1, D)
+    mass = state.tuples.mass.reshape(-1)
+
+    def cost(centers):
+        return mass @ jnp.min(joint_cost.squared_distances(points, centers), -1)
+
+    masses = coupling.assign(state.tuples, joint_cost.squared_distances(problem.X, state.centers), problem.shares)
+    weighted = masses * problem.shares[:, None]
+    slope = 2 * (weighted.sum(0)[:, None] * state.centers - weighted.T @ problem.X)
+    np.testing.assert_allclose(slope, jax.grad(cost)(state.centers), atol=1e-12)
+    moved, _, _ = center_update.update(
+        state.tuples, problem.X, problem.shares, state.centers, (), kind="lloyd", learning_rate=0.0, n_steps=1
+    )
+    label = jnp.argmin(joint_cost.squared_distances(points, state.centers), -1)
+    for k in range(K):
+        np.testing.assert_allclose(moved[k], np.average(points[label == k], 0, mass[label == k]), atol=1e-10)
+
+
+def test_what_is_not_finite_stops_the_run():
+    d = data(dtype=np.float32)
+    d.X[3, 1] = np.nan
+    _, states = turns(d, settings(), 1)
+    assert states[0].converged
+    assert states[0].status == 3
+
+
+def test_settings_that_do_not_go_together():
+    two, three = (alignment.prepare(data(m).X, data(m).groups) for m in (2, 3))
+    for problem, changes, message in [
+        (three, {"solver": "sinkhorn"}, "aligns two"),
+        (three, {"scheme": "refine"}, "refine scheme needs two groups"),
+        (three, {"rule": "dearest"}, "FCA-C needs two groups"),
+        (two, {"solver": "sinkhorn", "rule": "dearest"}, "FCA-C needs"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            alignment.check(problem, settings(**changes))
+    with pytest.raises(InputError, match="the group 1 has no points"):
+        alignment.prepare(np.zeros((3, 1)), np.array([0, 2, 0]))
+    with pytest.raises(InputError, match="expected \\(n, d\\)"):
+        alignment.prepare(np.zeros((3, 1)), np.array([0, 1]))
+
+
+# --- Proposition 4.2 and the result -------------------------------------------------------------------------------
+
+
+def assert_proposition_4_2(first, second, sizes):
+    """|Σ_i A_0k / Σ_j A_1k − n0/n1| ≤ c·ε with c = (n0/n1)·max_k 1/q_k and ε the additive gap that was reached."""
+    filled = second > 0
+    gap = np.abs(first - second).sum()
+    ratio = sizes[0] / sizes[1]
+    off = np.abs(ratio * first[filled] / second[filled] - ratio)
+    assert np.all(off <= ratio / second[filled].min() * gap + 1e-12)
+
+
+@pytest.mark.parametrize(("n_groups", "n_blocks", "weight"), [(2, 3, 2.0), (3, 1, 1.0)])
+def test_result(x64, n_groups, n_blocks, weight):
+    d = data(n_groups)
+    chosen = settings(n_blocks=n_blocks)
+    problem, states = turns(d, chosen, 4, transport_weight=weight)
+    for column in proportions(problem, states[-1].masses)[1:]:
+        np.testing.assert_allclose(column, proportions(problem, states[-1].masses)[0], atol=1e-12)
+    result = jax.tree.map(np.asarray, programs(chosen)[3](problem, states[-1]))
+    labels = result.assignment.labels
+    centers = np.stack([d.X[labels == k].mean(0) for k in range(K)])
+    np.testing.assert_allclose(result.centers, centers, atol=1e-9)
+    assert float(result.cost) == pytest.approx(((d.X - centers[labels]) ** 2).sum(1).mean(), rel=1e-9)
+    assert result.assignment.dual <= result.assignment.primal
+    # folding three groups in one after another costs something even at weight 1, and here 3 %
+    assert 0 <= result.assignment.gap < 0.2
+    assert result.assignment.status == 0
+    counts = np.stack([np.bincount(labels[d.groups == s], minlength=K) for s in range(n_groups)])
+    wanted = result.assignment.counts * len(d.X)
+    assert np.all(np.abs(counts - wanted) < 1 + 1e-6)
+    for other in range(1, n_groups):
+        assert_proposition_4_2(
+            counts[0] / counts[0].sum(), counts[other] / counts[other].sum(), counts.sum(1)[[0, other]]
+        )
+
+
+def test_labels_by_argmax_and_by_chance():
+    masses = jnp.array([[0.3, 0.1], [0.1, 0.1], [0.0, 0.2]]) / 5
+    assert rounding.hard_labels(masses, jnp.zeros(3, int), 1, "argmax").tolist() == [0, 0, 1]
+    drawn = jax.vmap(lambda key: rounding.hard_labels(masses, jnp.zeros(3, int), 1, "sample", key))(
+        jax.random.split(KEY, 2000)
+    )
+    np.testing.assert_allclose(drawn.mean(0), [0.25, 0.5, 1.0], atol=0.05)
+
+
+# --- FCA-C --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_upper_quantile(dtype):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2, 13, 20)).astype(dtype)
+    values[0, :, :3] = 0.25  # ties
+    a, b = np.full(13, 1 / 13, dtype), np.append(np.full(16, 1 / 16, dtype), np.zeros(4, dtype))
+    shares = np.array([0.0, 0.05, 0.3, 0.5, 0.999, 1.0], dtype)
+    with jax.enable_x64(dtype == np.float64):
+        grid = jax.vmap(jax.vmap(released.upper_quantile, (None, None, None, 0)), (0, None, None, None))
+        found = np.asarray(grid(values, a, b, shares))
+    for block, thresholds in zip(values[:, :, :16], found, strict=True):
+        for share, threshold in zip(shares, thresholds, strict=True):
+            allowed = int(np.floor(share * block.size + 1e-4))
+            assert np.sum(block > threshold) <= allowed
+            below = np.sort(block[block <= threshold])
+            tied = np.sum(block >= below[-1] - 1e-6) if len(below) else block.size
+            assert len(below) == 0 or tied > allowed or np.sum(block > threshold) == allowed
+
+
+@pytest.mark.parametrize("rule", ["dearest", "cheapest"])
+def test_released_pairs(rule):
+    rng = np.random.default_rng(0)
+    costs, nearest = jnp.asarray(1 + rng.random((10, 12))), jnp.zeros((10, 12))
+    a, b = jnp.full(10, 0.1), jnp.full(12, 1 / 12)
+    found, free = released.release(costs, nearest, a, b, 0.25, rule)
+    assert int(free.sum()) == 30
+    np.testing.assert_array_equal(found, jnp.where(free, nearest, costs))
+    inside, outside = costs[free], costs[~free]
+    assert inside.min() > outside.max() if rule == "dearest" else inside.max() < outside.min()
+
+
+@pytest.mark.parametrize("rule", ["dearest", "cheapest"])
+def test_fca_c_goes_from_fair_to_plain_k_means(x64, rule):
+    d = data()
+    chosen = settings(rule=rule)
+    costs = []
+    for share in (0.0, 0.1, 1.0):
+        problem, states = turns(d, chosen, 3, released=share)
+        first, second = np.asarray(proportions(problem, states[-1].masses))
+        assert_proposition_4_2(first, second, [len(ids) for ids in problem.members])
+        costs.append(float(states[-1].cost))
+        gap = np.abs(first - second).sum()
+        if share == 0:
+            assert gap < 1e-12
+            _, plain = turns(d, settings(), 3)
+            assert costs[0] == pytest.approx(float(plain[-1].cost), rel=1e-12)
+        if share == 1:
+            distances = joint_cost.squared_distances(problem.X, states[-2].centers)
+            nearest = np.bincount(np.argmin(distances, 1), minlength=K) / len(d.X)
+            np.testing.assert_allclose(np.sum(states[-1].masses * problem.shares[:, None], 0), nearest, atol=1e-12)
+    assert costs[0] > costs[-1]

@@ -1,0 +1,252 @@
+"""Exact transport, native and on the host: oracles, certificates, basic plans, padding, transforms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import ot as pot
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment, linprog
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from fairjax import ot
+from fairjax.errors import InputError
+
+SOLVERS = {"exact": ot.exact, "host": ot.host}
+SHAPE = (6, 9)
+
+
+@pytest.fixture(autouse=True)
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+def simplex(rng, size):
+    return rng.dirichlet(np.ones(size))
+
+
+def best_cost(costs, a, b):
+    """By POT, whose tolerances are absolute."""
+    low, scale = costs.min(), np.ptp(costs) or 1.0
+    return a.sum() * (low + scale * pot.emd2(a / a.sum(), b / b.sum(), (costs - low) / scale, numItermax=10**7))
+
+
+def is_forest(plan):
+    rows, cols = np.nonzero(plan)
+    n, m = plan.shape
+    graph = coo_matrix((np.ones(len(rows)), (rows, n + cols)), (n + m, n + m))
+    n_parts, _ = connected_components(graph, directed=False)
+    return len(rows) == n + m - n_parts
+
+
+def assert_proven(solution, costs, a, b, rtol=1e-9):
+    """The certificate, checked from scratch: marginals, feasible duals, values, and that the plan is basic."""
+    plan, f, g = (np.asarray(leaf, float) for leaf in (solution.plan, solution.f, solution.g))
+    assert int(solution.status) == 0
+    assert plan.min() >= 0
+    scale = np.abs(costs).max() or 1.0
+    np.testing.assert_allclose(plan.sum(1), a, atol=rtol * a.sum())
+    np.testing.assert_allclose(plan.sum(0), b, atol=rtol * a.sum())
+    inside = np.ix_(a > 0, b > 0)
+    assert (costs - f[:, None] - g)[inside].min() >= -rtol * scale
+    assert float(solution.primal) == pytest.approx(
+        np.sum(plan * np.where((a > 0)[:, None] & (b > 0), costs, 0)), rel=rtol
+    )
+    assert float(solution.dual) == pytest.approx(a @ f + b @ g, rel=rtol, abs=rtol * scale * a.sum())
+    assert is_forest(plan)
+
+
+COSTS = {
+    "random": lambda rng, n, m: rng.random((n, m)),
+    "equal": lambda rng, n, m: np.full((n, m), 3.0),
+    "zeros": lambda rng, n, m: np.zeros((n, m)),
+    "grid": lambda rng, n, m: rng.integers(0, 3, (n, m)).astype(float),
+    "duplicates": lambda rng, n, m: np.abs(rng.integers(0, 3, n)[:, None] - rng.integers(0, 3, m)).astype(float),
+    "negative": lambda rng, n, m: rng.normal(size=(n, m)) - 5,
+    "large": lambda rng, n, m: 1e12 * rng.random((n, m)),
+    "tiny": lambda rng, n, m: 1e-12 * rng.random((n, m)),
+}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("kind", COSTS)
+def test_against_pot(solver, kind):
+    rng = np.random.default_rng(0)
+    costs = np.stack([COSTS[kind](rng, *SHAPE) for _ in range(4)])
+    a = np.stack([np.full(6, 1 / 6)] * 2 + [simplex(rng, 6)] * 2)
+    b = np.stack([np.full(9, 1 / 9)] * 2 + [simplex(rng, 9)] * 2)
+    found = SOLVERS[solver](costs, a, b)
+    for k in range(4):
+        one = jax.tree.map(lambda leaf, k=k: leaf[k], found)
+        assert_proven(one, costs[k], a[k], b[k])
+        assert float(one.primal) == pytest.approx(
+            best_cost(costs[k], a[k], b[k]), rel=1e-9, abs=1e-9 * np.abs(costs).max()
+        )
+
+
+def test_against_highs():
+    rng = np.random.default_rng(1)
+    n, m = SHAPE
+    costs, a, b = rng.random(SHAPE), simplex(rng, n), simplex(rng, m)
+    marginals = np.concatenate([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))])
+    best = linprog(costs.ravel(), A_eq=marginals, b_eq=np.concatenate([a, b])).fun
+    found = ot.exact(costs.T, b, a)
+    assert float(found.primal) == pytest.approx(best, rel=1e-9)
+    assert_proven(found, costs.T, b, a)
+
+
+def test_assignment_is_a_permutation():
+    costs = np.random.default_rng(2).random((4, 32, 32))
+    found = ot.exact(costs)
+    for k in range(4):
+        rows, cols = linear_sum_assignment(costs[k])
+        assert float(found.primal[k]) == pytest.approx(costs[k][rows, cols].mean(), rel=1e-12)
+        assert np.count_nonzero(found.plan[k]) == 32
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_masses_over_twelve_orders(solver):
+    rng = np.random.default_rng(3)
+    a, b = 10.0 ** rng.uniform(-12, 0, 6), 10.0 ** rng.uniform(-12, 0, 9)
+    b *= a.sum() / b.sum()
+    costs = rng.random(SHAPE)
+    assert_proven(SOLVERS[solver](costs, a, b), costs, a, b)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(COSTS)), st.booleans())
+def test_any_problem_is_proven(seed, kind, padded):
+    rng = np.random.default_rng(seed)
+    costs, a, b = COSTS[kind](rng, *SHAPE), rng.integers(1, 4, 6).astype(float), rng.integers(1, 4, 9).astype(float)
+    if padded:
+        a[rng.integers(6)] = b[rng.integers(9)] = 0
+    a, b = a / a.sum(), b / b.sum()
+    found = ot.exact(costs, a, b)
+    assert_proven(found, costs, a, b)
+    best = best_cost(costs, a, b)
+    assert float(found.primal) == pytest.approx(best, rel=1e-9, abs=1e-9 * np.abs(costs).max())
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_padding_changes_nothing(solver):
+    rng = np.random.default_rng(4)
+    costs, a, b = rng.random(SHAPE), np.r_[simplex(rng, 4), 0, 0], np.r_[simplex(rng, 7), 0, 0]
+    plain = SOLVERS[solver](costs, a, b)
+    costs[4:] = 1e300
+    costs[:, 7:] = -1e300
+    found = SOLVERS[solver](costs, a, b)
+    np.testing.assert_array_equal(found.plan, plain.plan)
+    assert float(found.primal) == pytest.approx(best_cost(costs[:4, :7], a[:4], b[:7]), rel=1e-12)
+    assert not np.any(found.plan[4:])
+    assert not np.any(found.f[4:])
+    assert not np.any(found.g[7:])
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_batch_jitted_vmap_and_loop_agree(solver):
+    costs = np.random.default_rng(5).random((2, 2, *SHAPE))
+    solve = SOLVERS[solver]
+    batch, loop = solve(costs), solve(costs[1, 0])
+    mapped = jax.jit(jax.vmap(jax.vmap(solve)))(costs)
+    np.testing.assert_allclose(mapped.plan, batch.plan, atol=1e-15)
+    np.testing.assert_allclose(batch.plan[1, 0], loop.plan, atol=1e-15)
+    assert batch.status.shape == (2, 2)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_warm_start_from_good_and_bad_duals(solver):
+    rng = np.random.default_rng(6)
+    costs = rng.random(SHAPE)
+    cold = SOLVERS[solver](costs)
+    for f, g in ((cold.f, cold.g), (100 * rng.normal(size=6), 100 * rng.normal(size=9))):
+        warm = SOLVERS[solver](costs, init=(f, g))
+        assert_proven(warm, costs, np.full(6, 1 / 6), np.full(9, 1 / 9))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_float32(solver):
+    rng = np.random.default_rng(7)
+    costs = rng.random((4, *SHAPE)).astype(np.float32)
+    found = SOLVERS[solver](costs)
+    assert found.plan.dtype == jnp.float32
+    assert np.all(found.status == 0)
+    assert np.all(found.gap <= 1e-5)
+    best = [pot.emd2([], [], one.astype(float)) for one in costs]
+    np.testing.assert_allclose(found.primal, best, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("solver", [*SOLVERS, "sinkhorn"])
+def test_non_finite_costs_have_a_status_and_no_plan(solver, bad):
+    costs = np.random.default_rng(8).random((4, *SHAPE))
+    costs[1, 2, 3] = bad
+    found = getattr(ot, solver)(costs)
+    assert found.status.tolist() == [0, 3, 0, 0]
+    assert np.all(np.isnan(found.plan[1]))
+    assert np.isnan(found.primal[1])
+    assert np.all(np.isfinite(found.plan[0]))
+    with pytest.raises(InputError, match="NaN"):
+        ot.check(found)
+
+
+def test_masses_that_disagree():
+    costs, half = np.ones(SHAPE), np.full(6, 1 / 6)
+    with pytest.raises(InputError, match=r"a carries the mass 1 and b 1\.5"):
+        ot.exact(costs, half, np.full(9, 1.5 / 9))
+    found = jax.jit(ot.exact)(costs, jnp.asarray(half), jnp.full((9,), 1.5 / 9))
+    assert int(found.status) == 2
+    assert np.all(np.isnan(found.plan))
+    with pytest.raises(InputError, match="at least 0"):
+        ot.exact(costs, -half)
+    with pytest.raises(InputError, match=r"a has shape \(3,\)"):
+        ot.exact(costs, np.ones(3) / 3)
+
+
+def test_giving_up_is_status_1():
+    found = ot.exact(np.random.default_rng(9).random(SHAPE), max_iter=1)
+    assert int(found.status) == 1
+    with pytest.raises(RuntimeError, match="gap"):
+        ot.check(found)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_one_by_one_and_empty(solver):
+    one = SOLVERS[solver]([[2.0]])
+    assert (float(one.primal), int(one.status)) == (2.0, 0)
+    empty = SOLVERS[solver](np.ones(SHAPE), np.zeros(6), np.zeros(9))
+    assert (float(empty.primal), int(empty.status)) == (0.0, 0)
+    assert not np.any(empty.plan)
+
+
+def test_gradient_is_the_plan_and_the_duals():
+    rng = np.random.default_rng(10)
+    costs, a, b = rng.random(SHAPE), simplex(rng, 6), simplex(rng, 9)
+    found = ot.exact(costs, a, b)
+    by_cost = jax.grad(lambda costs: ot.exact(costs, a, b).primal)(jnp.asarray(costs))
+    np.testing.assert_allclose(by_cost, found.plan)
+
+
+def test_support_lists_the_plan():
+    costs = np.random.default_rng(11).random((4, *SHAPE))
+    found = ot.exact(costs)
+    rows, cols, mass = ot.support(found)
+    assert rows.shape == (4, 14)
+    plan = np.stack([jnp.zeros(SHAPE).at[r, c].add(x, mode="drop") for r, c, x in zip(rows, cols, mass, strict=True)])
+    np.testing.assert_array_equal(plan, found.plan)
+    with pytest.raises(InputError, match="positive entries"):
+        ot.support(found._replace(plan=jnp.ones((4, *SHAPE))))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(1500, 700), (2000, 3000)])
+def test_large(shape):
+    rng = np.random.default_rng(12)
+    x, y = rng.normal(size=(shape[0], 3)), rng.normal(size=(shape[1], 3))
+    costs = ((x[:, None] - y) ** 2).sum(-1)
+    a, b = simplex(rng, shape[0]), simplex(rng, shape[1])
+    found = ot.exact(costs, a, b)
+    assert_proven(found, costs, a, b)
+    assert float(found.primal) == pytest.approx(best_cost(costs, a, b), rel=1e-9)

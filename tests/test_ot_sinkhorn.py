@@ -1,0 +1,116 @@
+"""Entropic transport: against POT and ott-jax, exact marginals, gradients, padding."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import ot as pot
+import pytest
+
+from fairjax import ot
+from fairjax.errors import InputError
+
+SHAPE = (6, 9)
+
+
+@pytest.fixture(autouse=True)
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def problem():
+    rng = np.random.default_rng(0)
+    return rng.random(SHAPE), rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(9))
+
+
+def solve(*arguments, **options):
+    return ot.sinkhorn(*arguments, tolerance=1e-9, **options)
+
+
+def test_against_pot_and_exact(problem):
+    costs, a, b = problem
+    best = pot.emd2(a, b, costs)
+    gaps = []
+    for reg in (1.0, 0.1, 0.01):
+        found = solve(costs, a, b, reg)
+        assert int(found.status) == 0
+        wanted = pot.sinkhorn(a, b, costs, reg, method="sinkhorn_log", stopThr=1e-12, numItermax=100_000)
+        np.testing.assert_allclose(found.plan, wanted, atol=1e-7)
+        assert float(found.dual) <= best + 1e-12 <= float(found.primal) + 2e-12
+        np.testing.assert_allclose(found.plan.sum(1), a, rtol=1e-13)
+        np.testing.assert_allclose(found.plan.sum(0), b, rtol=1e-13)
+        gaps.append(float(found.gap))
+    assert gaps == sorted(gaps, reverse=True)
+
+
+def test_against_ott(problem):
+    costs, a, b = problem
+    ours = solve(costs, a, b, 0.1)  # imports ott-jax without its warnings
+    from ott.geometry import geometry
+    from ott.solvers import linear
+
+    theirs = linear.solve(geometry.Geometry(jnp.asarray(costs), epsilon=0.1), a, b, threshold=1e-9)
+    np.testing.assert_allclose(ours.plan, theirs.matrix, atol=1e-8)
+
+
+def test_gradients(problem):
+    costs, a, b = (jnp.asarray(leaf) for leaf in problem)
+    weights = jnp.asarray(np.random.default_rng(1).random(SHAPE))
+
+    def value(costs, a, b):
+        found = solve(costs, a, b, 0.2)
+        return jnp.sum(found.plan * weights)
+
+    by_cost, by_a, by_b = jax.jit(jax.grad(value, (0, 1, 2)))(costs, a, b)
+    assert np.all(np.isfinite(by_cost))
+    step = 1e-5
+    for gradient, argument in ((by_cost, 0), (by_a, 1), (by_b, 2)):
+        direction = np.random.default_rng(2).normal(size=gradient.shape)
+        direction -= direction.mean()  # masses keep their sum
+        ends = []
+        for sign in (-1, 1):
+            moved = [costs, a, b]
+            moved[argument] = moved[argument] + sign * step * direction
+            ends.append(float(value(*moved)))
+        slope = (ends[1] - ends[0]) / (2 * step)
+        # an end is off by up to the tolerance of 1e-9
+        assert float(jnp.sum(gradient * direction)) == pytest.approx(slope, rel=1e-5, abs=1e-9 / step)
+
+
+def test_padding_changes_nothing(problem):
+    costs, a, b = problem
+    a, b = np.r_[a[:4], 0, 0] / a[:4].sum(), np.r_[b[:7], 0, 0] / b[:7].sum()
+    plain = solve(costs, a, b, 0.1)
+    costs = costs.copy()
+    costs[4:] = 1e300
+    costs[:, 7:] = -1e300
+    found = solve(costs, a, b, 0.1)
+    np.testing.assert_array_equal(found.plan, plain.plan)
+    wanted = pot.sinkhorn(a[:4], b[:7], costs[:4, :7], 0.1, method="sinkhorn_log", stopThr=1e-12)
+    np.testing.assert_allclose(found.plan[:4, :7], wanted, atol=1e-7)
+
+
+def test_warm_start_saves_iterations(problem):
+    costs, a, b = problem
+    cold = solve(costs, a, b, 0.05)
+    warm = solve(costs, a, b, 0.05, init=(cold.f, cold.g))
+    assert int(warm.n_iter) <= int(cold.n_iter) + 5
+    np.testing.assert_allclose(warm.plan, cold.plan, atol=1e-6)
+
+
+def test_float32_and_vmap(problem):
+    costs = np.stack([problem[0]] * 2).astype(np.float32)
+    found = jax.vmap(lambda costs, reg: ot.sinkhorn(costs, reg=reg))(jnp.asarray(costs), jnp.float32([0.1, 0.01]))
+    assert found.plan.dtype == jnp.float32
+    assert found.status.tolist() == [0, 0]
+    assert np.all(found.marginal_error < 1e-5)
+
+
+def test_too_few_iterations_are_status_1(problem):
+    assert int(solve(*problem, 1e-7).status) == 1
+
+
+def test_reg_must_be_positive(problem):
+    with pytest.raises(InputError, match="reg"):
+        ot.sinkhorn(*problem, reg=0.0)
