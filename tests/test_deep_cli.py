@@ -64,7 +64,7 @@ def test_fit_by_a_deep_method(people, tmp_path, capsys):
         (("--method", "fcmi", "--epsilon", 0.1), "--epsilon belongs to --method direct"),
         (("--method", "dec", "--max-iter", 5), "--max-iter belongs to --method direct"),
         (("--method", "ae", "--resume"), "--resume needs --checkpoint-dir"),
-        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, fcmi, dfc, fairoid)"),
+        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, fcmi, dfc, fairoid, deepfca)"),
     ],
 )
 def test_options_of_the_other_kind(people, capsys, arguments, words):

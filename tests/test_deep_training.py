@@ -98,7 +98,7 @@ def test_a_scan_equals_single_steps(data, whole):
     settings = config()
     (task,) = settings.tasks(data)
     hyper = {name: jnp.float32(value) for name, value in settings.hyper().items()}
-    state = trainer.begin(task, KEY, None, hyper, data)
+    state = trainer.begin(task, jax.random.fold_in(KEY, 0), None, hyper, data)
     step = jax.jit(lambda state, number: trainer._step_one(task, state, data, number))
     # up to the first k-means, where a last digit may decide
     for number in range(12):

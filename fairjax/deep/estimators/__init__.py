@@ -2,8 +2,9 @@
 
 from fairjax.deep.estimators.aekmeans import AEKMeans
 from fairjax.deep.estimators.dec import DEC
+from fairjax.deep.estimators.deepfca import DeepFCA
 from fairjax.deep.estimators.dfc import DFC
 from fairjax.deep.estimators.fairoid import FairoidDEC
 from fairjax.deep.estimators.fcmi import FCMI
 
-__all__ = ["DEC", "DFC", "FCMI", "AEKMeans", "FairoidDEC"]
+__all__ = ["DEC", "DFC", "FCMI", "AEKMeans", "DeepFCA", "FairoidDEC"]
