@@ -54,8 +54,9 @@ def check(options: argparse.Namespace) -> None:
         if options.method == "deepfca" and name in _CONTROLS:
             continue
         if getattr(options, name) != default:
+            place = "direct and deepfca" if name in _CONTROLS else "direct"
             raise InputError(
-                f"--{name.replace('_', '-')} belongs to --method direct and has no meaning for {options.method}; "
+                f"--{name.replace('_', '-')} belongs to --method {place} and has no meaning for {options.method}; "
                 "leave it out"
             )
     if options.resume and options.checkpoint_dir is None:

@@ -39,7 +39,7 @@ def _cluster(z: Array, data: Data, centers: Array, kind: str, value: Array, turn
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FairTargetTask(Task):
-    """Reconstruction, and cross-entropy of the soft assignment to exact fair labels.
+    """Reconstruction, cross-entropy of the soft assignment to exact fair labels, and FCMI's evenness and hardness.
 
     Attributes
     ----------
@@ -112,8 +112,10 @@ class DeepFCAConfig(Config):
     fair_targets : bool
     lr, beta, recon, sum_pixels
         Of the reconstruction, as `fairjax.deep.aekmeans.AEKMeansConfig`.
-    target_weight, tau : float
-        Weight of the targets; temperature of the soft assignment, in units of the latent rows' variance.
+    target_weight, a_balance, a_onehot : float
+        Weights of the targets, and of evenness and hardness of the clusters as in FCMI.
+    tau : float
+        Temperature of the soft assignment, in units of the latent rows' variance.
     epsilon : float
         Largest gap between the groups' cluster proportions, as in `fairjax.fair_assignment`.
     min_balance : float, optional
@@ -129,8 +131,8 @@ class DeepFCAConfig(Config):
     beta: Any = 1.0
     recon: str = "mse"
     sum_pixels: bool = False
-    target_weight: Any = 0.1
-    a_balance: Any = 0.04
+    target_weight: Any = 0.02
+    a_balance: Any = 0.1
     a_onehot: Any = 0.04
     tau: Any = 0.1
     epsilon: Any = 0.0

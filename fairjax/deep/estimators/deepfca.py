@@ -37,8 +37,11 @@ class DeepFCA(DeepClusterer):
         Rows per step.
     lr : float, default=1e-3
         Adam's rate.
-    target_weight : float, default=0.1
+    target_weight : float, default=0.02
         Weight of the cross-entropy to the fair targets.
+    a_balance, a_onehot : float, default=0.1, 0.04
+        Weights of the clusters' evenness and of hard assignments beside the fair targets; 0 for the former where
+        classes are very unequal.
     tau : float, default=0.1
         Temperature of the soft assignment, in units of the latent rows' variance.
     group_decoders : bool, default=True
@@ -105,7 +108,9 @@ class DeepFCA(DeepClusterer):
         min_balance: float | None = None,
         batch_size: int = 512,
         lr: float = 1e-3,
-        target_weight: float = 0.1,
+        target_weight: float = 0.02,
+        a_balance: float = 0.1,
+        a_onehot: float = 0.04,
         tau: float = 0.1,
         group_decoders: bool = True,
         n_init: int = 10,
@@ -126,6 +131,8 @@ class DeepFCA(DeepClusterer):
         self.batch_size = batch_size
         self.lr = lr
         self.target_weight = target_weight
+        self.a_balance = a_balance
+        self.a_onehot = a_onehot
         self.tau = tau
         self.group_decoders = group_decoders
         self.n_init = n_init
@@ -180,6 +187,8 @@ class DeepFCA(DeepClusterer):
             lr=self.lr,
             sum_pixels=is_vae(network),
             target_weight=self.target_weight,
+            a_balance=self.a_balance,
+            a_onehot=self.a_onehot,
             tau=self.tau,
             epsilon=self.epsilon,
             min_balance=self.min_balance,
