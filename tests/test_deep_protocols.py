@@ -46,6 +46,7 @@ def run(module, settings, variant, *, keys=KEYS[0], signed=False):
 UNFAIR = {"network": network(output="sigmoid"), "n_clusters": 10, "batch": 128}
 
 
+@pytest.mark.slow
 def test_fcmi_is_fair_on_half_reversed_digits():
     """Reference: Balance 0.73 to 0.91, MNCE 0.98 and more, ACC 0.39 to 0.46."""
     signed = network(n_groups=2, output="tanh", unit_norm=True)
