@@ -144,5 +144,5 @@ def test_fair_targets_on_reversed_digits():
     accuracy = np.mean([metrics.accuracy(one, digits.target) for one in unfair.labels])
     assert found[:, 1].min() > 0.97
     assert nearest[:, 1].min() > untrained[:, 1].max()
-    assert nearest[:, 1].min() > 0.8
+    assert nearest[:, 1].min() > 0.6
     assert found[:, 0].mean() > accuracy - 0.02

@@ -82,7 +82,11 @@ class DeepFCA(DeepClusterer):
 
     Notes
     -----
-    See the measurements below.
+    Measured on the bundled digits and their reversals (means of 4 seeds, 20 + 40 epochs): accuracy 0.40 at balance
+    1.00, where k-means on a one-branch autoencoder has 0.38 at balance 0.00. After 60 epochs without fair targets the
+    balance is 1.00 too, at accuracy 0.37. The nearest centre, which needs no group, has balance 0.90 with fair targets
+    and 0.45 without. Evenness and hardness keep the targets from freezing the first clusters: with neither, and
+    `target_weight` 0.1, the nearest centre's balance is 0.98 or more, at accuracy 0.38 (3 seeds).
 
     Examples
     --------
