@@ -23,7 +23,8 @@ import measure
 import numpy as np
 
 from fairjax import datasets, metrics
-from fairjax.deep import Network, aekmeans, dec, dfc, fairoid, fcmi, prepare
+from fairjax.deep import Network, aekmeans, dec, deepfca, dfc, fairoid, fcmi, prepare
+from fairjax.deep.method import assign
 from fairjax.deep.trainer import begin, train_chunk
 
 K = 10
@@ -87,14 +88,23 @@ def run(module: Any, config: Any, data: datasets.Dataset, n_seeds: int, **option
         "seconds_with_compilation": seconds[0],
         "seconds": seconds[-1] if len(seconds) > 1 else None,
         **summary(scores(result.labels, data)),
+        **nearest(config, result, rows, data),
     }
+
+
+def nearest(config: Any, result: Any, rows: Any, data: datasets.Dataset) -> dict[str, Any]:
+    """Where labels are those of an assignment with prices: the figures of the nearest centre alone."""
+    if not isinstance(config, deepfca.DeepFCAConfig):
+        return {}
+    labels = jax.vmap(lambda one: assign(config.soft, config.network, one, rows.x))(result.clusterer)
+    return {"of_nearest_center": summary(scores(labels, data))}
 
 
 def mlp(**options: Any) -> Network:
     return Network(kind="mlp", shape=(64,), n_latent=K, options=tuple(sorted(options.items())))
 
 
-def protocols(quick: bool) -> dict[str, Any]:
+def protocols(quick: bool, only: str = "") -> dict[str, Any]:
     seeds, few = (2, 20) if quick else (4, None)
     plain: dict[str, Any] = {"network": mlp(output="sigmoid"), "n_clusters": K, "batch": 128}
     signed: dict[str, Any] = {"n_clusters": K, "batch": 128, "epochs": 60, "center_refresh": "warm"}
@@ -112,18 +122,29 @@ def protocols(quick: bool) -> dict[str, Any]:
     def fair(gamma: float) -> fairoid.FairoidConfig:
         return fairoid.FairoidConfig(**plain, **adam, epochs=epochs, gamma=gamma)
 
+    targets: dict[str, Any] = {"network": branches, "n_clusters": K, "batch": 128, "epochs": 1 if quick else 40}
+    alone: dict[str, Any] = targets | {"fair_targets": False, "pretrain_epochs": 1 if quick else 60}
+    if quick:
+        targets |= {"pretrain_epochs": 1}
+
     cases = {
         "ae, reversed": (aekmeans, aekmeans.AEKMeansConfig(**plain, steps=few or 1500), "reversed", False),
         "dec, reversed": (dec, dec.DECConfig(**plain, **adam, steps=few or 500, target="batch"), "reversed", False),
         "fcmi, reversed": (fcmi, fcmi.FCMIConfig(network=branches, **signed), "reversed", True),
         "fcmi, one branch, reversed": (fcmi, fcmi.FCMIConfig(network=one, **signed), "reversed", True),
         "fcmi, half reversed": (fcmi, fcmi.FCMIConfig(network=branches, **signed), "half_reversed", True),
+        "deepfca, reversed": (deepfca, deepfca.DeepFCAConfig(**targets), "reversed", True),
+        "deepfca, half reversed": (deepfca, deepfca.DeepFCAConfig(**targets), "half_reversed", True),
+        "deepfca without fair targets, reversed": (deepfca, deepfca.DeepFCAConfig(**alone), "reversed", True),
+        "deepfca without fair targets, half reversed": (deepfca, deepfca.DeepFCAConfig(**alone), "half_reversed", True),
         "dfc, reversed": (dfc, dfc.DFCConfig(**plain, **groups), "reversed", False),
         "fairoids gamma 0, bright": (fairoid, fair(0.0), "bright", False),
         "fairoids gamma 10, bright": (fairoid, fair(10.0), "bright", False),
     }
     found = {}
     for name, (module, config, variant, in_signed) in cases.items():
+        if not name.startswith(only):
+            continue
         data = datasets.load_reverse_digits(variant=variant, signed=in_signed, dtype=np.float32)
         found[name] = run(module, config, data, seeds)
         print(name, json.dumps(found[name]), flush=True)
@@ -222,11 +243,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("section", choices=[*sections, "all"])
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="", help="protocols whose name begins so; they get a file of their own")
     options = parser.parse_args()
     for name in ("protocols", "steps", "images") if options.section == "all" else (options.section,):
-        found = sections[name](options.quick)
+        only = options.only if name == "protocols" else ""
+        found = protocols(options.quick, only) if only else sections[name](options.quick)
         if not options.quick:
-            print(f"Wrote {write(name, found)}.")
+            print(f"Wrote {write(f'{name}-{only}' if only else name, found)}.")
 
 
 if __name__ == "__main__":

@@ -58,13 +58,23 @@ def test_fit_by_a_deep_method(people, tmp_path, capsys):
     assert "holds a checkpoint of this run already" in err
 
 
+@pytest.mark.slow
+def test_a_control_of_fairness_reaches_deepfca(people, capsys):
+    arguments = (people, "--sensitive", "sex", "--clusters", 3, "--method", "deepfca", "--min-balance", 0.5, "--json")
+    code, out, err = fit(capsys, *arguments)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["parameters"]["min_balance"] == 0.5
+    assert found["balance"] > 0.4
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--method", "fcmi", "--epsilon", 0.1), "--epsilon belongs to --method direct"),
-        (("--method", "dec", "--max-iter", 5), "--max-iter belongs to --method direct"),
+        (("--method", "fcmi", "--epsilon", 0.1), "--epsilon belongs to --method direct and deepfca"),
+        (("--method", "deepfca", "--max-iter", 5), "--max-iter belongs to --method direct"),
         (("--method", "ae", "--resume"), "--resume needs --checkpoint-dir"),
-        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, fcmi, dfc, fairoid)"),
+        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, fcmi, dfc, fairoid, deepfca)"),
     ],
 )
 def test_options_of_the_other_kind(people, capsys, arguments, words):

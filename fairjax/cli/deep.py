@@ -23,6 +23,7 @@ METHODS = {
     "fcmi": "deep fair clustering by mutual information (FCMI)",
     "dfc": "deep fair clustering with a critic and preserved structure (DFC)",
     "fairoid": "deep clustering with fairoids",
+    "deepfca": "fair clustering via alignment on learned features (DeepFCA)",
 }
 _SMALL = 10_000  # rows up to which the short settings below serve; above, those of the papers
 _SHORT: dict[str, dict[str, Any]] = {
@@ -34,7 +35,9 @@ _SHORT: dict[str, dict[str, Any]] = {
         "steps": 4000,
     },
     "fairoid": {"batch_size": 128, "pretrain_steps": 1500, "epochs": 60, "optimizer": "adam", "lr": 1e-3},
+    "deepfca": {"batch_size": 128, "epochs": 40},
 }  # fmt: skip
+_CONTROLS = ("epsilon", "min_balance")
 _FOREIGN = {"epsilon": 0.0, "min_balance": None, "max_iter": 100, "tol": 1e-4, "n_init": 1}
 
 
@@ -48,9 +51,12 @@ def check(options: argparse.Namespace) -> None:
             )
         return
     for name, default in _FOREIGN.items():
+        if options.method == "deepfca" and name in _CONTROLS:
+            continue
         if getattr(options, name) != default:
+            place = "direct and deepfca" if name in _CONTROLS else "direct"
             raise InputError(
-                f"--{name.replace('_', '-')} belongs to --method direct and has no meaning for {options.method}; "
+                f"--{name.replace('_', '-')} belongs to --method {place} and has no meaning for {options.method}; "
                 "leave it out"
             )
     if options.resume and options.checkpoint_dir is None:
@@ -67,10 +73,13 @@ def fit(data: Dataset, options: argparse.Namespace) -> tuple["DeepClusterer", fl
         "fcmi": deep.FCMI,
         "dfc": deep.DFC,
         "fairoid": deep.FairoidDEC,
+        "deepfca": deep.DeepFCA,
     }
-    settings = _SHORT[options.method] if data.n_samples <= _SMALL else {}
+    settings = dict(_SHORT[options.method]) if data.n_samples <= _SMALL else {}
     if options.method == "fcmi" and data.n_samples > _SMALL:
         settings = {"center_refresh": "warm"}  # ends like anew in every epoch, in a third of the time
+    if options.method == "deepfca":
+        settings |= {name: getattr(options, name) for name in _CONTROLS}
     compiled, began = compilation.seconds(), time.perf_counter()
     model = classes[options.method](
         n_clusters=options.clusters,

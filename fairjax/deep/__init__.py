@@ -1,11 +1,12 @@
-"""Deep fair clustering: encoders, losses and one trainer, under the methods AE + k-means, DEC, FCMI, DFC and fairoids.
+"""Deep fair clustering: encoders, losses and one trainer, under the methods AE + k-means, DEC, FCMI, DFC,
+fairoids, and FCA on learned features.
 
 A method is a module with a configuration and a pure function: ``run(keys, data, config)`` trains one seed, or S at once
 for keys (S,), on data from `prepare`.
 """
 
-from fairjax.deep import aekmeans, dec, dfc, fairoid, fcmi
-from fairjax.deep.estimators import DEC, DFC, FCMI, AEKMeans, FairoidDEC
+from fairjax.deep import aekmeans, dec, deepfca, dfc, fairoid, fcmi
+from fairjax.deep.estimators import DEC, DFC, FCMI, AEKMeans, DeepFCA, FairoidDEC
 from fairjax.deep.method import Clusterer, Result, log_assignment, run
 from fairjax.deep.nets import Network, OwnNetwork
 from fairjax.deep.streams import Data, prepare
@@ -18,6 +19,7 @@ __all__ = [
     "AEKMeans",
     "Clusterer",
     "Data",
+    "DeepFCA",
     "DivergedError",
     "FairoidDEC",
     "Network",
@@ -25,6 +27,7 @@ __all__ = [
     "Result",
     "aekmeans",
     "dec",
+    "deepfca",
     "dfc",
     "fairoid",
     "fcmi",

@@ -200,7 +200,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
         model._network = model._choose_network(model._shape, words["n_groups"])
         start = jax.eval_shape(model._network.init, jax.random.key(0))
         place = jax.ShapeDtypeStruct((), jnp.float32)
-        template = method.Clusterer(start.params, start.rest, place, place)  # type: ignore[arg-type]
+        prices: Any = place if "clusterer/prices" in arrays else ()
+        template = method.Clusterer(start.params, start.rest, place, place, prices)  # type: ignore[arg-type]
         model._clusterer = files.fill(template, arrays, "clusterer")
         model.cluster_centers_ = np.asarray(model._clusterer.centers)
         model.labels_ = arrays["labels"]
@@ -256,7 +257,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
         for name, value in self.get_params(deep=False).items():
             if name in ("network", "checkpoint_dir", "random_state", "resume"):
                 continue
-            if name == "n_latent" and value is None:
+            if name in ("n_latent", "min_balance") and value is None:
                 continue
             if name in self._choices or name == "compute":
                 allowed = ("float32", "bfloat16") if name == "compute" else self._choices[name]

@@ -28,6 +28,7 @@ __all__ = [
     "fairoid_divergence",
     "fairoid_log_assignment",
     "fairoid_target",
+    "gaussian_log_assignment",
     "group_information",
     "inverse_decay",
     "reconstruction_loss",
@@ -77,6 +78,25 @@ def cosine_log_assignment(h: Array, centers: Array, tau: ArrayLike) -> Array:
     (n, K), rows log-normalised
     """
     return jax.nn.log_softmax(jnp.matmul(h, centers.T, precision="highest") / tau, axis=1)
+
+
+def gaussian_log_assignment(z: Array, centers: Array, tau: ArrayLike) -> Array:
+    """Logarithm of DeepFCA's soft assignment: softmax over k of −‖z_i − μ_k‖² / (2τ).
+
+    For rows and centres of length one it is the cosine assignment of the same temperature.
+
+    Parameters
+    ----------
+    z : (n, d)
+    centers : (K, d)
+    tau : temperature, a squared distance.
+
+    Returns
+    -------
+    (n, K), rows log-normalised
+    """
+    squared = jnp.sum((z[:, None, :] - centers[None, :, :]) ** 2, -1)
+    return jax.nn.log_softmax(-squared / (2 * tau), axis=1)
 
 
 def target_distribution(q: Array) -> Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from fairjax.deep.losses import cosine_log_assignment, student_log_assignment
+from fairjax.deep.losses import cosine_log_assignment, gaussian_log_assignment, student_log_assignment
 from fairjax.deep.nets import Network, OwnNetwork
 from fairjax.deep.pretrain import embed, unit
 from fairjax.deep.streams import Data
@@ -30,13 +30,16 @@ class Clusterer(NamedTuple):
     centers : (K, d)
         Centres in the latent space.
     tau : scalar
-        Temperature of the cosine assignment; without meaning for the other.
+        Temperature of the cosine and Gaussian assignments; without meaning for the other.
+    prices : (T, K), or empty
+        What a group pays to enter a cluster, in squared latent distance, where the method has found it.
     """
 
     params: Any
     rest: Any
     centers: Array
     tau: Array
+    prices: Any = ()
 
 
 class Result(NamedTuple):
@@ -98,13 +101,18 @@ class Config:
         params = state.params
         return Clusterer(params["net"], state.rest, params["centroids"], jnp.ones((), params["centroids"].dtype))
 
+    def finish(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
+        """Labels (N,) of the rows trained on, and what assigns others."""
+        clusterer = self.clusterer(state, data, key)
+        return assign(self.soft, self.network, clusterer, data.x), clusterer
+
 
 def log_assignment(soft: str, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
     """Log of the soft assignment (n, K) of rows, in evaluation mode.
 
     Parameters
     ----------
-    soft : {"student", "cosine"}, static
+    soft : {"student", "cosine", "gaussian"}, static
     network : static
     clusterer : Clusterer, of one seed
     x : (n, ...)
@@ -112,6 +120,8 @@ def log_assignment(soft: str, network: Network | OwnNetwork, clusterer: Clustere
     z = embed(network, clusterer.params, clusterer.rest, x)
     if soft == "cosine":
         return cosine_log_assignment(unit(z), clusterer.centers, clusterer.tau)
+    if soft == "gaussian":
+        return gaussian_log_assignment(z, clusterer.centers, clusterer.tau)
     return student_log_assignment(z, clusterer.centers)
 
 
@@ -158,8 +168,7 @@ def run(
     last = jnp.vectorize(lambda key: jax.random.fold_in(key, len(tasks)))(keys)
 
     def finish(state: TrainState, key: Array) -> tuple[Array, Clusterer]:
-        clusterer = config.clusterer(state, data, key)
-        return assign(config.soft, config.network, clusterer, data.x), clusterer
+        return config.finish(state, data, key)
 
     labels, clusterer = jax.jit(finish if keys.ndim == 0 else jax.vmap(finish))(trained.state, last)
     history = _named(tasks, trained.histories)

@@ -1,0 +1,105 @@
+"""The estimator `AEKMeans`."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from fairjax.deep.aekmeans import AEKMeansConfig
+from fairjax.deep.base import DeepClusterer, is_vae
+from fairjax.deep.nets import Network, OwnNetwork
+
+__all__ = ["AEKMeans"]
+
+
+class AEKMeans(DeepClusterer):
+    """Autoencoder and k-means: the unfair baseline.
+
+    Parameters
+    ----------
+    n_clusters : int, default=10
+        Number of clusters K.
+    steps : int, default=10000
+        Steps of training.
+    batch_size : int, default=256
+        Rows per step.
+    lr : float, default=1e-3
+        Adam's rate.
+    n_init : int, default=20
+        Restarts of k-means.
+    network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
+        Autoencoder: "conv" for images and "sdae" for vectors, "mlp" for vectors of up to 256 numbers; or a module of
+        one's own, as `fairjax.deep.autoencoders` describes it.
+    n_latent : int, optional
+        Latent dimension; K by default, 64 for "vae".
+    compute : {"float32", "bfloat16"}, default="float32"
+        Type in which the layers compute; losses stay in float32.
+    checkpoint_dir : path, optional
+        Folder for checkpoints: every `checkpoint_every` steps, at Ctrl-C and at SIGTERM; the last three are kept.
+    resume : bool, default=False
+        Go on from the newest checkpoint in there, to the same result as without interruption.
+    checkpoint_every : int, default=1000
+    random_state : int, RandomState instance or None, default=None
+        An int repeats the run.
+
+    Attributes
+    ----------
+    labels_ : ndarray (N,), int32
+    cluster_centers_ : ndarray (K, d)
+        In the latent space.
+    history_ : dict of ndarray (steps,)
+        Weighted terms of the loss by ``"stage: term"``.
+    n_iter_ : int
+        Steps of all stages.
+    balance_, max_balance_ : float
+        Smallest ratio of two groups' sizes in a cluster, and the best that the data allow.
+    groups_, group_names_
+        Values of `sensitive_features`, sorted, and their text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairjax.deep import AEKMeans
+    >>> X = np.repeat(np.eye(4), 8, axis=0)
+    >>> model = AEKMeans(4, steps=100, batch_size=8, n_latent=3, n_init=1, random_state=0).fit(X)
+    >>> model.labels_.shape, model.embed(X).shape
+    ((32,), (32, 3))
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        steps: int = 10_000,
+        batch_size: int = 256,
+        lr: float = 1e-3,
+        n_init: int = 20,
+        network: Any = "auto",
+        n_latent: int | None = None,
+        compute: Literal["float32", "bfloat16"] = "float32",
+        checkpoint_dir: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_every: int = 1000,
+        random_state: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.steps = steps
+        self.batch_size = batch_size
+        self.lr = lr
+        self.n_init = n_init
+        self.network = network
+        self.n_latent = n_latent
+        self.compute = compute
+        self.checkpoint_dir = checkpoint_dir
+        self.resume = resume
+        self.checkpoint_every = checkpoint_every
+        self.random_state = random_state
+
+    def _config(self, network: Network | OwnNetwork) -> AEKMeansConfig:
+        return AEKMeansConfig(
+            network=network,
+            n_clusters=self.n_clusters,
+            batch=self.batch_size,
+            n_init=self.n_init,
+            steps=self.steps,
+            lr=self.lr,
+            sum_pixels=is_vae(network),
+        )

@@ -1,0 +1,133 @@
+"""The estimator `DEC`."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from fairjax.deep.base import DeepClusterer, is_vae
+from fairjax.deep.dec import DECConfig
+from fairjax.deep.nets import Network, OwnNetwork
+
+__all__ = ["DEC"]
+
+
+class DEC(DeepClusterer):
+    """Deep embedded clustering (Xie, Girshick, Farhadi, ICML 2016), which knows nothing of groups.
+
+    An autoencoder, k-means on its latent rows, then turns of sharpening: targets from all rows every
+    `update_every` steps, SGD on their divergence, until few labels change.
+
+    Parameters
+    ----------
+    n_clusters : int, default=10
+        Number of clusters K.
+    pretrain_steps, steps : int, default=10000
+        Steps of the autoencoder, most steps of the sharpening.
+    batch_size : int, default=256
+        Rows per step.
+    pretrain_lr, lr : float, default=1e-3, 0.01
+        Rates of Adam on the autoencoder and of `optimizer` afterwards.
+    optimizer : {"sgd", "adam"}, default="sgd"
+        With momentum 0.9 the former.
+    target : {"full", "batch"}, default="full"
+        Targets from all rows, or from each batch.
+    update_every : int, default=140
+        Steps between two updates of the targets.
+    tol : float, default=1e-3
+        The end: share of labels that changed between two updates.
+    n_init : int, default=20
+        Restarts of k-means.
+    network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
+        Autoencoder: "conv" for images and "sdae" for vectors, "mlp" for vectors of up to 256 numbers; or a module of
+        one's own, as `fairjax.deep.autoencoders` describes it.
+    n_latent : int, optional
+        Latent dimension; K by default, 64 for "vae".
+    compute : {"float32", "bfloat16"}, default="float32"
+        Type in which the layers compute; losses stay in float32.
+    checkpoint_dir : path, optional
+        Folder for checkpoints: every `checkpoint_every` steps, at Ctrl-C and at SIGTERM; the last three are kept.
+    resume : bool, default=False
+        Go on from the newest checkpoint in there, to the same result as without interruption.
+    checkpoint_every : int, default=1000
+    random_state : int, RandomState instance or None, default=None
+        An int repeats the run.
+
+    Attributes
+    ----------
+    labels_ : ndarray (N,), int32
+    cluster_centers_ : ndarray (K, d)
+        In the latent space.
+    history_ : dict of ndarray (steps,)
+        Weighted terms of the loss by ``"stage: term"``.
+    n_iter_ : int
+        Steps of all stages.
+    balance_, max_balance_ : float
+        Smallest ratio of two groups' sizes in a cluster, and the best that the data allow.
+    groups_, group_names_
+        Values of `sensitive_features`, sorted, and their text.
+
+    Examples
+    --------
+    >>> from fairjax.deep import DEC
+    >>> DEC(3, target="batch", optimizer="adam", lr=1e-3).target
+    'batch'
+    """
+
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = {"optimizer": ("sgd", "adam"), "target": ("full", "batch")}
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        pretrain_steps: int = 10_000,
+        steps: int = 10_000,
+        batch_size: int = 256,
+        pretrain_lr: float = 1e-3,
+        lr: float = 0.01,
+        optimizer: Literal["sgd", "adam"] = "sgd",
+        target: Literal["full", "batch"] = "full",
+        update_every: int = 140,
+        tol: float = 1e-3,
+        n_init: int = 20,
+        network: Any = "auto",
+        n_latent: int | None = None,
+        compute: Literal["float32", "bfloat16"] = "float32",
+        checkpoint_dir: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_every: int = 1000,
+        random_state: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.pretrain_steps = pretrain_steps
+        self.steps = steps
+        self.batch_size = batch_size
+        self.pretrain_lr = pretrain_lr
+        self.lr = lr
+        self.optimizer = optimizer
+        self.target = target
+        self.update_every = update_every
+        self.tol = tol
+        self.n_init = n_init
+        self.network = network
+        self.n_latent = n_latent
+        self.compute = compute
+        self.checkpoint_dir = checkpoint_dir
+        self.resume = resume
+        self.checkpoint_every = checkpoint_every
+        self.random_state = random_state
+
+    def _config(self, network: Network | OwnNetwork) -> DECConfig:
+        return DECConfig(
+            network=network,
+            n_clusters=self.n_clusters,
+            batch=self.batch_size,
+            n_init=self.n_init,
+            pretrain_steps=self.pretrain_steps,
+            pretrain_lr=self.pretrain_lr,
+            sum_pixels=is_vae(network),
+            steps=self.steps,
+            lr=self.lr,
+            optimizer=self.optimizer,
+            target=self.target,
+            update_every=self.update_every,
+            tol=self.tol,
+        )
