@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 import pytest
-from deep_support import quick_compilation  # noqa: F401
 
 from fairjax import cli
 

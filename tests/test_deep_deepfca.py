@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from deep_support import quick_compilation  # noqa: F401
 
 from fairjax import metrics
 from fairjax.datasets import load_reverse_digits

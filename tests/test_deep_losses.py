@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from deep_support import quick_compilation  # noqa: F401
 from jax.test_util import check_grads
 
 from fairjax.deep import losses

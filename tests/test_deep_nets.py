@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from deep_support import quick_compilation  # noqa: F401
 from flax import nnx
 
 from fairjax.deep import layers, nets

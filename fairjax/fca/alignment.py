@@ -361,7 +361,8 @@ def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array 
         counts=counts,
         prices=bound.multipliers,
         primal=primal,
-        dual=bound.dual,
+        # rounding must not lift the bound above what was reached
+        dual=jnp.minimum(bound.dual, primal),
         gap=gap,
         status=jnp.where(jnp.isfinite(primal), state.worst, 3).astype(jnp.int32),
         n_iter=bound.n_iter,
