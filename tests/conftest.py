@@ -11,6 +11,7 @@ _OPTIMISED = {
     "test_assignment_oracle",
     "test_assignment_properties",
     "test_fca_direct",
+    "test_ot_sinkhorn",
 }
 
 

@@ -250,6 +250,7 @@ def test_loose_control_gives_cheapest_clusters(form):
     np.testing.assert_allclose(found.primal, expected, rtol=CERTIFIED)
 
 
+@pytest.mark.slow
 def test_no_floor_gives_cheapest_clusters():
     with jax.enable_x64(True):
         for p in base("balance")[0][:4]:

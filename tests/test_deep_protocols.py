@@ -58,6 +58,7 @@ def test_fcmi_is_fair_on_half_reversed_digits():
     assert found["acc"] > 0.36
 
 
+@pytest.mark.slow
 def test_dec_follows_the_colour_and_stops_when_labels_rest():
     """Reference: the one-branch autoencoder has Balance 0.000, DEC FWD 1.000 and entropy 1.54."""
     settings = dec.DECConfig(

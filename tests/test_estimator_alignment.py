@@ -62,7 +62,7 @@ def test_the_same_seed_gives_the_same_answer(fitted):
     [
         ({"method": "sinkhorn", "reg": 0.1}, NAMES),
         ({"n_init": 2, "init": "random"}, NAMES),
-        ({}, np.arange(60) % 3),
+        pytest.param({}, np.arange(60) % 3, marks=pytest.mark.slow),
         ({}, None),
     ],
     ids=["sinkhorn", "restarts", "three groups", "one group"],

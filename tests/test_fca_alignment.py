@@ -200,6 +200,7 @@ def test_refining_ends_below_a_fixed_partition(x64):
     assert objective["refine"] < objective["fixed"]
 
 
+@pytest.mark.slow
 def test_alignment_at_weight_1_is_fair_assignment(x64):
     """Without partition the least objective is that of the direct route: the identity of DESIGN.md."""
     d = data()
@@ -222,6 +223,7 @@ def test_turns_can_be_continued(x64):
     np.testing.assert_array_equal(once.objectives, twice.objectives)
 
 
+@pytest.mark.slow
 def test_a_batch_of_starts_is_as_one_by_one(x64):
     d = data()
     problem = alignment.prepare(d.X, d.groups)
@@ -306,7 +308,9 @@ def assert_proposition_4_2(first, second, sizes):
     assert np.all(off <= ratio / second[filled].min() * gap + 1e-12)
 
 
-@pytest.mark.parametrize(("n_groups", "n_blocks", "weight"), [(2, 3, 2.0), (3, 1, 1.0)])
+@pytest.mark.parametrize(
+    ("n_groups", "n_blocks", "weight"), [(2, 3, 2.0), pytest.param(3, 1, 1.0, marks=pytest.mark.slow)]
+)
 def test_result(x64, n_groups, n_blocks, weight):
     d = data(n_groups)
     chosen = settings(n_blocks=n_blocks)
