@@ -49,7 +49,7 @@ class Route:
 
 
 def exact_solver() -> Solver:
-    """On a CPU POT's network simplex where POT is installed, which benchmarks/README.md shows to be the faster one."""
+    """On a CPU POT's network simplex where POT is installed: there it was faster in ``benchmarks/transport.py``."""
     on_cpu = jax.default_backend() == "cpu"
     return "host" if on_cpu and importlib.util.find_spec("ot") is not None else "exact"
 

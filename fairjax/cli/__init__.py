@@ -99,7 +99,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument(
         "--method", default="direct", metavar="M",
         help="direct (default); exact or sinkhorn transport between the groups; or a deep method, which learns a space "
-        "to cluster in: ae, dec, fcmi, dfc, fairoid",
+        "to cluster in: ae, dec, fcmi, dfc, fairoid, deepfca",
     )  # fmt: skip
     fit.add_argument(
         "--checkpoint-dir", metavar="FOLDER",
