@@ -35,9 +35,9 @@ def assert_same(found, expected, *, scale=1.0, plus=0.0, reordered=False):
     # of 20 points, with bounds kept to 1e-7 of the weight
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=20 * 1e-7 * 2)
     compared = (found.probabilities.max(-1) > 1 - 1e-9) | (not reordered)
-    # where two ways to round are equally good the last digit may decide: seldom, and within a point
     otherwise = np.any(compared & (found.labels != expected.labels), -1)
-    assert np.mean(otherwise) <= 2 / BATCH
+    # in another order a split of one point that costs nothing may fall on another
+    assert np.mean(otherwise) <= (2 / BATCH if reordered else 0)
     size = np.abs(expected.primal * scale) + np.abs(plus)
     assert np.all(abs(found.primal - (expected.primal * scale + plus)) <= CERTIFIED * size)
     assert np.all(abs(found.dual - (expected.dual * scale + plus)) <= CERTIFIED * size)

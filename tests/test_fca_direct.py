@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from assignment_oracle import Instance, group_counts, proven_bound, violation
+from data_files import need
 
 from fairjax import datasets, fca, kmeans
 from fairjax.assignment import fair
 from fairjax.datasets import sources
-from fairjax.datasets.files import find
 from fairjax.metrics import balance as balance_of
 
 N, D, K, M = 240, 3, 4, 3
@@ -328,8 +328,7 @@ def test_adult():
     """The cost and balance to reach from the centres of scikit-learn, women first."""
     from sklearn.cluster import KMeans
 
-    if find(sources.ADULT_TRAIN) is None:
-        pytest.skip("the files of Adult were not found; set FAIRJAX_DATA to the folder that holds them")
+    need(sources.ADULT_TRAIN)
     adult = datasets.load_adult(l2_normalize=True)
     women_first = np.argsort(adult.groups, kind="stable")
     X, groups = np.asarray(adult.X)[women_first].astype(np.float32), adult.groups[women_first]

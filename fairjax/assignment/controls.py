@@ -20,6 +20,12 @@ every admissible column N of counts. Instead of constraining ν we take free var
 Then the dual is an unconstrained concave maximisation. Kinks are smoothed from above with temperature τ,
 max(l x, u x) ≤ l x + (u − l) τ softplus(x/τ), so each smoothed point is feasible for the exact dual and its value there
 is a valid lower bound.
+
+A bound that only the whole data's own share meets leaves a group no room: what it may have less in one cluster it
+would have to have more in another. The smoothed dual would have its optimum at infinity. Such groups are *pinned*: both
+slopes are their own share, which keeps to the face of the cone where all fair counts lie. Adding a constant to the
+prices of a pinned group then leaves the dual as it is, and :func:`settled` uses that to give prices which are feasible
+for the control as it was asked for.
 """
 
 from collections.abc import Callable
@@ -40,7 +46,9 @@ class Control:
 
     Attributes
     ----------
-    lower, upper : (M,) slopes of the normaliser, the least and greatest admissible count per unit of cluster.
+    lower, upper : (M,) slopes of the normaliser, the least and greatest admissible count per unit of cluster; equal for
+        a pinned group.
+    room_below, room_above : (M,) bool, whether the control itself would let a pinned group have less or more.
     epsilon : () additive gap; 0 unless ``kind`` is ``gap``.
     feasible : () bool, whether any assignment satisfies the control.
     kind : static.
@@ -48,6 +56,8 @@ class Control:
 
     lower: Array
     upper: Array
+    room_below: Array
+    room_above: Array
     epsilon: Array
     feasible: Array
     kind: Kind = field(metadata={"static": True})
@@ -63,14 +73,12 @@ class Slopes(NamedTuple):
 def gap(epsilon: Array, masses: Array) -> Control:
     """Additive gap of at most ``epsilon`` in [0, 2] between group profiles; masses (M,) sum to 1."""
     epsilon = jnp.asarray(epsilon, masses.dtype)
-    return Control(masses, masses, epsilon, epsilon >= 0, "gap")
+    none = jnp.zeros(masses.shape, bool)
+    return Control(masses, masses, none, none, epsilon, epsilon >= 0, "gap")
 
 
 def _leeway(masses: Array) -> float:
-    """Relative leeway for bounds that only the whole data's own shares can meet.
-
-    Exactly on such a bound the smoothed dual has its optimum at infinity; this much inside, a few temperatures away.
-    """
+    """Relative leeway within which a bound counts as the whole data's own share."""
     return max(8 * float(jnp.finfo(masses.dtype).eps), 1e-7)
 
 
@@ -78,13 +86,25 @@ def balance(floor: Array, masses: Array) -> Control:
     """Ratio of any two groups' counts at least ``floor`` in every cluster; feasible up to min π / max π."""
     floor = jnp.asarray(floor, masses.dtype)
     present = masses > 0
-    best = jnp.min(jnp.where(present, masses, jnp.inf)) / jnp.max(masses)
+    relative = masses / jnp.max(masses)
+    best = jnp.min(jnp.where(present, relative, jnp.inf))
     leeway = _leeway(masses)
     feasible = (floor >= 0) & (floor <= best * (1 + leeway))
     # no floor at all would leave prices without a bound
-    floor = jnp.clip(floor, leeway * best, best * (1 - leeway))
+    floor = jnp.maximum(floor, leeway * best)
+    at_limit = floor >= best * (1 - leeway)
+    smallest, largest = present & (relative <= best * (1 + leeway)), relative >= 1 - leeway
+    pinned = at_limit & (smallest | largest)
     zero = jnp.zeros((), masses.dtype)
-    return Control(jnp.where(present, floor, zero), present.astype(masses.dtype), zero, feasible, "balance")
+    return Control(
+        jnp.where(pinned, relative, jnp.where(present, floor, zero)),
+        jnp.where(pinned, relative, present.astype(masses.dtype)),
+        pinned & ~smallest,
+        pinned & ~largest,
+        zero,
+        feasible,
+        "balance",
+    )
 
 
 def shares(lower: Array, upper: Array, masses: Array) -> Control:
@@ -94,19 +114,30 @@ def shares(lower: Array, upper: Array, masses: Array) -> Control:
     leeway = _leeway(masses)
     within = (lower <= masses * (1 + leeway)) & (masses * (1 - leeway) <= upper)
     feasible = jnp.all(within | (masses == 0))
-    zero = jnp.zeros((), masses.dtype)
+    no_less, no_more = lower >= masses * (1 - leeway), upper <= masses * (1 + leeway)
     # a group without points has no share, whatever is asked of it
-    lower = jnp.minimum(lower, masses * (1 - leeway))
-    upper = jnp.where(masses > 0, jnp.maximum(upper, masses * (1 + leeway)), 0)
-    return Control(lower, upper, zero, feasible, "shares")
+    pinned = no_less | no_more | (masses == 0)
+    return Control(
+        jnp.where(pinned, masses, lower),
+        jnp.where(pinned, masses, upper),
+        pinned & ~no_less & (masses > 0),
+        pinned & ~no_more & (masses > 0),
+        jnp.zeros((), masses.dtype),
+        feasible,
+        "shares",
+    )
+
+
+def _pinned(control: Control) -> Array:
+    """Groups (M,) without room."""
+    return control.lower == control.upper
 
 
 def adapt(control: Control, masses: Array) -> Control:
     """The control for counts whose row sums are ``masses`` (M,), where rounding makes them differ from the data's."""
-    if control.kind != "gap":
-        return control
-    shares_of = masses / jnp.sum(masses)
-    return replace(control, lower=shares_of, upper=shares_of)
+    pinned, whole = _pinned(control), jnp.max(masses) if control.kind == "balance" else jnp.sum(masses)
+    own = masses / whole
+    return replace(control, lower=jnp.where(pinned, own, control.lower), upper=jnp.where(pinned, own, control.upper))
 
 
 def _kink(control: Control, x: Array, temperature: Array) -> Array:
@@ -177,6 +208,17 @@ def _root(control: Control, x: Array, excess: Callable[[Array], Array], step: Ar
     return jax.lax.while_loop(lambda carry: carry[1] & (carry[2] < x.shape[0] + 40), newton, carry)[0]
 
 
+def loss(control: Control, kinks: Array, counts: Array, temperature: Array) -> Array:
+    """What counts (M, K) on the smoothed kinks miss of the kinks themselves, in cost (); never negative."""
+    width = (control.upper - control.lower)[:, None]
+    distance = jnp.abs(kinks) / temperature
+    entropy = distance * jax.nn.sigmoid(-distance) + jnp.log1p(jnp.exp(-distance))
+    missed = jnp.sum(width * temperature * entropy, 0)
+    if control.kind == "balance":
+        missed /= jnp.sum(_kink_slope(control, kinks, temperature), 0)
+    return jnp.sum(missed * jnp.sum(counts, 0))
+
+
 def slopes(control: Control, kinks: Array, temperature: Array) -> Slopes:
     """Derivatives of the normaliser where its kinks have the arguments ``kinks`` (M, K)."""
     if control.kind == "gap":
@@ -191,8 +233,46 @@ def slopes(control: Control, kinks: Array, temperature: Array) -> Slopes:
 
 
 def centre(control: Control, y: Array) -> Array:
-    """Y (M, K) with the shifts that leave the dual unchanged taken out, so that they cost no digits."""
-    return y - jnp.mean(y, 1, keepdims=True) if control.kind == "gap" else y
+    """Y (M, K) with the shifts of whole groups that leave the dual unchanged taken out, so that they cost no digits."""
+    return y - _idle(control, jnp.mean(y, 1))[:, None]
+
+
+def without_drift(control: Control, gradient: Array, counts: Array) -> Array:
+    """Gradient (M, K) without what rounding left of it along such shifts; a cluster without counts gets none of it."""
+    total = jnp.sum(counts, 1)
+    drift = _idle(control, jnp.sum(gradient, 1)) / jnp.where(total > 0, total, 1)
+    return gradient - drift[:, None] * counts
+
+
+def _idle(control: Control, shifts: Array) -> Array:
+    """The part of shifts (M, ...), one for all prices of a group, that leaves the dual unchanged."""
+    pinned = _pinned(control).reshape(-1, *[1] * (shifts.ndim - 1))
+    shifts = jnp.where(pinned, shifts, 0)
+    if control.kind != "balance":
+        return shifts
+    # pinned groups share one scale: only what leaves the normaliser in place
+    slopes = jnp.where(pinned, control.lower.reshape(pinned.shape), 0)
+    size = jnp.sum(slopes**2, 0)
+    return shifts - slopes * (jnp.sum(slopes * shifts, 0) / jnp.where(size > 0, size, 1))
+
+
+def settled(control: Control, y: Array, temperature: Array) -> tuple[Array, Array]:
+    """Prices (M, K) and kinks (M, K) of y, shifted without a change of the dual so as to respect pinned groups' room.
+
+    Without that room a group's prices may have either sign; with room above only those at most zero are feasible.
+    """
+    if control.kind == "gap":
+        return normalise(control, y, temperature)
+    _, kinks = normalise(control, y, temperature)
+    down = jnp.where(control.room_above, jnp.maximum(jnp.max(kinks, 1), 0), 0)
+    up = jnp.where(control.room_below, jnp.maximum(-jnp.min(kinks, 1), 0), 0)
+    if control.kind == "balance":
+        sinking = jnp.sum(jnp.where(control.room_above, control.lower, 0))
+        rising = jnp.sum(jnp.where(control.room_below, control.lower, 0))
+        excess = jnp.sum(control.lower * (down - up))
+        up += jnp.where(control.room_below, jnp.maximum(excess, 0) / jnp.where(rising > 0, rising, 1), 0)
+        down += jnp.where(control.room_above, jnp.maximum(-excess, 0) / jnp.where(sinking > 0, sinking, 1), 0)
+    return normalise(control, y + (up - down)[:, None], temperature)
 
 
 def pull_back(at: Slopes, gradient: Array) -> Array:
@@ -218,12 +298,14 @@ def pull_back_hessian(control: Control, at: Slopes, blocks: Array, gradient: Arr
     )
     diagonal = jnp.eye(n_clusters, dtype=slopes.dtype)
     stiffness = jnp.max(jnp.diagonal(blocks, axis1=1, axis2=2), 1)
-    if control.kind != "shares":
-        common = jnp.max(stiffness) * slopes[:, None] * slopes[None]
-        hessian = hessian + common.transpose(0, 2, 1)[..., None] * diagonal[:, None, :]
+    common = jnp.max(stiffness) * slopes[:, None] * slopes[None]
+    if control.kind == "shares":
+        common = jnp.where(jnp.all(_pinned(control)), common, 0)
+    hessian = hessian + common.transpose(0, 2, 1)[..., None] * diagonal[:, None, :]
+    constant = _idle(control, _idle(control, jnp.diag(stiffness / n_clusters)).T)
+    hessian = hessian + constant[:, None, :, None]
     if control.kind == "gap":
-        constant = (stiffness / n_clusters)[:, None] * same
-        return hessian + constant[:, None, :, None]
+        return hessian
     # curvature of t: diag(a) for ``shares``; for ``balance`` in the directions that leave t in place
     weight = jnp.maximum(jnp.sum(gradient, 0), 0)
     bend = at.second * weight
@@ -239,9 +321,13 @@ def pull_back_hessian(control: Control, at: Slopes, blocks: Array, gradient: Arr
 
 
 class Spread(NamedTuple):
-    """The ε-term of ``gap``: how much smoothing adds to it (), gradient (M, K), Hessian blocks (M, K, K)."""
+    """The ε-term of ``gap``: how much smoothing adds to it (), gradient (M, K), Hessian blocks (M, K, K).
+
+    ``loss`` () is the exact term less what prices times gradient make of it, never negative.
+    """
 
     excess: Array
+    loss: Array
     gradient: Array
     blocks: Array
 
@@ -267,7 +353,8 @@ def spread(control: Control, masses: Array, below: Array, above: Array, temperat
         return p[:, :, None] * eye - p[:, :, None] * p[:, None, :]
 
     blocks = (scale / temperature)[:, None, None] * (covariance(high) + covariance(low))
-    return Spread(jnp.sum(scale * excess) * temperature, scale[:, None] * (high - low), blocks)
+    loss = jnp.sum(low * above - high * below, -1)
+    return Spread(jnp.sum(scale * excess) * temperature, jnp.sum(scale * loss), scale[:, None] * (high - low), blocks)
 
 
 def targets(control: Control, at: Slopes, allowance: Array, counts: Array, masses: Array, negligible: Array) -> Array:

@@ -28,6 +28,7 @@ from fairjax.assignment.controls import Control
 _COOLING = 0.15  # factor from one temperature to the next
 _SHORT = 0.02  # a step is short when it can win no more than this part of what smoothing costs
 _STALLED = 10.0  # damping beyond which no step will ascend
+_LOST = 12  # long steps at one temperature, none of them half the one before, that show the path to be lost
 _FAR = 4.0  # temperatures: a Newton step longer than that starts too cold
 _TIP = 1e-4  # temperature of the path's end, relative to where it was seen from
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -80,13 +81,16 @@ class Soft(NamedTuple):
     Attributes
     ----------
     smoothing : () by how much the smoothed value lies below the exact bound. counts : (M, K) soft counts.
-    cost : () of the soft assignment, less ``Points.offset``. gradient : (M, K). hessian : (M, K, M, K), negative.
+    loss : () what the soft assignment costs above the exact bound once its counts are put right at these prices; a sum
+        of terms that are not negative, so that no digits cancel. repair : () what putting them right costs, at most.
+    gradient : (M, K). hessian : (M, K, M, K), negative.
     residual : () total weight by which the soft counts miss the control.
     """
 
     smoothing: Array
     counts: Array
-    cost: Array
+    loss: Array
+    repair: Array
     gradient: Array
     hessian: Array
     residual: Array
@@ -163,10 +167,9 @@ def move(points: Points, control: Control, at: Position, step: Array, temperatur
         + jnp.sum(points.placed * change)
         - controls.exact_spread(control, points.masses, high[:, 0], low[:, 0])
     )
-    there = Position(
-        at.y + step, kinks, temperature, slack - drop, below - high, above - low, at.bound + gain
-    )  # fmt: skip
-    return there, gain
+    # a common shift of all groups in a cluster changes nothing, and would cost digits
+    y = kinks if control.kind == "balance" else at.y + step
+    return Position(y, kinks, temperature, slack - drop, below - high, above - low, at.bound + gain), gain
 
 
 def responsibilities(at: Position) -> Array:
@@ -199,10 +202,11 @@ def evaluate(points: Points, control: Control, at: Position) -> Soft:
 
     smoothing = jnp.sum(points.weights * jnp.log(total[:, 0])) * at.temperature + spread.excess
     in_prices = counts - spread.gradient
-    gradient = controls.centre(control, controls.pull_back(slopes, in_prices))
+    gradient = controls.without_drift(control, controls.pull_back(slopes, in_prices), counts)
     hessian = controls.pull_back_hessian(control, slopes, blocks, in_prices)
-    cost = jnp.sum(weighted * points.costs)
-    return Soft(smoothing, counts, cost, gradient, hessian, jnp.sum(jnp.abs(gradient)))
+    loss = jnp.sum(weighted * at.slack) + spread.loss + controls.loss(control, at.kinks, counts, at.temperature)
+    repair = jnp.abs(jnp.sum(at.y * gradient))
+    return Soft(smoothing, counts, loss, repair, gradient, hessian, jnp.sum(jnp.abs(gradient)))
 
 
 def _newton_step(soft: Soft, damping: Array) -> tuple[Array, Array]:
@@ -233,6 +237,9 @@ class _State(NamedTuple):
     previous_temperature: Array
     damping: Array
     heating: Array
+    pace: Array
+    length: Array
+    n_long: Array
     warmest: Array
     n_iter: Array
     done: Array
@@ -269,7 +276,7 @@ def maximise(
         return jnp.maximum(0.1 * allowed(bound), eps * eps * points.offset) / jnp.log(n_clusters + 1.0)
 
     def met(at: Position, soft: Soft) -> Array:
-        return (soft.cost - at.bound <= allowed(at.bound)) & (soft.residual <= residual_tolerance)
+        return (soft.loss + soft.repair <= allowed(at.bound)) & (soft.residual <= residual_tolerance)
 
     def step(state: _State) -> _State:
         at, soft, temperature = state.at, state.soft, state.at.temperature
@@ -292,24 +299,28 @@ def maximise(
         travelled = at.y + settling - state.previous_y
         slope = jnp.where(drop < 0, travelled / jnp.where(drop < 0, drop, 1), 0)
         to_tip = settling - temperature * slope
-        tip_bound = only_if(
+        tip_gain = only_if(
             short & (drop < 0),
-            lambda at, step: move(points, control, at, step, _TIP * temperature)[0].bound,
+            lambda at, step: move(points, control, at, step, _TIP * temperature)[1],
             (at, to_tip),
             jnp.asarray(-jnp.inf, dtype),
         )
-        at_tip = jnp.isfinite(tip_bound) & (soft.cost - tip_bound <= allowed(tip_bound))
-        tip_reached = at_tip & (soft.residual <= residual_tolerance)
+        at_tip = jnp.isfinite(tip_gain) & (soft.loss - tip_gain <= allowed(at.bound))
+        # counts as good as rounding lets them become, once a step has failed
+        repaired = (soft.repair <= allowed(at.bound)) | (state.damping > 0)
+        tip_reached = at_tip & repaired & (soft.residual <= residual_tolerance)
 
         # cool once a Newton step is short, from where the path leads
         floor = coldest(at.bound)
-        cooler = jnp.maximum(temperature * _COOLING, floor)
+        cooler = jnp.maximum(temperature * state.pace, floor)
         at_floor = temperature <= floor
-        enough = (at_tip | (soft.cost - at.bound <= allowed(at.bound))) & nearly_met
+        enough = (at_tip | (soft.loss <= allowed(at.bound))) & nearly_met
         cools = (short | (stalled & nearly_met)) & ~at_floor & ~enough
         # warm prices that lie far off at a low temperature: warm up first, where the model reaches further
         lost = ~finite | (length > _FAR * temperature)
-        heats = ~cools & ((state.heating & lost) | (stalled & ~nearly_met)) & (temperature < ceiling)
+        # cooled too fast where the path bends: back to where it was seen, and then more slowly
+        strayed = ~state.heating & ((stalled & ~nearly_met) | (lost & (state.n_long >= _LOST)))
+        heats = ~cools & ((state.heating & lost) | strayed) & (temperature < ceiling)
         jumps = cools | heats
         next_temperature = jnp.where(cools, cooler, jnp.where(heats, temperature / _COOLING, temperature))
 
@@ -321,7 +332,8 @@ def maximise(
 
         gain = bound_gain - (trial_soft.smoothing - soft.smoothing)
         expected = predicted * reach * (2 - reach)
-        blur = 4 * eps * (soft.smoothing + jnp.abs(bound_gain))
+        # the smoothed part is a mean of τ log(1 + ...), each with the rounding of its 1
+        blur = 4 * eps * (temperature + jnp.abs(bound_gain))
         # where rounding hides the ascent, a clearly smaller residual stands in for it
         ascends = (gain >= 0.1 * expected) | ((gain >= -blur) & (trial_soft.residual <= 0.7 * soft.residual))
         ascends &= finite & jnp.isfinite(gain)
@@ -337,9 +349,13 @@ def maximise(
             new_at,
             new_soft,
             jnp.where(cools & accepted, at.y + settling, state.previous_y),
-            jnp.where(cools & accepted, temperature, state.previous_temperature),
+            # where it warmed up there is no path to extrapolate
+            jnp.where(accepted & cools, temperature, jnp.where(accepted & heats, 0, state.previous_temperature)),
             damping,
             heats,
+            jnp.where(heats & strayed, jnp.sqrt(state.pace), state.pace),
+            jnp.where(finite, length, state.length),
+            jnp.where(jumps, 0, state.n_long + (length > 0.5 * state.length)),
             jnp.where(heats & accepted, next_temperature, state.warmest),
             state.n_iter + 1,
             good | stuck | tip_reached,
@@ -373,8 +389,10 @@ def maximise(
         )
     started = met(at, soft)
     start = _State(
-        at, soft, y, temperature, jnp.zeros((), dtype), jnp.array(True), temperature, jnp.ones((), jnp.int32),
-        started, started, y, jnp.array(False),
+        at, soft, y, temperature,
+        damping=jnp.zeros((), dtype), heating=jnp.array(True), pace=jnp.asarray(_COOLING, dtype),
+        length=jnp.asarray(jnp.inf, dtype), n_long=jnp.zeros((), jnp.int32), warmest=temperature,
+        n_iter=jnp.ones((), jnp.int32), done=started, solved=started, tip=y, tip_reached=jnp.array(False),
     )  # fmt: skip
     end = jax.lax.while_loop(lambda state: ~state.done & (state.n_iter < max_iter), step, start)
     best_y = jnp.where(end.tip_reached, end.tip, end.at.y)

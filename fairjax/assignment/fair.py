@@ -225,7 +225,8 @@ def fair_assignment(
             best.labels, probabilities, best.prices, best.primal, best.dual, best.gap, best.status, best.n_iter
         )
         ascent = found.ascent
-        _, pressure = controls.normalise(controls.adapt(fairness, found.points.masses), ascent.y, ascent.temperature)
+        adapted = controls.adapt(fairness, found.points.masses)
+        _, pressure = controls.settled(adapted, ascent.y, ascent.temperature)
         return result, _Multipliers(best.counts, pressure, jnp.sum(best.counts - ascent.allowance, 0))
 
     result, multipliers = solve(fixed_costs, min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))

@@ -16,11 +16,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from fairjax.assignment.dual import Points, group_sums
 
-# A fraction this near to one is one: what is left is rounding.
-_WHOLE = 1 - 1e-6
+# A fraction this small is none: what is left is rounding, or the solver's residual, and then at most a thousandth.
+_SLIVER, _LARGEST_SLIVER = 1e-6, 1e-3
 
 
 class Plan(NamedTuple):
@@ -93,9 +94,10 @@ def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
         least = jnp.min(jnp.where(present, counts, jnp.inf), 1)
         return least / jnp.maximum(jnp.max(counts, 1), jnp.finfo(counts.dtype).tiny)
 
-    lower, upper = balance_with(down * unit), balance_with((down + 1) * unit)
-    # to six places, so that rounding decides nothing
-    urgency = jnp.round(jnp.where(upper >= lower, lower - 2, -upper), 6)
+    # in steps far coarser than rounding, which shall decide nothing; of a power of two, so that few ratios lie between
+    steps = 2.0 ** (16 if jnp.finfo(wanted.dtype).bits <= 32 else 32)
+    lower, upper = (jnp.round(steps * balance_with(counts * unit)) for counts in (down, down + 1))
+    urgency = jnp.where(upper >= lower, lower - 2 * steps, -upper)
     # what is a whole number already, none included, stays
     urgency = jnp.where(wanted / unit - down > 1e-3, urgency, jnp.inf)
     rank = jnp.argsort(jnp.argsort(urgency, 1), 1)
@@ -188,10 +190,23 @@ def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: b
     return _Flow(fractions, flow.deficit.at[group].set(left), flow.n_moves + 1, flow.stuck | ~reachable)
 
 
-def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100_000) -> Plan:
+def _rounded_off(deficit: Array, negligible: Array) -> Array:
+    """Deficits (M, K) with those below ``negligible`` (M,) made zero, and passed on to the others of the group.
+
+    What the solver left over must not split a far outlier, which would cost more than all the rest.
+    """
+    small = jnp.abs(deficit) <= negligible[:, None]
+    others = jnp.maximum(jnp.sum(~small, 1, keepdims=True), 1)
+    return jnp.where(small, 0, deficit + jnp.sum(jnp.where(small, deficit, 0), 1, keepdims=True) / others)
+
+
+def finish(
+    points: Points, prices: Array, wanted: Array, residual: ArrayLike = 0.0, *, max_moves: int = 100_000
+) -> Plan:
     """Cheapest assignment of the open points with counts ``wanted`` (M, K), placed points included.
 
-    ``prices`` (M, K) should be near optimal: then few paths are needed. Labels have counts that differ from
+    ``prices`` (M, K) should be near optimal: then few paths are needed. A group's count that is off by no more than
+    ``residual`` of its weight is taken for met. Labels have counts that differ from
     ``wanted`` by less than the heaviest point of the group, for equal weights by less than one point.
     """
     dtype = points.costs.dtype
@@ -208,7 +223,7 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
         return counts - points.placed - group_sums(hard, points.groups, n_groups)
 
     labels, _ = _start(points, reduced, blur, wanted)
-    deficit = lacking(labels, wanted)
+    deficit = _rounded_off(lacking(labels, wanted), residual * points.masses)
 
     # what rounding in the sums leaves, per group
     negligible = 2 * eps * points.masses
@@ -233,11 +248,12 @@ def finish(points: Points, prices: Array, wanted: Array, *, max_moves: int = 100
     lightest = jax.ops.segment_min(jnp.where(points.weights > 0, points.weights, jnp.inf), points.groups, n_groups)
     equal = jnp.all((heaviest <= 0) | (heaviest <= lightest * (1 + 16 * eps)))
     whole = jnp.where(equal, _whole_counts(wanted, points.masses, heaviest), wanted)
-    fractional = (jnp.max(exact.fractions, -1) < _WHOLE) & (points.weights > 0)
+    sliver = jnp.clip(40 * residual / points.weights, _SLIVER, _LARGEST_SLIVER)
+    fractional = (jnp.max(exact.fractions, -1) < 1 - sliver) & (points.weights > 0)
     labels = jnp.argmax(exact.fractions, -1).astype(jnp.int32)
     hard = jnp.where(fractional, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
     deficit = whole - points.placed - group_sums(hard, points.groups, n_groups)
-    possible = exact.fractions > 1 - _WHOLE
+    possible = exact.fractions > sliver[:, None]
     labels, _ = _fill(points, fractional, possible, labels, deficit)
     deficit = lacking(labels, whole)
     # whole points are missing, or none: clusters that lack equally many must tie exactly

@@ -43,7 +43,7 @@ class Tolerances(NamedTuple):
 def default_tolerances(dtype: DTypeLike) -> Tolerances:
     """1e-6 in float64 and 1e-5 in float32, what the README promises."""
     if jnp.finfo(dtype).bits >= 64:
-        return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(2e-7, dtype), jnp.asarray(1e-9, dtype))
+        return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(2e-7, dtype), jnp.asarray(1e-10, dtype))
     return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(2e-6, dtype), jnp.asarray(2e-6, dtype))
 
 
@@ -90,7 +90,7 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
         wanted = controls.targets(
             control, ascent.slopes, ascent.allowance, ascent.counts, points.masses, tolerances.residual
         )
-        plan = _finish(points, prices, wanted)
+        plan = _finish(points, prices, wanted, tolerances)
 
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + dual.group_sums(weighted, points.groups, n_groups)
@@ -111,20 +111,22 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
     status = jnp.where(control.feasible, status, INFEASIBLE)
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)
 
+    reported, _ = controls.settled(control, ascent.y, ascent.temperature)
     n_points = source.groups.shape[0]
     labels = found.found.labels.at[found.rows].set(plan.labels, mode="drop")
     rows = jnp.where(points.weights > 0, found.rows, n_points)
     return Solution(
-        labels, rows, plan.fractions, counts, prices, cost, cost - loss, gap, status,
+        labels, rows, plan.fractions, counts, reported, cost, cost - loss, gap, status,
         ascent.n_iter, found.n_passes,
     )  # fmt: skip
 
 
-def _finish(points: Points, prices: Array, wanted: Array) -> primal.Plan:
+def _finish(points: Points, prices: Array, wanted: Array, tolerances: Tolerances) -> primal.Plan:
     """:func:`fairjax.assignment.primal.finish`, of many open points only those nearest to a boundary if they do."""
     n_points, n_clusters = points.costs.shape
+    residual = 0.1 * tolerances.residual
     if n_points <= 2 * _NEAREST:
-        return primal.finish(points, prices, wanted)
+        return primal.finish(points, prices, wanted, residual)
     reduced = points.costs + prices[points.groups]
     labels = jnp.argmin(reduced, -1).astype(jnp.int32)
     chosen = jax.nn.one_hot(labels, n_clusters, dtype=reduced.dtype)
@@ -135,11 +137,15 @@ def _finish(points: Points, prices: Array, wanted: Array) -> primal.Plan:
     far = points.weights.at[rows].set(0, mode="drop")
     placed = points.placed + dual.group_sums(chosen * far[:, None], points.groups, wanted.shape[0])
     few = Points(points.costs[inside], points.groups[inside], weights, placed, points.masses, points.offset)
-    near = primal.finish(few, prices, wanted)
+    near = primal.finish(few, prices, wanted, residual)
     plan = primal.Plan(
         chosen.at[rows].set(near.fractions, mode="drop"),
         labels.at[rows].set(near.labels, mode="drop"),
         near.n_moves,
         near.met,
     )
-    return only_if(~plan.met, primal.finish, (points, prices, wanted), plan)
+    # counts that only far moves could meet, though nearer ones are among the points left out
+    extra = jnp.sum(plan.fractions * points.weights[:, None] * (reduced - jnp.min(reduced, -1, keepdims=True)))
+    cost = points.offset + jnp.sum(plan.fractions * points.weights[:, None] * points.costs)
+    dear = extra > tolerances.gap * jnp.abs(cost)
+    return only_if(~plan.met | dear, primal.finish, (points, prices, wanted, residual), plan)
