@@ -36,7 +36,7 @@ from fairjax.assignment import Solution, fair_assignment
 from fairjax.errors import InputError
 from fairjax.fca import center_update, partition
 from fairjax.fca.center_update import CenterUpdate
-from fairjax.fca.coupling import Pairs, Tuples, aligned_points, alone, assign, fold, spread
+from fairjax.fca.coupling import Entries, Pairs, Tuples, aligned_points, alone, assign, fold, positive_entries, spread
 from fairjax.fca.joint_cost import joint_cost, squared_distances
 from fairjax.fca.partition import Block
 from fairjax.fca.released import Rule, release
@@ -396,7 +396,7 @@ def align(problem: Problem, settings: Settings, parameters: Parameters, key: Arr
     if settings.scheme != "refine":
         n_points = problem.X.shape[0]
         blocks = partition.deal(key, problem.members, n_points, settings.n_blocks, problem.X.dtype)
-        return _fold_all(problem, settings, parameters, state, blocks, None)
+        return _fold_all(problem, settings, parameters, state, blocks)
     assert state.tuples is not None
     held = state.tuples
     flat = Tuples(held.points.reshape(-1, 2), held.mass.reshape(-1), held.released.reshape(-1))
@@ -407,7 +407,7 @@ def align(problem: Problem, settings: Settings, parameters: Parameters, key: Arr
     order = jnp.where(state.n_iter == 0, jnp.arange(len(cells), dtype=cells.dtype), cells)
     rooms = room(problem, settings.n_blocks)
     dealt = partition.regroup(flat.points, flat.mass, order, problem.X.shape[0], settings.n_blocks, rooms)
-    found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right), sum(rooms) - 1)
+    found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right))
     assert isinstance(found.coupling, Tuples)
     keep = dealt.fits[:, None]
     return found._replace(
@@ -426,7 +426,6 @@ def _fold_all(
     parameters: Parameters,
     state: State,
     blocks: tuple[Block, ...],
-    size: int | None,
 ) -> Aligned:
     dtype, last = problem.X.dtype, problem.X.shape[0] - 1
     tuples = alone(blocks[0])
@@ -449,9 +448,10 @@ def _fold_all(
         magnitude = jnp.abs(solution.primal)
         lost, value = lost + jnp.sum(solution.gap * magnitude), value + jnp.sum(magnitude)
         if settings.solver == "sinkhorn":
+            assert isinstance(solution, ot.OTSolution)
             coupling: Tuples | Pairs = Pairs(tuples.points[..., 0], block.points, solution.plan)
         else:
-            coupling = tuples = fold(tuples, block, solution.plan, released, size)
+            coupling = tuples = fold(tuples, block, _entries(solution), released)
     gap = lost / jnp.maximum(value, jnp.finfo(dtype).tiny)
     return Aligned(coupling if len(blocks) > 1 else tuples, potentials, gap, status, jnp.ones((), dtype))
 
@@ -481,17 +481,26 @@ def block_costs(
 
 def _solve(
     settings: Settings, parameters: Parameters, costs: Array, a: Array, b: Array, init: tuple[Array, Array] | None
-) -> ot.OTSolution:
+) -> ot.OTSolution | ot.BasicSolution:
     if settings.solver == "sinkhorn":
         # blocks of mass 1, which the entropy refers to; c-transforms are no start for it, its own annealing is
         found = ot.sinkhorn(
             costs, a * settings.n_blocks, b * settings.n_blocks, jnp.asarray(parameters.reg, costs.dtype)
         )
         return found._replace(plan=found.plan / settings.n_blocks)
-    return (ot.host if settings.solver == "host" else ot.exact)(costs, a, b, init=init)
+    return (ot.host_basic if settings.solver == "host" else ot.exact)(costs, a, b, init=init)
 
 
-def _travel(potentials: Array, tuples: Tuples | None, block: Block, solution: ot.OTSolution) -> Array:
+def _entries(solution: ot.OTSolution | ot.BasicSolution) -> Entries:
+    if isinstance(solution, ot.BasicSolution):
+        return solution.entries
+    size = sum(solution.plan.shape[1:]) - 1
+    return jax.vmap(lambda plan: positive_entries(plan, size))(solution.plan)
+
+
+def _travel(
+    potentials: Array, tuples: Tuples | None, block: Block, solution: ot.OTSolution | ot.BasicSolution
+) -> Array:
     """Potentials (n,) with those of the last transport; they belong to points, and go with them into other blocks.
 
     Duals of a block are fixed but for a constant; that which makes both sides' means equal lets blocks be mixed.
