@@ -9,7 +9,7 @@ or three rounds as a rule. On the blocks of Adult (2500 × 1076, transport weigh
 solver's time. Without the scalings, duals of the turn before are off by 2–10 % of the cost, and the rounds are 8 to 30.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ _LARGEST = 1e3  # factor by which one scaling may change
 _PER_ROW, _PER_COL = 8, 12  # edges to start with
 _PER_POINT = 6  # most edges, times n + m, that join in one round
 _MAX_ROUNDS = 12
+_ROWS = 64
 _SIMPLEX_STEPS = 10**9
 
 
@@ -137,7 +138,14 @@ def _tightened(costs: Values, g: Values) -> tuple[Values, Values, Values]:
 def _cheapest(reduced: Values) -> Places:
     """Flat indices of the edges of least reduced cost of every row and of every column."""
     n, m = reduced.shape
-    k, l = min(_PER_ROW, m), min(_PER_COL, n)
-    by_row = np.argpartition(reduced, k - 1, 1)[:, :k] + np.arange(n)[:, None] * m
-    by_col = np.argpartition(np.ascontiguousarray(reduced.T), l - 1, 1)[:, :l] * m + np.arange(m)[:, None]
-    return np.union1d(by_row, by_col)
+    found = [rows * m + cols for rows, cols in _least_of_rows(reduced, _PER_ROW)]
+    found += [cols * m + rows for rows, cols in _least_of_rows(reduced.T, _PER_COL)]
+    return np.unique(np.concatenate([places.ravel() for places in found]))
+
+
+def _least_of_rows(values: Values, count: int) -> Iterator[tuple[Places, Places]]:
+    """Rows (r, 1), a few at a time because the indices of all would not fit the cache, and their least columns."""
+    count = min(count, values.shape[1])
+    for first in range(0, len(values), _ROWS):
+        some = np.ascontiguousarray(values[first : first + _ROWS])
+        yield np.arange(first, first + len(some))[:, None], np.argpartition(some, count - 1, 1)[:, :count]
