@@ -57,6 +57,7 @@ def exact_solver() -> Solver:
 def best_of(
     problem: _driver.Problem,
     route: Route,
+    weights: npt.NDArray[Any] | None = None,
     *,
     init: str | npt.NDArray[Any],
     n_clusters: int,
@@ -66,7 +67,7 @@ def best_of(
     seed: int,
 ) -> tuple[Outcome[Alignment], Settings]:
     """Run the alignment route from every start and keep the cheapest result; also the settings that were chosen."""
-    points = alignment.prepare(problem.X[: problem.n_points], problem.groups, problem.n_groups)
+    points = alignment.prepare(problem.X[: problem.n_points], problem.groups, problem.n_groups, weights)
     settings = route.settings([len(ids) for ids in points.members])
     alignment.check(points, settings)
     dtype = points.X.dtype

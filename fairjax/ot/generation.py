@@ -137,7 +137,7 @@ def _tightened(costs: Values, g: Values) -> tuple[Values, Values, Values]:
 
 def _cheapest(reduced: Values) -> Places:
     """Flat indices of the edges of least reduced cost of every row and of every column."""
-    n, m = reduced.shape
+    m = reduced.shape[1]
     found = [rows * m + cols for rows, cols in _least_of_rows(reduced, _PER_ROW)]
     found += [cols * m + rows for rows, cols in _least_of_rows(reduced.T, _PER_COL)]
     return np.unique(np.concatenate([places.ravel() for places in found]))
