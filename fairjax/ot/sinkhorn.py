@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 
 from fairjax.errors import InputError
 from fairjax.ot.certificate import certify, tightened
-from fairjax.ot.problem import Duals, Problem, solve
+from fairjax.ot.problem import Duals, Problem, check_count, real_array, solve
 from fairjax.ot.rounding import rounded
 from fairjax.ot.smoothing import smoothed_duals
 from fairjax.ot.solution import SOLVED, UNSOLVED, OTSolution
@@ -63,7 +63,7 @@ def sinkhorn(
     Raises
     ------
     InputError
-        As :func:`fairjax.ot.exact`, and for a concrete ``reg`` that is not positive.
+        As :func:`fairjax.ot.exact`, and for a ``reg`` that does not fit or, concrete, is not positive and finite.
 
     Notes
     -----
@@ -77,10 +77,16 @@ def sinkhorn(
     >>> int(solution.status), round(float(solution.primal), 3)
     (0, 0.0)
     """
-    if not isinstance(reg, jax.core.Tracer) and not np.all(np.asarray(reg) > 0):
+    check_count("max_iter", max_iter)
+    costs = real_array("costs", costs)
+    regs = real_array("reg", reg)
+    if not isinstance(regs, jax.core.Tracer) and not (np.asarray(regs) > 0).all():
         raise InputError(f"reg is {reg}; expected a positive weight of the entropy")
-    costs = jnp.asarray(costs)
-    regs = jnp.broadcast_to(jnp.asarray(reg, jnp.result_type(float)), costs.shape[:-2]).reshape(-1)
+    if not isinstance(regs, jax.core.Tracer) and not np.isfinite(regs).all():
+        raise InputError(f"reg is {reg}; expected a finite weight of the entropy")
+    if regs.ndim and regs.shape != costs.shape[:-2]:
+        raise InputError(f"reg has shape {regs.shape}; expected () or {costs.shape[:-2]}, one for each problem")
+    regs = jnp.broadcast_to(regs, costs.shape[:-2]).reshape(-1)
     return solve(_solver(init is not None, tolerance, max_iter), costs, a, b, init, regs)
 
 
@@ -91,10 +97,8 @@ def _solver(warm: bool, tolerance: float | None, max_iter: int) -> Callable[...,
         regs = regs.astype(dtype)
         error = (1e-6 if jnp.finfo(dtype).bits >= 64 else 1e-4) if tolerance is None else tolerance
         fixed, fixed_regs = jax.lax.stop_gradient((problem, regs))
-        mass = jnp.sum(fixed.a, -1)
         f, g = jax.vmap(tightened)(fixed, fixed.g)
-        floor = fixed_regs / jnp.where(mass > 0, mass, 1)
-        g = smoothed_duals(fixed.costs, fixed.a, fixed.b, f, g, _WARM if warm else _COLD, floor=floor, n_kernels=2)
+        g = smoothed_duals(fixed.costs, fixed.a, fixed.b, f, g, _WARM if warm else _COLD, floor=fixed_regs, n_kernels=2)
         return jax.vmap(partial(_solve_one, tolerance=error, max_iter=max_iter))(
             problem, jax.lax.stop_gradient(g), regs
         )
