@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpy.typing as npt
 from jax import Array
 
@@ -73,7 +74,7 @@ def best_of(
     dtype = points.X.dtype
     parameters = Parameters(
         transport_weight=jnp.asarray(route.transport_weight, dtype),
-        reg=jnp.asarray(route.reg / problem.scale**2, dtype),
+        reg=jnp.asarray(_in_range(route.reg / problem.scale / problem.scale, dtype), dtype),
         released=jnp.zeros((), dtype),
         tol=jnp.asarray(tol, dtype),
         learning_rate=_LEARNING_RATE * jnp.sqrt(points.variance),
@@ -93,6 +94,12 @@ def best_of(
             best = Outcome(result, start, restart)
     assert best is not None
     return best._replace(result=_driver.in_units(problem, best.result, max_iter)), settings
+
+
+def _in_range(value: float, dtype: npt.DTypeLike) -> float:
+    """The nearest positive number of the type: the points' unit may be too large or too small for that of costs."""
+    info = jnp.finfo(dtype)
+    return float(np.clip(value, 1e6 * float(info.tiny), 1e-6 * float(info.max)))
 
 
 @partial(jax.jit, static_argnames=("settings", "length"))
