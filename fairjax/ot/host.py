@@ -23,7 +23,7 @@ from fairjax.ot.generation import Flow, by_generation
 from fairjax.ot.problem import Duals, Problem, gap_tolerance, mass_tolerance, solve, with_gradient
 from fairjax.ot.solution import INFEASIBLE, INVALID, BasicSolution, OTSolution, Support
 
-_SMALL = 64 * 64  # entries up to which the dense solver is the faster one
+_SMALL = 1 << 17  # entries up to which the dense solver is the faster one
 _SIMPLEX_STEPS = 10**9
 
 
