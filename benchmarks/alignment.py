@@ -372,8 +372,9 @@ def _partition_figure(record: dict[str, Any], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    sizes = sorted({row["partition_size"] for row in record["rows"]})
     for row in record["rows"]:
-        style = "-" if row["scheme"] == "refine" else ":"
+        style = ("-" if row["scheme"] == "refine" else ":") + f"C{sizes.index(row['partition_size'])}"
         turns = np.arange(1, len(row["objectives"]) + 1)
         axes.plot(turns, row["objectives"], style, label=f"{row['scheme']}, {row['partition_size']}")
     axes.set(xlabel="turn", ylabel="objective", title="Adult, weight 2: partitions drawn anew and refined")

@@ -74,7 +74,8 @@ def best_of(
     dtype = points.X.dtype
     parameters = Parameters(
         transport_weight=jnp.asarray(route.transport_weight, dtype),
-        reg=jnp.asarray(_in_range(route.reg / problem.scale / problem.scale, dtype), dtype),
+        # beyond these bounds costs on the device, of the order of 1, cannot tell the difference
+        reg=jnp.asarray(np.clip(route.reg / problem.scale / problem.scale, 1e-12, 1e12), dtype),
         released=jnp.zeros((), dtype),
         tol=jnp.asarray(tol, dtype),
         learning_rate=_LEARNING_RATE * jnp.sqrt(points.variance),
@@ -94,12 +95,6 @@ def best_of(
             best = Outcome(result, start, restart)
     assert best is not None
     return best._replace(result=_driver.in_units(problem, best.result, max_iter)), settings
-
-
-def _in_range(value: float, dtype: npt.DTypeLike) -> float:
-    """The nearest positive number of the type: the points' unit may be too large or too small for that of costs."""
-    info = jnp.finfo(dtype)
-    return float(np.clip(value, 1e6 * float(info.tiny), 1e-6 * float(info.max)))
 
 
 @partial(jax.jit, static_argnames=("settings", "length"))

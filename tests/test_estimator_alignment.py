@@ -120,6 +120,15 @@ def test_weights_in_blocks():
     assert np.all(np.diff(found) <= 1e-5 * found[0])
 
 
+@pytest.mark.parametrize("unit", [0.0, 1e-30, 1e30])
+def test_points_of_any_unit(fitted, unit):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = clone(MODEL).fit(unit * DATA.X, sensitive_features=NAMES)
+    assert model.cost_ == pytest.approx(unit**2 * fitted.cost_, rel=0.02)
+    assert model.result_.assignment.status == 0
+
+
 def test_command_line(capsys):
     code = main(["fit", "--method", "exact", "--transport-weight", "2", "--clusters", "3", "--max-iter", "5", "--json"])
     found = json.loads(capsys.readouterr().out)

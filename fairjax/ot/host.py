@@ -36,8 +36,7 @@ def host(
     ----------
     costs, a, b : as in :func:`fairjax.ot.exact`.
     init : (f, g), optional
-        Duals to start from. They should come from similar costs: then edges are generated as they are needed, several
-        times faster than a start from nothing.
+        Duals to start from. Those of similar costs save some of the time that finding duals takes.
 
     Returns
     -------

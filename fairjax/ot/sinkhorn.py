@@ -136,9 +136,12 @@ def _solve_one(problem: Problem, g: Array, reg: Array, *, tolerance: float, max_
     f, g = jax.lax.stop_gradient((jnp.where(share_a > 0, found.f, 0), jnp.where(share_b > 0, found.g, 0)))
     f, g = _attached(costs, share_a, share_b, reg, f, g)
     plan = jnp.where(active, jnp.exp(jnp.where(active, (f[:, None] + g - costs) / reg, 0)), 0)
+    # ott-jax's own word is not enough where exponents overflow
+    missing = jnp.sum(jnp.abs(share_a - jnp.sum(plan, 1))) + jnp.sum(jnp.abs(share_b - jnp.sum(plan, 0)))
+    met = jnp.asarray(found.converged) & (empty | (missing <= 2 * tolerance + 1e3 * jnp.finfo(costs.dtype).eps))
     plan = mass * rounded(plan, share_a, share_b)
     solution = certify(problem, plan, g, jnp.asarray(found.n_iters), jnp.inf)
-    status = jnp.where(jnp.asarray(found.converged) & (solution.status == SOLVED), SOLVED, UNSOLVED).astype(jnp.int32)
+    status = jnp.where(met & (solution.status == SOLVED), SOLVED, UNSOLVED).astype(jnp.int32)
     return solution._replace(status=status)
 
 
