@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpy.typing as npt
 from jax import Array
 
@@ -57,6 +58,7 @@ def exact_solver() -> Solver:
 def best_of(
     problem: _driver.Problem,
     route: Route,
+    weights: npt.NDArray[Any] | None = None,
     *,
     init: str | npt.NDArray[Any],
     n_clusters: int,
@@ -66,13 +68,14 @@ def best_of(
     seed: int,
 ) -> tuple[Outcome[Alignment], Settings]:
     """Run the alignment route from every start and keep the cheapest result; also the settings that were chosen."""
-    points = alignment.prepare(problem.X[: problem.n_points], problem.groups, problem.n_groups)
+    points = alignment.prepare(problem.X[: problem.n_points], problem.groups, problem.n_groups, weights)
     settings = route.settings([len(ids) for ids in points.members])
     alignment.check(points, settings)
     dtype = points.X.dtype
     parameters = Parameters(
         transport_weight=jnp.asarray(route.transport_weight, dtype),
-        reg=jnp.asarray(route.reg / problem.scale**2, dtype),
+        # beyond these bounds costs on the device, of the order of 1, cannot tell the difference
+        reg=jnp.asarray(np.clip(route.reg / problem.scale / problem.scale, 1e-12, 1e12), dtype),
         released=jnp.zeros((), dtype),
         tol=jnp.asarray(tol, dtype),
         learning_rate=_LEARNING_RATE * jnp.sqrt(points.variance),

@@ -186,13 +186,6 @@ class FCA(ClusterMixin, BaseEstimator):
                 "as there are points"
             )
         weights = _check_weights(sample_weight, n_samples)
-        if weights is not None and self.method != "direct":
-            if weights.min() != weights.max():
-                raise InputError(
-                    f'sample_weight holds different weights, but method="{self.method}" takes all points alike; choose '
-                    'method="direct", or leave the weights out'
-                )
-            weights = None
         if sensitive_features is None:
             groups, known = np.zeros(n_samples, np.int32), np.array([None], dtype=object)
         else:
@@ -219,7 +212,7 @@ class FCA(ClusterMixin, BaseEstimator):
         else:
             from fairjax import _alignment_driver
 
-            outcome, self.transport_ = _alignment_driver.best_of(problem, self._route(), **options)
+            outcome, self.transport_ = _alignment_driver.best_of(problem, self._route(), weights, **options)
         result = outcome.result
         self.result_ = result
         self.labels_ = np.asarray(result.assignment.labels)

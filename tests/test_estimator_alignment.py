@@ -75,12 +75,58 @@ def test_other_settings(options, groups):
 
 
 def test_what_cannot_be_combined():
-    with pytest.raises(InputError, match="takes all points alike"):
-        fit(clone(MODEL), sample_weight=np.arange(60))
+    with pytest.raises(InputError, match="cannot be dealt into blocks at random"):
+        fit(clone(MODEL).set_params(method="sinkhorn"), sample_weight=1 + np.arange(60))
     with pytest.raises(InputError, match="there are 3 groups"):
         fit(clone(MODEL).set_params(method="sinkhorn"), np.arange(60) % 3)
     weighted = fit(clone(MODEL).set_params(max_iter=2), sample_weight=np.full(60, 2.0))
     assert len(weighted.labels_) == 60
+
+
+@pytest.mark.slow
+def test_weight_two_is_the_point_twice():
+    """Without a partition; most points have weight 1, some 2, and some none at all."""
+    copies = np.random.default_rng(0).choice([0, 1, 2], 60, p=[0.2, 0.5, 0.3])
+    # one turn moves the centres to the means of one and the same optimal coupling
+    model = clone(MODEL).set_params(partition_size=60, max_iter=1, init=DATA.X[:K])
+    weighted = fit(clone(model), sample_weight=copies)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        twice = model.fit(np.repeat(DATA.X, copies, 0), sensitive_features=np.repeat(NAMES, copies))
+    for history in ("history", "objectives"):
+        found, wanted = (getattr(one.result_, history)[0] for one in (weighted, twice))
+        assert found == pytest.approx(wanted, rel=1e-5)
+    assert weighted.max_balance_ == pytest.approx(twice.max_balance_)
+    assert weighted.cost_ == pytest.approx(twice.cost_, rel=0.05)
+    reduced = ((DATA.X[:, None] - weighted.cluster_centers_) ** 2).sum(-1) + weighted.multipliers_[DATA.groups]
+    np.testing.assert_array_equal(weighted.labels_[copies == 0], reduced.argmin(1)[copies == 0])
+
+
+def test_weights_in_blocks():
+    weights = np.random.default_rng(1).exponential(size=60)
+    model = fit(clone(MODEL), sample_weight=weights)
+    assert model.transport_.n_blocks == 3
+    table = np.stack([np.bincount(model.labels_[DATA.groups == s], weights[DATA.groups == s], K) for s in (0, 1)])
+    # each group misses its share of a cluster by less than its heaviest point
+    share = table.sum(0) / table.sum()
+    heaviest = max(weights)
+    assert np.all(np.abs(table - share * table.sum(1, keepdims=True)) < 2 * heaviest)
+    centers = np.stack([np.average(DATA.X[model.labels_ == k], 0, weights[model.labels_ == k]) for k in range(K)])
+    np.testing.assert_allclose(model.cluster_centers_, centers, rtol=1e-4, atol=1e-4)
+    cost = np.average(((DATA.X - centers[model.labels_]) ** 2).sum(1), weights=weights)
+    assert model.cost_ == pytest.approx(cost, rel=1e-5)
+    found = model.result_.objectives[: model.n_iter_]
+    # the centres also move, so that F falls from turn to turn but for rounding
+    assert np.all(np.diff(found) <= 1e-5 * found[0])
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_points_of_any_unit(fitted, unit):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = clone(MODEL).fit(unit * DATA.X, sensitive_features=NAMES)
+    assert model.cost_ == pytest.approx(unit**2 * fitted.cost_, rel=0.02)
+    assert model.result_.assignment.status == 0
 
 
 def test_command_line(capsys):

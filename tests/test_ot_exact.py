@@ -1,5 +1,7 @@
 """Exact transport, native and on the host: oracles, certificates, basic plans, padding, transforms."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -205,9 +207,65 @@ def test_masses_that_disagree():
         ot.exact(costs, np.ones(3) / 3)
 
 
+@pytest.mark.parametrize("solver", [*SOLVERS, "sinkhorn"])
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((None,), {}, "costs is no array of numbers"),
+        (([["a", "b"]],), {}, "costs is no array of numbers"),
+        ((np.ones((2, 2), complex),), {}, "costs has dtype complex"),
+        ((np.ones(3),), {}, r"costs has shape \(3,\)"),
+        ((np.ones((0, 3)),), {}, "every axis at least 1"),
+        ((np.ones((2, 2)), "a"), {}, "a is no array of numbers"),
+        ((np.ones((2, 2)),), {"init": np.zeros(2)}, r"a pair \(f, g\)"),
+        ((np.ones((2, 2)),), {"init": (np.zeros(3), np.zeros(2))}, r"init\[0\] has shape"),
+    ],
+)
+def test_arguments_that_are_no_problem(solver, arguments, options, message):
+    with pytest.raises(InputError, match=message):
+        getattr(ot, solver)(*arguments, **options)
+
+
+def test_half_precision_is_solved_in_single():
+    costs = np.random.default_rng(13).random(SHAPE).astype(np.float16)
+    found = ot.host(costs)
+    assert found.plan.dtype == jnp.float32
+    assert float(found.primal) == pytest.approx(best_cost(costs.astype(float), np.full(6, 1 / 6), np.full(9, 1 / 9)))
+
+
+def test_edges_are_generated_where_problems_are_large(monkeypatch):
+    """Masses of many orders, ties, duals to start from that mislead."""
+    monkeypatch.setattr(sys.modules["fairjax.ot.host"], "_SMALL", 0)
+    rng = np.random.default_rng(14)
+    costs = np.stack([rng.random((70, 90)), rng.integers(0, 3, (70, 90)).astype(float), np.zeros((70, 90))])
+    a, b = 10.0 ** rng.uniform(-12, 0, (3, 70)), 10.0 ** rng.uniform(-12, 0, (3, 90))
+    a[:, :5] = b[:, :3] = 0
+    a, b = a / a.sum(1, keepdims=True), b / b.sum(1, keepdims=True)
+    for init in (None, (np.zeros((3, 70)), 100 * rng.normal(size=(3, 90)))):
+        found = ot.host(costs, a, b, init=init)
+        listed = ot.host_basic(*map(jnp.asarray, (costs, a, b)), init=init)
+        np.testing.assert_allclose(listed.primal, found.primal, rtol=1e-9, atol=1e-12)
+        assert listed.status.tolist() == [0, 0, 0]
+        for k in range(3):
+            one = jax.tree.map(lambda leaf, k=k: leaf[k], found)
+            assert_proven(one, costs[k], a[k], b[k])
+            rows, cols, mass = (np.asarray(leaf[k]) for leaf in listed.entries)
+            plan = np.zeros((71, 91))
+            np.add.at(plan, (rows, cols), mass)
+            np.testing.assert_allclose(plan[:70, :90], found.plan[k], atol=1e-12)
+
+
+def test_listed_solution_has_a_status():
+    costs, a, b = np.ones((3, 2, 2)), np.full((3, 2), 0.5), np.full((3, 2), 0.5)
+    costs[1, 0, 0], a[2, 0] = np.nan, 0.7
+    assert ot.host_basic(*map(jnp.asarray, (costs, a, b))).status.tolist() == [0, 3, 2]
+
+
 def test_giving_up_is_status_1():
     found = ot.exact(np.random.default_rng(9).random(SHAPE), max_iter=1)
     assert int(found.status) == 1
+    with pytest.raises(InputError, match="max_iter"):
+        ot.exact(np.ones(SHAPE), max_iter=0)
     with pytest.raises(RuntimeError, match="gap"):
         ot.check(found)
 

@@ -109,8 +109,20 @@ def test_float32_and_vmap(problem):
 
 def test_too_few_iterations_are_status_1(problem):
     assert int(solve(*problem, 1e-7).status) == 1
+    # exponents overflow in single precision, and what is left of the plan has no marginals
+    assert int(ot.sinkhorn(problem[0].astype(np.float32), reg=1e-35).status) == 1
 
 
-def test_reg_must_be_positive(problem):
+@pytest.mark.parametrize("reg", [0.0, -1.0, np.nan, np.inf, "x", np.ones(3)])
+def test_reg_must_be_positive(problem, reg):
     with pytest.raises(InputError, match="reg"):
-        ot.sinkhorn(*problem, reg=0.0)
+        ot.sinkhorn(*problem, reg=reg)
+
+
+def test_the_scale_of_the_masses_changes_nothing(problem):
+    costs, a, b = problem
+    plain = solve(costs, a, b, 0.05)
+    for scale in (1e-30, 1e30):
+        found = solve(costs, scale * a, scale * b, 0.05)
+        assert int(found.status) == 0
+        np.testing.assert_allclose(found.plan / scale, plain.plan, atol=1e-7)

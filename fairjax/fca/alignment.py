@@ -36,7 +36,7 @@ from fairjax.assignment import Solution, fair_assignment
 from fairjax.errors import InputError
 from fairjax.fca import center_update, partition
 from fairjax.fca.center_update import CenterUpdate
-from fairjax.fca.coupling import Pairs, Tuples, aligned_points, alone, assign, fold, spread
+from fairjax.fca.coupling import Entries, Pairs, Tuples, aligned_points, alone, assign, fold, positive_entries, spread
 from fairjax.fca.joint_cost import joint_cost, squared_distances
 from fairjax.fca.partition import Block
 from fairjax.fca.released import Rule, release
@@ -56,6 +56,7 @@ MESSAGES = {
 # Distinct points of the larger and the smaller group that a block of the refine scheme has room for, in multiples of
 # those of a partition of whole points. Blocks keep the smaller group's points together, so only the larger's are split.
 _ROOM = (1.45, 1.15)
+_ROOM_WEIGHTED = (1.6, 1.6)  # blocks of heavy points of one group hold many light ones of the other
 
 
 class Problem(NamedTuple):
@@ -65,7 +66,8 @@ class Problem(NamedTuple):
     ----------
     X : (n, d) relative to ``mean``. members : per group (n_s,) int32 ids of its points, the largest group first.
     shares : (n,) share π of each point's group. groups : (n,) int32. mean : (d,). variance : () mean squared
-    distance from the mean.
+    distance from the mean. weights : (n,) share of each point in all weight; 1/n where all weigh the same. units : (n,)
+    int32 masses within the groups, see :func:`~fairjax.fca.partition.in_units`; None where all weigh the same.
     """
 
     X: Array
@@ -74,6 +76,8 @@ class Problem(NamedTuple):
     groups: Array
     mean: Array
     variance: Array
+    weights: Array
+    units: Array | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Settings:
         present coupling are dealt anew along a random direction. Refining needs two groups and a sparse plan.
     update, n_center_steps : centre update and its steps per turn.
     rule : None for FCA; "dearest" for FCA-C as the paper writes it, "cheapest" as the authors' code runs it.
-    patience : turns without a lower cost or objective before stopping.
+    patience : turns without a lower cost or objective before stopping; twice as many where most blocks had no room.
     """
 
     solver: Solver = "exact"
@@ -162,7 +166,7 @@ class Alignment(NamedTuple):
     assignment : :class:`~fairjax.assignment.Solution`, of which ``labels`` and the fractions of split points are the
         plan's, ``prices`` and the bound ``dual`` those of one direct solve at these centres; ``primal`` is the cost of
         the plan's fractions. ``status`` is the transports', see ``MESSAGES``.
-    cost : () mean squared distance of the labels. n_iter : (). converged : () bool.
+    cost : () (weighted) mean squared distance of the labels. n_iter : (). converged : () bool.
     history, objectives : (max_iter,) cost and objective F of each turn.
     transport_gap : () relative gap of the last transport.
     """
@@ -177,13 +181,18 @@ class Alignment(NamedTuple):
     transport_gap: Array
 
 
-def prepare(X: ArrayLike, groups: npt.NDArray[Any], n_groups: int | None = None) -> Problem:
-    """Lay out points X (n, d) with group ids (n,), concrete, for alignment; O(n d).
+def prepare(
+    X: ArrayLike,
+    groups: npt.NDArray[Any],
+    n_groups: int | None = None,
+    weights: npt.NDArray[Any] | None = None,
+) -> Problem:
+    """Lay out points X (n, d) with group ids (n,) and weights (n,) or None, concrete, for alignment; O(n d + n log n).
 
     Raises
     ------
     InputError
-        For ids that do not fit, and for a group without points.
+        For ids that do not fit, weights that are negative or not finite, and for a group without weight.
     """
     X = jnp.asarray(X)
     ids = np.asarray(groups)
@@ -194,12 +203,27 @@ def prepare(X: ArrayLike, groups: npt.NDArray[Any], n_groups: int | None = None)
     sizes = np.bincount(ids, minlength=n_groups or 0)
     if (sizes == 0).any():
         raise InputError(f"the group {int(np.argmin(sizes))} has no points; expected ids 0..M-1, each with points")
-    mean = jnp.mean(X, 0)
-    X = X - mean
+    each = np.ones(len(ids)) if weights is None else np.asarray(weights, float)
+    if each.shape != ids.shape or not np.isfinite(each).all() or (each < 0).any():
+        raise InputError(f"weights has shape {each.shape}; expected {ids.shape} finite numbers of at least 0")
+    totals = np.bincount(ids, each, minlength=len(sizes))
+    if (totals == 0).any():
+        raise InputError(f"the group {int(np.argmin(totals))} has no weight; expected some in each")
     by_size = np.argsort(-sizes, kind="stable")
     members = tuple(jnp.asarray(np.flatnonzero(ids == group), jnp.int32) for group in by_size)
-    shares = jnp.asarray(sizes / len(ids), X.dtype)[ids]
-    return Problem(X, members, shares, jnp.asarray(ids, jnp.int32), mean, jnp.mean(jnp.sum(jnp.square(X), -1)))
+    units = None
+    if each.min() != each.max():
+        units = np.zeros(len(ids), np.int32)
+        for group in range(len(sizes)):
+            units[ids == group] = partition.in_units(each[ids == group])
+    shares, each = (totals / totals.sum())[ids], each / each.sum()
+    weight = jnp.asarray(each, X.dtype)
+    mean = jnp.mean(X, 0) if units is None else jnp.matmul(weight, X, precision="highest")
+    X = X - mean
+    return Problem(
+        X, members, jnp.asarray(shares, X.dtype), jnp.asarray(ids, jnp.int32), mean,
+        jnp.sum(weight * jnp.sum(jnp.square(X), -1)), weight, None if units is None else jnp.asarray(units),
+    )  # fmt: skip
 
 
 def check(problem: Problem, settings: Settings) -> None:
@@ -208,6 +232,11 @@ def check(problem: Problem, settings: Settings) -> None:
     if settings.solver == "sinkhorn" and n_groups > 2:
         raise InputError(
             f'there are {n_groups} groups; method="sinkhorn" aligns two: take method="exact" or method="direct"'
+        )
+    if problem.units is not None and settings.n_blocks > 1 and settings.scheme != "refine":
+        raise InputError(
+            "points of different weights cannot be dealt into blocks at random: with more than two groups, or "
+            'method="sinkhorn", take a partition_size of at least half the smallest group or method="direct"'
         )
     if settings.rule is not None and (n_groups != 2 or settings.solver == "sinkhorn"):
         raise InputError(f"FCA-C needs two groups and an exact solver; found {n_groups} and {settings.solver!r}")
@@ -224,7 +253,7 @@ def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, ma
     centers = centers.astype(X.dtype) - problem.mean
     tuples = None
     if settings.scheme == "refine":
-        points, mass = partition.random_pairs(key, problem.members, X.dtype)
+        points, mass = partition.random_pairs(key, problem.members, X.dtype, problem.units)
         left, right = room(problem, settings.n_blocks)
         extra = settings.n_blocks * (left + right - 1) - mass.shape[0]
         shape = (settings.n_blocks, left + right - 1)
@@ -260,7 +289,8 @@ def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, ma
 def room(problem: Problem, n_blocks: int) -> tuple[int, int]:
     """Most distinct points of the two groups in a block of the refine scheme."""
     sizes = [ids.shape[0] for ids in problem.members]
-    left, right = (min(size, int(slack * -(-size // n_blocks)) + 2) for size, slack in zip(sizes, _ROOM, strict=True))
+    slacks = _ROOM if problem.units is None else _ROOM_WEIGHTED
+    left, right = (min(size, int(slack * -(-size // n_blocks)) + 2) for size, slack in zip(sizes, slacks, strict=True))
     return left, right
 
 
@@ -287,8 +317,8 @@ def step(problem: Problem, settings: Settings, parameters: Parameters, key: Arra
     better = cost < state.best_cost
     enough = 1 - jnp.asarray(parameters.tol, dtype)
     fell = (cost < state.best_cost * enough) | (objective < state.best_objective * enough)
-    # where most blocks had no room, that nothing fell says little
-    stale = jnp.where(fell | (state.n_iter == 0), 0, state.stale + (found.solved > 0.5))
+    # where most blocks had no room, that nothing fell says only half as much
+    stale = jnp.where(fell | (state.n_iter == 0), 0, state.stale + jnp.where(found.solved > 0.5, 2, 1))
     # a transport that failed leaves nothing to go on with
     failed = (found.status > 1) | ~jnp.isfinite(cost)
     return State(
@@ -310,7 +340,7 @@ def step(problem: Problem, settings: Settings, parameters: Parameters, key: Arra
         worst=jnp.maximum(state.worst, found.status),
         n_iter=state.n_iter + 1,
         stale=stale,
-        converged=(stale >= settings.patience) | failed,
+        converged=(stale >= 2 * settings.patience) | failed,
     )
 
 
@@ -341,18 +371,27 @@ def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array 
     """
     X, n_points = problem.X, problem.X.shape[0]
     n_groups = len(problem.members)
-    labels = hard_labels(state.best_masses, problem.groups, n_groups, how, key)
-    chosen = jax.nn.one_hot(labels, state.centers.shape[0], dtype=X.dtype)
+    weights = problem.weights
+    labels = hard_labels(state.best_masses, problem.groups, n_groups, how, key, weights)
+    chosen = jax.nn.one_hot(labels, state.centers.shape[0], dtype=X.dtype) * weights[:, None]
     sizes = jnp.sum(chosen, 0)[:, None]
     means = jnp.matmul(chosen.T, X, precision="highest") / jnp.where(sizes > 0, sizes, 1)
     centers = jnp.where(sizes > 0, means, state.best_centers)
 
     distances = squared_distances(X, centers)
-    bound = fair_assignment(distances, problem.groups, n_groups=n_groups)
+    bound = fair_assignment(
+        distances, problem.groups, n_groups=n_groups, weights=None if problem.units is None else weights
+    )
     soft = fractions(state.best_masses)
-    primal = jnp.sum(soft * distances) / n_points
+    if problem.units is not None:
+        # what has no weight is in no tuple; it goes where the rule for new points sends it
+        priced = jnp.argmin(distances + bound.multipliers[problem.groups], -1).astype(labels.dtype)
+        absent = jnp.sum(state.best_masses, -1) <= 0
+        labels = jnp.where(absent, priced, labels)
+        soft = jnp.where(absent[:, None], jax.nn.one_hot(priced, soft.shape[1], dtype=soft.dtype), soft)
+    primal = jnp.sum(soft * distances * weights[:, None])
     split = jnp.max(soft, -1) < 1 - 1e-5
-    counts = jax.ops.segment_sum(soft, problem.groups, n_groups) / n_points
+    counts = jax.ops.segment_sum(soft * weights[:, None], problem.groups, n_groups)
     gap = jnp.maximum(primal - bound.dual, 0) / jnp.maximum(primal, jnp.finfo(X.dtype).tiny)
     assignment = Solution(
         labels=labels,
@@ -368,7 +407,7 @@ def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array 
         n_iter=bound.n_iter,
         n_passes=state.n_iter,
     )
-    cost = jnp.mean(jnp.take_along_axis(distances, labels[:, None], 1))
+    cost = jnp.sum(weights * jnp.take_along_axis(distances, labels[:, None], 1)[:, 0])
     return Alignment(
         centers + problem.mean, assignment, cost, state.n_iter, state.converged,
         state.costs, state.objectives, state.gap,
@@ -395,8 +434,12 @@ def align(problem: Problem, settings: Settings, parameters: Parameters, key: Arr
     """Phase 1: transport between the groups for the present centres, all blocks in one batch."""
     if settings.scheme != "refine":
         n_points = problem.X.shape[0]
-        blocks = partition.deal(key, problem.members, n_points, settings.n_blocks, problem.X.dtype)
-        return _fold_all(problem, settings, parameters, state, blocks, None)
+        if problem.units is not None:
+            masses = (problem.units / partition.UNITS).astype(problem.X.dtype)
+            blocks = partition.whole(problem.members, masses)
+        else:
+            blocks = partition.deal(key, problem.members, n_points, settings.n_blocks, problem.X.dtype)
+        return _fold_all(problem, settings, parameters, state, blocks)
     assert state.tuples is not None
     held = state.tuples
     flat = Tuples(held.points.reshape(-1, 2), held.mass.reshape(-1), held.released.reshape(-1))
@@ -407,7 +450,7 @@ def align(problem: Problem, settings: Settings, parameters: Parameters, key: Arr
     order = jnp.where(state.n_iter == 0, jnp.arange(len(cells), dtype=cells.dtype), cells)
     rooms = room(problem, settings.n_blocks)
     dealt = partition.regroup(flat.points, flat.mass, order, problem.X.shape[0], settings.n_blocks, rooms)
-    found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right), sum(rooms) - 1)
+    found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right))
     assert isinstance(found.coupling, Tuples)
     keep = dealt.fits[:, None]
     return found._replace(
@@ -426,7 +469,6 @@ def _fold_all(
     parameters: Parameters,
     state: State,
     blocks: tuple[Block, ...],
-    size: int | None,
 ) -> Aligned:
     dtype, last = problem.X.dtype, problem.X.shape[0] - 1
     tuples = alone(blocks[0])
@@ -449,9 +491,10 @@ def _fold_all(
         magnitude = jnp.abs(solution.primal)
         lost, value = lost + jnp.sum(solution.gap * magnitude), value + jnp.sum(magnitude)
         if settings.solver == "sinkhorn":
+            assert isinstance(solution, ot.OTSolution)
             coupling: Tuples | Pairs = Pairs(tuples.points[..., 0], block.points, solution.plan)
         else:
-            coupling = tuples = fold(tuples, block, solution.plan, released, size)
+            coupling = tuples = fold(tuples, block, entries(solution), released)
     gap = lost / jnp.maximum(value, jnp.finfo(dtype).tiny)
     return Aligned(coupling if len(blocks) > 1 else tuples, potentials, gap, status, jnp.ones((), dtype))
 
@@ -466,8 +509,8 @@ def block_costs(
     left, right = jnp.sum(weighted[inside[0]], -2), weighted[inside[1]]
     middle = aligned_points(tuples, X, problem.shares)
     n_folded = tuples.points.shape[-1]
-    total = sum(ids.shape[0] for ids in problem.members[:n_folded]) / n_points
-    share = problem.members[n_folded].shape[0] / n_points
+    shares = [problem.shares[ids[0]] for ids in problem.members]
+    total, share = sum(shares[1:n_folded], start=shares[0]), shares[n_folded]
     pull = (jnp.asarray(parameters.transport_weight, X.dtype) - 1) * (total * share)
     costs = jax.vmap(joint_cost, (0, 0, 0, 0, None))(left, right, middle, X[inside[1]], pull)
     if settings.rule is None:
@@ -481,17 +524,27 @@ def block_costs(
 
 def _solve(
     settings: Settings, parameters: Parameters, costs: Array, a: Array, b: Array, init: tuple[Array, Array] | None
-) -> ot.OTSolution:
+) -> ot.OTSolution | ot.BasicSolution:
     if settings.solver == "sinkhorn":
         # blocks of mass 1, which the entropy refers to; c-transforms are no start for it, its own annealing is
         found = ot.sinkhorn(
             costs, a * settings.n_blocks, b * settings.n_blocks, jnp.asarray(parameters.reg, costs.dtype)
         )
         return found._replace(plan=found.plan / settings.n_blocks)
-    return (ot.host if settings.solver == "host" else ot.exact)(costs, a, b, init=init)
+    return (ot.host_basic if settings.solver == "host" else ot.exact)(costs, a, b, init=init)
 
 
-def _travel(potentials: Array, tuples: Tuples | None, block: Block, solution: ot.OTSolution) -> Array:
+def entries(solution: ot.OTSolution | ot.BasicSolution) -> Entries:
+    """The positive entries of the basic plans (B, n, m) of an exact solver."""
+    if isinstance(solution, ot.BasicSolution):
+        return solution.entries
+    size = sum(solution.plan.shape[1:]) - 1
+    return jax.vmap(lambda plan: positive_entries(plan, size))(solution.plan)
+
+
+def _travel(
+    potentials: Array, tuples: Tuples | None, block: Block, solution: ot.OTSolution | ot.BasicSolution
+) -> Array:
     """Potentials (n,) with those of the last transport; they belong to points, and go with them into other blocks.
 
     Duals of a block are fixed but for a constant; that which makes both sides' means equal lets blocks be mixed.

@@ -23,6 +23,9 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 _CHUNK = 64  # entries of a row that are counted together when a sparse plan is read
 
 
+Entries = tuple[Array, Array, Array]  # rows, columns, values
+
+
 class Tuples(NamedTuple):
     """Sparse coupling, block by block.
 
@@ -56,18 +59,17 @@ def alone(block: Block) -> Tuples:
     return Tuples(block.points[..., None], block.masses, jnp.zeros(block.points.shape, bool))
 
 
-def fold(tuples: Tuples, block: Block, plan: Array, released: Array | None, size: int | None = None) -> Tuples:
-    """Tuples joined with a further group along basic plans.
+def fold(tuples: Tuples, block: Block, entries: Entries, released: Array | None) -> Tuples:
+    """Tuples joined with a further group along the entries of basic plans.
 
     Parameters
     ----------
-    plan : (B, E, R) mass from tuples to the points of ``block``.
+    entries : rows, columns and masses (B, E'), from tuples to the points of ``block``; mass 0 as padding.
     released : (B, E, R) bool, pairs that FCA-C releases, or None.
-    size : tuples in each block of the result; by default E + R − 1, as many as a basic plan has entries.
     """
-    _, n_rows, n_cols = plan.shape
-    size = n_rows + n_cols - 1 if size is None else size
-    rows, cols, mass = jax.vmap(lambda one: positive_entries(one, size))(plan)
+    rows, cols, mass = entries
+    rows = jnp.minimum(rows, tuples.mass.shape[1] - 1)
+    cols = jnp.minimum(cols, block.masses.shape[1] - 1)
     joined = jnp.concatenate(
         [
             jnp.take_along_axis(tuples.points, rows[..., None], 1),
@@ -79,7 +81,7 @@ def fold(tuples: Tuples, block: Block, plan: Array, released: Array | None, size
     return Tuples(joined, mass, free & (mass > 0))
 
 
-def positive_entries(plan: Array, size: int) -> tuple[Array, Array, Array]:
+def positive_entries(plan: Array, size: int) -> Entries:
     """Rows, columns (int32) and values (size,) of the positive entries of a plan (n, m), padded with value 0.
 
     One pass over the plan counts them in chunks; only chunks that hold one are looked at again.

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 from jax import Array
 
 _HIGHEST = jax.lax.Precision.HIGHEST
+_UNROLLED = 16  # steps of a reduction that are fused into one pass over the n·m numbers
+_FEW_FEATURES = 8  # up to which summing differences is faster than a product of matrices
 
 
 def squared_distances(X: Array, centers: Array) -> Array:
@@ -33,7 +35,7 @@ def squared_distances(X: Array, centers: Array) -> Array:
 def min_plus(left: Array, right: Array) -> Array:
     """Min-plus product ``min_k left[i, k] + right[j, k]`` (n, m) of tables (n, K) and (m, K).
 
-    A running minimum over k: O(n m K) time, n·m numbers of memory.
+    A running minimum over k, several at a time: O(n m K) time, n·m numbers of memory.
 
     Examples
     --------
@@ -46,7 +48,7 @@ def min_plus(left: Array, right: Array) -> Array:
         return jnp.minimum(least, columns[0][:, None] + columns[1]), None
 
     start = left[:, 0, None] + right[:, 0]
-    return jax.lax.scan(lower, start, (left.T[1:], right.T[1:]))[0]
+    return jax.lax.scan(lower, start, (left.T[1:], right.T[1:]), unroll=_UNROLLED)[0]
 
 
 def min_plus_argument(left: Array, right: Array) -> Array:
@@ -61,7 +63,7 @@ def min_plus_argument(left: Array, right: Array) -> Array:
     start = left[:, 0, None] + right[:, 0]
     ks = jnp.arange(1, left.shape[1], dtype=jnp.int32)
     first = jnp.zeros(start.shape, jnp.int32)
-    return jax.lax.scan(lower, (start, first), (ks, left.T[1:], right.T[1:]))[0][1]
+    return jax.lax.scan(lower, (start, first), (ks, left.T[1:], right.T[1:]), unroll=_UNROLLED)[0][1]
 
 
 def joint_cost(left: Array, right: Array, left_points: Array, right_points: Array, pull: Array | float) -> Array:
@@ -87,6 +89,8 @@ def joint_cost(left: Array, right: Array, left_points: Array, right_points: Arra
     >>> joint_cost(half * squared_distances(x, centers), half * squared_distances(y, centers), x, y, 0.25).tolist()
     [[3.0]]
     """
-    cross = jnp.matmul(left_points, right_points.T, precision=_HIGHEST)
-    apart = jnp.sum(jnp.square(left_points), -1)[:, None] + jnp.sum(jnp.square(right_points), -1) - 2 * cross
-    return min_plus(left, right) + pull * jnp.maximum(apart, 0)
+    if left_points.shape[1] > _FEW_FEATURES:
+        return min_plus(left, right) + pull * squared_distances(left_points, right_points)
+    columns = zip(left_points.T, right_points.T, strict=True)
+    apart = sum((jnp.square(one[:, None] - other) for one, other in columns), start=jnp.zeros((), left.dtype))
+    return min_plus(left, right) + pull * apart

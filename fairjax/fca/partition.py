@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
+UNITS = 1 << 30  # of mass in a group, see in_units
+
 
 class Block(NamedTuple):
     """One group's points in every block; blocks of several groups are tuples of these, since sizes differ.
@@ -83,6 +85,28 @@ def deal(key: Array, members: Sequence[Array], n_points: int, n_blocks: int, dty
     return tuple(blocks)
 
 
+def whole(members: Sequence[Array], masses: Array) -> tuple[Block, ...]:
+    """All points in one block, with the masses (n,) that they have in their groups."""
+    return tuple(Block(ids[None].astype(jnp.int32), masses[ids][None]) for ids in members)
+
+
+def in_units(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    """Weights (m,) of a group as whole numbers of sum 2³⁰, so that sums of masses are exact in 32 bits.
+
+    By largest remainders: off by less than one unit each. A point of less than a unit may be left without.
+
+    Examples
+    --------
+    >>> in_units(np.array([1.0, 1.0, 2.0])).tolist() == [UNITS // 4, UNITS // 4, UNITS // 2]
+    True
+    """
+    exact = weights / weights.sum() * UNITS
+    units = np.floor(exact).astype(np.int64)
+    missing = UNITS - int(units.sum())
+    units[np.argsort(units - exact, kind="stable")[:missing]] += 1
+    return units.astype(np.int32)
+
+
 class Regrouped(NamedTuple):
     """Tuples of a coupling dealt anew, see :func:`regroup`.
 
@@ -99,22 +123,35 @@ class Regrouped(NamedTuple):
     fits: Array
 
 
-def random_pairs(key: Array, members: Sequence[Array], dtype: jnp.dtype) -> tuple[Array, Array]:
+def random_pairs(
+    key: Array, members: Sequence[Array], dtype: jnp.dtype, units: Array | None = None
+) -> tuple[Array, Array]:
     """A coupling of two groups that knows nothing: both in random order, laid side by side along their masses.
+
+    Parameters
+    ----------
+    units : (n,) int32, the points' masses as :func:`in_units` gives them, or None where all weigh the same.
 
     Returns
     -------
     points (n0 + n1, 2) int32 and mass (n0 + n1,), of which sum 1; no point lies in more tuples than it must.
     """
     first, second = (ids.shape[0] for ids in members)
+    keys = jax.random.split(key)
+    orders = [jax.random.permutation(own, ids.astype(jnp.int32)) for own, ids in zip(keys, members, strict=True)]
+    if units is not None:
+        each = [jnp.cumsum(units[order]) for order in orders]
+        last = jnp.sort(jnp.concatenate(each))
+        begun = jnp.concatenate([jnp.zeros((1,), last.dtype), last[:-1]])
+        holders = [jnp.minimum(jnp.searchsorted(ends, begun, side="right"), len(ends) - 1) for ends in each]
+        points = jnp.stack([order[holder] for order, holder in zip(orders, holders, strict=True)], -1)
+        return points, ((last - begun) / UNITS).astype(dtype)
     # in units of 1/(n0·n1) of the mass, points end at multiples of n1 and of n0
     ends = np.union1d(np.arange(1, first + 1) * second, np.arange(1, second + 1) * first)
     starts = np.concatenate([[0], ends[:-1]])
     padding = first + second - len(ends)
     ranks = [np.pad(starts // length, (0, padding)) for length in (second, first)]
     mass = np.pad((ends - starts) / (first * second), (0, padding))
-    keys = jax.random.split(key)
-    orders = [jax.random.permutation(own, ids.astype(jnp.int32)) for own, ids in zip(keys, members, strict=True)]
     points = jnp.stack([order[rank] for order, rank in zip(orders, ranks, strict=True)], -1)
     return points, jnp.asarray(mass, dtype)
 

@@ -18,7 +18,14 @@ def fractions(masses: Array) -> Array:
     return masses / jnp.where(total > 0, total, 1)
 
 
-def hard_labels(masses: Array, groups: Array, n_groups: int, how: How = "balanced", key: Array | None = None) -> Array:
+def hard_labels(
+    masses: Array,
+    groups: Array,
+    n_groups: int,
+    how: How = "balanced",
+    key: Array | None = None,
+    weights: Array | None = None,
+) -> Array:
     """One cluster for each point.
 
     Parameters
@@ -28,7 +35,8 @@ def hard_labels(masses: Array, groups: Array, n_groups: int, how: How = "balance
         counts then miss the plan's where many points are split. "sample" draws from the fractions: right on average.
         "balanced" starts from the argmax and changes as little as it can so that every group's counts are the plan's,
         rounded to whole points with the balance in mind.
-    key : typed random key, for "sample".
+    key : typed random key, for "sample". weights : (n,) of the points, of sum 1, for "balanced"; by default all the
+        same.
 
     Returns
     -------
@@ -50,7 +58,8 @@ def hard_labels(masses: Array, groups: Array, n_groups: int, how: How = "balance
         assert key is not None, "sampling takes a key"
         return jax.random.categorical(key, jnp.log(shares)).astype(jnp.int32)
     n_points, n_clusters = shares.shape
-    weights = jnp.full((n_points,), 1 / n_points, shares.dtype)
+    if weights is None:
+        weights = jnp.full((n_points,), 1 / n_points, shares.dtype)
     wanted = group_sums(shares * weights[:, None], groups, n_groups)
     nothing = jnp.zeros((n_groups, n_clusters), shares.dtype)
     group_masses = jnp.sum(wanted, 1)

@@ -34,19 +34,28 @@ def certify(problem: Problem, plan: Array, g: Array, n_iter: Array, tolerance: A
     """
     f, g = tightened(problem, g)
     slack = jnp.where(plan > 0, problem.costs - f[:, None] - g, 0)
-    missing_a, missing_b = problem.a - jnp.sum(plan, 1), problem.b - jnp.sum(plan, 0)
-    error = jnp.sum(jnp.abs(missing_a)) + jnp.sum(jnp.abs(missing_b))
-    mass = jnp.sum(problem.a)
-    cost = jnp.sum(plan * problem.costs)
-    loss = jnp.sum(plan * slack)
-
-    eps = jnp.finfo(plan.dtype).eps
+    missing = jnp.sum(jnp.abs(problem.a - jnp.sum(plan, 1))) + jnp.sum(jnp.abs(problem.b - jnp.sum(plan, 0)))
+    cost, loss = jnp.sum(plan * problem.costs), jnp.sum(plan * slack)
     magnitude = jnp.sum(plan * (jnp.abs(problem.costs) + jnp.abs(f)[:, None] + jnp.abs(g)))
+    gap, error, status = judged(cost, loss, magnitude, missing, jnp.sum(problem.a), tolerance)
+    return OTSolution(plan, f, g, cost, cost - loss, gap, error, status, n_iter.astype(jnp.int32))
+
+
+def judged(
+    cost: Array, loss: Array, magnitude: Array, missing: Array, mass: Array, tolerance: ArrayLike
+) -> tuple[Array, Array, Array]:
+    """Relative gap, marginal error and status (), from sums over a plan and its feasible duals.
+
+    Parameters
+    ----------
+    cost, loss : () sums of mass times cost and times slack. magnitude : () of mass times |cost| + |f| + |g|, which
+    bounds the rounding of both. missing : () ℓ1 error of the marginals. mass : () of the problem.
+    """
+    eps = jnp.finfo(cost.dtype).eps
     negligible = 4 * eps * magnitude
     # a cost of zero to rounding has no relative gap
     free = (jnp.abs(cost) <= 100 * negligible) & (loss <= negligible)
-    gap = jnp.where(free, 0, jnp.maximum(loss, 0) / jnp.maximum(jnp.abs(cost), jnp.finfo(plan.dtype).tiny))
-    error = jnp.where(mass > 0, error / jnp.where(mass > 0, mass, 1), 0)
+    gap = jnp.where(free, 0, jnp.maximum(loss, 0) / jnp.maximum(jnp.abs(cost), jnp.finfo(cost.dtype).tiny))
+    error = jnp.where(mass > 0, missing / jnp.where(mass > 0, mass, 1), 0)
     solved = (gap <= tolerance) & (error <= 1e3 * eps)
-    status = jnp.where(solved, SOLVED, UNSOLVED).astype(jnp.int32)
-    return OTSolution(plan, f, g, cost, cost - loss, gap, error, status, n_iter.astype(jnp.int32))
+    return gap, error, jnp.where(solved, SOLVED, UNSOLVED).astype(jnp.int32)

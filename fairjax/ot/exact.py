@@ -24,7 +24,7 @@ from jax.typing import ArrayLike
 from fairjax.ot.certificate import certify, tightened
 from fairjax.ot.forest import basic
 from fairjax.ot.paths import Flow, shortest_paths
-from fairjax.ot.problem import Duals, Problem, gap_tolerance, solve, with_gradient
+from fairjax.ot.problem import Duals, Problem, check_count, gap_tolerance, solve, with_gradient
 from fairjax.ot.smoothing import smoothed_duals
 from fairjax.ot.solution import OTSolution
 
@@ -66,7 +66,8 @@ def exact(
     Raises
     ------
     InputError
-        For shapes that do not fit, and for concrete masses that disagree or are negative. Under ``jit`` masses set the
+        For shapes that do not fit, values that are no real numbers, a ``max_iter`` below 1, and for concrete masses
+        that disagree or are negative. Under ``jit`` masses set the
         status, as non-finite costs always do.
 
     Notes
@@ -81,6 +82,7 @@ def exact(
     >>> round(float(solution.primal), 6), int(solution.status)
     (0.666667, 0)
     """
+    check_count("max_iter", max_iter)
     return solve(_solver(init is not None, max_iter), costs, a, b, init)
 
 

@@ -1,17 +1,14 @@
 """POT's network simplex behind a host callback: the reference on a CPU.
 
-The solver releases Python's lock, so a batch is spread over threads. From good duals it is faster to solve a restricted
-problem first: of the edges, a few times n+m with the least reduced cost and a path of edges that makes it feasible go
-to POT's sparse solver; every other edge that its duals price negatively joins, until none does. On one FCA block of
-Adult, 1077 × 2179, that takes 0.05–0.09 s from duals that are off by 0.1–3 % of the cost, where the dense solver takes
-0.14–0.21 s from the same duals and 0.28 s from none.
+The solver releases Python's lock, so a batch is spread over threads. All but small problems are solved from few edges
+(:mod:`fairjax.ot.generation`), and by POT's dense solver where that does not end soon.
 """
 
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +18,12 @@ from jax.experimental.buffer_callback import buffer_callback
 from jax.typing import ArrayLike
 
 from fairjax.errors import InputError
-from fairjax.ot.certificate import certify
-from fairjax.ot.problem import Duals, Problem, gap_tolerance, solve, with_gradient
-from fairjax.ot.solution import OTSolution
+from fairjax.ot.certificate import certify, judged
+from fairjax.ot.generation import Flow, by_generation
+from fairjax.ot.problem import Duals, Problem, gap_tolerance, mass_tolerance, solve, with_gradient
+from fairjax.ot.solution import INFEASIBLE, INVALID, BasicSolution, OTSolution, Support
 
-_EDGES_PER_POINT = 6  # of the first restricted problem; as many may join in each round
-_MAX_ROUNDS = 30
+_SMALL = 1 << 17  # entries up to which the dense solver is the faster one
 _SIMPLEX_STEPS = 10**9
 
 
@@ -39,8 +36,7 @@ def host(
     ----------
     costs, a, b : as in :func:`fairjax.ot.exact`.
     init : (f, g), optional
-        Duals to start from. They should come from similar costs: then edges are generated as they are needed, several
-        times faster than a start from nothing.
+        Duals to start from. Those of similar costs save some of the time that finding duals takes.
 
     Returns
     -------
@@ -63,27 +59,88 @@ def host(
     >>> round(float(ot.host([[0.0, 2.0], [1.0, 0.0], [1.0, 4.0]]).primal), 6)
     0.666667
     """
+    _insist_on_pot()
+    return solve(_solver(init is not None), costs, a, b, init)
+
+
+def host_basic(costs: Array, a: Array, b: Array, *, init: Duals | None = None) -> BasicSolution:
+    """:func:`host` for a batch (B, n, m) of problems, without forming their plans: several passes over memory less.
+
+    Parameters
+    ----------
+    costs : (B, n, m) float. a, b : (B, n), (B, m). init : (f, g) as in :func:`host`.
+
+    Returns
+    -------
+    BasicSolution
+        Its duals are feasible up to rounding. Masses that disagree and costs that are not finite set the status, also
+        eagerly.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fairjax.ot.host import host_basic
+    >>> solution = host_basic(jnp.array([[[0.0, 1.0], [1.0, 0.0]]]), jnp.full((1, 2), 0.5), jnp.full((1, 2), 0.5))
+    >>> solution.entries.rows.tolist(), solution.entries.mass.tolist()
+    ([[0, 1, 2]], [[0.5, 0.5, 0.0]])
+    """
+    _insist_on_pot()
+    g = jnp.zeros_like(b) if init is None else jnp.asarray(init[1], costs.dtype)
+    flow = _called(partial(_solve_batch, init is not None), _shapes(costs, a, b), costs, a, b, g)
+    return jax.vmap(_certified)(costs, a, b, *flow)
+
+
+def _insist_on_pot() -> None:
     try:
         import ot.lp  # noqa: F401
     except ModuleNotFoundError:
         raise InputError("fairjax.ot.host needs POT: pip install 'fairjax[host]', or use fairjax.ot.exact") from None
-    return solve(_solver(init is not None), costs, a, b, init)
+
+
+def _certified(
+    costs: Array, a: Array, b: Array, rows: Array, cols: Array, mass: Array, f: Array, g: Array, n_iter: Array
+) -> BasicSolution:
+    """What the entries (E,) of a plan and feasible duals prove of one problem; O(n + m)."""
+    each = costs.at[rows, cols].get(mode="fill", fill_value=0)
+    f_each, g_each = f.at[rows].get(mode="fill", fill_value=0), g.at[cols].get(mode="fill", fill_value=0)
+    cost, loss = jnp.sum(mass * each), jnp.sum(mass * (each - f_each - g_each))
+    magnitude = jnp.sum(mass * (jnp.abs(each) + jnp.abs(f_each) + jnp.abs(g_each)))
+    missing = jnp.sum(jnp.abs(a.at[rows].add(-mass, mode="drop"))) + jnp.sum(
+        jnp.abs(b.at[cols].add(-mass, mode="drop"))
+    )
+    mass_a, mass_b = jnp.sum(a), jnp.sum(b)
+    gap, error, status = judged(cost, loss, magnitude, missing, mass_a, gap_tolerance(costs.dtype))
+    disagree = jnp.abs(mass_a - mass_b) > mass_tolerance(costs.dtype) * jnp.maximum(mass_a, mass_b)
+    status = jnp.where(disagree, INFEASIBLE, status)
+    status = jnp.where((n_iter < 0) | ~jnp.isfinite(mass_a + mass_b), INVALID, status)
+    return BasicSolution(
+        Support(rows, cols, mass), f, g, cost, cost - loss, gap, error, status.astype(jnp.int32), n_iter
+    )
 
 
 @cache
 def _solver(warm: bool) -> Callable[[Problem], OTSolution]:
     def solver(problem: Problem) -> OTSolution:
-        dtype = problem.costs.dtype
-        shapes = (
-            jax.ShapeDtypeStruct(problem.costs.shape, dtype),
-            jax.ShapeDtypeStruct(problem.b.shape, dtype),
-            jax.ShapeDtypeStruct(problem.b.shape[:-1], jnp.int32),
-        )
-        plan, g, n_iter = _called(partial(_solve_batch, warm), shapes, problem.costs, problem.a, problem.b, problem.g)
-        tolerance = jnp.full(n_iter.shape, gap_tolerance(dtype), dtype)
-        return jax.vmap(certify)(problem, plan, g, n_iter, tolerance)
+        costs, a, b, _, g = problem
+        rows, cols, mass, _, g, n_iter = _called(partial(_solve_batch, warm), _shapes(costs, a, b), costs, a, b, g)
+        tolerance = gap_tolerance(costs.dtype)
+
+        def finished(problem: Problem, rows: Array, cols: Array, mass: Array, g: Array, n_iter: Array) -> OTSolution:
+            plan = jnp.zeros_like(problem.costs).at[rows, cols].set(mass, mode="drop")
+            return certify(problem, plan, g, n_iter, tolerance)
+
+        return jax.vmap(finished)(problem, rows, cols, mass, g, n_iter)
 
     return with_gradient(solver)
+
+
+def _shapes(costs: Array, a: Array, b: Array) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """Of what :func:`_solve_batch` returns."""
+    *batch, n, m = costs.shape
+    n_entries = (*batch, n + m - 1)
+    ends, mass = jax.ShapeDtypeStruct(n_entries, jnp.int32), jax.ShapeDtypeStruct(n_entries, costs.dtype)
+    f, g = (jax.ShapeDtypeStruct(masses.shape, costs.dtype) for masses in (a, b))
+    return ends, ends, mass, f, g, jax.ShapeDtypeStruct(tuple(batch), jnp.int32)
 
 
 def _called(function: Callable[..., Sequence[np.ndarray]], shapes: Any, *leaves: Array) -> Any:
@@ -102,100 +159,78 @@ def _called(function: Callable[..., Sequence[np.ndarray]], shapes: Any, *leaves:
     return buffer_callback(fill, shapes, vmap_method="broadcast_all")(*leaves)
 
 
-def _solve_batch(warm: bool, *leaves: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _solve_batch(warm: bool, *leaves: ArrayLike) -> tuple[np.ndarray, ...]:
+    """Rows, columns and masses (..., n+m−1) of basic plans, feasible duals, and how many programmes each one took.
+
+    Rows and columns are n and m as padding. The number is −1 where costs or masses are no numbers.
+    """
     costs, a, b, g = (np.asarray(leaf) for leaf in leaves)
     *batch, n, m = costs.shape
     problems = list(zip(costs.reshape(-1, n, m), a.reshape(-1, n), b.reshape(-1, m), g.reshape(-1, m), strict=True))
-    plan = np.zeros((len(problems), n, m), costs.dtype)
-    duals = np.zeros((len(problems), m), costs.dtype)
+    shape = (len(problems), n + m - 1)
+    rows, cols = np.full(shape, n, np.int32), np.full(shape, m, np.int32)
+    mass = np.zeros(shape, costs.dtype)
+    f, g = np.zeros((len(problems), n), costs.dtype), np.zeros((len(problems), m), costs.dtype)
 
     def fill(at: int) -> int:
-        return _solve_one(*problems[at], warm, plan[at], duals[at])
+        return _solve_one(*problems[at], warm, Written(rows[at], cols[at], mass[at], f[at], g[at]))
 
     with ThreadPoolExecutor(_n_threads()) as threads:
         counts = np.array(list(threads.map(fill, range(len(problems)))), np.int32)
-    return plan.reshape(costs.shape), duals.reshape(*batch, m), counts.reshape(batch)
+    return tuple(leaf.reshape(*batch, *leaf.shape[1:]) for leaf in (rows, cols, mass, f, g, counts))
 
 
 def _n_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _solve_one(
-    costs: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray, warm: bool, plan: np.ndarray, duals: np.ndarray
-) -> int:
-    """Write plan and column duals of one problem into ``plan`` and ``duals``; returns how many programmes it took."""
-    from ot.lp.emd_wrap import emd_c
+class Written(NamedTuple):
+    """Where the answer to one problem goes: entries (n+m−1,) of the plan and duals f (n,), g (m,)."""
 
+    rows: np.ndarray
+    cols: np.ndarray
+    mass: np.ndarray
+    f: np.ndarray
+    g: np.ndarray
+
+
+def _solve_one(costs: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray, warm: bool, out: Written) -> int:
+    # POT drops points without mass, and with them the duals' places
     rows, cols = np.flatnonzero(a), np.flatnonzero(b)
     if len(rows) == 0 or len(cols) == 0:
         return 0
-    # POT drops points without mass, and with them the duals' places
-    inside = np.ix_(rows, cols)
-    dense = costs[inside].astype(float)
+    inside = costs if len(rows) == len(a) and len(cols) == len(b) else costs[np.ix_(rows, cols)]
     # POT's tolerances are absolute
-    lowest = dense.min()
-    scale = np.ptp(dense) or 1.0
-    dense = (dense - lowest) / scale
-    mass = float(a.sum(dtype=float))
+    lowest, highest = float(inside.min()), float(inside.max())
     share_a, share_b = a[rows].astype(float), b[cols].astype(float)
-    share_a, share_b = share_a / share_a.sum(), share_b / share_b.sum()
-    n_solved, answer = 0, None
-    if warm:
-        n_solved, answer = _by_generation(dense, share_a, share_b, g[cols].astype(float) / scale)
-    if answer is None:
-        found, _, _, v, _ = emd_c(share_a, share_b, dense, _SIMPLEX_STEPS, 1)
-        answer, n_solved = (found, v), n_solved + 1
-    # POT's potentials may all be far from zero, which would cost digits in float32
-    level = np.average(answer[1], weights=share_b)
-    plan[inside], duals[cols] = answer[0] * mass, (answer[1] - level) * scale
-    return n_solved
+    mass = float(share_a.sum())
+    if not np.isfinite([lowest, highest, mass, share_b.sum()]).all() or min(share_a.min(), share_b.min()) < 0:
+        return -1
+    scale = highest - lowest or 1.0
+    scaled = (inside - lowest) / scale
+    share_a, share_b = share_a / mass, share_b / share_b.sum()
+    flow = None
+    if inside.size > _SMALL:
+        flow = by_generation(scaled, share_a, share_b, g[cols].astype(float) / scale if warm else None)
+    if flow is None:
+        flow = _dense(scaled, share_a, share_b)
+    by_row = np.lexsort((flow.cols, flow.rows))
+    count = len(by_row)
+    out.rows[:count], out.cols[:count] = rows[flow.rows[by_row]], cols[flow.cols[by_row]]
+    out.mass[:count] = flow.mass[by_row] * mass
+    # of the costs themselves, so that they are feasible in their precision
+    duals = (flow.g * scale).astype(costs.dtype)
+    reduced = inside - duals
+    lowered = reduced.min(1)
+    out.f[rows] = lowered
+    reduced -= lowered[:, None]
+    out.g[cols] = duals + reduced.min(0)
+    return flow.n_solved
 
 
-def _by_generation(
-    costs: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray
-) -> tuple[int, tuple[np.ndarray, np.ndarray] | None]:
-    """Plan and column duals by edge generation from duals g, or None when the rounds were not enough."""
-    from ot.lp.emd_wrap import emd_c_sparse
+def _dense(costs: np.ndarray, a: np.ndarray, b: np.ndarray) -> Flow:
+    from ot.lp.emd_wrap import emd_c
 
-    n, m = costs.shape
-    some = min(_EDGES_PER_POINT * (n + m), n * m)
-    f = (costs - g).min(1)
-    reduced = costs - f[:, None] - g
-    lift = reduced.min(0)
-    g = g + lift
-    reduced -= lift
-    # every 16th entry tells well enough where to cut
-    sample = reduced.ravel()[:: 16 if n * m >= 16 * some else 1]
-    near = np.flatnonzero(reduced.ravel() <= np.partition(sample, cut := some * len(sample) // (n * m) - 1)[cut])
-    edges = np.union1d(near[: some * 2], _feasible_path(a, b))
-    # POT's own sums of potentials are good to some rounding of the greatest cost
-    tolerance = 1e-13 * max(np.abs(costs).max(), np.abs(f).max(), np.abs(g).max())
-    for n_solved in range(1, _MAX_ROUNDS + 1):
-        rows, cols = np.divmod(edges, m)
-        from_rows, to_cols, mass, _, f, g, _ = emd_c_sparse(
-            a, b, rows.astype(np.uint64), cols.astype(np.uint64), np.ascontiguousarray(costs[rows, cols]),
-            _SIMPLEX_STEPS, np.ascontiguousarray(f), np.ascontiguousarray(g),
-        )  # fmt: skip
-        slack = (costs - f[:, None] - g).ravel()
-        priced_out = np.flatnonzero(slack < -tolerance)
-        fresh = priced_out[~np.isin(priced_out, edges, assume_unique=True)]
-        if len(fresh) == 0:
-            plan = np.zeros_like(costs)
-            plan[from_rows.astype(np.int64), to_cols.astype(np.int64)] = mass
-            return n_solved, (plan, g)
-        if len(fresh) > some:
-            fresh = fresh[np.argpartition(slack[fresh], some)[:some]]
-        edges = np.union1d(edges, fresh)
-    return _MAX_ROUNDS, None
-
-
-def _feasible_path(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The edges, as flat indices, of the plan that fills columns in order (the north-west corner rule)."""
-    ends_a, ends_b = np.cumsum(a), np.cumsum(b)
-    ends = np.sort(np.concatenate([ends_a[:-1], ends_b[:-1]]))
-    rows = np.concatenate([[0], np.searchsorted(ends_a[:-1], ends, side="right")])
-    cols = np.concatenate([[0], np.searchsorted(ends_b[:-1], ends, side="right")])
-    # where both end at once, rounding may tell them apart: join the corners
-    corners = rows * len(b) + np.concatenate([cols[:1], cols[:-1]])
-    return np.union1d(rows * len(b) + cols, corners)
+    found, _, _, g, _ = emd_c(a, b, np.ascontiguousarray(costs, float), _SIMPLEX_STEPS, 1)
+    rows, cols = np.nonzero(found)
+    return Flow(rows, cols, found[rows, cols], g - g @ b, 1)

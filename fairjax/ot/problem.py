@@ -1,7 +1,9 @@
 """The transport problem: two weighted point sets and the costs between them, checked and brought to one form."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from typing import NamedTuple
 
 import jax
@@ -130,17 +132,18 @@ def prepare(costs: Array, a: Array, b: Array, f: Array, g: Array) -> tuple[Probl
 def _arrays(
     costs: ArrayLike, a: ArrayLike | None, b: ArrayLike | None, init: Duals | None
 ) -> tuple[Array, Array, Array, Array, Array]:
-    costs = jnp.asarray(costs)
-    if not jnp.issubdtype(costs.dtype, jnp.floating):
-        costs = costs.astype(jnp.result_type(float))
+    costs = real_array("costs", costs)
     if costs.ndim < 2 or 0 in costs.shape:
         raise InputError(f"costs has shape {costs.shape}; expected (..., n, m), every axis at least 1")
     *batch, n, m = costs.shape
+    if init is not None and (not isinstance(init, tuple | list) or len(init) != 2):
+        raise InputError(f"init is of type {type(init).__name__}; expected a pair (f, g) of duals")
     f, g = (None, None) if init is None else init
     named = (("a", a, n, 1 / n), ("b", b, m, 1 / m), ("init[0]", f, n, 0), ("init[1]", g, m, 0))
     vectors = []
     for name, given, size, default in named:
-        vector = jnp.full((size,), default, costs.dtype) if given is None else jnp.asarray(given, costs.dtype)
+        vector = jnp.full((size,), default) if given is None else real_array(name, given)
+        vector = vector.astype(costs.dtype)
         if vector.ndim == 0 or vector.shape[-1] != size or vector.ndim > costs.ndim - 1:
             raise InputError(f"{name} has shape {vector.shape}; expected {(*batch, size)} to fit costs {costs.shape}")
         try:
@@ -151,6 +154,34 @@ def _arrays(
             ) from None
     a, b, f, g = vectors
     return costs, a, b, f, g
+
+
+def real_array(name: str, values: ArrayLike) -> Array:
+    """Values as an array of floats of at least 32 bits, the least in which masses can be told to agree.
+
+    Raises
+    ------
+    InputError
+        For values that are no real numbers.
+    """
+    try:
+        with warnings.catch_warnings():
+            # jax takes text for the name of a type, and numpy warns of some
+            warnings.simplefilter("ignore", DeprecationWarning)
+            array = jnp.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is no array of numbers ({error}); expected real numbers") from None
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise InputError(f"{name} has dtype {array.dtype}; expected real numbers")
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return array.astype(jnp.result_type(float))
+    return array if jnp.finfo(array.dtype).bits >= 32 else array.astype(jnp.float32)
+
+
+def check_count(name: str, value: int | None) -> None:
+    """Raise InputError unless a static count is None or a whole number of at least 1."""
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < 1):
+        raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
 
 
 def _check_masses(a: Array, b: Array) -> None:

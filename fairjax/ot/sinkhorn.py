@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 
 from fairjax.errors import InputError
 from fairjax.ot.certificate import certify, tightened
-from fairjax.ot.problem import Duals, Problem, solve
+from fairjax.ot.problem import Duals, Problem, check_count, real_array, solve
 from fairjax.ot.rounding import rounded
 from fairjax.ot.smoothing import smoothed_duals
 from fairjax.ot.solution import SOLVED, UNSOLVED, OTSolution
@@ -63,7 +63,7 @@ def sinkhorn(
     Raises
     ------
     InputError
-        As :func:`fairjax.ot.exact`, and for a concrete ``reg`` that is not positive.
+        As :func:`fairjax.ot.exact`, and for a ``reg`` that does not fit or, concrete, is not positive and finite.
 
     Notes
     -----
@@ -77,10 +77,16 @@ def sinkhorn(
     >>> int(solution.status), round(float(solution.primal), 3)
     (0, 0.0)
     """
-    if not isinstance(reg, jax.core.Tracer) and not np.all(np.asarray(reg) > 0):
+    check_count("max_iter", max_iter)
+    costs = real_array("costs", costs)
+    regs = real_array("reg", reg)
+    if not isinstance(regs, jax.core.Tracer) and not (np.asarray(regs) > 0).all():
         raise InputError(f"reg is {reg}; expected a positive weight of the entropy")
-    costs = jnp.asarray(costs)
-    regs = jnp.broadcast_to(jnp.asarray(reg, jnp.result_type(float)), costs.shape[:-2]).reshape(-1)
+    if not isinstance(regs, jax.core.Tracer) and not np.isfinite(regs).all():
+        raise InputError(f"reg is {reg}; expected a finite weight of the entropy")
+    if regs.ndim and regs.shape != costs.shape[:-2]:
+        raise InputError(f"reg has shape {regs.shape}; expected () or {costs.shape[:-2]}, one for each problem")
+    regs = jnp.broadcast_to(regs, costs.shape[:-2]).reshape(-1)
     return solve(_solver(init is not None, tolerance, max_iter), costs, a, b, init, regs)
 
 
@@ -91,10 +97,8 @@ def _solver(warm: bool, tolerance: float | None, max_iter: int) -> Callable[...,
         regs = regs.astype(dtype)
         error = (1e-6 if jnp.finfo(dtype).bits >= 64 else 1e-4) if tolerance is None else tolerance
         fixed, fixed_regs = jax.lax.stop_gradient((problem, regs))
-        mass = jnp.sum(fixed.a, -1)
         f, g = jax.vmap(tightened)(fixed, fixed.g)
-        floor = fixed_regs / jnp.where(mass > 0, mass, 1)
-        g = smoothed_duals(fixed.costs, fixed.a, fixed.b, f, g, _WARM if warm else _COLD, floor=floor, n_kernels=2)
+        g = smoothed_duals(fixed.costs, fixed.a, fixed.b, f, g, _WARM if warm else _COLD, floor=fixed_regs, n_kernels=2)
         return jax.vmap(partial(_solve_one, tolerance=error, max_iter=max_iter))(
             problem, jax.lax.stop_gradient(g), regs
         )
@@ -132,9 +136,12 @@ def _solve_one(problem: Problem, g: Array, reg: Array, *, tolerance: float, max_
     f, g = jax.lax.stop_gradient((jnp.where(share_a > 0, found.f, 0), jnp.where(share_b > 0, found.g, 0)))
     f, g = _attached(costs, share_a, share_b, reg, f, g)
     plan = jnp.where(active, jnp.exp(jnp.where(active, (f[:, None] + g - costs) / reg, 0)), 0)
+    # ott-jax's own word is not enough where exponents overflow
+    missing = jnp.sum(jnp.abs(share_a - jnp.sum(plan, 1))) + jnp.sum(jnp.abs(share_b - jnp.sum(plan, 0)))
+    met = jnp.asarray(found.converged) & (empty | (missing <= 2 * tolerance + 1e3 * jnp.finfo(costs.dtype).eps))
     plan = mass * rounded(plan, share_a, share_b)
     solution = certify(problem, plan, g, jnp.asarray(found.n_iters), jnp.inf)
-    status = jnp.where(jnp.asarray(found.converged) & (solution.status == SOLVED), SOLVED, UNSOLVED).astype(jnp.int32)
+    status = jnp.where(met & (solution.status == SOLVED), SOLVED, UNSOLVED).astype(jnp.int32)
     return solution._replace(status=status)
 
 

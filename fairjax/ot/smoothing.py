@@ -32,7 +32,7 @@ def smoothed_duals(
     """Duals g (B, m) near the optimum for costs (B, n, m), from feasible duals f (B, n) and g (B, m).
 
     ``temperatures`` are relative to the mean reduced cost of what is given, ``floor`` (B,) is the least, in cost units;
-    each gets ``n_kernels`` kernels.
+    each gets ``n_kernels`` kernels, and those below the floor are left out.
     O(n m) per product, 60 products per kernel.
     """
     dtype = costs.dtype
@@ -52,11 +52,12 @@ def smoothed_duals(
         change = jnp.clip(wanted / scaling, 1 / _LARGEST, _LARGEST) ** _RELAXATION
         return jnp.clip(jnp.where(share > 0, scaling * change, 1), 1e-12, 1e12)
 
-    lowest = (floor / spread).astype(single)
+    lowest = jnp.broadcast_to(floor / spread, spread.shape).astype(single)
+    falling = jnp.asarray(temperatures, single)
 
-    def kernel(duals: tuple[Array, Array], temperature: Array) -> tuple[tuple[Array, Array], None]:
+    def kernel(turn: Array, duals: tuple[Array, Array]) -> tuple[Array, Array]:
         f, g = duals
-        temperature = jnp.maximum(temperature, lowest)[:, None]
+        temperature = jnp.maximum(falling[turn // n_kernels], lowest)[:, None]
         g = temperature * (log_b - _log_sum((f[..., None] - reduced) / temperature[..., None], -2))
         f = temperature * (log_a - _log_sum((g[:, None] - reduced) / temperature[..., None], -1))
         plan = jnp.exp((f[..., None] + g[:, None] - reduced) / temperature[..., None])
@@ -68,10 +69,12 @@ def smoothed_duals(
             return u, v
 
         u, v = jax.lax.fori_loop(0, _PRODUCTS, product, (jnp.ones_like(f), jnp.ones_like(g)))
-        return (f + temperature * jnp.log(u), g + temperature * jnp.log(v)), None
+        return f + temperature * jnp.log(u), g + temperature * jnp.log(v)
 
-    falling = jnp.repeat(jnp.asarray(temperatures, single), n_kernels)
-    (_, smooth), _ = jax.lax.scan(kernel, (jnp.zeros_like(log_a), jnp.zeros_like(log_b)), falling)
+    # the least temperature need be reached only once
+    above = jnp.max(jnp.sum(falling[:, None] > lowest, 0))
+    n_turns = n_kernels * jnp.minimum(above + 1, len(temperatures))
+    _, smooth = jax.lax.fori_loop(0, n_turns, kernel, (jnp.zeros_like(log_a), jnp.zeros_like(log_b)))
     smooth = g + spread[:, None] * smooth.astype(dtype)
     return jnp.where((b > 0) & jnp.isfinite(smooth), smooth, g)
 

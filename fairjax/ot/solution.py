@@ -68,6 +68,25 @@ class Support(NamedTuple):
     mass: Array
 
 
+class BasicSolution(NamedTuple):
+    """An :class:`OTSolution` that lists the entries of its basic plan in place of the plan, whose n·m numbers it saves.
+
+    Attributes
+    ----------
+    entries : :class:`Support` of the plan, without mass where the status is 2 or 3. The others as in OTSolution.
+    """
+
+    entries: Support
+    f: Array
+    g: Array
+    primal: Array
+    dual: Array
+    gap: Array
+    marginal_error: Array
+    status: Array
+    n_iter: Array
+
+
 def support(solution: OTSolution) -> Support:
     """The at most n+m−1 positive entries of an exact plan (NaN plans have none).
 
