@@ -1,10 +1,10 @@
 """Seconds per training step against the same step in PyTorch; writes ``benchmarks/results/deep-step.json``.
 
-    python benchmarks/deep_step.py --torch-python /folder/of/an/environment/bin/python [--rounds N] [--only NAME] [--quick]
+    python benchmarks/deep_step.py --torch-python ENVIRONMENT/bin/python [--rounds N] [--only NAME] [--quick]
 
 Same layers, losses, batch and optimiser on both sides (`deep_step_torch.py` holds the other), random rows, float32.
-PyTorch runs in a process of its own; the two take turns, a few steps each, on the same number of threads. Compilation is
-timed apart. Take a quiet machine. Without ``--torch-python`` only this package is timed.
+PyTorch runs in a process of its own; the two take turns, a few steps each, on the same number of threads. Compilation
+is timed apart. Take a quiet machine. Without ``--torch-python`` only this package is timed.
 """
 
 import argparse

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -110,7 +111,7 @@ class WideFCMI(nn.Module):
 
         def wide(widths: list[int]) -> list[nn.Module]:
             layers: list[nn.Module] = []
-            for a, b in zip(widths, widths[1:], strict=False):
+            for a, b in pairwise(widths):
                 layers += [nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU()]
             return layers
 

@@ -91,7 +91,7 @@ def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
     >>> conv_transpose(jnp.ones((1, 2, 2, 3)), jnp.ones((3, 3, 5, 3)), 2).shape
     (1, 4, 4, 5)
     """
-    n, height, width, _ = x.shape
+    _, height, width, _ = x.shape
     if kernel.ndim == 4 and jax.default_backend() != "cpu":
         return _adjoint(partial(conv, stride=stride), x, kernel, stride)
     back = partial(_adjoint, partial(_by_patches, stride=stride), stride=stride)
