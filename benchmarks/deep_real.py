@@ -7,7 +7,7 @@
 ``FAIRJAX_DATA`` names the folder of the files. Each piece (a method on a data set) runs in a process of its own, within
 ``--budget`` seconds: at the end of it the training stops where it is, and the file says where. Results are written to
 ``benchmarks/results/deep-SCALE.json`` (``quick``: to the temporary folder) after every piece; pieces that are there
-already are not run again, so an interrupted run goes on where it was. ``--only`` takes the pieces whose name begins so.
+already are not run again, and of those that were stopped only the missing seeds are, so a run goes on where it was. ``--only`` takes the pieces whose name begins so.
 The last pieces, ``gain, ...``, compare some seeds in one `vmap` with one after the other.
 """
 
@@ -233,14 +233,14 @@ def peak_memory() -> dict[str, Any]:
     return {"process_peak_gib": round(measure.peak_bytes() / 2**30, 2)}
 
 
-def _child_train(data: str, method: str, scale: str, budget: float, chunk: int) -> dict[str, Any]:
-    """Train and score the seeds of one piece."""
+def _child_train(data: str, method: str, scale: str, budget: float, chunk: int, first: int = 0) -> dict[str, Any]:
+    """Train and score the seeds of one piece, from number `first` on."""
     compilation, size = Compilation(), _SCALES[scale]
     one = case(data, method, size)
     rows = prepare(one.data.X, one.data.groups)
     names = [task.name for task in one.config.tasks(rows)]
     steps = {task.name: task.steps for task in one.config.tasks(rows)}
-    keys = jax.random.split(jax.random.key(0), size.seeds)
+    keys = jax.random.split(jax.random.key(0), size.seeds)[first:]
     found: dict[str, Any] = {
         "rows": len(one.data.X),
         "groups": rows.n_groups,
@@ -258,8 +258,9 @@ def _child_train(data: str, method: str, scale: str, budget: float, chunk: int) 
             result = one.module.run(batch, rows, one.config, chunk_steps=chunk, after_chunk=clock)
         except OverBudgetError:
             assert clock.last is not None
-            found["stopped"] = f"after {budget:g} s, seed {len(seeds)}, at step {clock.last.step} of the stage " + (
-                repr(names[clock.last.stage])
+            found["stopped"] = (
+                f"after {budget:g} s, seed {first + len(seeds)}, at step {clock.last.step} of the stage "
+                + (repr(names[clock.last.stage]))
             )
             break
         labels = np.atleast_2d(np.asarray(result.labels))
@@ -282,15 +283,25 @@ def _child_train(data: str, method: str, scale: str, budget: float, chunk: int) 
             "arithmetic_gflop_per_step": round(one.step_flops * together / 1e9, 2),
             "gflop_per_second": round(one.step_flops * together / per_step / 1e9, 1),
         }
-    if seeds:
-        found["summary"] = {
-            name: {
-                "mean": round(statistics.fmean(seed[name] for seed in seeds), 4),
-                "deviation": round(float(np.std([seed[name] for seed in seeds], ddof=min(1, len(seeds) - 1))), 4),
-            }
-            for name in seeds[0]
-        }
     return found
+
+
+def summary(seeds: list[dict[str, float]]) -> dict[str, Any]:
+    return {
+        name: {
+            "mean": round(statistics.fmean(seed[name] for seed in seeds), 4),
+            "deviation": round(float(np.std([seed[name] for seed in seeds], ddof=min(1, len(seeds) - 1))), 4),
+        }
+        for name in seeds[0]
+    }
+
+
+def joined(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """A piece that was stopped, and its further seeds."""
+    lists = {name: before.get(name, []) + found[name] for name in ("seeds", "seconds_of_each_run")}
+    sums = {name: round(before.get(name, 0) + found[name], 1) for name in ("seconds", "compile_seconds")}
+    first = {name: before[name] for name in ("curves",) if name in before}
+    return found | lists | sums | first | ({"summary": summary(lists["seeds"])} if lists["seeds"] else {})
 
 
 def _child_gain(data: str, method: str, scale: str, budget: float, chunk: int) -> dict[str, Any]:
@@ -309,7 +320,7 @@ def _child_gain(data: str, method: str, scale: str, budget: float, chunk: int) -
         for task in one.config.tasks(rows):
             state = begin(task, keys, carry, hyper, rows)
             carry = (state.params, state.rest, state.extra)
-        first = jnp.int32(1)
+        first = jnp.int32(0)  # where the rows are shuffled
         program, compiling = measure.compiled(train_chunk, task, state, rows, first, length=length)
         times = []
         for _ in range(4):
@@ -333,7 +344,8 @@ def run(scale: str, only: str, budget: float | None, chunk: int) -> None:
     command = f"python benchmarks/deep_real.py {scale}"
     for kind, data, method in todo:
         name = f"{data}, {method}" if kind == "train" else f"gain, {data}, {method}"
-        if name in pieces or not name.startswith(only):
+        before = pieces.get(name, {})
+        if (before and "stopped" not in before) or not name.startswith(only):
             continue
         limit = _SCALES[scale].budget if budget is None else budget
         # over the training's own budget: reading, compiling, scoring
@@ -341,8 +353,10 @@ def run(scale: str, only: str, budget: float | None, chunk: int) -> None:
         print(name, json.dumps({key: value for key, value in found.items() if key != "curves"}), flush=True)
         if "failed" in found and scale != "quick":
             continue  # so that the next run tries again
-        pieces[name] = found | {"load_average": measure.machine()["load_average"]}
         device = found.pop("device", None)
+        if "seeds" in found:
+            found = joined(before, found)
+        pieces[name] = found | {"load_average": measure.machine()["load_average"]}
         measure.write(scale, command, {"device": device, "pieces": pieces}, folder, family="deep")
     print(f"Results: {path}.")
 

@@ -65,7 +65,8 @@ class Ours:
         for task in config.tasks(data):
             self.state = begin(task, jax.random.key(0), carry, hyper, data)
             carry = (self.state.params, self.state.rest, self.state.extra)
-        self.data, self.length, self.first = data, length, jnp.int32(1)
+        # from step 0 on, where the rows are shuffled: without that all rows of a batch are the same one
+        self.data, self.length, self.first = data, length, jnp.int32(0)
         program, self.compile_seconds = measure.compiled(train_chunk, task, self.state, data, self.first, length=length)
         self.program = program
 
