@@ -6,9 +6,10 @@
 
 ``FAIRJAX_DATA`` names the folder of the files. Each piece (a method on a data set) runs in a process of its own, within
 ``--budget`` seconds: at the end of it the training stops where it is, and the file says where. Results are written to
-``benchmarks/results/deep-SCALE.json`` (``quick``: to the temporary folder) after every piece; pieces that are there
-already are not run again, and of those that were stopped only the missing seeds are, so a run goes on where it was. ``--only`` takes the pieces whose name begins so.
-The last pieces, ``gain, ...``, compare some seeds in one `vmap` with one after the other.
+``benchmarks/results/deep-SCALE.json`` (``quick``: to the temporary folder) after every piece. Pieces that are there
+already are not run again, and of those that were stopped only the missing seeds are, so a run goes on where it was.
+``--only`` takes the pieces whose name begins so. The last pieces, ``gain, ...``, compare some seeds in one `vmap` with
+one after the other.
 """
 
 import argparse
@@ -258,10 +259,8 @@ def _child_train(data: str, method: str, scale: str, budget: float, chunk: int, 
             result = one.module.run(batch, rows, one.config, chunk_steps=chunk, after_chunk=clock)
         except OverBudgetError:
             assert clock.last is not None
-            found["stopped"] = (
-                f"after {budget:g} s, seed {first + len(seeds)}, at step {clock.last.step} of the stage "
-                + (repr(names[clock.last.stage]))
-            )
+            stage = names[clock.last.stage]
+            found["stopped"] = f"after {budget:g} s, seed {first + len(seeds)}, step {clock.last.step} of {stage!r}"
             break
         labels = np.atleast_2d(np.asarray(result.labels))
         seconds.append(round(time.perf_counter() - start, 1))
