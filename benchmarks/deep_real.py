@@ -61,8 +61,8 @@ _SCALES = {
         1800,
     ),
     "reduced": Scale(
-        3000, 3, 256, 128, False, (25, 10), (12, 6),
-        {"ae": 300, "dec": 150, "group_ae": 200, "group_dec": 150, "dfc": 300, "fairoid_epochs": 15},
+        3000, 3, 256, 128, False, (12, 5), (6, 3),
+        {"ae": 150, "dec": 75, "group_ae": 100, "group_dec": 75, "dfc": 150, "fairoid_epochs": 10},
         600,
     ),
     "quick": Scale(
@@ -355,6 +355,7 @@ def run(scale: str, only: str, budget: float | None, chunk: int) -> None:
         device = found.pop("device", None)
         if "seeds" in found:
             found = joined(before, found)
+        pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"] if path.is_file() else {}
         pieces[name] = found | {"load_average": measure.machine()["load_average"]}
         measure.write(scale, command, {"device": device, "pieces": pieces}, folder, family="deep")
     print(f"Results: {path}.")

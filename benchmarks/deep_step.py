@@ -123,12 +123,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch-python", help="interpreter of an environment with torch")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="cases whose name begins so; nothing is written")
+    parser.add_argument("--only", default="", help="cases whose name begins so; the others of the file stay")
     parser.add_argument("--quick", action="store_true", help="small batch, to see that everything runs")
     options = parser.parse_args()
-    batch, length = (32, 2) if options.quick else (512, 10)
+    batch, length = (32, 2) if options.quick else (512, 5)
     torch = Theirs(options.torch_python, batch) if options.torch_python else None
-    found = {}
+    path = measure.RESULTS / "deep-step.json"
+    found = json.loads(path.read_text(encoding="utf-8"))["cases"] if options.only and path.is_file() else {}
     for name, (config, data) in cases(batch).items():
         if not name.startswith(options.only):
             continue
@@ -138,12 +139,13 @@ def main() -> None:
         if torch is not None and name in ("dfc", "fcmi"):
             others["torch, channels last"] = lambda steps, name=name: torch(f"{name}, channels last", steps)
         found[name] = compare(Ours(config, data, length), others, options.rounds)
+        found[name]["load_average"] = measure.machine()["load_average"]
         print(name, json.dumps(found[name]), flush=True)
     if torch is not None:
         torch.close()
-    if not options.quick and not options.only:
+    if not options.quick:
         about = {"batch": batch, "threads": THREADS, "torch": torch and torch.about, "cases": found}
-        path = measure.write("step", f"python benchmarks/deep_step.py {' '.join(sys.argv[1:])}", about, family="deep")
+        measure.write("step", f"python benchmarks/deep_step.py {' '.join(sys.argv[1:])}", about, family="deep")
         print(f"Wrote {path}.")
 
 
