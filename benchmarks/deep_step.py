@@ -4,7 +4,11 @@
 
 Same layers, losses, batch and optimiser on both sides (`deep_step_torch.py` holds the other), random rows, float32.
 PyTorch runs in a process of its own; the two take turns, a few steps each, on the same number of threads. Compilation
-is timed apart. Take a quiet machine. Without ``--torch-python`` only this package is timed.
+is timed apart. Without ``--torch-python`` only this package is timed.
+
+On a machine that does other work at the same time wall times of two threads mean little: PyTorch's threads wait for the
+slowest of them at every layer. ``--threads 1`` binds both to one core; the processor time of one thread is what can be
+compared then, and stands beside the wall time (of two threads it also holds their idle turning).
 """
 
 import argparse
@@ -28,7 +32,6 @@ from fairjax.deep.streams import Data
 from fairjax.deep.trainer import begin, train_chunk
 
 K = 10
-THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cases(batch: int) -> dict[str, tuple[Config, Data]]:
@@ -58,7 +61,8 @@ def cases(batch: int) -> dict[str, tuple[Config, Data]]:
 
 
 class Ours:
-    """The last stage of a method, compiled for chunks of some steps; called, it gives the seconds of a step."""
+    """The last stage of a method, compiled for chunks of some steps; called, it gives the seconds of a step
+    by the clock and by the processor."""
 
     def __init__(self, config: Config, data: Data, length: int) -> None:
         hyper, carry = {key: jnp.float32(value) for key, value in config.hyper().items()}, None
@@ -70,27 +74,28 @@ class Ours:
         program, self.compile_seconds = measure.compiled(train_chunk, task, self.state, data, self.first, length=length)
         self.program = program
 
-    def __call__(self) -> float:
-        began = time.perf_counter()
+    def __call__(self) -> tuple[float, float]:
+        began, busy = time.perf_counter(), time.process_time()
         self.state, _ = jax.block_until_ready(self.program(self.state, self.data, self.first))
-        return (time.perf_counter() - began) / self.length
+        return (time.perf_counter() - began) / self.length, (time.process_time() - busy) / self.length
 
 
 class Theirs:
     """The PyTorch process."""
 
-    def __init__(self, python: str, batch: int) -> None:
+    def __init__(self, python: str, threads: int, batch: int) -> None:
         script = Path(__file__).with_name("deep_step_torch.py")
         self.process = subprocess.Popen(
-            [python, str(script), str(THREADS), str(batch)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, str(script), str(threads), str(batch)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.about = self._read()
 
-    def __call__(self, name: str, steps: int) -> float:
+    def __call__(self, name: str, steps: int) -> tuple[float, float]:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{name} {steps}\n")
         self.process.stdin.flush()
-        return float(self._read()["seconds"])
+        found = self._read()
+        return found["seconds"], found["processor_seconds"]
 
     def _read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -102,20 +107,22 @@ class Theirs:
         self.process.wait()
 
 
-def compare(ours: Ours, others: dict[str, Callable[[int], float]], rounds: int) -> dict[str, Any]:
+def compare(ours: Ours, others: dict[str, Callable[[int], tuple[float, float]]], rounds: int) -> dict[str, Any]:
     """Alternate; the first round only warms up."""
-    seconds: dict[str, list[float]] = {"fairjax": [], **{name: [] for name in others}}
+    runs: dict[str, list[tuple[float, float]]] = {"fairjax": [], **{name: [] for name in others}}
     for _ in range(rounds + 1):
-        seconds["fairjax"].append(ours())
+        runs["fairjax"].append(ours())
         for name, run in others.items():
             time.sleep(0.3)  # until idle threads of the one before have gone to sleep
-            seconds[name].append(run(ours.length))
+            runs[name].append(run(ours.length))
         time.sleep(0.3)
     found: dict[str, Any] = {"compile_seconds": round(ours.compile_seconds, 2), "steps_per_run": ours.length}
-    found["seconds_per_step"] = {name: measure.spread(runs[1:]) for name, runs in seconds.items()}
-    medians = {name: runs["median"] for name, runs in found["seconds_per_step"].items()}
-    for name in others:
-        found[f"times {name}"] = round(medians["fairjax"] / medians[name], 3)
+    for place, kind in enumerate(("seconds_per_step", "processor_seconds_per_step")):
+        found[kind] = {name: measure.spread([one[place] for one in each[1:]]) for name, each in runs.items()}
+        medians = {name: spread["median"] for name, spread in found[kind].items()}
+        if others:
+            fastest = min(medians[name] for name in others)
+            found[kind]["times the faster"] = round(medians["fairjax"] / fastest, 3)
     return found
 
 
@@ -123,15 +130,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch-python", help="interpreter of an environment with torch")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="cases whose name begins so; the others of the file stay")
+    parser.add_argument("--only", default="", help="the one case of this name; the others of the file stay")
     parser.add_argument("--quick", action="store_true", help="small batch, to see that everything runs")
+    parser.add_argument("--threads", type=int, default=2, help="cores that the processes are bound to")
     options = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     batch, length = (32, 2) if options.quick else (512, 5)
-    torch = Theirs(options.torch_python, batch) if options.torch_python else None
-    path = measure.RESULTS / "deep-step.json"
+    torch = Theirs(options.torch_python, options.threads, batch) if options.torch_python else None
+    section = "step" if options.threads == 2 else f"step-{options.threads}-thread"
+    path = measure.RESULTS / f"deep-{section}.json"
     found = json.loads(path.read_text(encoding="utf-8"))["cases"] if options.only and path.is_file() else {}
     for name, (config, data) in cases(batch).items():
-        if not name.startswith(options.only):
+        if options.only not in ("", name):
             continue
         others = {}
         if torch is not None:
@@ -144,8 +154,8 @@ def main() -> None:
     if torch is not None:
         torch.close()
     if not options.quick:
-        about = {"batch": batch, "threads": THREADS, "torch": torch and torch.about, "cases": found}
-        measure.write("step", f"python benchmarks/deep_step.py {' '.join(sys.argv[1:])}", about, family="deep")
+        about = {"batch": batch, "threads": options.threads, "torch": torch and torch.about, "cases": found}
+        measure.write(section, f"python benchmarks/deep_step.py {' '.join(sys.argv[1:])}", about, family="deep")
         print(f"Wrote {path}.")
 
 
