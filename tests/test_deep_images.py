@@ -14,7 +14,7 @@ from fairjax.deep import Network, fcmi, prepare
 
 @pytest.mark.slow
 def test_fcmi_of_real_digits_against_kmeans_on_pixels():
-    """1,500 digits and their reversals, 690 steps. Seen with three other seeds: SEEN."""
+    """1,500 digits and their reversals, 690 steps. Seen: accuracy 0.64 (pixels 0.35), balance 0.98 (pixels 0)."""
     need(*MNIST["train"])
     digits = load_reverse_mnist(size=28, signed=True, max_per_group=1500)
     pixels = KMeans(10, n_init=3, random_state=0).fit_predict(digits.X.reshape(len(digits.X), -1))
@@ -27,6 +27,9 @@ def test_fcmi_of_real_digits_against_kmeans_on_pixels():
         warmup_epochs=15,
         center_refresh="warm",
     )
-    labels = np.asarray(fcmi.run(jax.random.key(SEED), prepare(digits.X, digits.groups), settings).labels)
+    labels = np.asarray(fcmi.run(jax.random.key(1), prepare(digits.X, digits.groups), settings).labels)
     accuracy, of_pixels = (float(metrics.accuracy(found, digits.target)) for found in (labels, pixels))
-    print(SEED, accuracy, of_pixels, float(metrics.nmi(labels, digits.target)), float(metrics.balance(labels, digits.groups)), float(metrics.balance(pixels, digits.groups)), np.bincount(labels), flush=True)
+    assert len(np.unique(labels)) == 10  # clusters that nobody is in would not count in the balance
+    assert accuracy > of_pixels + 0.1
+    assert metrics.balance(pixels, digits.groups) < 0.05
+    assert metrics.balance(labels, digits.groups) > 0.85
