@@ -74,9 +74,7 @@ def gains(pieces: dict[str, Any]) -> None:
 
 
 def steps() -> None:
-    print(
-        "| step | threads | fairjax, s | PyTorch, s | PyTorch, channels last, s | ratio to the faster | compilation, s |"
-    )
+    print("| step | threads | fairjax, s | PyTorch, s | PyTorch, channels last, s | to the faster | compilation, s |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     # one thread by its processor time, which other work on the machine leaves alone; more by the clock
     for file, kind in (("step-1-thread", "processor_seconds_per_step"), ("step", "seconds_per_step")):
