@@ -85,6 +85,62 @@ def test_transposed_convolution_is_the_adjoint(stride):
     np.testing.assert_allclose(jnp.vdot(x, found), there, rtol=1e-4)
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_blocks_of_images_change_neither_values_nor_gradients(own, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 4, 4, 3)).astype(np.float32)
+    kernel = rng.normal(size=(*(5,) * own, 3, 3, 3, 2)).astype(np.float32)
+
+    def there_and_back(x, kernel):
+        return layers.conv_transpose(jnp.tanh(layers.conv(x, kernel, 2)), kernel, 2)
+
+    def value_and_slopes(x, kernel):
+        found, pull = jax.vjp(there_and_back, x, kernel)
+        return found, pull(jnp.cos(found))
+
+    whole = jax.jit(value_and_slopes)(x, kernel)
+    monkeypatch.setattr(layers, "_CACHE", 2 * 9 * 12)  # two images, so that the fifth is filled up
+    in_blocks = jax.make_jaxpr(there_and_back)(x, kernel)
+    assert str(in_blocks).count("scan[") == 2
+    # a function of its own: the program compiled before is not to be taken
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
+        jax.jit(lambda *a: value_and_slopes(*a))(x, kernel),
+        whole,
+    )
+
+
+@pytest.mark.slow
+def test_blocks_of_images_in_a_network(monkeypatch):
+    network = Network(kind="conv", shape=(8, 8, 1), n_latent=3, options=(("n_groups", 2),))
+    params, rest = start(network)
+    x = jax.random.uniform(KEY, (5, 8, 8, 1))
+    groups = jnp.array([0, 1, 1, 0, 1], jnp.int32)
+
+    def loss(params):
+        (code, found), _ = network.autoencode(params, rest, x, groups, train=True)
+        return jnp.sum(code.z[:, 0]) + jnp.sum((found - x) ** 2)
+
+    whole = jax.jit(jax.value_and_grad(loss))(params)
+    monkeypatch.setattr(layers, "_CACHE", 2 * 9 * 16 * 32)
+    assert "scan[" in str(jax.make_jaxpr(lambda p: loss(p))(params))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
+        jax.jit(jax.value_and_grad(lambda p: loss(p)))(params),
+        whole,
+    )
+
+
+def test_own_kernels_and_their_gradient():
+    kernels = jax.random.normal(KEY, (3, 2, 2))
+    groups = jnp.array([2, 0, 2, 2], jnp.int32)
+    found, pull = jax.vjp(lambda kernels: layers.own_kernels(kernels, groups), kernels)
+    np.testing.assert_array_equal(found, kernels[groups])
+    np.testing.assert_allclose(
+        pull(jnp.ones((4, 2, 2)))[0], jnp.array([1.0, 0.0, 3.0])[:, None, None] * jnp.ones((2, 2))
+    )
+
+
 # Products with one kernel per group
 
 

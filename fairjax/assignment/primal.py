@@ -223,7 +223,7 @@ def finish(
         return counts - points.placed - group_sums(hard, points.groups, n_groups)
 
     labels, _ = _start(points, reduced, blur, wanted)
-    deficit = _rounded_off(lacking(labels, wanted), residual * points.masses)
+    deficit = _rounded_off(lacking(labels, wanted), jnp.asarray(residual, dtype) * points.masses)
 
     # what rounding in the sums leaves, per group
     negligible = 2 * eps * points.masses

@@ -36,6 +36,7 @@ from fairjax.deep.blocks import (
     unit_rows,
     xavier_kernel,
 )
+from fairjax.deep.layers import in_blocks, kept
 
 __all__ = ["Code", "ConvAutoencoder", "ConvVAE", "Critic", "FCAutoencoder", "MLPAutoencoder"]
 
@@ -214,8 +215,7 @@ class ConvAutoencoder(nnx.Module):
 
     def encode(self, x: Array, *, train: bool, key: Array | None = None) -> Array:
         """(n, h, w, c) to (n, d)."""
-        for conv in self.convs:
-            x = jax.nn.relu(conv(x))
+        x = in_blocks(self._convolve, self._largest(), x)
         z = self.code[1](jax.nn.relu(self.code[0](x.reshape(len(x), -1))))
         return unit_rows(z) if self.unit_norm else z
 
@@ -224,11 +224,23 @@ class ConvAutoencoder(nnx.Module):
         for layer in self.head:
             z = jax.nn.relu(layer(z))
         x = z.reshape(-1, *self.small)
+        return in_blocks(self._convolve_back, self._largest(), x, groups)
+
+    def _convolve(self, x: Array) -> Array:
+        for conv in self.convs:
+            x = jax.nn.relu(kept(conv(x)))
+        return x
+
+    def _convolve_back(self, x: Array, groups: Array) -> Array:
         for i, conv in enumerate(self.branch):
-            x = conv(x, None if self.one_branch else groups)
+            x = kept(conv(x, None if self.one_branch else groups))
             if i < len(self.branch) - 1:
                 x = jax.nn.relu(x)
         return _OUTPUTS[self.output](x)
+
+    def _largest(self) -> int:
+        """Positions times channels in of the largest convolution: the third forth, the second back."""
+        return 4 * self.small[0] * self.small[1] * 32
 
 
 class ConvVAE(nnx.Module):

@@ -129,12 +129,12 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Array, groups: Array | None = None) -> Array:
         """(n, h, w, n_in) to (n, h', w', n_out)."""
-        kernel = self.kernel[...] if groups is None else self.kernel[...][groups]
+        kernel = self.kernel[...] if groups is None else layers.own_kernels(self.kernel[...], groups)
         apply = layers.conv_transpose if self.transpose else layers.conv
         found = apply(x, kernel, self.stride)
         if self.bias is None:
             return found
-        return found + (self.bias[...] if groups is None else self.bias[...][groups][:, None, None])
+        return found + (self.bias[...] if groups is None else layers.own_kernels(self.bias[...], groups)[:, None, None])
 
 
 class BatchNorm(nnx.Module):

@@ -4,16 +4,21 @@ Images are (n, height, width, channels), kernels (3, 3, channels in, channels ou
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.ad_checkpoint import checkpoint_name
 
-__all__ = ["conv", "conv_transpose", "group_means", "grouped_dot"]
+__all__ = ["conv", "conv_transpose", "group_means", "grouped_dot", "in_blocks", "kept", "own_kernels"]
 
+_KEPT = "kept for the way back"
 _SIDE = 3  # all kernels are 3 x 3
+_CACHE = 1 << 20  # numbers that stay in a processor's cache between writing and reading them
 _ALL_BRANCHES = 3  # up to so many groups every row goes through every branch, which beats sorting the rows
 
 
@@ -42,6 +47,11 @@ def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
     if kernel.ndim == 4 and jax.default_backend() != "cpu":
         border = ((1, 1), (1, 1))
         return lax.conv_general_dilated(x, kernel, (stride, stride), border, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    high, wide = math.ceil(x.shape[1] / stride), math.ceil(x.shape[2] / stride)
+    return _blockwise(partial(_by_patches, stride=stride), high * wide * x.shape[3], x, kernel)
+
+
+def _by_patches(x: Array, kernel: Array, *, stride: int) -> Array:
     n, height, width, channels = x.shape
     high, wide = math.ceil(height / stride), math.ceil(width / stride)
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -81,10 +91,76 @@ def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
     >>> conv_transpose(jnp.ones((1, 2, 2, 3)), jnp.ones((3, 3, 5, 3)), 2).shape
     (1, 4, 4, 5)
     """
+    _, height, width, _ = x.shape
+    if kernel.ndim == 4 and jax.default_backend() != "cpu":
+        return _adjoint(partial(conv, stride=stride), x, kernel, stride)
+    back = partial(_adjoint, partial(_by_patches, stride=stride), stride=stride)
+    return _blockwise(back, height * width * kernel.shape[-2], x, kernel)
+
+
+def _blockwise(apply: Callable[[Array, Array], Array], size: int, x: Array, kernel: Array) -> Array:
+    if kernel.ndim == 5:
+        return in_blocks(apply, size, x, kernel)
+    return in_blocks(lambda block: apply(block, kernel), size, x)
+
+
+def _adjoint(convolve: Callable[[Array, Array], Array], x: Array, kernel: Array, stride: int) -> Array:
     n, height, width, _ = x.shape
     shape = jax.ShapeDtypeStruct((n, height * stride, width * stride, kernel.shape[-2]), x.dtype)
-    (found,) = jax.linear_transpose(lambda image: conv(image, kernel, stride), shape)(x)
+    (found,) = jax.linear_transpose(lambda image: convolve(image, kernel), shape)(x)
     return found
+
+
+def in_blocks(apply: Callable[..., Array], size: int, *arrays: Array) -> Array:
+    """Apply convolutions to some images at a time, forward and backward; on CPU only, elsewhere to all at once.
+
+    The patches of a batch are nine times as large as its images: written to memory and read again they take longer
+    than the products. So a block has as many images as leave its patches in the cache, and the patches are made again
+    on the way back, as is everything but what went through `kept`.
+
+    Parameters
+    ----------
+    apply : function of blocks of the arrays, each row on its own; may hold on to kernels.
+    size : positions times channels in, at the largest of the convolutions.
+    arrays : (n, ...) each
+
+    Returns
+    -------
+    (n, ...), as ``apply(*arrays)``
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> in_blocks(lambda x: 2 * x, 1 << 16, jnp.ones((5, 2))).shape
+    (5, 2)
+    """
+    n = len(arrays[0])
+    rows = 1 << max(_CACHE // (_SIDE**2 * size), 1).bit_length() - 1
+    if n <= rows or jax.default_backend() != "cpu":
+        return apply(*arrays)
+    count = -(-n // rows)
+
+    def blocks(array: Array) -> Array:
+        padded = jnp.pad(array, ((0, count * rows - n), *((0, 0),) * (array.ndim - 1)))
+        return padded.reshape(count, rows, *array.shape[1:])
+
+    one = jax.checkpoint(apply, prevent_cse=False, policy=jax.checkpoint_policies.save_only_these_names(_KEPT))
+    found = lax.map(lambda block: one(*block), tuple(blocks(array) for array in arrays))
+    return found.reshape(count * rows, *found.shape[2:])[:n]
+
+
+def kept(x: Array) -> Array:
+    """Same array, which `in_blocks` is to remember for the way back in place of computing it again."""
+    return checkpoint_name(x, _KEPT)
+
+
+def own_kernels(kernels: Array, groups: Array) -> Array:
+    """The kernel of each row's group, (T, ...) and (n,) to (n, ...); finite kernels."""
+    if jax.default_backend() != "cpu":
+        return kernels[groups]
+    # the way back through an index is a scatter, one number after the other
+    members = (groups[:, None] == jnp.arange(len(kernels), dtype=groups.dtype)).astype(kernels.dtype)
+    return jnp.tensordot(members, kernels, 1, precision="highest")
 
 
 def group_means(x: Array, groups: Array, n_groups: int) -> tuple[Array, Array]:

@@ -1,0 +1,387 @@
+"""Every deep method on real data: agreement, fairness, seconds, compilation, memory, loss curves.
+
+    python benchmarks/deep_real.py full     full protocols on MNIST-USPS, Reverse MNIST, HAR, five seeds: for a GPU
+    python benchmarks/deep_real.py reduced  a few thousand images, few epochs, three seeds: for two cores
+    python benchmarks/deep_real.py quick    a few steps of each, to see that everything runs
+
+``FAIRJAX_DATA`` names the folder of the files. Each piece (a method on a data set) runs in a process of its own, within
+``--budget`` seconds: at the end of it the training stops where it is, and the file says where. Results are written to
+``benchmarks/results/deep-SCALE.json`` (``quick``: to the temporary folder) after every piece. Pieces that are there
+already are not run again, and of those that were stopped only the missing seeds are, so a run goes on where it was.
+``--only`` takes the pieces whose name begins so. The last pieces, ``gain, ...``, compare some seeds in one `vmap` with
+one after the other.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import measure
+import numpy as np
+
+from fairjax import datasets, metrics
+from fairjax.deep import Network, aekmeans, dec, deepfca, dfc, fairoid, fcmi, prepare
+from fairjax.deep.method import Config
+from fairjax.deep.trainer import Position, begin, train_chunk
+
+_CURVE = 100  # points of a loss curve in the file
+_VAE, _CONV = 4.57e6, 3.25e6  # multiply-adds of one image through either half of the network
+_WIDE, _WIDE_BRANCH, _STACKED = 2.42e6, 2.15e6, 1.545e6
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """What a scale means: rows of each group (None: all), seeds, batches, and a factor on the lengths of stages."""
+
+    rows: int | None
+    seeds: int
+    batch: int
+    group_batch: int
+    together: bool  # seeds in one vmap
+    epochs: tuple[int, int]  # FCMI and DeepFCA: all, and of these with the reconstruction alone
+    har_epochs: tuple[int, int]
+    steps: dict[str, int]
+    budget: float
+
+
+_SCALES = {
+    "full": Scale(
+        None, 5, 512, 512, True, (300, 20), (300, 20),
+        {"ae": 10_000, "dec": 10_000, "group_ae": 10_000, "group_dec": 20_000, "dfc": 20_000, "fairoid_epochs": 30},
+        1800,
+    ),
+    "reduced": Scale(
+        3000, 3, 256, 128, False, (12, 5), (6, 3),
+        {"ae": 150, "dec": 75, "group_ae": 100, "group_dec": 75, "dfc": 150, "fairoid_epochs": 10},
+        600,
+    ),
+    "quick": Scale(
+        200, 2, 64, 32, True, (3, 1), (2, 1),
+        {"ae": 4, "dec": 4, "group_ae": 4, "group_dec": 4, "dfc": 4, "fairoid_epochs": 1},
+        300,
+    ),
+}  # fmt: skip
+
+_METHODS = {
+    "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc"),
+    "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca"),
+    "har": ("ae", "dec", "fairoids", "fcmi", "deepfca"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One method on one data set: what runs, and the arithmetic of a step of its last stage."""
+
+    module: Any
+    config: Config
+    data: datasets.Dataset
+    step_flops: float
+
+
+def load(data: str, scale: Scale, signed: bool) -> datasets.Dataset:
+    """FCMI's form of the images (28 x 28, [-1, 1]) or DFC's (32 x 32, [0, 1]); HAR is one for all."""
+    if data == "har":
+        return datasets.load_har(dtype=np.float32)
+    read = datasets.load_mnist_usps if data == "mnist-usps" else datasets.load_reverse_mnist
+    return read(size=28 if signed else 32, signed=signed, max_per_group=scale.rows)
+
+
+def case(data: str, method: str, scale: Scale) -> Case:
+    """The settings of a piece; everything that is not set here is the method's default."""
+    har = data == "har"
+    # the one-branch baselines take the networks of the method that their row stands beside
+    variational = method == "dfc" or (data == "mnist-usps" and method in ("ae", "dec"))
+    rows = load(data, scale, signed=not variational)
+    k = 6 if har else 10
+    n_groups = 30 if har else 2
+    n, b, steps = len(rows.X), scale.batch, scale.steps
+    shape: tuple[int, ...] = rows.X.shape[1:]
+
+    def network(branches: int, unit_norm: bool = True) -> Network:
+        if har and (method in ("ae", "dec", "fairoids")):
+            return Network(kind="sdae", shape=shape, n_latent=k, options=(("hidden", (500, 500, 2000)),))
+        if variational:
+            return Network(kind="vae", shape=shape, n_latent=64)
+        options = (("n_groups", branches), ("output", "tanh"), ("unit_norm", unit_norm))
+        return Network(kind="fc" if har else "conv", shape=shape, n_latent=k, options=options)
+
+    half = _VAE if variational else _CONV
+    both = 2 * _STACKED if har else 2 * half
+    sums: dict[str, Any] = {"sum_pixels": True} if variational else {}
+    shared: dict[str, Any] = {"n_clusters": k}
+    epochs, warmup = scale.har_epochs if har else scale.epochs
+    wide = (_WIDE + _WIDE_BRANCH) if har else 2 * _CONV
+    if method == "ae":
+        config: Config = aekmeans.AEKMeansConfig(network=network(1), batch=b, steps=steps["ae"], **sums, **shared)
+        return Case(aekmeans, config, rows, 6 * both * b)
+    if method == "dec":
+        config = dec.DECConfig(
+            network=network(1), batch=b, pretrain_steps=steps["ae"], steps=steps["dec"], optimizer="adam", lr=1e-4,
+            **sums, **shared,
+        )  # fmt: skip
+        return Case(dec, config, rows, 3 * both * b)
+    if method == "fairoids":
+        config = fairoid.FairoidConfig(
+            network=network(1), batch=b, pretrain_steps=steps["ae"], epochs=steps["fairoid_epochs"], **shared
+        )
+        return Case(fairoid, config, rows, 3 * both * b)
+    if method == "dfc":
+        config = dfc.DFCConfig(
+            network=network(1), batch=scale.group_batch, pretrain_steps=steps["ae"],
+            group_pretrain_steps=steps["group_ae"], group_steps=steps["group_dec"], steps=steps["dfc"],
+            scale_to_batch=scale.group_batch != 512, **shared,
+        )  # fmt: skip
+        return Case(dfc, config, rows, 6 * _VAE * 2 * scale.group_batch)
+    # 20 steps make an epoch of HAR at 512 rows, as in the paper
+    b = min(512, n) if har and b > 64 else b
+    if method == "deepfca":
+        config = deepfca.DeepFCAConfig(
+            network=network(n_groups), batch=b, pretrain_epochs=warmup, epochs=epochs - warmup, **shared
+        )
+        return Case(deepfca, config, rows, 6 * wide * b)
+    config = fcmi.FCMIConfig(
+        network=network(n_groups), batch=b, epochs=epochs, warmup_epochs=warmup,
+        center_refresh="kmeans" if scale.rows is None else "warm", **shared,
+    )  # fmt: skip
+    return Case(fcmi, config, rows, 6 * wide * b)
+
+
+class Compilation:
+    """Seconds that JAX says it spent on tracing, lowering and compiling."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        jax.monitoring.register_event_duration_secs_listener(self._hear)
+
+    def _hear(self, event: str, seconds: float, **_: Any) -> None:
+        if event in (
+            "/jax/core/compile/jaxpr_trace_duration",
+            "/jax/core/compile/jaxpr_to_mlir_module_duration",
+            "/jax/core/compile/backend_compile_duration",
+        ):
+            self.seconds += seconds
+
+
+class OverBudgetError(Exception):
+    pass
+
+
+class Clock:
+    """Called after every chunk: the seconds of the stages' steps, and the end of the budget."""
+
+    def __init__(self, seconds: float, compilation: Compilation) -> None:
+        self.end = time.perf_counter() + seconds
+        self.compilation = compilation
+        self.marks: dict[int, list[tuple[int, float, float]]] = {}
+        self.last: Position | None = None
+
+    def __call__(self, position: Position) -> None:
+        now = time.perf_counter()
+        self.marks.setdefault(position.stage, []).append((position.step, now, self.compilation.seconds))
+        if now > self.end:
+            self.last = position
+            raise OverBudgetError
+
+    def step_seconds(self, names: list[str]) -> dict[str, Any]:
+        """Medians over chunks in which nothing was compiled."""
+        found = {}
+        for stage, marks in self.marks.items():
+            pairs = pairwise(marks)
+            each = [(t1 - t0) / (s1 - s0) for (s0, t0, c0), (s1, t1, c1) in pairs if c1 - c0 < 0.01]
+            if each:
+                found[names[stage]] = measure.spread(each)
+        return found
+
+
+def scores(labels: np.ndarray, data: datasets.Dataset) -> dict[str, float]:
+    found = {
+        "accuracy": metrics.accuracy(labels, data.target),
+        "nmi": metrics.nmi(labels, data.target),
+        "balance": metrics.balance(labels, data.groups),
+        "mnce": metrics.mnce(labels, data.groups),
+        "fwd": metrics.fwd(labels, data.groups),
+        "entropy": jnp.mean(metrics.entropy(labels, data.groups)),
+    }
+    return {name: round(float(value), 4) for name, value in found.items()} | {
+        "clusters": len(np.unique(labels)),
+    }
+
+
+def curves(history: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """Loss terms, averaged over stretches of the training and over seeds."""
+    found = {}
+    for name, values in history.items():
+        flat = values.reshape(-1, values.shape[-1]).mean(0)
+        found[name] = [float(f"{part.mean():.4g}") for part in np.array_split(flat, min(_CURVE, len(flat)))]
+    return found
+
+
+def peak_memory() -> dict[str, Any]:
+    stats = jax.devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return {"device_peak_gib": round(stats["peak_bytes_in_use"] / 2**30, 2)}
+    return {"process_peak_gib": round(measure.peak_bytes() / 2**30, 2)}
+
+
+def _child_train(data: str, method: str, scale: str, budget: float, chunk: int, first: int = 0) -> dict[str, Any]:
+    """Train and score the seeds of one piece, from number `first` on."""
+    compilation, size = Compilation(), _SCALES[scale]
+    one = case(data, method, size)
+    rows = prepare(one.data.X, one.data.groups)
+    names = [task.name for task in one.config.tasks(rows)]
+    steps = {task.name: task.steps for task in one.config.tasks(rows)}
+    keys = jax.random.split(jax.random.key(0), size.seeds)[first:]
+    found: dict[str, Any] = {
+        "rows": len(one.data.X),
+        "groups": rows.n_groups,
+        "batch": one.config.batch,
+        "rows_per_step": one.config.batch * (rows.n_groups if method == "dfc" else 1),
+        "steps": steps,
+        "seeds_in_one_vmap": size.seeds if size.together else 1,
+    }
+    found["max_balance"] = round(float(metrics.max_balance(one.data.groups)), 4)
+    began, seeds, seconds = time.perf_counter(), [], []
+    clock = Clock(budget, compilation)
+    for batch in [keys] if size.together else keys:
+        start = time.perf_counter()
+        try:
+            result = one.module.run(batch, rows, one.config, chunk_steps=chunk, after_chunk=clock)
+        except OverBudgetError:
+            assert clock.last is not None
+            stage = names[clock.last.stage]
+            found["stopped"] = f"after {budget:g} s, seed {first + len(seeds)}, step {clock.last.step} of {stage!r}"
+            break
+        labels = np.atleast_2d(np.asarray(result.labels))
+        seconds.append(round(time.perf_counter() - start, 1))
+        seeds += [scores(each, one.data) for each in labels]
+        found.setdefault("curves", curves(result.history))
+    found |= {
+        "seconds": round(time.perf_counter() - began, 1),
+        "seconds_of_each_run": seconds,
+        "compile_seconds": round(compilation.seconds, 1),
+        "seconds_per_step": clock.step_seconds(names),
+        **peak_memory(),
+        "seeds": seeds,
+    }
+    if found["seconds_per_step"].get(names[-1]):
+        per_step = found["seconds_per_step"][names[-1]]["median"]
+        together = size.seeds if size.together else 1
+        found["last_stage"] = {
+            "steps_per_second": round(1 / per_step, 2),
+            "arithmetic_gflop_per_step": round(one.step_flops * together / 1e9, 2),
+            "gflop_per_second": round(one.step_flops * together / per_step / 1e9, 1),
+        }
+    return found
+
+
+def summary(seeds: list[dict[str, float]]) -> dict[str, Any]:
+    return {
+        name: {
+            "mean": round(statistics.fmean(seed[name] for seed in seeds), 4),
+            "deviation": round(float(np.std([seed[name] for seed in seeds], ddof=min(1, len(seeds) - 1))), 4),
+        }
+        for name in seeds[0]
+    }
+
+
+def joined(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """A piece that was stopped, and its further seeds."""
+    lists = {name: before.get(name, []) + found[name] for name in ("seeds", "seconds_of_each_run")}
+    sums = {name: round(before.get(name, 0) + found[name], 1) for name in ("seconds", "compile_seconds")}
+    first = {name: before[name] for name in ("curves",) if name in before}
+    return found | lists | sums | first | ({"summary": summary(lists["seeds"])} if lists["seeds"] else {})
+
+
+def _child_gain(data: str, method: str, scale: str, budget: float, chunk: int) -> dict[str, Any]:
+    """Seconds per step and seed of the last stage: one seed, and several in one vmap."""
+    size = _SCALES[scale]
+    # the first stages only lead up to the one that is timed
+    one = case(data, method, dataclasses.replace(size, steps=dict.fromkeys(size.steps, 2)))
+    rows = prepare(one.data.X, one.data.groups)
+    found: dict[str, Any] = {"rows": len(one.data.X), "batch": one.config.batch}
+    n_seeds, length = size.seeds, max(min(chunk, 10), 2)
+    for seeds in (1, n_seeds):
+        keys = jax.random.split(jax.random.key(0), seeds)
+        keys = keys[0] if seeds == 1 else keys
+        hyper = {name: jnp.broadcast_to(jnp.float32(value), keys.shape) for name, value in one.config.hyper().items()}
+        carry = None
+        for task in one.config.tasks(rows):
+            state = begin(task, keys, carry, hyper, rows)
+            carry = (state.params, state.rest, state.extra)
+        first = jnp.int32(0)  # where the rows are shuffled
+        program, compiling = measure.compiled(train_chunk, task, state, rows, first, length=length)
+        times = []
+        for _ in range(4):
+            began = time.perf_counter()
+            state, _ = jax.block_until_ready(program(state, rows, first))
+            times.append((time.perf_counter() - began) / length / seeds)
+        found[f"{seeds} seeds" if seeds > 1 else "1 seed"] = {
+            "compile_seconds": round(compiling, 1),
+            "seconds_per_step_and_seed": measure.spread(times[1:]),
+        }
+    one_seed, several = (found[name]["seconds_per_step_and_seed"]["median"] for name in ("1 seed", f"{n_seeds} seeds"))
+    return found | {"gain": round(one_seed / several, 2)}
+
+
+def run(scale: str, only: str, budget: float | None, chunk: int) -> None:
+    folder = Path(tempfile.gettempdir()) if scale == "quick" else measure.RESULTS
+    path = folder / f"deep-{scale}.json"
+    pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"] if path.is_file() else {}
+    todo = [("train", data, method) for data, methods in _METHODS.items() for method in methods]
+    todo += [("gain", "reverse-mnist", "fcmi"), ("gain", "mnist-usps", "dfc"), ("gain", "har", "fairoids")]
+    command = f"python benchmarks/deep_real.py {scale}"
+    for kind, data, method in todo:
+        name = f"{data}, {method}" if kind == "train" else f"gain, {data}, {method}"
+        before = pieces.get(name, {})
+        if (before and "stopped" not in before) or not name.startswith(only):
+            continue
+        limit = _SCALES[scale].budget if budget is None else budget
+        # over the training's own budget: reading, compiling, scoring
+        found = measure.child(kind, 2 * limit + 300, data=data, method=method, scale=scale, budget=limit, chunk=chunk)
+        print(name, json.dumps({key: value for key, value in found.items() if key != "curves"}), flush=True)
+        if "failed" in found and scale != "quick":
+            continue  # so that the next run tries again
+        device = found.pop("device", None)
+        if "seeds" in found:
+            found = joined(before, found)
+        pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"] if path.is_file() else {}
+        pieces[name] = found | {"load_average": measure.machine()["load_average"]}
+        measure.write(scale, command, {"device": device, "pieces": pieces}, folder, family="deep")
+    print(f"Results: {path}.")
+
+
+_CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {"train": _child_train, "gain": _child_gain}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scale", nargs="?", choices=_SCALES)
+    parser.add_argument("--only", default="", help="pieces whose name begins so")
+    parser.add_argument("--budget", type=float, help="seconds of training for each piece")
+    parser.add_argument("--chunk", type=int, default=50, help="steps between two looks at the clock")
+    parser.add_argument("--child", choices=_CHILDREN, help=argparse.SUPPRESS)
+    parser.add_argument("--arguments", default="{}", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        found = _CHILDREN[options.child](**json.loads(options.arguments))
+        device = jax.devices()[0]
+        print(json.dumps(found | {"device": f"{device.platform} {device.device_kind}"}))
+    elif options.scale is None:
+        parser.error("the scale is missing")
+    else:
+        run(options.scale, options.only, options.budget, options.chunk)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
