@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from abc import ABC, abstractmethod
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -31,7 +32,7 @@ _LONG_STEP = 2e8  # parameters times rows, from which a chunk is short so that C
 _NOT_SETTINGS = ("network", "checkpoint_dir", "resume", "checkpoint_every", "random_state")
 
 
-class DeepClusterer(ClusterMixin, BaseEstimator):
+class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
     """What all of them share; parameters and attributes are said once, in each class."""
 
     n_clusters: int
@@ -49,8 +50,9 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
     _unit_norm: ClassVar[bool] = False
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {}
 
+    @abstractmethod
     def _config(self, network: Network | OwnNetwork) -> method.Config:
-        raise NotImplementedError
+        """Settings of the method for a network."""
 
     def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None) -> Self:
         """Train and cluster.

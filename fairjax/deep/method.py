@@ -1,6 +1,7 @@
 """What a method is to its callers: a configuration, its stages, and a result for one seed or many."""
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -67,7 +68,7 @@ class Result(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(ABC):
     """Settings that all methods share; each module has its own ``Config`` with more.
 
     Attributes
@@ -88,13 +89,13 @@ class Config:
 
     soft = "student"
 
+    @abstractmethod
     def tasks(self, data: Data) -> list[Task]:
         """Stages of the training on these data."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hyper(self) -> dict[str, Any]:
         """Numbers that are not compiled in: scalars, or (S,) arrays with one for each seed."""
-        raise NotImplementedError
 
     def clusterer(self, state: TrainState, data: Data, key: Array) -> Clusterer:
         """What assigns rows, from the end of the last stage."""

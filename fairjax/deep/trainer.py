@@ -10,6 +10,7 @@ begin?) stay branches under `vmap`, and chunks of any length give the same numbe
 """
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -76,7 +77,7 @@ class TrainState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(ABC):
     """One stage of a method; subclasses fill in the rest. Frozen and hashable: it is a static argument.
 
     Attributes
@@ -96,9 +97,9 @@ class Task:
     batch: int
     by_group: bool = False
 
+    @abstractmethod
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """``params, rest, extra`` at the start, from those at the end of the stage before (None for the first)."""
-        raise NotImplementedError
 
     def optimizer(self) -> optax.GradientTransformation:
         """Direction of a step; its length is `rate`."""
@@ -112,11 +113,11 @@ class Task:
         """``params, extra`` renewed before the step, and whether the stage's own rule ends it here."""
         return state.params, state.extra, jnp.zeros((), bool)
 
+    @abstractmethod
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
     ) -> tuple[dict[str, Array], Any]:
         """Weighted terms, whose sum is descended, by name; and the networks' rest after the batch."""
-        raise NotImplementedError
 
 
 class DivergedError(InputError):
