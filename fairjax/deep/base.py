@@ -300,6 +300,11 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             self._scale: tuple[Any, ...] = (2.0, -1.0, "tanh") if self._unit_norm else (1.0, 0.0, "sigmoid")
         else:
             self._scale = (1.0, 0.0, "tanh" if low >= -1 and high <= 1 else "linear")
+        if getattr(self, "recon", "mse") == "bce" and self._scale[2] != "sigmoid":
+            raise InputError(
+                f"recon='bce' takes values in [0, 1], and these go from {low:g} to {high:g}; bring them there, or take "
+                "recon='mse'"
+            )
 
     def _scaled(self, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
         factor, offset, _ = self._scale

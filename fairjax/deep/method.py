@@ -13,7 +13,7 @@ from jax import Array
 
 from fairjax.deep.losses import cosine_log_assignment, gaussian_log_assignment, student_log_assignment
 from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import embed, unit
+from fairjax.deep.pretrain import embed, recalibrated, unit
 from fairjax.deep.streams import Data
 from fairjax.deep.trainer import Position, Task, TrainState, run_tasks
 from fairjax.errors import InputError
@@ -80,12 +80,16 @@ class Config(ABC):
         Rows per step (per group where the method draws from each group's own stream).
     n_init : int
         Restarts of k-means.
+    recalibrate_bn : bool
+        After the training, take the encoder's batch averages anew from the mixture of all rows
+        (`fairjax.deep.pretrain.recalibrated`).
     """
 
     network: Network | OwnNetwork
     n_clusters: int
     batch: int = 256
     n_init: int = 20
+    recalibrate_bn: bool = False
 
     soft = "student"
 
@@ -169,6 +173,10 @@ def run(
     last = jnp.vectorize(lambda key: jax.random.fold_in(key, len(tasks)))(keys)
 
     def finish(state: TrainState, key: Array) -> tuple[Array, Clusterer]:
+        if config.recalibrate_bn:
+            key, own = jax.random.split(key)
+            rest = recalibrated(own, config.network, state.params["net"], state.rest, data.x, config.batch)
+            state = state._replace(rest=rest)
         return config.finish(state, data, key)
 
     labels, clusterer = jax.jit(finish if keys.ndim == 0 else jax.vmap(finish))(trained.state, last)
