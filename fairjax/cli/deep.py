@@ -2,8 +2,10 @@
 
 import argparse
 import shlex
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +90,16 @@ def fit(data: Dataset, options: argparse.Namespace) -> tuple["DeepClusterer", fl
         random_state=options.seed,
         **settings,
     )
-    model.fit(data.X, sensitive_features=data.groups if data.n_groups > 1 else None)
+    try:
+        model.fit(data.X, sensitive_features=data.groups if data.n_groups > 1 else None)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if options.checkpoint_dir is None or not any(Path(options.checkpoint_dir).glob("[0-9]*")):
+            raise
+        rest = f"the training is kept in {options.checkpoint_dir}: go on with --resume"
+        if isinstance(stop, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"stopped by Ctrl-C; {rest}") from None
+        print(f"fairjax: stopped by a signal; {rest}", file=sys.stderr)
+        raise
     return model, time.perf_counter() - began, compilation.seconds() - compiled
 
 
@@ -107,6 +118,7 @@ def report_data(
     X = data.matrix
     notes = list(data.notes)
     notes.append("The clusters were found in a learned space; the cost is measured in the space of the data.")
+    latent = None if options.report is None else model.embed(data.X)
     violation = None
     if data.n_groups > 1:
         violation = float(metrics.group_violation(model.labels_, data.groups, n_clusters=model.n_clusters))
@@ -132,6 +144,8 @@ def report_data(
         status="went through all its steps",
         n_iter=model.n_iter_,
         group_violation=violation,
+        latent=latent,
+        image_shape=data.X.shape[1:] if data.X.ndim == 4 else None,
     )
 
 

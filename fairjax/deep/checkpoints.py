@@ -123,7 +123,7 @@ class Keeper:
     """Saves at an interval, at the end of a stage, and when the process is asked to stop; pass it as ``after_chunk``.
 
     Within ``with keeper.listening():`` Ctrl-C and SIGTERM wait for the end of the chunk, save, and then end the run as
-    they usually would.
+    they usually would; a second Ctrl-C does not wait.
 
     Parameters
     ----------
@@ -167,6 +167,8 @@ class Keeper:
                 signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
         self._asked = number
 
     def _end(self, number: int) -> NoReturn:

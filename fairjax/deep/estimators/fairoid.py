@@ -98,6 +98,8 @@ class FairoidDEC(DeepClusterer):
         "freq": ("clusters", "none"),
     }
 
+    _positive: ClassVar[tuple[str, ...]] = ("beta",)
+
     def __init__(
         self,
         n_clusters: int = 10,
