@@ -1,6 +1,7 @@
 """The deep methods behind ``fairjax fit --method``: settings for the size of the data, training, the same output."""
 
 import argparse
+import math
 import shlex
 import sys
 import time
@@ -145,7 +146,7 @@ def report_data(
         n_iter=model.n_iter_,
         group_violation=violation,
         latent=latent,
-        image_shape=data.X.shape[1:] if data.X.ndim == 4 else None,
+        image_shape=_image_shape(data),
     )
 
 
@@ -186,6 +187,15 @@ def summary(
         "notes": list(found.notes),
         "version": __version__,
     }
+
+
+def _image_shape(data: Dataset) -> tuple[int, int, int] | None:
+    """Height, width and channels where rows are images, or were before they were laid out as vectors."""
+    if data.X.ndim == 4:
+        return data.X.shape[1:]
+    side = math.isqrt(data.X.shape[1])
+    pixels = [f"pixel {i}" for i in range(data.X.shape[1])]
+    return (side, side, 1) if side**2 == len(pixels) and list(data.feature_names) == pixels else None
 
 
 def _parameters(model: "DeepClusterer") -> dict[str, Any]:
