@@ -33,7 +33,7 @@ def picture(data: ReportData) -> str:
         for g, name in enumerate(names):
             cells.append(cell(of_cluster & (data.groups == g), f"average image of {name} in cluster {k}"))
         rows.append([str(k), *cells])
-    return table(["Cluster", "all", *names], rows, "Average image of each cluster", "means")
+    return table(["Cluster", "all", *names], rows, "Average image of each cluster")
 
 
 def png(image: np.ndarray) -> bytes:

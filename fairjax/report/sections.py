@@ -153,7 +153,7 @@ def means(data: ReportData) -> str:
 def proof(data: ReportData) -> str:
     """Return the certificate and the course of the cost."""
     lines = "".join(paragraph(line) for line in words.certificate(data))
-    solver = paragraph(f"In the solver's words: {data.status}", "note") if data.status else ""
+    solver = paragraph(f"In the solver's words: {data.status}", "note") if data.status and data.latent is None else ""
     text = f"<div>{lines}{paragraph(words.ending(data))}{solver}</div>"
     chart = charts.history(data)
     return section("proof", "How good is it?", columns([text, chart], "wide") if chart else text)
