@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
 from fairjax.deep.losses import cosine_log_assignment, gaussian_log_assignment, student_log_assignment
 from fairjax.deep.nets import Network, OwnNetwork
@@ -144,6 +145,7 @@ def run(
     chunk_steps: int = 100,
     position: Position | None = None,
     after_chunk: Callable[[Position], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> Result:
     """Train a method; with keys (S,), S seeds at once on one device.
 
@@ -152,7 +154,7 @@ def run(
     keys : typed random key () or (S,), consumed
     data : Data, from `fairjax.deep.prepare`
     config : Config of one of the methods
-    chunk_steps, position, after_chunk : see `fairjax.deep.trainer.run_tasks`
+    chunk_steps, position, after_chunk, mesh : see `fairjax.deep.trainer.run_tasks`
 
     Returns
     -------
@@ -168,7 +170,14 @@ def run(
     check_sizes(config, data)
     tasks = config.tasks(data)
     trained = run_tasks(
-        tasks, keys, config.hyper(), data, chunk_steps=chunk_steps, position=position, after_chunk=after_chunk
+        tasks,
+        keys,
+        config.hyper(),
+        data,
+        chunk_steps=chunk_steps,
+        position=position,
+        after_chunk=after_chunk,
+        mesh=mesh,
     )
     last = jnp.vectorize(lambda key: jax.random.fold_in(key, len(tasks)))(keys)
 
