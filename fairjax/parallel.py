@@ -25,8 +25,8 @@ def data_mesh(n_devices: int | None = None) -> Mesh:
 
     Examples
     --------
-    >>> data_mesh(1).shape
-    OrderedDict({'rows': 1})
+    >>> data_mesh(1).size
+    1
     """
     found = jax.devices()
     count = len(found) if n_devices is None else n_devices

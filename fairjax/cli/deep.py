@@ -119,6 +119,7 @@ def report_data(
     X = data.matrix
     notes = list(data.notes)
     notes.append("The clusters were found in a learned space; the cost is measured in the space of the data.")
+    notes += _small_groups(data, model)
     latent = None if options.report is None else model.embed(data.X)
     violation = None
     if data.n_groups > 1:
@@ -187,6 +188,21 @@ def summary(
         "notes": list(found.notes),
         "version": __version__,
     }
+
+
+def _small_groups(data: Dataset, model: "DeepClusterer") -> list[str]:
+    """Say where rows were drawn with replacement, since a batch asks for more than there are."""
+    batch = model.batch_size
+    if getattr(model, "alpha_f", None) is None:
+        small = ["the data"] if data.n_samples < batch else []
+    else:
+        # DFC draws a batch from every group
+        pairs = zip(data.group_names, data.group_sizes.tolist(), strict=True)
+        small = [f"the group {name}" for name, size in pairs if size < batch]
+    if not small:
+        return []
+    named = " and ".join(small[:3]) + (f" and {len(small) - 3} more" if len(small) > 3 else "")
+    return [f"Steps of {batch} rows are more than {named} can fill: rows were drawn with replacement."]
 
 
 def _image_shape(data: Dataset) -> tuple[int, int, int] | None:

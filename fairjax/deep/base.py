@@ -273,6 +273,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
                 least = 0 if name.endswith("warmup_epochs") else 1
                 if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
                     raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
+                if int(value) >= 2**31:
+                    raise InputError(f"{name} is {value}; expected a whole number below 2^31")
             elif isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
                 raise InputError(f"{name} is {value!r}; expected a finite number of at least 0")
             elif name in self._positive and value == 0:

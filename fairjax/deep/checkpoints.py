@@ -6,6 +6,8 @@ whole state, random key included, so that a resumed run repeats the uninterrupte
 
 import hashlib
 import json
+import logging
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -49,14 +51,14 @@ def save(
     words = {"identity": identity, "stage": position.stage, "step": position.step}
     number = sum(task.steps for task in tasks[: position.stage]) + position.step
     try:
-        with _manager(folder, keep) as manager:
+        with _quiet(), _manager(folder, keep) as manager:
             manager.save(
                 number, args=ocp.args.Composite(arrays=ocp.args.StandardSave(arrays), words=ocp.args.JsonSave(words))
             )
     except (OSError, ValueError) as error:
         raise InputError(
-            f"the checkpoint of step {number} could not be written to {str(folder)!r} ({error}); checkpoints from "
-            "before are whole: make room and resume"
+            f"the checkpoint of step {number} could not be written to {str(folder)!r} ({_reason(error)}); checkpoints "
+            "from before are whole: make room and resume"
         ) from error
 
 
@@ -186,6 +188,24 @@ def _manager(folder: str | Path, keep: int | None) -> Any:
         options=options,
         item_handlers={"arrays": ocp.StandardCheckpointHandler(), "words": ocp.JsonCheckpointHandler()},
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax logs the traceback of each of its threads; what goes wrong is said once, by the error that is raised."""
+    log = logging.getLogger("absl")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _reason(error: Exception) -> str:
+    """What the operating system said, where the error's text has it at the end of a chain of file names."""
+    said = re.search(r"([^:]+) \[os_error_code", str(error))
+    return said[1].strip() if said else str(error)
 
 
 def _flat(position: Position) -> dict[str, np.ndarray]:

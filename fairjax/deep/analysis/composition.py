@@ -1,6 +1,7 @@
 """Who is in the clusters: the unfairest of them, and fairness against their number."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -87,6 +88,11 @@ def fwd_by_clusters(
     """
     found = []
     for number, own in zip(numbers, jax.random.split(key, len(numbers)), strict=True):
-        labels = kmeans.fit(own, z, number, n_init=n_init).labels
+        labels = _cluster(own, z, number, n_init)
         found.append(float(metrics.fwd(labels, groups, n_clusters=number)))
     return np.array(found)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _cluster(key: Array, z: Array, n_clusters: int, n_init: int) -> Array:
+    return kmeans.fit(key, z, n_clusters, n_init=n_init).labels
