@@ -121,7 +121,7 @@ def histogram(series: Mapping[str, npt.ArrayLike], names: Sequence[str], *, ylab
         n of them.
     ylabel, title : str
     """
-    figure, axes = _panels((1, 1), width=max(4.2, 0.35 * len(names) * len(series) + 1.5))
+    figure, axes = _panels((1, 1), width=max(4.2, 0.28 * len(names) * len(series) + 1.5, 0.95 * len(names)))
     panel, place, width = axes[0, 0], np.arange(len(names)), 0.8 / len(series)
     for i, (label, values) in enumerate(series.items()):
         bars = panel.bar(
@@ -166,7 +166,8 @@ def images(rows: Mapping[str, npt.ArrayLike], *, title: str = "") -> "Figure":
     title : str
     """
     count = len(np.asarray(next(iter(rows.values()))))
-    figure, axes = _panels((len(rows), count), width=0.62, height=0.66)
+    figure, axes = _panels((len(rows), count), width=0.62, height=0.56)
+    figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02, hspace=0, wspace=0)
     for row, (name, values) in enumerate(rows.items()):
         for column, image in enumerate(np.asarray(values)):
             panel = axes[row, column]

@@ -18,7 +18,8 @@ class MatchedUnion(NamedTuple):
     Attributes
     ----------
     best, worst : (N,) int32
-        Each group's clusters renamed by the one-to-one map to classes of the most, and of the least, agreement.
+        Each group's clusters renamed by the one-to-one map to classes of the most agreement; in `worst` only those of
+        the first group, the others' by the map of the least.
     chance : (N,) int32
         The clusters as the groups' own models happen to number them.
     """
@@ -54,15 +55,15 @@ def matched_union(labels: npt.ArrayLike, target: npt.ArrayLike, groups: npt.Arra
     --------
     >>> found = matched_union([0, 1, 1, 0], [0, 1, 0, 1], [0, 0, 1, 1], 2)
     >>> found.best.tolist(), found.worst.tolist(), found.chance.tolist()
-    ([0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 1, 0])
+    ([0, 1, 0, 1], [0, 1, 1, 0], [0, 1, 1, 0])
     """
     own, classes, ids = (np.asarray(each) for each in (labels, target, groups))
     if classes.max() >= k or own.max() >= k:
         raise InputError(f"classes go to {classes.max()} and labels to {own.max()}; expected integers below k={k}")
     found = {"best": np.empty(len(own), np.int32), "worst": np.empty(len(own), np.int32)}
-    for group in np.unique(ids):
+    for number, group in enumerate(np.unique(ids)):
         rows = ids == group
         table = metrics.contingency(jnp.asarray(own[rows]), jnp.asarray(classes[rows]), n_clusters=k, n_groups=k)
-        for name, sign in (("best", 1), ("worst", -1)):
+        for name, sign in (("best", 1), ("worst", -1 if number else 1)):
             found[name][rows] = np.asarray(metrics.best_matching(sign * table))[own[rows]]
     return MatchedUnion(found["best"], found["worst"], own.astype(np.int32))
