@@ -167,7 +167,8 @@ def images(rows: Mapping[str, npt.ArrayLike], *, title: str = "") -> "Figure":
     """
     count = len(np.asarray(next(iter(rows.values()))))
     figure, axes = _panels((len(rows), count), width=0.62, height=0.56)
-    figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02, hspace=0, wspace=0)
+    engine: Any = figure.get_layout_engine()
+    engine.set(h_pad=0.02, w_pad=0.02, hspace=0, wspace=0)
     for row, (name, values) in enumerate(rows.items()):
         for column, image in enumerate(np.asarray(values)):
             panel = axes[row, column]
