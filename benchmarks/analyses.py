@@ -28,6 +28,7 @@ NUMBERS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
 FAIRNESS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 ADVERSARY = (0.0, 0.1, 1.0, 10.0, 100.0, 1000.0)
 STRUCTURE = (0.0, 0.001, 0.01, 0.1, 1.0, 10.0)
+CONSISTENCY = (0.0, 0.01, 0.05, 0.2, 0.5)
 
 
 def mlp(**options: Any) -> Network:
@@ -216,6 +217,7 @@ def sweeps(folder: Path, quick: bool) -> dict[str, Any]:
     short = settings["DFC"].__class__(**{**vars(settings["DFC"]), **wide})
     cases = {
         "FCMI: b": (settings["FCMI"], signed, "b", FAIRNESS),
+        "FCMI: consistency": (settings["FCMI"], signed, "consistency", CONSISTENCY),
         "DFC: alpha_f": (short, plain, "alpha_f", ADVERSARY),
         "DFC: alpha_s": (short, plain, "alpha_s", STRUCTURE),
     }

@@ -1,7 +1,6 @@
 """Analyses: numbers taken in the course of a training, sweeps, decoders, and figures of given numbers."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -70,6 +69,7 @@ def test_what_cannot_be_watched_or_swept(data):
         analysis.tsne(POINTS[:20])
 
 
+@pytest.mark.slow
 def test_a_plane_that_starts_from_another():
     first = analysis.tsne(POINTS[:40], perplexity=5)
     again = analysis.tsne(POINTS[:40], perplexity=5, start=first)
@@ -139,9 +139,3 @@ def test_figures_name_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match="figures need matplotlib: pip install"):
         figures.histogram({"a": [1.0]}, ["x"], ylabel="y")
-
-
-def test_fwd_is_that_of_each_number_of_clusters():
-    z = jnp.asarray(np.repeat([[0.0], [5.0]], 8, axis=0) + 0.01 * RNG.random((16, 1)), jnp.float32)
-    found = analysis.fwd_by_clusters(KEY, z, jnp.repeat(jnp.arange(2), 8), [1, 2])
-    np.testing.assert_allclose(found, [0, 1], atol=1e-6)
