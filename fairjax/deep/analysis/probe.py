@@ -62,6 +62,7 @@ def group_probe(
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     rows, (known, ids) = np.asarray(z), np.unique(np.asarray(groups), return_inverse=True)
     if rows.ndim != 2 or ids.shape != (len(rows),):
@@ -82,7 +83,7 @@ def group_probe(
     passes = max(_STEPS * _BATCH // len(train), 1)
     network = MLPClassifier((32, 32), batch_size=min(_BATCH, len(train)), max_iter=passes, random_state=random_state)
     probe = make_pipeline(StandardScaler(), network)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         # the number of steps is the strength of the probe
         warnings.simplefilter("ignore", ConvergenceWarning)
         probe.fit(rows[train], ids[train])

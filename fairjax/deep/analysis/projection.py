@@ -30,6 +30,7 @@ def tsne(
         For rows that are too few for the perplexity, or not finite.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     rows = np.asarray(z, np.float32)
     if rows.ndim != 2 or not np.isfinite(rows).all():
@@ -40,4 +41,6 @@ def tsne(
     if start is not None:
         places = np.asarray(start, np.float32)
         init = 1e-4 * places / max(float(places.std()), 1e-12)
-    return TSNE(perplexity=perplexity, init=init, random_state=random_state).fit_transform(rows)
+    # on a busy machine its threads wait for each other a thousand times, and so few rows gain little by them
+    with threadpool_limits(1):
+        return TSNE(perplexity=perplexity, init=init, random_state=random_state).fit_transform(rows)
