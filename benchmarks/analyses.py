@@ -84,7 +84,7 @@ def save(figure: Any, folder: Path, name: str) -> None:
     if name.endswith(".svg"):
         figure.savefig(folder / name, metadata={"Date": None})
     else:
-        figure.savefig(folder / name, dpi=110)
+        figure.savefig(folder / name, dpi=100)
 
 
 def training(folder: Path, quick: bool) -> dict[str, Any]:

@@ -131,6 +131,7 @@ def histogram(series: Mapping[str, npt.ArrayLike], names: Sequence[str], *, ylab
         if len(names) * len(series) <= 16:
             panel.bar_label(bars, fmt="%.2f", fontsize=7, padding=1)
     panel.set(xticks=place, ylabel=ylabel, title=title)
+    panel.margins(y=0.1)  # room for the numbers above the bars
     panel.set_xticklabels(names)
     panel.grid(axis="y", alpha=0.3)
     panel.set_axisbelow(True)
