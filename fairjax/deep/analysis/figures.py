@@ -121,7 +121,7 @@ def histogram(series: Mapping[str, npt.ArrayLike], names: Sequence[str], *, ylab
         n of them.
     ylabel, title : str
     """
-    figure, axes = _panels((1, 1), width=max(4.2, 0.28 * len(names) * len(series) + 1.5, 0.95 * len(names)))
+    figure, axes = _panels((1, 1), width=max(4.2, 0.36 * len(names) * len(series) + 1.5, 0.95 * len(names)))
     panel, place, width = axes[0, 0], np.arange(len(names)), 0.8 / len(series)
     for i, (label, values) in enumerate(series.items()):
         bars = panel.bar(
