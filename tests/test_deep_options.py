@@ -138,6 +138,7 @@ HOLE[3, 2, 5, 0] = np.nan
     [
         (FCMI(3, tau=0.0), POINTS, "tau is 0; expected a positive number"),
         (FairoidDEC(3, beta=0.0), POINTS, "beta is 0; expected a positive number"),
+        (DeepFCA(3, reg=0.0), POINTS, "reg is 0; expected a positive number"),
         (FCMI(True), POINTS, "n_clusters is True; expected a whole number"),
         (FCMI(3, batch_size=10**12), POINTS, "expected a whole number below 2"),
         (FCMI(3, group_decoders=2), POINTS, "group_decoders is 2; expected True or False"),

@@ -108,6 +108,7 @@ class DeepFCA(DeepClusterer):
 
     _vector_network: ClassVar[str] = "fc"
     _unit_norm: ClassVar[bool] = True
+    _positive: ClassVar[tuple[str, ...]] = ("tau", "reg")
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {"assignment": ("direct", "exact", "sinkhorn")}
 
     def __init__(
