@@ -1,14 +1,16 @@
 """The papers' in-depth analyses at reduced size, on the bundled digits and their reversals.
 
     python benchmarks/analyses.py training    t-SNE, probe, critic, label matching, decoders, information, FWD, clusters
-    python benchmarks/analyses.py sweeps      weights of fairness and structure against what comes out
-    python benchmarks/analyses.py all         both
+    python benchmarks/analyses.py sweeps      weights of fairness and structure against what comes out, one after
+                                              the other; by itself each is a section, as sweep-fcmi-b
+    python benchmarks/analyses.py all         everything
 
 Each writes ``results/analyses-SECTION.json`` and figures beside it. ``--quick`` takes few steps and writes to the
 temporary folder, to see that everything runs.
 """
 
 import argparse
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,6 @@ from fairjax.deep.analysis import figures
 K = 10
 SHOWN = 1200  # rows of a t-SNE picture
 NUMBERS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
-FAIRNESS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-ADVERSARY = (0.0, 0.1, 1.0, 10.0, 100.0, 1000.0)
-STRUCTURE = (0.0, 0.001, 0.01, 0.1, 1.0, 10.0)
-CONSISTENCY = (0.0, 0.01, 0.05, 0.2, 0.5)
 
 
 def mlp(**options: Any) -> Network:
@@ -210,47 +208,57 @@ def pick(count: int, quick: bool) -> list[int]:
     return sorted({count // 2, count - 1}) if quick else [19, 29, count - 1]
 
 
-def sweeps(folder: Path, quick: bool) -> dict[str, Any]:
-    plain, signed, settings = digits(False), digits(True), configs(quick)
-    keys = jax.random.split(jax.random.key(0), 2 if quick else 3)
-    wide: dict[str, Any] = {} if quick else {"steps": 2000}
-    short = settings["DFC"].__class__(**{**vars(settings["DFC"]), **wide})
-    cases = {
-        "FCMI: b": (settings["FCMI"], signed, "b", FAIRNESS),
-        "FCMI: consistency": (settings["FCMI"], signed, "consistency", CONSISTENCY),
-        "DFC: alpha_f": (short, plain, "alpha_f", ADVERSARY),
-        "DFC: alpha_s": (short, plain, "alpha_s", STRUCTURE),
-    }
-    report: dict[str, Any] = {"seeds": len(keys), "dfc_steps": short.steps}
-    for name, (config, data, setting, values) in cases.items():
+def swept(name: str, setting: str, values: tuple[float, ...], n_seeds: int) -> Any:
+    """Section that sweeps one weight of a method over values and seeds, all in one `vmap`."""
+
+    def section(folder: Path, quick: bool) -> dict[str, Any]:
+        config, data = configs(quick)[name], digits(signed=name == "FCMI")
+        if name == "DFC" and not quick:
+            config = dataclasses.replace(
+                config, pretrain_steps=1000, group_pretrain_steps=600, group_steps=300, steps=1500
+            )
+        keys = jax.random.split(jax.random.key(0), n_seeds)
         labels = analysis.sweep(keys, prepare(data.X, data.groups), config, setting, values)
         each = [[scores(one, data) for one in seeds] for seeds in labels]
         what = ("accuracy", "nmi", "balance", "fwd")
         table = {score: np.array([[one[score] for one in seeds] for seeds in each]) for score in what}
-        report[name] = {"values": list(values)} | {score: rounded(table[score]) for score in what}
-        print(name, {score: rounded(table[score].mean(1)) for score in what}, flush=True)
+        print(name, setting, {score: rounded(table[score].mean(1)) for score in what}, flush=True)
         panels = {
             "agreement with the classes": {score: table[score] for score in ("accuracy", "nmi")},
             "fairness": {score: table[score] for score in ("balance", "fwd")},
         }
-        file = f"analyses-sweep-{name.lower().replace(': ', '-').replace('_', '-')}.svg"
-        figure = figures.curves(
-            panels, values, xlabel=name.split(": ")[1], ylabels=["score", "score"], log=True, title=name.split(": ")[0]
-        )
-        save(figure, folder, file)
-    return report
+        figure = figures.curves(panels, values, xlabel=setting, ylabels=["score", "score"], log=True, title=name)
+        save(figure, folder, f"analyses-{sweep_name(name, setting)}.svg")
+        return {"method": name, "setting": setting, "values": list(values), "seeds": n_seeds} | {
+            score: rounded(table[score]) for score in what
+        }
+
+    return section
 
 
-SECTIONS = {"training": training, "sweeps": sweeps}
+def sweep_name(name: str, setting: str) -> str:
+    return f"sweep-{name.lower()}-{setting.replace('_', '-')}"
+
+
+SWEEPS = (
+    ("FCMI", "b", (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0), 3),
+    ("FCMI", "consistency", (0.0, 0.01, 0.05, 0.2, 0.5), 3),
+    ("DFC", "alpha_f", (0.0, 0.1, 1.0, 10.0, 100.0), 2),
+    ("DFC", "alpha_s", (0.0, 0.001, 0.01, 0.1, 1.0), 2),
+)
+SECTIONS = {"training": training} | {
+    sweep_name(name, setting): swept(name, setting, *rest) for name, setting, *rest in SWEEPS
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=[*SECTIONS, "all"])
+    parser.add_argument("section", choices=[*SECTIONS, "sweeps", "all"])
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     folder = Path(tempfile.gettempdir()) if options.quick else measure.RESULTS
-    for name in SECTIONS if options.section == "all" else [options.section]:
+    several = {"all": list(SECTIONS), "sweeps": [name for name in SECTIONS if name.startswith("sweep-")]}
+    for name in several.get(options.section, [options.section]):
         found = SECTIONS[name](folder, options.quick)
         command = f"python benchmarks/analyses.py {name}{' --quick' if options.quick else ''}"
         print(measure.write(name, command, found, folder, family="analyses"))
