@@ -41,7 +41,6 @@ class FCMI(DeepClusterer):
     consistency, consistency_tau : float, default=0.0, 0.2
         Weight and temperature of a term that keeps together and apart the rows that k-means on each group alone, at the
         end of the warm-up, has put together and apart: an unpublished variant of the authors, who take about 0.05.
-        On the bundled digits it was no gain (``benchmarks/README.md``).
     labels : {"cosine", "kmeans"}, default="cosine"
         Labels by the largest cosine to the centres of the last epoch, or by k-means on the final latent rows.
     group_decoders : bool, default=True
