@@ -83,6 +83,38 @@ def test_options_of_the_other_kind(people, capsys, arguments, words):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("end", "code", "words"),
+    [(KeyboardInterrupt, 130, "stopped by Ctrl-C"), (SystemExit(143), 143, "stopped by a signal")],
+)
+def test_an_interruption_says_how_to_go_on(people, tmp_path, capsys, monkeypatch, end, code, words):
+    def stop(*_, **__):
+        (tmp_path / "run" / "100").mkdir(parents=True)
+        raise end
+
+    monkeypatch.setattr("fairjax.deep.FCMI.fit", stop)
+    folder = tmp_path / "run"
+    arguments = ("--sensitive", "sex", "--method", "fcmi", "--checkpoint-dir", folder)
+    found, out, err = fit(capsys, people, *arguments)
+    assert (found, out) == (code, "")
+    assert f"{words}; the training is kept in {folder}: go on with --resume" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_what_a_summary_notes_of_small_groups():
+    from fairjax.cli import deep
+    from fairjax.datasets import load_reverse_digits
+    from fairjax.deep import DFC, FCMI
+
+    digits = load_reverse_digits()
+    assert deep._image_shape(digits) == (8, 8, 1)
+    assert deep._small_groups(digits, FCMI(batch_size=2000)) == []
+    (note,) = deep._small_groups(digits, DFC(batch_size=2000))
+    assert note.startswith("Steps of 2000 rows are more than the group original and the group reversed can fill")
+    (note,) = deep._small_groups(digits, FCMI(batch_size=4000))
+    assert "than the data can fill: rows were drawn with replacement" in note
+
+
 # Processes that are ended from outside
 
 _CHILD = """

@@ -215,6 +215,15 @@ def test_signals_save_first(data, tmp_path, number, ending):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["18"]
 
 
+def test_a_second_interruption_does_not_wait(data, tmp_path):
+    keeper = checkpoints.Keeper(tmp_path / "run", config().tasks(data), IDENTITY, every=1000, keep=2)
+    with keeper.listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert not (tmp_path / "run").exists()
+
+
 # Estimators
 
 

@@ -350,6 +350,30 @@ def test_table_of_means_keeps_the_features_that_stand_out():
     assert words.traits(("a", "b"), np.array([0.1, -0.2])) == "near the overall mean"
 
 
+def test_images_in_a_learned_space():
+    """Average images take the place of means, the plane is the learned one, and nothing is called proven."""
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(240, 2))
+    data = make(n_features=4, raw=None, latent=latent, image_shape=(2, 2, 1), unfair=None, curve=[], history=[])
+    page = Page(render(data))
+    pictures = [value for tag, name, value in page.attributes if tag == "img" and name == "src"]
+    assert len(pictures) == data.n_clusters * 3  # all, and two groups
+    assert all(source.startswith("data:image/png;base64,iVBOR") for source in pictures)
+    assert "average image of group 1 in cluster 0" in [value for _, name, value in page.attributes if name == "alt"]
+    assert "The plane is one of the learned space" in page.words
+    assert "no bound on their cost" in page.words
+    np.testing.assert_allclose(np.abs(plane.project(data).points), np.abs(project_by_hand(latent)), atol=1e-6)
+    with pytest.raises(InputError, match="image_shape is"):
+        make(n_features=4, raw=None, image_shape=(3, 2, 1))
+    with pytest.raises(InputError, match="latent has shape"):
+        make(latent=latent[:5])
+
+
+def project_by_hand(points):
+    centred = points - points.mean(0)
+    return centred @ np.linalg.svd(centred, full_matrices=False)[2].T
+
+
 def test_curve_and_history():
     data = make()
     svg = charts.price_curve(data)

@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(2, f"{error}".replace("\n", " "))
     except MemoryError:
         return _fail(2, "the data do not fit into memory; use fewer rows, columns or clusters")
-    except KeyboardInterrupt:
-        code = _fail(130, "stopped by Ctrl-C; output files are as they were")
+    except KeyboardInterrupt as stop:
+        code = _fail(130, f"{stop}" or "stopped by Ctrl-C; output files are as they were")
         if argv is None:
             # threads of JAX may be at work still, and taking the interpreter down under them may crash
             sys.stderr.flush()

@@ -1,9 +1,12 @@
 """The deep methods behind ``fairjax fit --method``: settings for the size of the data, training, the same output."""
 
 import argparse
+import math
 import shlex
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +91,16 @@ def fit(data: Dataset, options: argparse.Namespace) -> tuple["DeepClusterer", fl
         random_state=options.seed,
         **settings,
     )
-    model.fit(data.X, sensitive_features=data.groups if data.n_groups > 1 else None)
+    try:
+        model.fit(data.X, sensitive_features=data.groups if data.n_groups > 1 else None)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if options.checkpoint_dir is None or not any(Path(options.checkpoint_dir).glob("[0-9]*")):
+            raise
+        rest = f"the training is kept in {options.checkpoint_dir}: go on with --resume"
+        if isinstance(stop, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"stopped by Ctrl-C; {rest}") from None
+        print(f"fairjax: stopped by a signal; {rest}", file=sys.stderr)
+        raise
     return model, time.perf_counter() - began, compilation.seconds() - compiled
 
 
@@ -107,6 +119,8 @@ def report_data(
     X = data.matrix
     notes = list(data.notes)
     notes.append("The clusters were found in a learned space; the cost is measured in the space of the data.")
+    notes += _small_groups(data, model)
+    latent = None if options.report is None else model.embed(data.X)
     violation = None
     if data.n_groups > 1:
         violation = float(metrics.group_violation(model.labels_, data.groups, n_clusters=model.n_clusters))
@@ -132,6 +146,8 @@ def report_data(
         status="went through all its steps",
         n_iter=model.n_iter_,
         group_violation=violation,
+        latent=latent,
+        image_shape=_image_shape(data),
     )
 
 
@@ -172,6 +188,30 @@ def summary(
         "notes": list(found.notes),
         "version": __version__,
     }
+
+
+def _small_groups(data: Dataset, model: "DeepClusterer") -> list[str]:
+    """Say where rows were drawn with replacement, since a batch asks for more than there are."""
+    batch = model.batch_size
+    if getattr(model, "alpha_f", None) is None:
+        small = ["the data"] if data.n_samples < batch else []
+    else:
+        # DFC draws a batch from every group
+        pairs = zip(data.group_names, data.group_sizes.tolist(), strict=True)
+        small = [f"the group {name}" for name, size in pairs if size < batch]
+    if not small:
+        return []
+    named = " and ".join(small[:3]) + (f" and {len(small) - 3} more" if len(small) > 3 else "")
+    return [f"Steps of {batch} rows are more than {named} can fill: rows were drawn with replacement."]
+
+
+def _image_shape(data: Dataset) -> tuple[int, int, int] | None:
+    """Height, width and channels where rows are images, or were before they were laid out as vectors."""
+    if data.X.ndim == 4:
+        return data.X.shape[1:]
+    side = math.isqrt(data.X.shape[1])
+    pixels = [f"pixel {i}" for i in range(data.X.shape[1])]
+    return (side, side, 1) if side**2 == len(pixels) and list(data.feature_names) == pixels else None
 
 
 def _parameters(model: "DeepClusterer") -> dict[str, Any]:

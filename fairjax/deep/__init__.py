@@ -2,10 +2,10 @@
 fairoids, and FCA on learned features.
 
 A method is a module with a configuration and a pure function: ``run(keys, data, config)`` trains one seed, or S at once
-for keys (S,), on data from `prepare`.
+for keys (S,), on data from `prepare`. `analysis` looks into what a training does.
 """
 
-from fairjax.deep import aekmeans, dec, deepfca, dfc, fairoid, fcmi
+from fairjax.deep import aekmeans, analysis, dec, deepfca, dfc, fairoid, fcmi
 from fairjax.deep.estimators import DEC, DFC, FCMI, AEKMeans, DeepFCA, FairoidDEC
 from fairjax.deep.method import Clusterer, Result, log_assignment, run
 from fairjax.deep.nets import Network, OwnNetwork
@@ -26,6 +26,7 @@ __all__ = [
     "OwnNetwork",
     "Result",
     "aekmeans",
+    "analysis",
     "dec",
     "deepfca",
     "dfc",

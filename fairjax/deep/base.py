@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from abc import ABC, abstractmethod
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -31,7 +32,7 @@ _LONG_STEP = 2e8  # parameters times rows, from which a chunk is short so that C
 _NOT_SETTINGS = ("network", "checkpoint_dir", "resume", "checkpoint_every", "random_state")
 
 
-class DeepClusterer(ClusterMixin, BaseEstimator):
+class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
     """What all of them share; parameters and attributes are said once, in each class."""
 
     n_clusters: int
@@ -48,9 +49,11 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
     _vector_network: ClassVar[str] = "sdae"
     _unit_norm: ClassVar[bool] = False
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+    _positive: ClassVar[tuple[str, ...]] = ("tau", "consistency_tau")  # what the method divides by
 
+    @abstractmethod
     def _config(self, network: Network | OwnNetwork) -> method.Config:
-        raise NotImplementedError
+        """Settings of the method for a network."""
 
     def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None) -> Self:
         """Train and cluster.
@@ -255,7 +258,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         defaults = inspect.signature(type(self).__init__).parameters
         for name, value in self.get_params(deep=False).items():
-            if name in ("network", "checkpoint_dir", "random_state", "resume"):
+            if name in ("network", "checkpoint_dir", "random_state"):
                 continue
             if name in ("n_latent", "min_balance") and value is None:
                 continue
@@ -263,22 +266,39 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
                 allowed = ("float32", "bfloat16") if name == "compute" else self._choices[name]
                 if value not in allowed:
                     raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
-            elif isinstance(value, bool):
-                continue
+            elif isinstance(defaults[name].default, bool):
+                if not isinstance(value, (bool, np.bool_)):
+                    raise InputError(f"{name} is {value!r}; expected True or False")
             elif name == "n_latent" or isinstance(defaults[name].default, int):
                 least = 0 if name.endswith("warmup_epochs") else 1
-                if not isinstance(value, Integral) or value < least:
+                if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
                     raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
-            elif not isinstance(value, Real) or not 0 <= float(value) < np.inf:
+                if int(value) >= 2**31:
+                    raise InputError(f"{name} is {value}; expected a whole number below 2^31")
+            elif isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
                 raise InputError(f"{name} is {value!r}; expected a finite number of at least 0")
+            elif name in self._positive and value == 0:
+                raise InputError(f"{name} is 0; expected a positive number")
 
     def _as_rows(self, X: Any, *, reset: bool) -> npt.NDArray[Any]:
         dtype = jnp.result_type(float)
-        X = validate_data(self, X, dtype=dtype, allow_nd=True, reset=reset, ensure_min_samples=1)
+        # what is wrong with vectors scikit-learn says; of images it would not say where
+        finite = np.ndim(X) <= 2
+        X = validate_data(
+            self, X, dtype=dtype, allow_nd=True, reset=reset, ensure_min_samples=1, ensure_all_finite=finite
+        )
         if X.ndim not in (2, 4):
             raise InputError(
                 f"X has shape {X.shape}; expected vectors (N, D) or images (N, height, width, channels): images "
                 "without a channel axis get one by X[..., None]"
+            )
+        if 0 in X.shape:
+            raise InputError(f"X has shape {X.shape}, so its rows hold no numbers; expected at least one in each")
+        if not finite and not np.isfinite(X).all():
+            row, *place = (int(i) for i in np.argwhere(~np.isfinite(X))[0])
+            raise InputError(
+                f"the image in row {row} has the value {X[row, *place]} (NaN or infinite) at (height, width, channel) "
+                f"{tuple(place)}; expected finite numbers"
             )
         if reset:
             self._shape = X.shape[1:]
@@ -289,15 +309,18 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
     def _choose_scale(self, X: npt.NDArray[Any]) -> None:
         """Values in [0, 1] or [-1, 1] get a decoder that ends there; other vectors a linear one."""
         low, high = float(X.min()), float(X.max())
-        if X.ndim == 4 and not -1 <= low <= high <= 1:
-            raise InputError(
-                f"the images' values go from {low:g} to {high:g}; expected [0, 1] or [-1, 1]: divide bytes by 255"
-            )
+        if X.ndim == 4:
+            _check_pixels(low, high, "[0, 1] or [-1, 1]", -1.0)
         if low >= 0 and high <= 1:
             # FCMI's weights belong to a reconstruction in [-1, 1]
             self._scale: tuple[Any, ...] = (2.0, -1.0, "tanh") if self._unit_norm else (1.0, 0.0, "sigmoid")
         else:
             self._scale = (1.0, 0.0, "tanh" if low >= -1 and high <= 1 else "linear")
+        if getattr(self, "recon", "mse") == "bce" and self._scale[2] != "sigmoid":
+            raise InputError(
+                f"recon='bce' takes values in [0, 1], and these go from {low:g} to {high:g}; bring them there, or take "
+                "recon='mse'"
+            )
 
     def _scaled(self, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
         factor, offset, _ = self._scale
@@ -331,7 +354,13 @@ class DeepClusterer(ClusterMixin, BaseEstimator):
 
     def _ready(self, X: Any) -> npt.NDArray[Any]:
         check_is_fitted(self)
-        return self._scaled(self._as_rows(X, reset=False))
+        X = self._as_rows(X, reset=False)
+        if X.ndim == 4:
+            # a decoder that ends in [-1, 1] without a change of scale was fitted to such values
+            signed = self._scale[0] == 1 and self._scale[2] == "tanh"
+            wanted, least = ("[-1, 1]", -1.0) if signed else ("[0, 1]", 0.0)
+            _check_pixels(float(X.min()), float(X.max()), f"{wanted} as in fit", least)
+        return self._scaled(X)
 
     def _tell_balance(self, groups: npt.NDArray[np.int32]) -> None:
         from fairjax import metrics
@@ -349,6 +378,11 @@ def _probabilities(soft: str, network: Network | OwnNetwork, clusterer: method.C
 @partial(jax.jit, static_argnums=0)
 def _latent(network: Network | OwnNetwork, clusterer: method.Clusterer, x: Any) -> jax.Array:
     return embed(network, clusterer.params, clusterer.rest, x)
+
+
+def _check_pixels(low: float, high: float, wanted: str, least: float) -> None:
+    if not least <= low <= high <= 1:
+        raise InputError(f"the images' values go from {low:g} to {high:g}; expected {wanted}: divide bytes by 255")
 
 
 def is_vae(network: Network | OwnNetwork) -> bool:

@@ -6,6 +6,8 @@ whole state, random key included, so that a resumed run repeats the uninterrupte
 
 import hashlib
 import json
+import logging
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -49,14 +51,14 @@ def save(
     words = {"identity": identity, "stage": position.stage, "step": position.step}
     number = sum(task.steps for task in tasks[: position.stage]) + position.step
     try:
-        with _manager(folder, keep) as manager:
+        with _quiet(), _manager(folder, keep) as manager:
             manager.save(
                 number, args=ocp.args.Composite(arrays=ocp.args.StandardSave(arrays), words=ocp.args.JsonSave(words))
             )
     except (OSError, ValueError) as error:
         raise InputError(
-            f"the checkpoint of step {number} could not be written to {str(folder)!r} ({error}); checkpoints from "
-            "before are whole: make room and resume"
+            f"the checkpoint of step {number} could not be written to {str(folder)!r} ({_reason(error)}); checkpoints "
+            "from before are whole: make room and resume"
         ) from error
 
 
@@ -123,7 +125,7 @@ class Keeper:
     """Saves at an interval, at the end of a stage, and when the process is asked to stop; pass it as ``after_chunk``.
 
     Within ``with keeper.listening():`` Ctrl-C and SIGTERM wait for the end of the chunk, save, and then end the run as
-    they usually would.
+    they usually would; a second Ctrl-C does not wait.
 
     Parameters
     ----------
@@ -167,6 +169,8 @@ class Keeper:
                 signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
         self._asked = number
 
     def _end(self, number: int) -> NoReturn:
@@ -184,6 +188,24 @@ def _manager(folder: str | Path, keep: int | None) -> Any:
         options=options,
         item_handlers={"arrays": ocp.StandardCheckpointHandler(), "words": ocp.JsonCheckpointHandler()},
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax logs the traceback of each of its threads; what goes wrong is said once, by the error that is raised."""
+    log = logging.getLogger("absl")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _reason(error: Exception) -> str:
+    """What the operating system said, where the error's text has it at the end of a chain of file names."""
+    said = re.search(r"([^:]+) \[os_error_code", str(error))
+    return said[1].strip() if said else str(error)
 
 
 def _flat(position: Position) -> dict[str, np.ndarray]:

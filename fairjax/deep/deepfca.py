@@ -9,11 +9,13 @@ assignment is trained towards, so that in the end the nearest centre alone is al
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from fairjax import fca
+from fairjax._alignment_driver import Route
 from fairjax.assignment import controls
 from fairjax.deep.losses import clustering_information, gaussian_log_assignment, reconstruction_loss
 from fairjax.deep.method import Clusterer, Config, Result, run
@@ -22,6 +24,7 @@ from fairjax.deep.pretrain import AutoencoderTask, embed, starting_centers
 from fairjax.deep.streams import Batch, Data, steps_per_epoch
 from fairjax.deep.trainer import Task, TrainState
 from fairjax.errors import InputError
+from fairjax.fca import alignment
 
 __all__ = ["DeepFCAConfig", "FairTargetTask", "Result", "run"]
 
@@ -120,6 +123,14 @@ class DeepFCAConfig(Config):
         Largest gap between the groups' cluster proportions, as in `fairjax.fair_assignment`.
     min_balance : float, optional
         A floor on the balance in its place.
+    assignment : {"direct", "exact", "sinkhorn"}
+        Route of FCA to the labels: direct, or the paper's alignment of the groups by optimal transport, which is
+        exactly fair and takes no control. The targets of the training are the direct route's in any case.
+    partition_size : int
+        Rows of the smallest group in a block of the transport.
+    transport_weight, reg : float
+        Weight of the distance between aligned rows, as in `fairjax.FCA`; entropy of "sinkhorn", in units of the latent
+        rows' variance.
     """
 
     batch: int = 512
@@ -137,6 +148,10 @@ class DeepFCAConfig(Config):
     tau: Any = 0.1
     epsilon: Any = 0.0
     min_balance: Any = None
+    assignment: str = "direct"
+    partition_size: int = 1024
+    transport_weight: Any = 1.0
+    reg: Any = 0.01
 
     soft = "gaussian"
 
@@ -179,6 +194,8 @@ class DeepFCAConfig(Config):
             "a_onehot": self.a_onehot,
             "tau": self.tau,
             "fairness": self.epsilon if self.min_balance is None else self.min_balance,
+            "transport_weight": self.transport_weight,
+            "reg": self.reg,
         }
 
     def finish(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
@@ -188,13 +205,45 @@ class DeepFCAConfig(Config):
         if self.fair_targets:
             centers = state.extra["centers"]
         else:
-            centers = starting_centers(key, z, self.n_clusters, n_init=self.n_init)
-        found = _cluster(z, data, centers, self._kind, hyper["fairness"], _LAST_TURNS)
+            key, own = jax.random.split(key)
+            centers = starting_centers(own, z, self.n_clusters, n_init=self.n_init)
+        found: fca.FairClustering | fca.Alignment
+        if self.assignment == "direct":
+            found = _cluster(z, data, centers, self._kind, hyper["fairness"], _LAST_TURNS)
+        else:
+            found = self._align(key, z, data, centers, hyper)
         tau = hyper["tau"] * jnp.sum(jnp.var(z, axis=0))
         clusterer = Clusterer(params, state.rest, found.centers, tau, found.assignment.prices)
         return found.assignment.labels[: len(z)], clusterer
 
+    def _align(self, key: Array, z: Array, data: Data, centers: Array, hyper: Any) -> fca.Alignment:
+        """FCA's alignment route on latent rows from given centres."""
+        problem = alignment.prepare(z, np.asarray(data.groups), data.n_groups)
+        settings = self._route().settings([len(ids) for ids in problem.members])
+        parameters = alignment.Parameters(
+            transport_weight=hyper["transport_weight"], reg=hyper["reg"] * problem.variance
+        )
+        start_key, run_key = jax.random.split(key)
+        state = alignment.init(problem, settings, start_key, centers, max_iter=_LAST_TURNS)
+        return alignment.finish(problem, alignment.run(problem, settings, parameters, run_key, state))
+
+    def _route(self) -> Route:
+        assert self.assignment != "direct"
+        return Route(self.assignment, "lloyd", self.partition_size, 0.0, 1.0)  # type: ignore[arg-type]
+
+    def _check_alignment(self, n_groups: int) -> None:
+        for name, value, none in (("epsilon", self.epsilon, 0), ("min_balance", self.min_balance, None)):
+            if np.any(np.asarray(value) != none):
+                raise InputError(
+                    f"{name}={value!r} belongs to assignment='direct'; by assignment={self.assignment!r} the labels "
+                    "are exactly fair: leave it out"
+                )
+        if self.assignment == "sinkhorn" and n_groups > 2:
+            raise InputError(f"there are {n_groups} groups; assignment='sinkhorn' aligns two: take 'exact' or 'direct'")
+
     def _check(self, sizes: np.ndarray) -> None:
+        if self.assignment != "direct":
+            self._check_alignment(len(sizes))
         if self.min_balance is None:
             if not np.all((np.asarray(self.epsilon) >= 0) & (np.asarray(self.epsilon) <= 2)):
                 raise InputError(f"epsilon is {self.epsilon!r}; expected a number from 0 to 2")

@@ -27,8 +27,8 @@ from fairjax.deep.losses import (
 from fairjax.deep.method import Config, Result, run
 from fairjax.deep.nets import Network, OwnNetwork
 from fairjax.deep.pretrain import AutoencoderTask, direction, embed, starting_centers
-from fairjax.deep.streams import Batch, Data
-from fairjax.deep.trainer import Task
+from fairjax.deep.streams import Batch, Data, present
+from fairjax.deep.trainer import Task, TrainState
 from fairjax.errors import InputError
 
 __all__ = ["DFCConfig", "DFCTask", "GroupDECTask", "Result", "run"]
@@ -55,13 +55,13 @@ class GroupDECTask(Task):
         """Centroids of each group by k-means on its own latent rows."""
         params, rest, extra = carry
         z = _embed_groups(self.network, params["net"], rest, data)
-        present = _present(data).astype(z.dtype)
+        here = present(data).astype(z.dtype)
         keys = jax.random.split(key, data.n_groups)
 
-        def fit(key: Array, z: Array, present: Array) -> Array:
-            return starting_centers(key, z, self.n_clusters, n_init=self.n_init, weights=present)
+        def fit(key: Array, z: Array, here: Array) -> Array:
+            return starting_centers(key, z, self.n_clusters, n_init=self.n_init, weights=here)
 
-        return {"net": params["net"], "centroids": jax.vmap(fit)(keys, z, present)}, rest, extra
+        return {"net": params["net"], "centroids": jax.vmap(fit)(keys, z, here)}, rest, extra
 
     def rate(self, hyper: Any, step: Array) -> Any:
         """Constant."""
@@ -103,6 +103,9 @@ class DFCTask(Task):
         Average the structural loss over its entries in place of the sum.
     group_sum : bool
         Sum over groups, as printed, in place of the mean.
+    target : {"batch", "group_full"}
+        Targets from each group's rows of the batch, or from all its rows every `update_every` steps.
+    update_every : int
     weight_decay : float
     """
 
@@ -116,6 +119,8 @@ class DFCTask(Task):
     kl: str = "code"
     mean: bool = False
     group_sum: bool = False
+    target: str = "batch"
+    update_every: int = 140
     weight_decay: float = 5e-4
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
@@ -126,13 +131,15 @@ class DFCTask(Task):
             # The frozen models are deterministic: what they say of every row is computed once.
             z = _embed_groups(self.network, params["net"], rest, data)
             q = jnp.exp(jax.vmap(student_log_assignment)(z, params["centroids"]))
-            rows = jnp.where(_present(data), data.members, len(data.x))
+            rows = jnp.where(present(data), data.members, len(data.x))
             frozen = {"frozen": jnp.zeros((len(data.x), self.n_clusters), q.dtype).at[rows].set(q, mode="drop")}
             params, rest = extra["joint"]
         fit_key, critic_key = jax.random.split(key)
         z = embed(self.network, params["net"], rest, data.x)
         centroids = starting_centers(fit_key, z, self.n_clusters, n_init=self.n_init)
         critic = self.critic.init(critic_key).params
+        if self.target == "group_full":
+            frozen["targets"] = jnp.zeros((len(z), self.n_clusters), z.dtype)
         return {"net": params["net"], "centroids": centroids, "critic": critic}, rest, frozen
 
     def optimizer(self) -> optax.GradientTransformation:
@@ -143,6 +150,23 @@ class DFCTask(Task):
         """Inverse decay; ten times as fast for the critic."""
         rate = hyper["lr"] * inverse_decay(step.astype(hyper["lr"].dtype), self.steps)
         return {"net": rate, "centroids": rate, "critic": _CRITIC_SPEED * rate}
+
+    def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
+        """Targets from all rows of each group, if they are not the batch's."""
+        never = jnp.zeros((), bool)
+        if self.target == "batch":
+            return state.params, state.extra, never
+
+        def renew(old: Array) -> Array:
+            z = embed(self.network, state.params["net"], state.rest, data.x)
+            q = jnp.exp(student_log_assignment(z, state.params["centroids"]))
+            here = present(data)
+            of_group = jnp.where(here[..., None], q[data.members], 0)
+            rows = jnp.where(here, data.members, len(z))
+            return old.at[rows].set(jax.vmap(target_distribution)(of_group), mode="drop")
+
+        targets = lax.cond(step % self.update_every == 0, renew, lambda old: old, state.extra["targets"])
+        return state.params, {**state.extra, "targets": targets}, never
 
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
@@ -155,7 +179,10 @@ class DFCTask(Task):
         blocks = (self.n_groups, -1, self.n_clusters)
         scale = 1.0 if self.group_sum else 1 / self.n_groups
 
-        p = jax.vmap(target_distribution)(q.reshape(blocks)).reshape(q.shape)
+        if self.target == "batch":
+            p = jax.vmap(target_distribution)(q.reshape(blocks)).reshape(q.shape)
+        else:
+            p = extra["targets"][batch.rows]
         clustering = scale * jnp.sum(divergence(p, log_q, reverse=self.kl == "paper"))
 
         # the ramp counts calls of the critic from one
@@ -171,11 +198,6 @@ class DFCTask(Task):
             each = jax.vmap(lambda q, frozen: structural_loss(q, frozen, mean=self.mean))(q.reshape(blocks), frozen)
             terms["structure"] = hyper["alpha_s"] * scale * jnp.sum(each)
         return terms, rest
-
-
-def _present(data: Data) -> Array:
-    """(T, n) true where `data.members` holds a row of the group."""
-    return jnp.arange(data.members.shape[1], dtype=jnp.int32) < data.sizes[:, None]
 
 
 def _embed_groups(network: Network | OwnNetwork, nets: Any, rest: Any, data: Data) -> Array:
@@ -200,7 +222,7 @@ class DFCConfig(Config):
     scale_to_batch : bool
         Correct both losses that sum over rows for a batch other than 512.
     critic_head : {"auto", "softmax"}
-    critic_on, kl, reduction, group_reduction, weight_decay
+    critic_on, kl, reduction, group_reduction, target, update_every, weight_decay
         See `DFCTask`; reductions are "sum" or "mean".
     """
 
@@ -224,6 +246,8 @@ class DFCConfig(Config):
     kl: str = "code"
     reduction: str = "sum"
     group_reduction: str = "mean"
+    target: str = "batch"
+    update_every: int = 140
     weight_decay: float = 5e-4
 
     def tasks(self, data: Data) -> list[Task]:
@@ -279,6 +303,8 @@ class DFCConfig(Config):
             kl=self.kl,
             mean=self.reduction == "mean",
             group_sum=self.group_reduction == "sum",
+            target=self.target,
+            update_every=self.update_every,
             weight_decay=self.weight_decay,
         )
         return [joint, alone, group_dec, last] if structural else [joint, last]

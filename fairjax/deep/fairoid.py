@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array, lax
 
@@ -18,6 +19,7 @@ from fairjax.deep.losses import (
     fairoid_divergence,
     fairoid_log_assignment,
     fairoid_target,
+    reconstruction_loss,
     student_log_assignment,
     target_distribution,
 )
@@ -53,6 +55,8 @@ class FairoidTask(Task):
         See `fairjax.deep.losses.fairoid_target`.
     reduction : {"mean", "sum"}
     optimizer_name : {"sgd", "adam"}
+    reconstruct : bool
+        Go on with the decoder too; its error has the weight ``hyper["alpha_rec"]``.
     """
 
     network: Network | OwnNetwork
@@ -66,6 +70,7 @@ class FairoidTask(Task):
     by_frequency: bool = True
     reduction: str = "mean"
     optimizer_name: str = "sgd"
+    reconstruct: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """Centroids by k-means on the latent rows of the autoencoder."""
@@ -95,7 +100,14 @@ class FairoidTask(Task):
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
     ) -> tuple[dict[str, Array], Any]:
         """Sharpening of rows, and evenness of centroids between fairoids."""
-        code, rest = self.network.encode(params["net"], rest, batch.x, train=True, key=key)
+        error: dict[str, Array] = {}
+        if self.reconstruct:
+            (code, found), rest = self.network.autoencode(
+                params["net"], rest, batch.x, batch.groups, train=True, key=key
+            )
+            error = {"reconstruction": hyper["alpha_rec"] * jnp.mean(reconstruction_loss(batch.x, found))}
+        else:
+            code, rest = self.network.encode(params["net"], rest, batch.x, train=True, key=key)
         log_q = student_log_assignment(code.z, params["centroids"])
         p = target_distribution(jnp.exp(log_q)) if self.target == "batch" else extra["p"][batch.rows]
         fairoids = extra["fairoids"]
@@ -113,6 +125,7 @@ class FairoidTask(Task):
         terms = {
             "clustering": total(divergence(p, log_q)),
             "fairness": hyper["gamma"] * total(fairoid_divergence(psi, log_phi)),
+            **error,
         }
         return terms, rest
 
@@ -143,6 +156,8 @@ class FairoidConfig(Config):
         Weight of the fairness.
     beta_root, ridge : float
         β of Ψ's root; λ of the least-squares centroids.
+    alpha_rec : float
+        Weight of the reconstruction in the joint stage; with 0 the decoder is left alone there.
     fairoids, target, phi_centroids, by_frequency, reduction
         See `FairoidTask`.
     """
@@ -161,6 +176,7 @@ class FairoidConfig(Config):
     gamma: Any = 10.0
     beta_root: Any = 1000.0
     ridge: Any = 1e-4
+    alpha_rec: Any = 0.0
     fairoids: str = "epoch"
     target: str = "epoch"
     phi_centroids: str = "batch"
@@ -210,10 +226,11 @@ class FairoidConfig(Config):
             by_frequency=self.by_frequency,
             reduction=self.reduction,
             optimizer_name=self.optimizer,
+            reconstruct=bool(np.any(np.asarray(self.alpha_rec) != 0)),
         )
         return [*layers, whole, joint]
 
     def hyper(self) -> dict[str, Any]:
         """Rates, weights, ridge."""
-        names = ("pretrain_lr", "layer_lr", "beta", "lr", "gamma", "beta_root", "ridge")
+        names = ("pretrain_lr", "layer_lr", "beta", "lr", "gamma", "beta_root", "ridge", "alpha_rec")
         return {name: getattr(self, name) for name in names}

@@ -10,11 +10,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from fairjax import kmeans
 from fairjax.deep.losses import (
     clustering_information,
+    consistency_loss,
     cosine_log_assignment,
     group_information,
     reconstruction_loss,
@@ -22,7 +24,7 @@ from fairjax.deep.losses import (
 from fairjax.deep.method import Clusterer, Config, Result, run
 from fairjax.deep.nets import Network, OwnNetwork
 from fairjax.deep.pretrain import embed, unit
-from fairjax.deep.streams import Batch, Data, steps_per_epoch
+from fairjax.deep.streams import Batch, Data, present, steps_per_epoch
 from fairjax.deep.trainer import Task, TrainState
 from fairjax.errors import InputError
 
@@ -45,6 +47,11 @@ class FCMITask(Task):
         Steps with the reconstruction alone.
     center_refresh : {"kmeans", "warm"}
         Before every epoch, k-means anew with `n_init` restarts, or one run from the centres of the epoch before.
+    consistent : bool
+        Keep what a clustering of each group alone finds at the end of the warm-up
+        (`fairjax.deep.losses.consistency_loss`).
+    sum_pixels : bool
+        Sum the reconstruction error over a row's elements, as the paper prints it, in place of their mean.
     """
 
     network: Network | OwnNetwork
@@ -54,15 +61,23 @@ class FCMITask(Task):
     epoch: int
     warmup: int
     center_refresh: str
+    consistent: bool = False
+    sum_pixels: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """New network; the centres come with the end of the warm-up."""
         params, rest = self.network.init(key)
         z = jax.eval_shape(lambda x: self.network.encode(params, rest, x)[0].z, data.x[:1])
-        return {"net": params}, rest, {"centers": jnp.zeros((self.n_clusters, z.shape[1]), z.dtype)}
+        extra = {"centers": jnp.zeros((self.n_clusters, z.shape[1]), z.dtype)}
+        if self.consistent:
+            extra["alone"] = jnp.zeros(len(data.x), jnp.int32)
+        return {"net": params}, rest, extra
 
     def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
         """Centres by k-means on the latent rows, of length one, before every epoch after the warm-up."""
+        alone_key = key
+        if self.consistent:
+            key, alone_key = jax.random.split(key)
         choice_key, fit_key = jax.random.split(key)
 
         def renew(centers: Array) -> Array:
@@ -81,7 +96,15 @@ class FCMITask(Task):
 
         due = (step % self.epoch == 0) & (step >= self.warmup)
         centers = lax.cond(due, renew, lambda old: old, state.extra["centers"])
-        return state.params, {"centers": centers}, jnp.zeros((), bool)
+        extra = {"centers": centers}
+        if self.consistent:
+            extra["alone"] = lax.cond(
+                step == self.warmup,
+                lambda old: self._cluster_groups(alone_key, state, data),
+                lambda old: old,
+                state.extra["alone"],
+            )
+        return state.params, extra, jnp.zeros((), bool)
 
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
@@ -95,8 +118,26 @@ class FCMITask(Task):
             "onehot": hyper["a_onehot"] * onehot,
             "group": hyper["b"] * group_information(c, batch.groups, self.n_groups),
         }
+        if self.consistent:
+            # the temperature of this term is its own
+            soft = jnp.exp(cosine_log_assignment(unit(code.z), extra["centers"], hyper["consistency_tau"]))
+            kept = consistency_loss(soft, extra["alone"][batch.rows], batch.groups, self.n_groups)
+            later["consistency"] = hyper["consistency"] * kept
         terms = {name: jnp.where(step >= self.warmup, term, 0) for name, term in later.items()}
-        return {"reconstruction": jnp.mean(reconstruction_loss(batch.x, found)), **terms}, rest
+        size = batch.x[0].size if self.sum_pixels else 1
+        return {"reconstruction": size * jnp.mean(reconstruction_loss(batch.x, found)), **terms}, rest
+
+    def _cluster_groups(self, key: Array, state: TrainState, data: Data) -> Array:
+        """Labels (N,) by k-means on the latent rows of each group alone."""
+        z = unit(embed(self.network, state.params["net"], state.rest, data.x))
+        here = present(data)
+
+        def fit(key: Array, rows: Array, here: Array) -> Array:
+            return kmeans.fit(key, z[rows], self.n_clusters, here.astype(z.dtype), n_init=self.n_init).labels
+
+        labels = jax.vmap(fit)(jax.random.split(key, self.n_groups), data.members, here)
+        rows = jnp.where(here, data.members, len(z))
+        return jnp.zeros(len(z), jnp.int32).at[rows].set(labels.astype(jnp.int32), mode="drop")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,6 +154,12 @@ class FCMIConfig(Config):
     tau : float
         Temperature of the soft assignment.
     center_refresh : {"kmeans", "warm"}
+    reduction : {"mean", "sum"}
+        Of the reconstruction error over a row's elements.
+    consistency, consistency_tau : float
+        Weight and temperature of `fairjax.deep.losses.consistency_loss`; with weight 0 there is no such term.
+    labels : {"cosine", "kmeans"}
+        Labels by the largest cosine to the centres of the last epoch, or by k-means on the final latent rows.
     """
 
     batch: int = 512
@@ -125,6 +172,10 @@ class FCMIConfig(Config):
     b: Any = 0.20
     tau: Any = 0.1
     center_refresh: str = "kmeans"
+    reduction: str = "mean"
+    consistency: Any = 0.0
+    consistency_tau: Any = 0.2
+    labels: str = "cosine"
 
     soft = "cosine"
 
@@ -147,13 +198,35 @@ class FCMIConfig(Config):
                 epoch=epoch,
                 warmup=self.warmup_epochs * epoch,
                 center_refresh=self.center_refresh,
+                consistent=self._consistent(np.asarray(data.sizes)),
+                sum_pixels=self.reduction == "sum",
             )
         ]
 
     def hyper(self) -> dict[str, Any]:
         """Rate, weights, temperature."""
-        return {name: getattr(self, name) for name in ("lr", "a_balance", "a_onehot", "b", "tau")}
+        names = ("lr", "a_balance", "a_onehot", "b", "tau", "consistency", "consistency_tau")
+        return {name: getattr(self, name) for name in names}
 
     def clusterer(self, state: TrainState, data: Data, key: Array) -> Clusterer:
         """The centres of the last epoch."""
         return Clusterer(state.params["net"], state.rest, state.extra["centers"], state.hyper["tau"])
+
+    def finish(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
+        """Labels as chosen; with those of k-means, its centres assign new rows."""
+        if self.labels == "cosine":
+            return super().finish(state, data, key)
+        z = unit(embed(self.network, state.params["net"], state.rest, data.x))
+        found = kmeans.fit(key, z, self.n_clusters, n_init=self.n_init)
+        clusterer = Clusterer(state.params["net"], state.rest, unit(found.centers), state.hyper["tau"])
+        return found.labels.astype(jnp.int32), clusterer
+
+    def _consistent(self, sizes: np.ndarray) -> bool:
+        if np.all(np.asarray(self.consistency) == 0):
+            return False
+        if sizes.min() < self.n_clusters:
+            raise InputError(
+                f"the smallest group has {sizes.min()} rows, fewer than n_clusters={self.n_clusters}: consistency "
+                "clusters each group alone first; ask for fewer clusters, or set consistency=0"
+            )
+        return True

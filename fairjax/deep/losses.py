@@ -22,6 +22,7 @@ __all__ = [
     "adversarial_ramp",
     "centroids_from_batch",
     "clustering_information",
+    "consistency_loss",
     "cosine_log_assignment",
     "critic_loss",
     "divergence",
@@ -108,7 +109,7 @@ def target_distribution(q: Array) -> Array:
 
     Returns
     -------
-    (n, K), rows summing to one
+    (n, K), rows summing to one; a row of zeros, which pads, stays one and adds nothing to the others
 
     Examples
     --------
@@ -120,7 +121,8 @@ def target_distribution(q: Array) -> Array:
     sums = jnp.sum(q, axis=0)
     # an empty cluster has sum 0 and only zeros above it
     weighted = q**2 / jnp.where(sums > 0, sums, 1)
-    return weighted / jnp.sum(weighted, axis=1, keepdims=True)
+    totals = jnp.sum(weighted, axis=1, keepdims=True)
+    return weighted / jnp.where(totals > 0, totals, 1)
 
 
 def divergence(p: Array, log_q: Array, *, reverse: bool = False) -> Array:
@@ -343,6 +345,40 @@ def clustering_information(c: Array) -> tuple[Array, Array]:
     """
     sizes = jnp.maximum(jnp.mean(c, axis=0), 1e-12)
     return jnp.sum(sizes * jnp.log(sizes)), -jnp.mean(jnp.sum(c * jnp.log(c + 1e-8), axis=1))
+
+
+def consistency_loss(c: Array, labels: Array, groups: Array, n_groups: int) -> Array:
+    """Squared gap between two rows' chance to share a cluster and whether they shared one before, within each group.
+
+    ``mean over t of mean over i, j of group t of (c_i·c_j − 1[labels_i = labels_j])²``: FCMI's unpublished addition,
+    DFC's structural preservation with hard labels in the place of frozen assignments. Groups that the rows lack do not
+    count.
+
+    Parameters
+    ----------
+    c : (n, K) soft assignments.
+    labels : (n,) clusters of a clustering of each row's group alone; labels of different groups are never compared.
+    groups : (n,)
+    n_groups : T, static.
+
+    Returns
+    -------
+    Scalar; O(n² K)
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> zero = jnp.array([0, 0])
+    >>> [float(consistency_loss(jnp.eye(2), jnp.array(labels), zero, 1)) for labels in ([0, 0], [0, 1])]
+    [0.5, 0.0]
+    """
+    members = (groups[:, None] == jnp.arange(n_groups, dtype=groups.dtype)).astype(c.dtype)
+    sizes = jnp.sum(members, 0)
+    weights = 1 / jnp.maximum(sizes, 1)[groups] ** 2  # of a pair of rows of that group
+    same = (labels[:, None] == labels).astype(c.dtype)
+    gaps = (jnp.matmul(c, c.T, precision="highest") - same) ** 2
+    within = (groups[:, None] == groups) * weights
+    return jnp.sum(gaps * within) / jnp.sum(sizes > 0)
 
 
 def group_information(c: Array, groups: Array, n_groups: int) -> Array:

@@ -1,6 +1,7 @@
 """What a method is to its callers: a configuration, its stages, and a result for one seed or many."""
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
 from fairjax.deep.losses import cosine_log_assignment, gaussian_log_assignment, student_log_assignment
 from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import embed, unit
+from fairjax.deep.pretrain import embed, recalibrated, unit
 from fairjax.deep.streams import Data
 from fairjax.deep.trainer import Position, Task, TrainState, run_tasks
 from fairjax.errors import InputError
@@ -67,7 +69,7 @@ class Result(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(ABC):
     """Settings that all methods share; each module has its own ``Config`` with more.
 
     Attributes
@@ -79,22 +81,26 @@ class Config:
         Rows per step (per group where the method draws from each group's own stream).
     n_init : int
         Restarts of k-means.
+    recalibrate_bn : bool
+        After the training, take the encoder's batch averages anew from the mixture of all rows
+        (`fairjax.deep.pretrain.recalibrated`).
     """
 
     network: Network | OwnNetwork
     n_clusters: int
     batch: int = 256
     n_init: int = 20
+    recalibrate_bn: bool = False
 
     soft = "student"
 
+    @abstractmethod
     def tasks(self, data: Data) -> list[Task]:
         """Stages of the training on these data."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hyper(self) -> dict[str, Any]:
         """Numbers that are not compiled in: scalars, or (S,) arrays with one for each seed."""
-        raise NotImplementedError
 
     def clusterer(self, state: TrainState, data: Data, key: Array) -> Clusterer:
         """What assigns rows, from the end of the last stage."""
@@ -139,6 +145,7 @@ def run(
     chunk_steps: int = 100,
     position: Position | None = None,
     after_chunk: Callable[[Position], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> Result:
     """Train a method; with keys (S,), S seeds at once on one device.
 
@@ -147,7 +154,7 @@ def run(
     keys : typed random key () or (S,), consumed
     data : Data, from `fairjax.deep.prepare`
     config : Config of one of the methods
-    chunk_steps, position, after_chunk : see `fairjax.deep.trainer.run_tasks`
+    chunk_steps, position, after_chunk, mesh : see `fairjax.deep.trainer.run_tasks`
 
     Returns
     -------
@@ -163,11 +170,22 @@ def run(
     check_sizes(config, data)
     tasks = config.tasks(data)
     trained = run_tasks(
-        tasks, keys, config.hyper(), data, chunk_steps=chunk_steps, position=position, after_chunk=after_chunk
+        tasks,
+        keys,
+        config.hyper(),
+        data,
+        chunk_steps=chunk_steps,
+        position=position,
+        after_chunk=after_chunk,
+        mesh=mesh,
     )
     last = jnp.vectorize(lambda key: jax.random.fold_in(key, len(tasks)))(keys)
 
     def finish(state: TrainState, key: Array) -> tuple[Array, Clusterer]:
+        if config.recalibrate_bn:
+            key, own = jax.random.split(key)
+            rest = recalibrated(own, config.network, state.params["net"], state.rest, data.x, config.batch)
+            state = state._replace(rest=rest)
         return config.finish(state, data, key)
 
     labels, clusterer = jax.jit(finish if keys.ndim == 0 else jax.vmap(finish))(trained.state, last)

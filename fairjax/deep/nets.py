@@ -5,6 +5,7 @@ brings a module of that kind can use it in every method of the room. Nothing bey
 `fairjax.deep.blocks` calls Flax.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,13 +59,14 @@ _KINDS: dict[str, Any] = {
 }
 
 
-class _Adapter:
+class _Adapter(ABC):
     """Use of an NNX module as pure functions of its variables."""
 
     compute: str
 
+    @abstractmethod
     def graph(self) -> Any:
-        raise NotImplementedError
+        """Structure without arrays."""
 
     def call(self, params: Any, rest: Any, use: Callable[..., Any], *inputs: Array) -> tuple[Any, Any]:
         """Merge, run ``use(module, *inputs)``, split: what it returned, and the rest as it then is.

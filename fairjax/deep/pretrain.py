@@ -14,9 +14,10 @@ from fairjax.deep.nets import Network, OwnNetwork
 from fairjax.deep.streams import Batch, Data
 from fairjax.deep.trainer import Task
 
-__all__ = ["AutoencoderTask", "LayerTask", "direction", "embed", "starting_centers", "unit"]
+__all__ = ["AutoencoderTask", "LayerTask", "direction", "embed", "recalibrated", "starting_centers", "unit"]
 
 _BLOCK = 1 << 22  # numbers of the input that pass through an encoder at a time
+_RECALIBRATION = 100  # batches at least: of the averages from before, which lose a tenth with each, 3e-5 is left
 
 
 def embed(network: Network | OwnNetwork, params: Any, rest: Any, x: Array) -> Array:
@@ -30,6 +31,35 @@ def embed(network: Network | OwnNetwork, params: Any, rest: Any, x: Array) -> Ar
     blocks = padded.reshape(count, block, *x.shape[1:])
     latent = lax.map(lambda rows: network.encode(params, rest, rows)[0].z, blocks)
     return latent.reshape(count * block, -1)[:n]
+
+
+def recalibrated(key: Array, network: Network | OwnNetwork, params: Any, rest: Any, x: Array, batch: int) -> Any:
+    """Running averages of the encoder's batch normalisation as they are on the mixture of all rows.
+
+    Training on equal numbers from every group leaves those of another mixture. Shuffled batches of all rows pass
+    through the encoder in training mode, without sampling; parameters stay.
+
+    Parameters
+    ----------
+    key : typed random key, consumed.
+    network, params, rest : as for `embed`.
+    x : (N, ...)
+    batch : rows of a batch, static.
+
+    Returns
+    -------
+    The rest renewed; O(N) passes of a row, and 100 batches at least.
+    """
+    n = len(x)
+    batch = min(batch, n)
+    per_pass = n // batch
+    passes = -(-_RECALIBRATION // per_pass)
+    orders = jax.vmap(lambda key: jax.random.permutation(key, n)[: per_pass * batch])(jax.random.split(key, passes))
+
+    def one(rest: Any, rows: Array) -> tuple[Any, None]:
+        return network.encode(params, rest, x[rows], train=True)[1], None
+
+    return lax.scan(one, rest, orders.reshape(passes * per_pass, batch))[0]
 
 
 def unit(rows: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array, lax
 
-__all__ = ["Batch", "Data", "draw", "first_order", "prepare", "steps_per_epoch"]
+__all__ = ["Batch", "Data", "draw", "first_order", "prepare", "present", "steps_per_epoch"]
 
 
 class Data(NamedTuple):
@@ -64,6 +64,11 @@ def prepare(x: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Data:
     for group, size in enumerate(sizes):
         members[group, :size] = np.flatnonzero(ids == group)
     return Data(jnp.asarray(rows), jnp.asarray(ids), jnp.asarray(members), jnp.asarray(sizes))
+
+
+def present(data: Data) -> Array:
+    """(T, n) true where `Data.members` holds a row of the group."""
+    return jnp.arange(data.members.shape[1], dtype=jnp.int32) < data.sizes[:, None]
 
 
 def steps_per_epoch(n_rows: int, batch: int) -> int:

@@ -10,6 +10,7 @@ begin?) stay branches under `vmap`, and chunks of any length give the same numbe
 """
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,8 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array, lax
+from jax.sharding import Mesh
 
-from fairjax import _progress
+from fairjax import _progress, parallel
 from fairjax.deep.streams import Batch, Data, draw, first_order
 from fairjax.errors import InputError
 
@@ -76,7 +78,7 @@ class TrainState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(ABC):
     """One stage of a method; subclasses fill in the rest. Frozen and hashable: it is a static argument.
 
     Attributes
@@ -96,9 +98,9 @@ class Task:
     batch: int
     by_group: bool = False
 
+    @abstractmethod
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """``params, rest, extra`` at the start, from those at the end of the stage before (None for the first)."""
-        raise NotImplementedError
 
     def optimizer(self) -> optax.GradientTransformation:
         """Direction of a step; its length is `rate`."""
@@ -112,11 +114,11 @@ class Task:
         """``params, extra`` renewed before the step, and whether the stage's own rule ends it here."""
         return state.params, state.extra, jnp.zeros((), bool)
 
+    @abstractmethod
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
     ) -> tuple[dict[str, Array], Any]:
         """Weighted terms, whose sum is descended, by name; and the networks' rest after the batch."""
-        raise NotImplementedError
 
 
 class DivergedError(InputError):
@@ -173,10 +175,15 @@ def begin(task: Task, key: Array, carry: Any, hyper: Any, data: Data) -> TrainSt
     return jax.vmap(partial(_begin_one, task), in_axes=(0, 0, 0, None))(key, carry, hyper, data)
 
 
-def _step_one(task: Task, state: TrainState, data: Data, step: Array) -> tuple[TrainState, dict[str, Array]]:
+def _step_one(
+    task: Task, state: TrainState, data: Data, step: Array, mesh: Mesh | None = None
+) -> tuple[TrainState, dict[str, Array]]:
     draw_key, refresh_key, loss_key = jax.random.split(jax.random.fold_in(state.key, step), 3)
     params, extra, ended = task.refresh(refresh_key, step, state, data)
     order, batch = draw(draw_key, step, state.order, data, batch=task.batch, by_group=task.by_group)
+    if mesh is not None:
+        # each device passes its share of the rows; gradients and batch statistics are then summed over all
+        batch = lax.with_sharding_constraint(batch, parallel.split_rows(mesh))
 
     def loss(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
         terms, rest = task.loss(params, state.rest, extra, state.hyper, batch, loss_key, step)
@@ -214,9 +221,9 @@ def _step_one(task: Task, state: TrainState, data: Data, step: Array) -> tuple[T
     return state, terms
 
 
-@partial(jax.jit, static_argnames=("task", "length"), donate_argnames="state")
+@partial(jax.jit, static_argnames=("task", "length", "mesh"), donate_argnames="state")
 def train_chunk(
-    task: Task, state: TrainState, data: Data, first: Array, *, length: int
+    task: Task, state: TrainState, data: Data, first: Array, *, length: int, mesh: Mesh | None = None
 ) -> tuple[TrainState, dict[str, Array]]:
     """Take `length` steps from number `first`; the state is donated.
 
@@ -227,12 +234,13 @@ def train_chunk(
     data : Data
     first : int32 scalar
     length : static; has no influence on the result
+    mesh : static; devices over which the rows of each batch are spread, see `run_tasks`
 
     Returns
     -------
     TrainState, and the weighted loss terms of every step, (length,) or (length, S) each
     """
-    one = partial(_step_one, task)
+    one = partial(_step_one, task, mesh=mesh)
     step_of = one if state.key.ndim == 0 else jax.vmap(one, in_axes=(0, None, None))
 
     def body(state: TrainState, step: Array) -> tuple[TrainState, dict[str, Array]]:
@@ -288,6 +296,7 @@ def run_tasks(
     chunk_steps: int = 100,
     position: Position | None = None,
     after_chunk: Callable[[Position], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> Trained:
     """Go through the stages of a method.
 
@@ -300,6 +309,8 @@ def run_tasks(
     chunk_steps : most steps between two reports, with no influence on the result
     position : where to go on, None for the start
     after_chunk : called with the position after every chunk; it must not keep the state, which is donated next
+    mesh : from `fairjax.parallel.data_mesh`; the rows of each batch are spread over its devices, data and state lie
+        whole on each, and the result is that of one device up to rounding
 
     Raises
     ------
@@ -307,6 +318,11 @@ def run_tasks(
         If a loss is no longer finite, for all seeds.
     """
     hyper = _spread(hyper, keys, data.x.dtype)
+    if mesh is not None:
+        _check_shares(tasks, data.n_groups, mesh)
+        data = jax.device_put(data, parallel.replicated(mesh))
+        if position is not None:
+            position = position._replace(state=jax.device_put(position.state, parallel.replicated(mesh)))
     total, behind = sum(task.steps for task in tasks), 0
     stage, step = (0, 0) if position is None else (position.stage, position.step)
     state = None if position is None else position.state
@@ -323,7 +339,7 @@ def run_tasks(
         length = chunk_length(task.steps, chunk_steps)
         while step < task.steps and not _ended(state):
             now = min(length, task.steps - step)
-            state, terms = train_chunk(task, state, data, jnp.int32(step), length=now)
+            state, terms = train_chunk(task, state, data, jnp.int32(step), length=now, mesh=mesh)
             parts.append({name: np.moveaxis(np.asarray(value), 0, -1) for name, value in terms.items()})
             _raise_if_diverged(task, state, parts)
             step += now
@@ -348,6 +364,16 @@ def state_template(tasks: Sequence[Task], keys: Array, hyper: Any, data: Data, s
         state = jax.eval_shape(partial(begin, task), _stage_key(keys, number), carry, hyper, data)
         carry = (state.params, state.rest, state.extra)
     return state
+
+
+def _check_shares(tasks: Sequence[Task], n_groups: int, mesh: Mesh) -> None:
+    for task in tasks:
+        rows = task.batch * (n_groups if task.by_group else 1)
+        if rows % mesh.size:
+            raise InputError(
+                f"a batch of {rows} rows (stage {task.name!r}) cannot be spread evenly over {mesh.size} devices; take "
+                "a multiple of them"
+            )
 
 
 def _stage_key(keys: Array, stage: int) -> Array:

@@ -76,6 +76,10 @@ class ReportData:
         Name of the control that the curve varies.
     history : sequence of float
         Cost after each iteration.
+    latent : ndarray (n, d'), optional
+        The points in the learned space that was clustered; the plane is then one of that space.
+    image_shape : (height, width, channels), optional
+        Of points that are images; average images then stand in the place of means.
 
     Raises
     ------
@@ -123,6 +127,8 @@ class ReportData:
     curve: Sequence[tuple[float, float, float]] = ()
     control: str = "min_balance"
     history: Sequence[float] = ()
+    latent: np.ndarray | None = None
+    image_shape: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         arrays = {"X": self.X, "labels": self.labels, "groups": self.groups}
@@ -144,6 +150,12 @@ class ReportData:
             raise InputError(f"raw has shape {self.raw.shape}; expected that of X, {self.X.shape}.")
         if self.weights is not None and self.weights.shape != (self.n,):
             raise InputError(f"weights has shape {self.weights.shape}; expected ({self.n},).")
+        if self.latent is not None:
+            object.__setattr__(self, "latent", np.asarray(self.latent))
+            if self.latent.ndim != 2 or len(self.latent) != self.n:
+                raise InputError(f"latent has shape {self.latent.shape}; expected ({self.n}, d).")
+        if self.image_shape is not None and int(np.prod(self.image_shape)) != self.n_features:
+            raise InputError(f"image_shape is {self.image_shape}; expected {self.n_features} numbers in all.")
         if self.feature_names is not None and len(self.feature_names) != self.n_features:
             raise InputError(
                 f"{len(self.feature_names)} feature names were given for {self.n_features} columns of X; "
@@ -227,6 +239,11 @@ class ReportData:
         """Share of the points' spread that lies between clusters, 1 - cost / variance; None if unknown."""
         total = float(np.average(((self.X - self._mean(self.X)) ** 2).sum(axis=1), weights=self.weights))
         return 1.0 - self.cost / total if total > 0 and 0 <= self.cost <= total else None
+
+    @property
+    def space(self) -> np.ndarray:
+        """The points as the plane shows them: ``latent`` where there is one, else ``X``."""
+        return self.X if self.latent is None else self.latent
 
     @property
     def values(self) -> np.ndarray:

@@ -44,26 +44,27 @@ class Plane:
 
 
 def project(data: ReportData, *, most: int = MOST_POINTS) -> Plane:
-    """Project a fixed random sample of ``data.X`` onto its first two principal directions.
+    """Project a fixed random sample of ``data.space`` onto its first two principal directions.
 
     The directions come from a singular value decomposition of the sample, or of its first 1000 points where
     there are more than 500 features: O(m d min(m, d)). The shares of variance are those of the whole sample.
     """
     rng = np.random.default_rng(0)
     rows = np.arange(data.n) if data.n <= most else np.sort(rng.choice(data.n, most, replace=False))
-    sample = np.asarray(data.X[rows], dtype=float)
+    sample = np.asarray(data.space[rows], dtype=float)
+    n_features = sample.shape[1]
     mean = sample.mean(axis=0)
     sample = sample - mean
-    fit = sample if data.n_features <= _WIDE else sample[rng.permutation(len(rows))[:_FIT_POINTS]]
+    fit = sample if n_features <= _WIDE else sample[rng.permutation(len(rows))[:_FIT_POINTS]]
     _, _, basis = np.linalg.svd(fit, full_matrices=False)
-    directions = np.zeros((2, data.n_features))
+    directions = np.zeros((2, n_features))
     directions[: min(2, len(basis))] = basis[:2]
     # A direction's sign is arbitrary; fix it so that the same data always give the same picture.
     lead = np.abs(directions).argmax(axis=1)
     directions *= np.where(directions[[0, 1], lead] < 0, -1.0, 1.0)[:, None]
     points = sample @ directions.T
     total = max(float((sample**2).sum()), np.finfo(float).tiny)
-    centres = (data.cluster_means(data.X) - mean) @ directions.T
+    centres = (data.cluster_means(data.space) - mean) @ directions.T
     return Plane(rows, points, centres, (points**2).sum(axis=0) / total, directions)
 
 
@@ -110,6 +111,8 @@ def cluster_styles() -> str:
 def _axes(data: ReportData, plane: Plane, outside: int) -> str:
     lines = [explained(data, plane)]
     for name, share, direction in zip(("Across", "Up"), plane.explained, plane.directions, strict=True):
+        if data.latent is not None:
+            break  # learned features have no names
         lead = [j for j in np.argsort(-np.abs(direction), kind="stable")[:3] if abs(direction[j]) >= 0.25]
         parts = ", ".join(("more " if direction[j] > 0 else "less ") + data.features[j] for j in lead)
         if share > 0:

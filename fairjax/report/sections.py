@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from fairjax.report import centers, charts, composition, plane, words
+from fairjax.report import centers, charts, composition, images, plane, words
 from fairjax.report.data import ReportData, row_balance
 from fairjax.report.formats import duration, number, percent, plural, signed
 from fairjax.report.markup import columns, esc, fold, paragraph, section, table
@@ -131,11 +131,16 @@ def view(data: ReportData) -> str:
         if few
         else "Dots are points, coloured by cluster."
     )
+    if data.latent is not None:
+        text += " The plane is one of the learned space, in which the clusters were found."
     return section("view", "The data on a plane", paragraph(text), plane.picture(data))
 
 
 def means(data: ReportData) -> str:
-    """Return the cluster means."""
+    """Return the cluster means, as images where the points are images."""
+    if data.image_shape is not None:
+        text = "The average image of each cluster: of all its members, and of those of each group where groups are few."
+        return section("means", "What the clusters are like", paragraph(text), images.picture(data))
     text = (
         "The average member of each cluster. Blue lies below the overall mean, orange above; the small "
         "number is the distance in standard deviations (SD)."
@@ -148,7 +153,7 @@ def means(data: ReportData) -> str:
 def proof(data: ReportData) -> str:
     """Return the certificate and the course of the cost."""
     lines = "".join(paragraph(line) for line in words.certificate(data))
-    solver = paragraph(f"In the solver's words: {data.status}", "note") if data.status else ""
+    solver = paragraph(f"In the solver's words: {data.status}", "note") if data.status and data.latent is None else ""
     text = f"<div>{lines}{paragraph(words.ending(data))}{solver}</div>"
     chart = charts.history(data)
     return section("proof", "How good is it?", columns([text, chart], "wide") if chart else text)

@@ -75,6 +75,11 @@ def tightest(data: ReportData, counts: np.ndarray) -> str:
 
 def certificate(data: ReportData) -> list[str]:
     """Say what is proven about the cost, and what is not."""
+    if data.latent is not None:
+        return [
+            "The clusters come from a network's training, which knows no bound on their cost; another seed ends "
+            "elsewhere. Repeat the run with several seeds before you rely on its figures."
+        ]
     last = (
         "The centres themselves are a local optimum, as in all k-means: another start may lead to other "
         f"centres and a lower cost{_starts(data)}."
@@ -122,6 +127,8 @@ def violation(data: ReportData) -> str:
 def ending(data: ReportData) -> str:
     """Say how the run ended."""
     steps = "" if data.n_iter is None else f" after {plural(data.n_iter, 'iteration')}"
+    if data.latent is not None:
+        return "" if data.n_iter is None else f"The training took {plural(data.n_iter, 'step')} in all its stages."
     if data.converged:
         return f"Converged{steps}."
     return (

@@ -1,7 +1,7 @@
 """The estimator `AEKMeans`."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fairjax.deep.aekmeans import AEKMeansConfig
 from fairjax.deep.base import DeepClusterer, is_vae
@@ -23,6 +23,10 @@ class AEKMeans(DeepClusterer):
         Rows per step.
     lr : float, default=1e-3
         Adam's rate.
+    recon : {"mse", "bce"}, default="mse"
+        Reconstruction error of the autoencoder; "bce" takes values in [0, 1].
+    beta : float, default=1.0
+        Weight of a variational autoencoder's divergence.
     n_init : int, default=20
         Restarts of k-means.
     network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
@@ -64,6 +68,8 @@ class AEKMeans(DeepClusterer):
     ((32,), (32, 3))
     """
 
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = {"recon": ("mse", "bce")}
+
     def __init__(
         self,
         n_clusters: int = 10,
@@ -71,6 +77,8 @@ class AEKMeans(DeepClusterer):
         steps: int = 10_000,
         batch_size: int = 256,
         lr: float = 1e-3,
+        recon: Literal["mse", "bce"] = "mse",
+        beta: float = 1.0,
         n_init: int = 20,
         network: Any = "auto",
         n_latent: int | None = None,
@@ -84,6 +92,8 @@ class AEKMeans(DeepClusterer):
         self.steps = steps
         self.batch_size = batch_size
         self.lr = lr
+        self.recon = recon
+        self.beta = beta
         self.n_init = n_init
         self.network = network
         self.n_latent = n_latent
@@ -101,5 +111,7 @@ class AEKMeans(DeepClusterer):
             n_init=self.n_init,
             steps=self.steps,
             lr=self.lr,
+            recon=self.recon,
+            beta=self.beta,
             sum_pixels=is_vae(network),
         )

@@ -34,6 +34,10 @@ class DEC(DeepClusterer):
         Steps between two updates of the targets.
     tol : float, default=1e-3
         The end: share of labels that changed between two updates.
+    recon : {"mse", "bce"}, default="mse"
+        Reconstruction error of the autoencoder; "bce" takes values in [0, 1].
+    beta : float, default=1.0
+        Weight of a variational autoencoder's divergence.
     n_init : int, default=20
         Restarts of k-means.
     network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
@@ -72,7 +76,11 @@ class DEC(DeepClusterer):
     'batch'
     """
 
-    _choices: ClassVar[dict[str, tuple[str, ...]]] = {"optimizer": ("sgd", "adam"), "target": ("full", "batch")}
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "optimizer": ("sgd", "adam"),
+        "target": ("full", "batch"),
+        "recon": ("mse", "bce"),
+    }
 
     def __init__(
         self,
@@ -87,6 +95,8 @@ class DEC(DeepClusterer):
         target: Literal["full", "batch"] = "full",
         update_every: int = 140,
         tol: float = 1e-3,
+        recon: Literal["mse", "bce"] = "mse",
+        beta: float = 1.0,
         n_init: int = 20,
         network: Any = "auto",
         n_latent: int | None = None,
@@ -106,6 +116,8 @@ class DEC(DeepClusterer):
         self.target = target
         self.update_every = update_every
         self.tol = tol
+        self.recon = recon
+        self.beta = beta
         self.n_init = n_init
         self.network = network
         self.n_latent = n_latent
@@ -130,4 +142,6 @@ class DEC(DeepClusterer):
             target=self.target,
             update_every=self.update_every,
             tol=self.tol,
+            recon=self.recon,
+            beta=self.beta,
         )

@@ -33,6 +33,14 @@ class DeepFCA(DeepClusterer):
         Largest gap between two groups' proportions over the clusters, summed over these; 0 is perfect fairness.
     min_balance : float, optional
         In place of `epsilon`: in every cluster the ratio of any two groups' sizes is at least this.
+    assignment : {"direct", "exact", "sinkhorn"}, default="direct"
+        Route of FCA to the labels: direct, or the paper's alignment of the groups by optimal transport of that kind,
+        which is exactly fair (no `epsilon`, no `min_balance`). Targets of the training are the direct route's always.
+    partition_size : int, default=1024
+        Rows of the smallest group in a block of the transport.
+    transport_weight, reg : float, default=1.0, 0.01
+        Weight of the distance between aligned rows (2 in the paper), as in `fairjax.FCA`; entropy of "sinkhorn", in
+        units of the latent rows' variance.
     batch_size : int, default=512
         Rows per step.
     lr : float, default=1e-3
@@ -100,6 +108,8 @@ class DeepFCA(DeepClusterer):
 
     _vector_network: ClassVar[str] = "fc"
     _unit_norm: ClassVar[bool] = True
+    _positive: ClassVar[tuple[str, ...]] = ("tau", "reg")
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = {"assignment": ("direct", "exact", "sinkhorn")}
 
     def __init__(
         self,
@@ -110,6 +120,10 @@ class DeepFCA(DeepClusterer):
         fair_targets: bool = True,
         epsilon: float = 0.0,
         min_balance: float | None = None,
+        assignment: Literal["direct", "exact", "sinkhorn"] = "direct",
+        partition_size: int = 1024,
+        transport_weight: float = 1.0,
+        reg: float = 0.01,
         batch_size: int = 512,
         lr: float = 1e-3,
         target_weight: float = 0.02,
@@ -132,6 +146,10 @@ class DeepFCA(DeepClusterer):
         self.fair_targets = fair_targets
         self.epsilon = epsilon
         self.min_balance = min_balance
+        self.assignment = assignment
+        self.partition_size = partition_size
+        self.transport_weight = transport_weight
+        self.reg = reg
         self.batch_size = batch_size
         self.lr = lr
         self.target_weight = target_weight
@@ -196,6 +214,10 @@ class DeepFCA(DeepClusterer):
             tau=self.tau,
             epsilon=self.epsilon,
             min_balance=self.min_balance,
+            assignment=self.assignment,
+            partition_size=self.partition_size,
+            transport_weight=self.transport_weight,
+            reg=self.reg,
         )
 
     @property

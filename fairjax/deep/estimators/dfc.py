@@ -41,6 +41,23 @@ class DFC(DeepClusterer):
         What the critic sees.
     kl : {"code", "paper"}, default="code"
         KL(target, prediction), or the reverse as printed.
+    target : {"batch", "group_full"}, default="batch"
+        Targets of the sharpening from each group's rows of the batch, or, as printed, from all rows of each group,
+        every `update_every` steps.
+    update_every : int, default=140
+    reduction : {"sum", "mean"}, default="sum"
+        Of the structural loss over pairs of rows.
+    group_reduction : {"mean", "sum"}, default="mean"
+        Of clustering and structure over groups; the paper prints a sum.
+    weight_decay : float, default=5e-4
+        L2 added to the gradient in the joint stage.
+    recon : {"mse", "bce"}, default="mse"
+        Reconstruction error of the autoencoders; "bce" takes values in [0, 1].
+    beta : float, default=1.0
+        Weight of a variational autoencoder's divergence.
+    recalibrate_bn : bool, default=False
+        After the training, take the batch averages of the encoder anew from the mixture of all rows; training leaves
+        those of batches with equally many rows of every group.
     n_init : int, default=20
         Restarts of k-means.
     network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
@@ -88,6 +105,10 @@ class DFC(DeepClusterer):
         "critic_head": ("auto", "softmax"),
         "critic_on": ("assignment", "latent"),
         "kl": ("code", "paper"),
+        "target": ("batch", "group_full"),
+        "reduction": ("sum", "mean"),
+        "group_reduction": ("mean", "sum"),
+        "recon": ("mse", "bce"),
     }
 
     def __init__(
@@ -108,6 +129,14 @@ class DFC(DeepClusterer):
         critic_head: Literal["auto", "softmax"] = "auto",
         critic_on: Literal["assignment", "latent"] = "assignment",
         kl: Literal["code", "paper"] = "code",
+        target: Literal["batch", "group_full"] = "batch",
+        update_every: int = 140,
+        reduction: Literal["sum", "mean"] = "sum",
+        group_reduction: Literal["mean", "sum"] = "mean",
+        weight_decay: float = 5e-4,
+        recon: Literal["mse", "bce"] = "mse",
+        beta: float = 1.0,
+        recalibrate_bn: bool = False,
         n_init: int = 20,
         network: Any = "auto",
         n_latent: int | None = None,
@@ -132,6 +161,14 @@ class DFC(DeepClusterer):
         self.critic_head = critic_head
         self.critic_on = critic_on
         self.kl = kl
+        self.target = target
+        self.update_every = update_every
+        self.reduction = reduction
+        self.group_reduction = group_reduction
+        self.weight_decay = weight_decay
+        self.recon = recon
+        self.beta = beta
+        self.recalibrate_bn = recalibrate_bn
         self.n_init = n_init
         self.network = network
         self.n_latent = n_latent
@@ -164,4 +201,12 @@ class DFC(DeepClusterer):
             critic_head=self.critic_head,
             critic_on=self.critic_on,
             kl=self.kl,
+            target=self.target,
+            update_every=self.update_every,
+            reduction=self.reduction,
+            group_reduction=self.group_reduction,
+            weight_decay=self.weight_decay,
+            recon=self.recon,
+            beta=self.beta,
+            recalibrate_bn=self.recalibrate_bn,
         )

@@ -33,6 +33,15 @@ class FairoidDEC(DeepClusterer):
         After the autoencoder.
     gamma : float, default=10.0
         Weight of the fairness; the paper searches 0.01 to 1000.
+    beta : float, default=1000.0
+        Root that evens out the fairness targets.
+    freq : {"clusters", "none"}, default="clusters"
+        Divide the fairness targets by each fairoid's sum over the clusters, as DEC does, or not at all.
+    ridge : float, default=1e-4
+        Added to the least-squares centroids' system, which a cluster that the batch lacks would make singular.
+    alpha_rec : float, default=0.0
+        Weight of the reconstruction after the autoencoder's own stage; the paper speaks of the decoder there without
+        a term for it.
     fairoids : {"epoch", "fixed", "batch"}, default="epoch"
         Groups' means from all rows before every epoch, once, or from each batch with their gradient.
     target : {"epoch", "batch"}, default="epoch"
@@ -86,7 +95,10 @@ class FairoidDEC(DeepClusterer):
         "target": ("epoch", "batch"),
         "phi_centroids": ("batch", "param"),
         "reduction": ("mean", "sum"),
+        "freq": ("clusters", "none"),
     }
+
+    _positive: ClassVar[tuple[str, ...]] = ("beta",)
 
     def __init__(
         self,
@@ -102,6 +114,10 @@ class FairoidDEC(DeepClusterer):
         lr: float = 0.01,
         optimizer: Literal["sgd", "adam"] = "sgd",
         gamma: float = 10.0,
+        beta: float = 1000.0,
+        freq: Literal["clusters", "none"] = "clusters",
+        ridge: float = 1e-4,
+        alpha_rec: float = 0.0,
         fairoids: Literal["epoch", "fixed", "batch"] = "epoch",
         target: Literal["epoch", "batch"] = "epoch",
         phi_centroids: Literal["batch", "param"] = "batch",
@@ -126,6 +142,10 @@ class FairoidDEC(DeepClusterer):
         self.lr = lr
         self.optimizer = optimizer
         self.gamma = gamma
+        self.beta = beta
+        self.freq = freq
+        self.ridge = ridge
+        self.alpha_rec = alpha_rec
         self.fairoids = fairoids
         self.target = target
         self.phi_centroids = phi_centroids
@@ -155,6 +175,10 @@ class FairoidDEC(DeepClusterer):
             lr=self.lr,
             optimizer=self.optimizer,
             gamma=self.gamma,
+            beta_root=self.beta,
+            by_frequency=self.freq == "clusters",
+            ridge=self.ridge,
+            alpha_rec=self.alpha_rec,
             fairoids=self.fairoids,
             target=self.target,
             phi_centroids=self.phi_centroids,

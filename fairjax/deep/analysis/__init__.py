@@ -1,0 +1,31 @@
+"""The in-depth analyses of the papers: numbers as functions of runs and latent rows, and figures of the numbers.
+
+Numbers need nothing but the package; `fairjax.deep.analysis.figures` needs matplotlib and is imported when it is asked
+for.
+"""
+
+from fairjax.deep.analysis.composition import Unfairest, fwd_by_clusters, unfairest_cluster
+from fairjax.deep.analysis.decoders import switched
+from fairjax.deep.analysis.matching import MatchedUnion, matched_union
+from fairjax.deep.analysis.probe import Probe, group_probe
+from fairjax.deep.analysis.projection import tsne
+from fairjax.deep.analysis.sweeps import sweep
+from fairjax.deep.analysis.training import Snapshot, critic_accuracy, informations, latent_rows, watch
+
+__all__ = [
+    "MatchedUnion",
+    "Probe",
+    "Snapshot",
+    "Unfairest",
+    "critic_accuracy",
+    "fwd_by_clusters",
+    "group_probe",
+    "informations",
+    "latent_rows",
+    "matched_union",
+    "sweep",
+    "switched",
+    "tsne",
+    "unfairest_cluster",
+    "watch",
+]

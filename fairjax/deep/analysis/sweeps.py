@@ -1,0 +1,51 @@
+"""A weight of a method against what comes out: all its values and seeds in one batch."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array
+
+from fairjax.deep.method import Config, run
+from fairjax.deep.streams import Data
+from fairjax.errors import InputError
+
+__all__ = ["sweep"]
+
+
+def sweep(keys: Array, data: Data, config: Config, name: str, values: Sequence[float]) -> npt.NDArray[np.int32]:
+    """Train every seed with every value of a setting, at once.
+
+    Parameters
+    ----------
+    keys : typed random keys (S,)
+        The same for every value.
+    data : Data
+    config : Config
+    name : str
+        A setting that is not compiled in: a key of ``config.hyper()``, as DFC's ``alpha_f`` and ``alpha_s``, FCMI's
+        ``b``, the fairoids' ``gamma``.
+    values : sequence of float
+        V of them.
+
+    Returns
+    -------
+    (V, S, N) int32
+        Labels; where a run's loss was no longer finite, those of its last good state. Memory grows with V · S.
+
+    Raises
+    ------
+    InputError
+        If the setting is compiled in.
+    """
+    if name not in config.hyper() or not hasattr(config, name):
+        free = sorted(key for key in config.hyper() if hasattr(config, key))
+        raise InputError(f"{name!r} cannot be swept in one batch; expected one of {', '.join(map(repr, free))}")
+    n_seeds = len(keys)
+    runs = keys[jnp.tile(jnp.arange(n_seeds), len(values))]
+    setting: Any = {name: np.repeat(np.asarray(values, float), n_seeds)}
+    result = run(runs, data, dataclasses.replace(config, **setting))
+    return np.asarray(result.labels).reshape(len(values), n_seeds, -1)

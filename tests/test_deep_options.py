@@ -1,0 +1,266 @@
+"""Options of the papers' tables, and what is refused; networks are tiny, whole trainings are slow tests."""
+
+import errno
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from fairjax.deep import (
+    DEC,
+    DFC,
+    FCMI,
+    AEKMeans,
+    DeepFCA,
+    FairoidDEC,
+    Network,
+    OwnNetwork,
+    base,
+    checkpoints,
+    dfc,
+    fcmi,
+    losses,
+    prepare,
+    pretrain,
+    trainer,
+)
+from fairjax.deep.blocks import BatchNorm, Dense
+from fairjax.errors import InputError
+
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+POINTS = (np.eye(4)[RNG.integers(4, size=96)] + 0.05 * RNG.random((96, 4))).clip(0, 1).astype(np.float32)
+GROUPS = RNG.integers(2, size=96)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return prepare(POINTS, GROUPS)
+
+
+# Losses
+
+
+def test_consistency_of_each_group():
+    with jax.enable_x64(True):
+        c = RNG.dirichlet(np.ones(4), size=12)
+        labels, groups = RNG.integers(3, size=12), RNG.integers(3, size=12)
+        expected = []
+        for t in range(3):
+            own = groups == t
+            gaps = c[own] @ c[own].T - (labels[own][:, None] == labels[own])
+            expected.append((gaps**2).mean())
+        found = losses.consistency_loss(*map(jnp.asarray, (c, labels, groups)), 3)
+        np.testing.assert_allclose(found, np.mean(expected), rtol=1e-12)
+        # a group that the batch lacks does not count
+        found = losses.consistency_loss(*map(jnp.asarray, (c, labels, groups)), 5)
+        np.testing.assert_allclose(found, np.mean(expected), rtol=1e-12)
+
+
+def test_rows_of_zeros_pad_the_targets():
+    q = RNG.dirichlet(np.ones(3), size=5)
+    padded = losses.target_distribution(jnp.asarray(np.vstack([q, np.zeros((2, 3))])))
+    np.testing.assert_allclose(padded[:5], losses.target_distribution(jnp.asarray(q)), rtol=1e-6)
+    np.testing.assert_array_equal(padded[5:], 0)
+
+
+# Parts of stages
+
+
+def test_targets_of_whole_groups(data):
+    """Each group's targets are those of its own rows alone, and rest between two updates."""
+    network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
+    config = dfc.DFCConfig(network=network, n_clusters=3, batch=8, n_init=1, target="group_full", alpha_s=0)
+    task = config.tasks(data)[-1]
+    state = trainer.state_template(config.tasks(data), KEY, config.hyper(), data, 1)
+    net = network.init(KEY).params
+    params = {"net": net, "centroids": jnp.eye(3, 2), "critic": state.params["critic"]}
+    state = state._replace(params=params, rest={}, extra={"targets": jnp.zeros((96, 3))})
+    refresh = jax.jit(lambda step: task.refresh(KEY, step, state, data)[1]["targets"])
+    q = np.exp(losses.student_log_assignment(network.encode(net, {}, data.x)[0].z, jnp.eye(3, 2)))
+    found = refresh(jnp.int32(140))
+    for t in range(2):
+        np.testing.assert_allclose(
+            found[t == GROUPS], losses.target_distribution(jnp.asarray(q[t == GROUPS])), rtol=1e-4
+        )
+    np.testing.assert_array_equal(refresh(jnp.int32(141)), 0)
+
+
+class Normalised(nnx.Module):
+    """An encoder whose averages can be computed by hand."""
+
+    def __init__(self, rngs):
+        self.norm, self.up = BatchNorm(4, rngs=rngs), Dense(4, 4, rngs=rngs)
+
+    def encode(self, x, *, train, key):
+        return self.norm(x, train=train)
+
+    def decode(self, z, groups, *, train):
+        return self.up(z)
+
+
+def test_recalibrated_averages_are_those_of_all_rows():
+    network = OwnNetwork(Normalised(nnx.Rngs(0)))
+    params, rest = network.init(KEY)
+    # whole batches, so that every batch has the averages of all rows
+    found = jax.jit(lambda: pretrain.recalibrated(KEY, network, params, rest, jnp.asarray(POINTS), 96))()
+    np.testing.assert_allclose(found["norm"]["mean"], POINTS.mean(0), rtol=1e-3)
+    np.testing.assert_allclose(found["norm"]["var"], POINTS.var(0), rtol=1e-3)
+
+
+def test_a_stage_with_consistency_keeps_the_groups_own_clusters(data):
+    network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)), ("unit_norm", True)))
+    config = fcmi.FCMIConfig(network=network, n_clusters=4, batch=16, epochs=3, warmup_epochs=1, consistency=0.05)
+    (task,) = config.tasks(data)
+    state = trainer.state_template([task], KEY, config.hyper(), data, 0)
+    assert state.extra["alone"].shape == (96,)
+    after, terms = jax.eval_shape(lambda state: trainer.train_chunk(task, state, data, jnp.int32(0), length=2), state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert set(terms) == {"reconstruction", "balance", "onehot", "group", "consistency"}
+    without = fcmi.FCMIConfig(network=network, n_clusters=4, batch=16, epochs=3, warmup_epochs=1)
+    assert not without.tasks(data)[0].consistent
+    with pytest.raises(InputError, match="the smallest group has 2 rows, fewer than n_clusters=4"):
+        config.tasks(prepare(POINTS, np.r_[np.zeros(94, int), 1, 1]))
+
+
+# What is refused
+
+IMAGES = np.zeros((8, 8, 8, 1))
+HOLE = IMAGES.copy()
+HOLE[3, 2, 5, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("model", "X", "message"),
+    [
+        (FCMI(3, tau=0.0), POINTS, "tau is 0; expected a positive number"),
+        (FairoidDEC(3, beta=0.0), POINTS, "beta is 0; expected a positive number"),
+        (DeepFCA(3, reg=0.0), POINTS, "reg is 0; expected a positive number"),
+        (FCMI(True), POINTS, "n_clusters is True; expected a whole number"),
+        (FCMI(3, batch_size=10**12), POINTS, "expected a whole number below 2"),
+        (FCMI(3, group_decoders=2), POINTS, "group_decoders is 2; expected True or False"),
+        (DFC(3, resume="no"), POINTS, "resume is 'no'; expected True or False"),
+        (AEKMeans(3, recon="bce"), POINTS - 0.5, r"recon='bce' takes values in \[0, 1\], and these go from -0"),
+        (DEC(3, recon="l1"), POINTS, "recon is 'l1'; expected one of 'mse', 'bce'"),
+        (DFC(3, target="full"), POINTS, "target is 'full'; expected one of 'batch', 'group_full'"),
+        (FCMI(3), HOLE, r"the image in row 3 has the value nan .* at \(height, width, channel\) \(2, 5, 0\)"),
+        (FCMI(3), np.zeros((8, 0, 8, 1)), "its rows hold no numbers"),
+        (DeepFCA(3, assignment="ot"), POINTS, "assignment is 'ot'; expected one of 'direct', 'exact', 'sinkhorn'"),
+        (DeepFCA(3, assignment="exact", epsilon=0.1), POINTS, "epsilon=0.1 belongs to assignment='direct'"),
+    ],
+)
+def test_bad_input(model, X, message):
+    with pytest.raises(InputError, match=message):
+        model.fit(X, sensitive_features=np.arange(len(X)) % 2)
+
+
+def test_sinkhorn_aligns_two_groups():
+    with pytest.raises(InputError, match="there are 3 groups; assignment='sinkhorn' aligns two"):
+        DeepFCA(3, assignment="sinkhorn").fit(POINTS, sensitive_features=np.arange(96) % 3)
+
+
+def test_images_in_bytes_after_a_fit_in_units():
+    """What `predict` is given is checked as what `fit` was given."""
+    model = FCMI(3)
+    model._shape, model._scale, model.n_features_in_, model.labels_ = (8, 8, 1), (2.0, -1.0, "tanh"), 8, None
+    model._network = model._clusterer = None
+    with pytest.raises(InputError, match=r"the images' values go from 0 to 255; expected \[0, 1\] as in fit"):
+        model.predict_proba(np.tile([0, 255], 256).reshape(8, 8, 8, 1))
+    with pytest.raises(InputError, match=r"go from -1 to 1; expected \[0, 1\] as in fit"):
+        model.embed(np.tile([-1, 1], 256).reshape(8, 8, 8, 1))
+
+
+# What the machine refuses
+
+
+def test_too_little_memory_names_the_batch(monkeypatch):
+    def full(*_, **__):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+    monkeypatch.setattr(base.method, "run", full)
+    with pytest.raises(InputError, match="too little memory for steps of batch_size=77"):
+        AEKMeans(3, batch_size=77).fit(POINTS)
+
+
+def test_a_full_disk_leaves_the_checkpoints_from_before(tmp_path, monkeypatch, caplog):
+    """The write fails in the library that does it; the message has its reason, the log no tracebacks."""
+    import orbax.checkpoint as ocp
+
+    folder = tmp_path / "run"
+    network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
+    config = fcmi.FCMIConfig(network=network, n_clusters=2, batch=16, epochs=3, warmup_epochs=1)
+    data = prepare(POINTS)
+    tasks, identity = config.tasks(data), {"method": "FCMI"}
+    state = trainer.state_template(tasks, KEY, config.hyper(), data, 0)
+
+    def zeros(leaf):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return KEY
+        return jnp.zeros(leaf.shape, leaf.dtype)
+
+    state = jax.tree.map(zeros, state)
+    position = trainer.Position(0, 6, state, ({"reconstruction": np.zeros(6, np.float32)},))
+    checkpoints.save(folder, position, tasks, identity)
+
+    def no_room(*_, **__):
+        logging.getLogger("absl").error("a traceback")
+        chain = 'RESOURCE_EXHAUSTED: Error writing "a": Failed to write 9 bytes to file 7'
+        raise ValueError(f"{chain}: No space left on device [os_error_code='{errno.ENOSPC}']")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, "save", no_room)
+        with pytest.raises(InputError, match=r"step 12 could not be written to .* \(No space left on device\)"):
+            checkpoints.save(folder, position._replace(step=12), tasks, identity)
+    assert "traceback" not in caplog.text
+    found = checkpoints.restore(folder, tasks, KEY, config.hyper(), data, identity)
+    assert (found.stage, found.step) == (0, 6)
+
+
+# Whole trainings
+
+
+SHORT = {"batch_size": 16, "n_latent": 3, "n_init": 2, "random_state": 0}
+STAGES = {"steps": 30, "pretrain_steps": 20, "group_pretrain_steps": 20, "group_steps": 20}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model",
+    [
+        FCMI(4, epochs=6, warmup_epochs=2, consistency=0.05, **SHORT),
+        FCMI(4, epochs=6, warmup_epochs=2, labels="kmeans", reduction="sum", **SHORT),
+        DFC(4, target="group_full", recon="bce", recalibrate_bn=True, **STAGES, **SHORT),
+        DFC(4, reduction="mean", group_reduction="sum", weight_decay=0.0, **STAGES, **SHORT),
+        FairoidDEC(4, epochs=3, pretrain_steps=20, alpha_rec=1.0, freq="none", beta=10.0, ridge=1e-3, **SHORT),
+        AEKMeans(4, steps=20, compute="bfloat16", **SHORT),
+        FCMI(4, epochs=6, warmup_epochs=2, compute="bfloat16", **SHORT),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_an_option_trains(model):
+    found = model.fit(POINTS, sensitive_features=GROUPS)
+    assert all(np.isfinite(values).all() for values in found.history_.values())
+    assert found.labels_.shape == (96,)
+    if model.__dict__.get("labels") == "kmeans":
+        # the labels are k-means' own on the final rows; the cosine rule gives them back but for boundaries
+        assert np.mean(found.predict(POINTS) == found.labels_) > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("assignment", ["exact", "sinkhorn"])
+def test_alignment_labels_are_as_fair_as_direct_ones(assignment):
+    options = {"pretrain_epochs": 6, "fair_targets": False, **SHORT}
+    direct = DeepFCA(4, **options).fit(POINTS, sensitive_features=GROUPS)
+    found = DeepFCA(4, assignment=assignment, partition_size=16, **options).fit(POINTS, sensitive_features=GROUPS)
+    assert found.balance_ > 0.8 * found.max_balance_
+    assert found.multipliers_.shape == (2, 4)
+
+    def cost(model):
+        z = model.embed(POINTS)
+        return np.mean(np.sum((z - model.cluster_centers_[model.labels_]) ** 2, axis=1))
+
+    # both descend the same objective from the same centres
+    assert cost(found) < 1.5 * cost(direct)
