@@ -21,10 +21,12 @@ from jax import Array
 from fairjax import _progress, fca, kmeans
 from fairjax.assignment.controls import Control
 from fairjax.assignment.fair import control as fairness_control
+from fairjax.errors import InputError
 from fairjax.fca import Alignment, FairClustering, GroupedPoints, State
 from fairjax.fca.direct import open_points
 from fairjax.kmeans import KMeansResult
 
+_LARGEST = 1e150  # the square of a larger value cannot be told
 _FEW = 4096  # points up to which sizes are padded to powers of two
 _OPEN_BYTES = 5e8  # largest table of open points
 _STRETCH = 0.25  # seconds
@@ -116,6 +118,9 @@ def lay_out(
     n_points, n_features = X.shape
     rows, columns = _padded(n_points, 64), _padded(n_features, 4) if n_points <= _FEW else n_features
     # Far from the origin float32 has no digits left for distances, so the mean goes before the type changes.
+    largest = float(np.abs(X).max(initial=0.0))
+    if largest > _LARGEST:
+        raise InputError(f"X has values up to {largest:.3g}; expected at most {_LARGEST:.0e}: scale the columns first")
     shift = X.mean(0, dtype=np.float64).astype(X.dtype)
     centred = X - shift
     _, exponent = np.frexp(max(float(np.abs(centred).max(initial=0.0)), np.finfo(np.float64).tiny))

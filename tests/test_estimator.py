@@ -363,6 +363,8 @@ def test_bad_points():
         spoilt[3, 1] = bad
         with pytest.raises(ValueError, match=r"NaN|infinity"):
             FCA(K).fit(spoilt, sensitive_features=NAMES)
+    with pytest.raises(InputError, match=r"values up to 1e\+300"):
+        FCA(K).fit(np.where(X == X.max(), 1e300, X), sensitive_features=NAMES)
     with pytest.raises(ValueError, match=r"inconsistent|values for"):
         FCA(K).fit(X[:30], sensitive_features=NAMES)
 
