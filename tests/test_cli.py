@@ -130,7 +130,7 @@ def test_notes_are_told(people, capsys):
         (fit("--epsilon", "-1"), ["epsilon is -1.0"]),
         (fit("--epsilon", "0.1", "--min-balance", "0.5"), ["choose one fairness control"]),
         (fit("--min-balance", "1"), ["allow at most"]),
-        (fit("--method", "fast"), ["method is 'fast'"]),
+        (fit("--method", "fast"), ["method is 'fast'", "direct", "fcmi"]),
         (fit("--method", "exact", "--epsilon", "0.1"), ["epsilon=0.1", 'method="direct"']),
         (fit("--out", "missing/labels.csv"), ["cannot write --out missing/labels.csv", "No such file"]),
         (fit("--report", "."), ["--report . is not a file"]),

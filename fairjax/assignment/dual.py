@@ -31,6 +31,7 @@ _STALLED = 10.0  # damping beyond which no step will ascend
 _LOST = 12  # long steps at one temperature, none of them half the one before, that show the path to be lost
 _FAR = 4.0  # temperatures: a Newton step longer than that starts too cold
 _TIP = 1e-4  # temperature of the path's end, relative to where it was seen from
+PRECISE = 0.1  # part of the tolerance for counts that they are brought to where that is one more step
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -299,15 +300,16 @@ def maximise(
         travelled = at.y + settling - state.previous_y
         slope = jnp.where(drop < 0, travelled / jnp.where(drop < 0, drop, 1), 0)
         to_tip = settling - temperature * slope
-        tip_gain = only_if(
-            short & (drop < 0),
-            lambda at, step: move(points, control, at, step, _TIP * temperature)[1],
-            (at, to_tip),
-            jnp.asarray(-jnp.inf, dtype),
-        )
+
+        def look(at: Position, step: Array) -> tuple[Array, Array]:
+            there, gain = move(points, control, at, step, _TIP * temperature)
+            return there.y, gain
+
+        tip, tip_gain = only_if(short & (drop < 0), look, (at, to_tip), (at.y, jnp.asarray(-jnp.inf, dtype)))
         at_tip = jnp.isfinite(tip_gain) & (soft.loss - tip_gain <= allowed(at.bound))
-        # counts as good as rounding lets them become, once a step has failed
-        repaired = (soft.repair <= allowed(at.bound)) | (state.damping > 0)
+        # counts so good that what is left is rounded off, or as good as rounding lets them become: a step has failed
+        precise = (soft.repair <= allowed(at.bound)) & (soft.residual <= PRECISE * residual_tolerance)
+        repaired = precise | (state.damping > 0)
         tip_reached = at_tip & repaired & (soft.residual <= residual_tolerance)
 
         # cool once a Newton step is short, from where the path leads
@@ -360,7 +362,7 @@ def maximise(
             state.n_iter + 1,
             good | stuck | tip_reached,
             good | tip_reached,
-            jnp.where(tip_reached, at.y + to_tip, state.tip),
+            jnp.where(tip_reached, tip, state.tip),
             tip_reached,
         )
 

@@ -124,7 +124,7 @@ def solution(source: Source, control: Control, found: Assignment, tolerances: To
 def _finish(points: Points, prices: Array, wanted: Array, tolerances: Tolerances) -> primal.Plan:
     """:func:`fairjax.assignment.primal.finish`, of many open points only those nearest to a boundary if they do."""
     n_points, n_clusters = points.costs.shape
-    residual = 0.1 * tolerances.residual
+    residual = dual.PRECISE * tolerances.residual
     if n_points <= 2 * _NEAREST:
         return primal.finish(points, prices, wanted, residual)
     reduced = points.costs + prices[points.groups]

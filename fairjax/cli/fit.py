@@ -14,6 +14,7 @@ from fairjax import __version__, _progress
 from fairjax.cli import compilation, deep, inputs, outputs
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
+from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.estimators import FCA
@@ -32,6 +33,9 @@ _ROUTES = {
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Do what the options of ``fairjax fit`` say; files are written last, all or none of the work behind them."""
+    known = [*_ROUTES, *deep.METHODS]
+    if options.method not in known:
+        raise InputError(f"--method is {options.method!r}; expected one of {', '.join(known)}")
     deep.check(options)
     outputs.check({"--out": options.out, "--report": options.report}, options.data)
     compilation.keep_programs()
