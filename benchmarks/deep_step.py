@@ -155,7 +155,9 @@ def main() -> None:
         torch.close()
     if not options.quick:
         about = {"batch": batch, "threads": options.threads, "torch": torch and torch.about, "cases": found}
-        measure.write(section, f"python benchmarks/deep_step.py {' '.join(sys.argv[1:])}", about, family="deep")
+        # where PyTorch's environment lay says nothing of the figures
+        given = ["ENV/bin/python" if each == options.torch_python else each for each in sys.argv[1:]]
+        measure.write(section, f"python benchmarks/deep_step.py {' '.join(given)}", about, family="deep")
         print(f"Wrote {path}.")
 
 

@@ -99,7 +99,9 @@ def figure(scale: str, pieces: dict[str, Any]) -> None:
     chosen = {name: piece for name, piece in pieces.items() if piece.get("curves")}
     columns = min(3, len(chosen))
     lines = -(-len(chosen) // columns)
-    drawing, panels = pyplot.subplots(lines, columns, figsize=(4 * columns, 2.9 * lines), squeeze=False, layout="constrained")
+    drawing, panels = pyplot.subplots(
+        lines, columns, figsize=(4 * columns, 2.9 * lines), squeeze=False, layout="constrained"
+    )
     for panel in panels.flat[len(chosen) :]:
         panel.set_axis_off()
     for panel, (name, piece) in zip(panels.flat, chosen.items(), strict=False):
