@@ -257,7 +257,7 @@ def maximise(
     *,
     tolerance: Array,
     residual_tolerance: Array,
-    max_iter: int = 300,
+    max_iter: int = 1000,
 ) -> Ascent:
     """Maximise the dual from y (M, K), starting at ``temperature`` and cooling until the gap is small.
 

@@ -130,7 +130,7 @@ def fair_assignment(
     weights: ArrayLike | None = None,
     n_groups: int | None = None,
     tolerances: Tolerances | None = None,
-    max_iter: int = 300,
+    max_iter: int = 1000,
 ) -> FairAssignment:
     """Assign points to clusters at least cost such that every group is spread over the clusters alike.
 

@@ -248,7 +248,7 @@ def assign(
     residual_tolerance: Array,
     n_open: int,
     max_passes: int = 30,
-    max_iter: int = 300,
+    max_iter: int = 1000,
 ) -> Assignment:
     """Maximise the dual of all points from ``warm`` prices (or :func:`cold` ones).
 
