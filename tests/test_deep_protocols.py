@@ -7,11 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from data_files import need
 
 from fairjax import metrics
-from fairjax.datasets import load_reverse_digits, load_reverse_mnist
-from fairjax.datasets.sources import MNIST
+from fairjax.datasets import load_reverse_digits
 from fairjax.deep import Network, aekmeans, dec, dfc, fairoid, fcmi, prepare, streams
 from fairjax.deep.trainer import run_tasks, state_template, train_chunk
 
@@ -123,26 +121,6 @@ def test_fairoids_on_bright_digits():
     assert found["fwd"] < without["fwd"] - 0.2
     fairness = result.history["fairoids: fairness"]
     assert fairness[:, :3].mean() > 10 * fairness[:, -10:].mean()
-
-
-@pytest.mark.slow
-def test_fcmi_on_real_digits():
-    """3,000 digits and their reversals, some ten minutes of two cores. Reference: Balance 0.967, ACC 0.609."""
-    need(*MNIST["train"])
-    digits = load_reverse_mnist(size=28, signed=True, max_per_group=3000)
-    options = (("n_groups", 2), ("output", "tanh"), ("unit_norm", True))
-    settings = fcmi.FCMIConfig(
-        network=Network(kind="conv", shape=(28, 28, 1), n_latent=10, options=options),
-        n_clusters=10,
-        batch=256,
-        epochs=30,
-        warmup_epochs=20,
-        center_refresh="warm",
-    )
-    result = fcmi.run(KEYS[0], prepare(digits.X, digits.groups), settings, chunk_steps=23)
-    found = scores(result.labels, digits.target, digits.groups)
-    assert found["balance"] > 0.85
-    assert found["acc"] > 0.5
 
 
 # What has many parts
