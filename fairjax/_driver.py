@@ -44,18 +44,6 @@ class Fairness:
     value: float
 
 
-def floor(min_balance: float, max_balance: float, n_groups: int) -> Fairness:
-    """Control for a floor on the balance.
-
-    The best possible balance of two groups is perfect fairness, and none is any gap: better-conditioned forms.
-    """
-    if n_groups <= 2 and min_balance >= max_balance * (1 - 1e-6):
-        return Fairness("gap", 0.0)
-    if n_groups <= 2 and min_balance == 0:
-        return Fairness("gap", 2.0)
-    return Fairness("balance", min(min_balance, max_balance))
-
-
 @dataclass(frozen=True)
 class Problem:
     """Points on the device, centred and scaled by a power of two so that no unit is too large or too small.

@@ -193,7 +193,7 @@ class FCA(ClusterMixin, BaseEstimator):
         masses = np.bincount(groups, weights, len(known)).astype(np.float64)
         _check_masses(masses, known)
         max_balance = float(masses.min() / masses.max())
-        fairness = self._fairness(max_balance, len(known))
+        fairness = self._fairness(max_balance)
         init = self._check_init(X)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
@@ -340,8 +340,8 @@ class FCA(ClusterMixin, BaseEstimator):
             self.method, self.center_update, int(self.partition_size), float(self.reg), float(self.transport_weight)
         )
 
-    def _fairness(self, max_balance: float, n_groups: int) -> "Fairness":
-        from fairjax._driver import Fairness, floor
+    def _fairness(self, max_balance: float) -> "Fairness":
+        from fairjax._driver import Fairness
 
         if self.min_balance is None:
             return Fairness("gap", float(self.epsilon))
@@ -351,7 +351,7 @@ class FCA(ClusterMixin, BaseEstimator):
                 f"min_balance={self.min_balance:g} cannot be met: the groups' sizes allow at most {max_balance:.6g}; "
                 "choose a lower floor"
             )
-        return floor(float(self.min_balance), max_balance, n_groups)
+        return Fairness("balance", min(float(self.min_balance), max_balance))
 
     def _check_init(self, X: npt.NDArray[Any]) -> str | npt.NDArray[np.float64]:
         if isinstance(self.init, str):

@@ -248,7 +248,7 @@ def finish(
     lightest = jax.ops.segment_min(jnp.where(points.weights > 0, points.weights, jnp.inf), points.groups, n_groups)
     equal = jnp.all((heaviest <= 0) | (heaviest <= lightest * (1 + 16 * eps)))
     whole = jnp.where(equal, _whole_counts(wanted, points.masses, heaviest), wanted)
-    sliver = jnp.clip(40 * residual / points.weights, _SLIVER, _LARGEST_SLIVER)
+    sliver = jnp.clip(40 * residual / jnp.where(points.weights > 0, points.weights, 1), _SLIVER, _LARGEST_SLIVER)
     fractional = (jnp.max(exact.fractions, -1) < 1 - sliver) & (points.weights > 0)
     labels = jnp.argmax(exact.fractions, -1).astype(jnp.int32)
     hard = jnp.where(fractional, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)

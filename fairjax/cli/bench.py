@@ -57,7 +57,7 @@ def _compare(data: Dataset, sensitive: str | None, options: argparse.Namespace) 
     compiled = compilation.seconds()
     start = next(_driver.starts(problem, "k-means++", K, 1, 0))
     for level in (_LEVELS[0], _LEVELS[-1]):
-        _solve(problem, start, _driver.floor(level * data.max_balance, data.max_balance, data.n_groups))
+        _solve(problem, start, _driver.Fairness("balance", level * data.max_balance))
     compile_seconds = compilation.seconds() - compiled
 
     rows: dict[str, list[tuple[float, float, float]]] = {}
@@ -71,7 +71,7 @@ def _compare(data: Dataset, sensitive: str | None, options: argparse.Namespace) 
         cost = float(start.unfair.cost) * problem.scale**2
         rows.setdefault("k-means", []).append((cost, _driver.balance(table), elapsed))
         for level in _LEVELS:
-            fairness = _driver.floor(level * data.max_balance, data.max_balance, data.n_groups)
+            fairness = _driver.Fairness("balance", level * data.max_balance)
             began = time.perf_counter()
             result = _solve(problem, start, fairness)
             elapsed = time.perf_counter() - began
