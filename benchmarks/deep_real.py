@@ -57,17 +57,18 @@ class Scale:
 _SCALES = {
     "full": Scale(
         None, 5, 512, 512, True, (300, 20), (300, 20),
-        {"ae": 10_000, "dec": 10_000, "group_ae": 10_000, "group_dec": 20_000, "dfc": 20_000, "fairoid_epochs": 30},
+        {"ae": 10_000, "har_ae": 10_000, "dec": 10_000, "group_ae": 10_000, "group_dec": 20_000, "dfc": 20_000,
+         "fairoid_epochs": 30},
         1800,
     ),
     "reduced": Scale(
-        3000, 3, 256, 128, False, (12, 5), (6, 3),
-        {"ae": 150, "dec": 75, "group_ae": 100, "group_dec": 75, "dfc": 150, "fairoid_epochs": 10},
-        600,
+        3000, 3, 256, 128, False, (30, 20), (40, 20),
+        {"ae": 300, "har_ae": 1000, "dec": 300, "group_ae": 200, "group_dec": 300, "dfc": 600, "fairoid_epochs": 30},
+        3600,
     ),
     "quick": Scale(
         200, 2, 64, 32, True, (3, 1), (2, 1),
-        {"ae": 4, "dec": 4, "group_ae": 4, "group_dec": 4, "dfc": 4, "fairoid_epochs": 1},
+        {"ae": 4, "har_ae": 4, "dec": 4, "group_ae": 4, "group_dec": 4, "dfc": 4, "fairoid_epochs": 1},
         300,
     ),
 }  # fmt: skip
@@ -121,24 +122,25 @@ def case(data: str, method: str, scale: Scale) -> Case:
     sums: dict[str, Any] = {"sum_pixels": True} if variational else {}
     shared: dict[str, Any] = {"n_clusters": k}
     epochs, warmup = scale.har_epochs if har else scale.epochs
+    pretraining = steps["har_ae" if har else "ae"]
     wide = (_WIDE + _WIDE_BRANCH) if har else 2 * _CONV
     if method == "ae":
-        config: Config = aekmeans.AEKMeansConfig(network=network(1), batch=b, steps=steps["ae"], **sums, **shared)
+        config: Config = aekmeans.AEKMeansConfig(network=network(1), batch=b, steps=pretraining, **sums, **shared)
         return Case(aekmeans, config, rows, 6 * both * b)
     if method == "dec":
         config = dec.DECConfig(
-            network=network(1), batch=b, pretrain_steps=steps["ae"], steps=steps["dec"], optimizer="adam", lr=1e-4,
+            network=network(1), batch=b, pretrain_steps=pretraining, steps=steps["dec"], optimizer="adam", lr=1e-4,
             **sums, **shared,
         )  # fmt: skip
         return Case(dec, config, rows, 3 * both * b)
     if method == "fairoids":
         config = fairoid.FairoidConfig(
-            network=network(1), batch=b, pretrain_steps=steps["ae"], epochs=steps["fairoid_epochs"], **shared
+            network=network(1), batch=b, pretrain_steps=pretraining, epochs=steps["fairoid_epochs"], **shared
         )
         return Case(fairoid, config, rows, 3 * both * b)
     if method == "dfc":
         config = dfc.DFCConfig(
-            network=network(1), batch=scale.group_batch, pretrain_steps=steps["ae"],
+            network=network(1), batch=scale.group_batch, pretrain_steps=pretraining,
             group_pretrain_steps=steps["group_ae"], group_steps=steps["group_dec"], steps=steps["dfc"],
             scale_to_batch=scale.group_batch != 512, **shared,
         )  # fmt: skip
@@ -251,10 +253,10 @@ def _child_train(data: str, method: str, scale: str, budget: float, chunk: int, 
         "seeds_in_one_vmap": size.seeds if size.together else 1,
     }
     found["max_balance"] = round(float(metrics.max_balance(one.data.groups)), 4)
-    began, seeds, seconds = time.perf_counter(), [], []
+    began, seeds, seconds, busy = time.perf_counter(), [], [], []
     clock = Clock(budget, compilation)
     for batch in [keys] if size.together else keys:
-        start = time.perf_counter()
+        start, start_busy = time.perf_counter(), time.process_time()
         try:
             result = one.module.run(batch, rows, one.config, chunk_steps=chunk, after_chunk=clock)
         except OverBudgetError:
@@ -264,11 +266,13 @@ def _child_train(data: str, method: str, scale: str, budget: float, chunk: int, 
             break
         labels = np.atleast_2d(np.asarray(result.labels))
         seconds.append(round(time.perf_counter() - start, 1))
+        busy.append(round(time.process_time() - start_busy, 1))
         seeds += [scores(each, one.data) for each in labels]
         found.setdefault("curves", curves(result.history))
     found |= {
         "seconds": round(time.perf_counter() - began, 1),
         "seconds_of_each_run": seconds,
+        "processor_seconds_of_each_run": busy,
         "compile_seconds": round(compilation.seconds, 1),
         "seconds_per_step": clock.step_seconds(names),
         **peak_memory(),
@@ -295,9 +299,12 @@ def summary(seeds: list[dict[str, float]]) -> dict[str, Any]:
     }
 
 
+_LISTS = ("seeds", "seconds_of_each_run", "processor_seconds_of_each_run")
+
+
 def joined(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """A piece that was stopped, and its further seeds."""
-    lists = {name: before.get(name, []) + found[name] for name in ("seeds", "seconds_of_each_run")}
+    lists = {name: before.get(name, []) + found[name] for name in _LISTS}
     sums = {name: round(before.get(name, 0) + found[name], 1) for name in ("seconds", "compile_seconds")}
     first = {name: before[name] for name in ("curves",) if name in before}
     return found | lists | sums | first | ({"summary": summary(lists["seeds"])} if lists["seeds"] else {})
@@ -348,7 +355,10 @@ def run(scale: str, only: str, budget: float | None, chunk: int) -> None:
             continue
         limit = _SCALES[scale].budget if budget is None else budget
         # over the training's own budget: reading, compiling, scoring
-        found = measure.child(kind, 2 * limit + 300, data=data, method=method, scale=scale, budget=limit, chunk=chunk)
+        missing = {"first": len(before.get("seeds", []))} if kind == "train" else {}
+        found = measure.child(
+            kind, 2 * limit + 300, data=data, method=method, scale=scale, budget=limit, chunk=chunk, **missing
+        )
         print(name, json.dumps({key: value for key, value in found.items() if key != "curves"}), flush=True)
         if "failed" in found and scale != "quick":
             continue  # so that the next run tries again
