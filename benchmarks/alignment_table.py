@@ -38,6 +38,7 @@ SECONDS: list[Column] = [
     ("cpu s per turn", lambda row: f"{row['cpu_seconds_per_turn']['median']:.2f}"),
 ]
 ARGMAX: list[Column] = [
+    ("cost to aligned centres, argmax", lambda row: row["argmax"]["cost_to_aligned_centers"]),
     ("cost, argmax", lambda row: row["argmax"]["cost"]),
     ("balance, argmax", lambda row: row["argmax"]["balance"]),
 ]
