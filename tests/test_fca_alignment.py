@@ -180,8 +180,13 @@ def test_a_point_with_thousands_of_partners_keeps_its_mass():
     """In single precision; blocks whose masses disagreed would be no transport problem."""
     sizes, n_blocks = (5000, 3), 3
     members = jnp.arange(5000), jnp.arange(5000, 5003)
-    points, mass = partition.random_pairs(KEY, members, jnp.float32)
-    found = partition.regroup(points, mass, jnp.arange(len(mass)), sum(sizes), n_blocks, (2420, 3))
+
+    @jax.jit
+    def dealt():
+        points, mass = partition.random_pairs(KEY, members, jnp.float32)
+        return partition.regroup(points, mass, jnp.arange(len(mass)), sum(sizes), n_blocks, (2420, 3))
+
+    found = dealt()
     assert found.fits.all()
     left, right = (np.asarray(block.masses, float) for block in (found.left, found.right))
     np.testing.assert_allclose(left.sum(1), right.sum(1), rtol=1e-6)
@@ -194,9 +199,9 @@ def test_duals_belong_to_points(x64):
     d = data()
     problem, (state,) = turns(d, settings(), 1)
     blocks = partition.deal(KEY, problem.members, len(problem.X), 3, problem.X.dtype)
-    start = jnp.asarray(d.centers) - problem.mean
-    parameters = jax.tree.map(jnp.asarray, Parameters(transport_weight=2.0))
-    costs, _ = alignment.block_costs(problem, settings(), parameters, start, coupling.alone(blocks[0]), blocks[1])
+    build = jax.jit(alignment.block_costs, static_argnums=1)
+    parameters, start = Parameters(transport_weight=2.0), jnp.asarray(d.centers) - problem.mean
+    costs, _ = build(problem, settings(), parameters, start, coupling.alone(blocks[0]), blocks[1])
     times = sum(np.bincount(block.points.ravel(), minlength=len(problem.X) + 1) for block in blocks)
     whole = [np.asarray((block.masses > 0) & (times[block.points] == 1)) for block in blocks]
     f, g = (np.asarray(state.potentials)[np.minimum(block.points, len(problem.X) - 1)] for block in blocks)
