@@ -73,8 +73,8 @@ def best_of(
     alignment.check(points, settings)
     dtype = points.X.dtype
     parameters = Parameters(
-        transport_weight=jnp.asarray(route.transport_weight, dtype),
         # beyond these bounds costs on the device, of the order of 1, cannot tell the difference
+        transport_weight=jnp.asarray(min(route.transport_weight, 1e12), dtype),
         reg=jnp.asarray(np.clip(route.reg / problem.scale / problem.scale, 1e-12, 1e12), dtype),
         released=jnp.zeros((), dtype),
         tol=jnp.asarray(tol, dtype),

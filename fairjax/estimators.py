@@ -2,7 +2,7 @@
 
 import warnings
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FCA"]
 
+How = Literal["soft", "argmax", "sample"]
 _ROWS = 1 << 16  # rows that predict takes at a time
 
 
@@ -45,7 +46,8 @@ class FCA(ClusterMixin, BaseEstimator):
     method : {"direct", "exact", "sinkhorn"}, default="direct"
         Route: the direct one solves each assignment exactly through its dual. The alignment routes are the paper's:
         optimal transport between the groups, exact or entropy-regularised, block by block. They give perfect fairness
-        only, any `transport_weight`, and take longer.
+        only, any `transport_weight`, and take longer. (The paper's FCA-C is in :mod:`fairjax.fca.alignment`; its ε
+        bounds a share of pairs, not the unfairness, which `epsilon` of the direct route does.)
     n_init : int, default=1
         Number of restarts; the cheapest result is kept. 1 if `init` is an array. The first starts are the same
         whatever their number.
@@ -97,7 +99,8 @@ class FCA(ClusterMixin, BaseEstimator):
     group_names_ : tuple of str
         The same as text; ``("all",)`` if none were given.
     result_ : :class:`~fairjax.fca.FairClustering` or :class:`~fairjax.fca.Alignment`
-        The whole result as numpy: history of the cost, fractions of split points, primal and dual values, status.
+        The whole result as numpy: history of the cost, fractions of split points (all of them: `assignment`), primal
+        and dual values, status.
     transport_ : :class:`~fairjax.fca.alignment.Settings` or None
         How the alignment routes were run: the solver ("host", POT's, where that is the faster one), blocks and scheme.
     n_features_in_, feature_names_in_
@@ -287,6 +290,44 @@ class FCA(ClusterMixin, BaseEstimator):
         """Fit, and return ``labels_``; parameters as in `fit`."""
         return self.fit(X, sensitive_features=sensitive_features, sample_weight=sample_weight).labels_
 
+    def assignment(self, how: How = "soft", *, random_state: Any = None) -> npt.NDArray[Any]:
+        """The fair assignment of the fitted points as it was before `labels_` were rounded to the groups' counts.
+
+        On the alignment routes it is eq. (6) of the paper: a point that the coupling splits belongs to several clusters
+        in part. Many points are split by Sinkhorn, few by exact transport and a handful by the direct route.
+
+        Parameters
+        ----------
+        how : {"soft", "argmax", "sample"}, default="soft"
+            The fractions; the cluster that holds most of each point, the lowest among equals, as the authors' code
+            labels; or one drawn from the fractions, which is right on average.
+        random_state : int, RandomState instance or None, default=None
+            Source of the draw.
+
+        Returns
+        -------
+        ndarray
+            (n, K) fractions, rows on the simplex, for "soft"; (n,) int32 labels otherwise.
+
+        Raises
+        ------
+        InputError
+            For another `how`.
+        """
+        if how not in get_args(How):
+            raise InputError(f"how is {how!r}; expected 'soft', 'argmax' or 'sample'")
+        check_is_fitted(self)
+        solution = self.result_.assignment
+        fractions = np.eye(int(self.n_clusters), dtype=solution.fractions.dtype)[self.labels_]
+        fractions[solution.rows] = solution.fractions
+        if how == "soft":
+            return fractions
+        if how == "argmax":
+            return fractions.argmax(1).astype(np.int32)
+        reached = fractions.cumsum(1)
+        drawn = check_random_state(random_state).random_sample((len(reached), 1)) * reached[:, -1:]
+        return (reached <= drawn).sum(1, dtype=np.int32)
+
     def _check_parameters(self) -> None:
         if self.method not in ("direct", "exact", "sinkhorn"):
             raise InputError(f"method is {self.method!r}; expected 'direct', 'exact' or 'sinkhorn'")
@@ -393,9 +434,10 @@ class FCA(ClusterMixin, BaseEstimator):
 
 
 def _check_range(name: str, value: Any, highest: float) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= highest:
-        bounds = "at least 0" if np.isinf(highest) else f"from 0 to {highest:g}"
-        raise InputError(f"{name} is {value!r}; expected a number {bounds}")
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not 0 <= float(value) <= highest or np.isinf(float(value)):
+        bounds = "finite number of at least 0" if np.isinf(highest) else f"number from 0 to {highest:g}"
+        raise InputError(f"{name} is {value!r}; expected a {bounds}")
 
 
 def _check_weights(sample_weight: Any, n_samples: int) -> npt.NDArray[np.float64] | None:

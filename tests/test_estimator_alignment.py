@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from theory import assert_proposition_4_2
 
 from fairjax import FCA, datasets
 from fairjax.cli import main
@@ -35,6 +36,7 @@ def test_exact_is_fair_and_certified(fitted):
     # within one point of proportional counts
     share = counts.sum(0) / counts.sum()
     assert np.all(np.abs(counts - share * counts.sum(1, keepdims=True)) < 2)
+    assert_proposition_4_2(*(counts / counts.sum(1, keepdims=True)), counts.sum(1))
     centers = np.stack([DATA.X[fitted.labels_ == k].mean(0) for k in range(K)])
     np.testing.assert_allclose(fitted.cluster_centers_, centers, rtol=1e-4, atol=1e-4)
     assert fitted.cost_ == pytest.approx(((DATA.X - centers[fitted.labels_]) ** 2).sum(1).mean(), rel=1e-5)
@@ -51,6 +53,22 @@ def test_new_points_are_assigned_by_prices(fitted):
     assert np.mean(labels == fitted.labels_) > 0.8
     reduced = ((DATA.X[:, None] - fitted.cluster_centers_) ** 2).sum(-1) + fitted.multipliers_[DATA.groups]
     assert np.mean(labels == reduced.argmin(1)) == 1
+
+
+def test_assignment_before_rounding(fitted):
+    """Eq. (6): perfectly fair as fractions; the argmax and draws need not be."""
+    soft = fitted.assignment()
+    np.testing.assert_allclose(soft.sum(1), 1, rtol=1e-5)
+    first, second = (soft[DATA.groups == s].mean(0) for s in (0, 1))
+    np.testing.assert_allclose(first, second, atol=1e-5)
+    # Proposition 4.2 with the ε = 0 of the alignment
+    assert_proposition_4_2(first, second, np.bincount(DATA.groups), gap=1e-4)
+    np.testing.assert_array_equal(fitted.assignment("argmax"), soft.argmax(1))
+    drawn = np.stack([fitted.assignment("sample", random_state=seed) for seed in range(400)])
+    np.testing.assert_allclose(np.stack([(drawn == k).mean(0) for k in range(K)], 1), soft, atol=0.1)
+    np.testing.assert_array_equal(drawn[0], fitted.assignment("sample", random_state=0))
+    with pytest.raises(InputError, match="how is 'hard'"):
+        fitted.assignment("hard")
 
 
 def test_the_same_seed_gives_the_same_answer(fitted):
@@ -79,8 +97,33 @@ def test_what_cannot_be_combined():
         fit(clone(MODEL).set_params(method="sinkhorn"), sample_weight=1 + np.arange(60))
     with pytest.raises(InputError, match="there are 3 groups"):
         fit(clone(MODEL).set_params(method="sinkhorn"), np.arange(60) % 3)
+    with pytest.raises(InputError, match="partition_size above 12, half the smallest group"):
+        fit(clone(MODEL).set_params(method="sinkhorn", partition_size=12), sample_weight=1 + np.arange(60))
     weighted = fit(clone(MODEL).set_params(max_iter=2), sample_weight=np.full(60, 2.0))
     assert len(weighted.labels_) == 60
+
+
+@pytest.mark.parametrize("method", ["exact", "sinkhorn"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("partition_size", value) for value in (0, -1, 2.5, np.nan, "8", None, True)),
+        *((name, value) for name in ("reg", "transport_weight") for value in (-1, np.nan, np.inf, "x", None)),
+        ("tol", np.inf),
+        ("center_update", "adam"),
+    ],
+)
+def test_parameters_out_of_range(method, name, value):
+    with pytest.raises(InputError, match=f"^{name} is .*; expected"):
+        fit(clone(MODEL).set_params(method=method, **{name: value}))
+
+
+def test_extreme_weights_of_the_transport(fitted):
+    """Far beyond what single precision can tell apart; the centres then count for nothing in the coupling."""
+    far, further = (fit(clone(MODEL).set_params(transport_weight=weight)) for weight in (1e30, 1e300))
+    np.testing.assert_array_equal(far.labels_, further.labels_)
+    assert far.balance_ >= 0.5 * far.max_balance_
+    assert far.cost_ >= fitted.cost_ * (1 - 1e-6)
 
 
 @pytest.mark.slow
@@ -137,3 +180,23 @@ def test_command_line(capsys):
     assert found["parameters"]["transport_weight"] == 2
     assert found["parameters"]["partition_size"] == 1024
     assert 0 <= found["gap"] < 0.2
+
+
+@pytest.mark.parametrize("method", ["exact", "sinkhorn"])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--partition-size", "0"], "partition_size is 0"),
+        (["--partition-size", "2.5"], "invalid int value"),
+        (["--transport-weight", "inf"], "transport_weight is inf"),
+        (["--reg", "nan"], "reg is nan"),
+        (["--epsilon", "0.1"], "perfect fairness"),
+        (["--clusters", "443"], "less than n_clusters=443"),
+    ],
+)
+def test_command_line_refuses(capsys, method, options, sentence):
+    assert main(["fit", "--method", method, *options, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sentence in err
+    assert err.count("\n") == 1

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from assignment_oracle import Instance, best_cost
+from theory import assert_proposition_4_2
 
-from fairjax import fair_assignment
+from fairjax import fair_assignment, ot
 from fairjax.errors import InputError
 from fairjax.fca import alignment, center_update, coupling, joint_cost, partition, released, rounding
 from fairjax.fca.alignment import Parameters, Settings
@@ -102,6 +104,16 @@ def test_joint_cost_is_the_direct_formula(dtype, rounding, weight):
     assert np.mean(label == near.argmin(-1)) >= 1 - (0 if dtype == np.float64 else 0.01)
 
 
+def test_transport_at_weight_1_is_the_linear_programme_of_fair_assignment(x64):
+    """The identity of the direct route, with HiGHS on its side: groups meet in the K clusters, and nowhere else."""
+    d = data()
+    distances = ((d.X[:, None] - d.centers) ** 2).sum(-1)
+    first, second = ((d.groups == s).mean() * distances[d.groups == s] for s in (0, 1))
+    found = getattr(ot, SOLVER)(ot.Factors(first, second))
+    best = best_cost(Instance(distances, d.groups, np.ones(len(d.X)), {"epsilon": 0.0}))
+    assert float(found.primal) == pytest.approx(best, rel=1e-9)
+
+
 def test_theorem_3_1_decomposition(x64):
     """The k-means cost of pairs that share clusters is their transport plus the k-means cost of aligned points."""
     problem, states = turns(data(), settings(scheme="refine"), 1)
@@ -164,16 +176,41 @@ def test_regrouping_keeps_the_coupling(x64):
     assert not tight.fits.any()
 
 
-def test_positive_entries():
-    plan = np.zeros((7, 130), np.float32)
-    rng = np.random.default_rng(0)
-    at = rng.choice(plan.size, 20, replace=False)
-    plan.ravel()[at] = rng.random(20) + 0.1
-    rows, cols, mass = coupling.positive_entries(jnp.asarray(plan), 25)
-    again = np.zeros_like(plan)
-    np.add.at(again, (np.asarray(rows), np.asarray(cols)), np.asarray(mass))
-    np.testing.assert_array_equal(again, plan)
-    assert np.count_nonzero(mass) == 20
+def test_a_point_with_thousands_of_partners_keeps_its_mass():
+    """In single precision; blocks whose masses disagreed would be no transport problem."""
+    sizes, n_blocks = (5000, 3), 3
+    members = jnp.arange(5000), jnp.arange(5000, 5003)
+
+    @jax.jit
+    def dealt():
+        points, mass = partition.random_pairs(KEY, members, jnp.float32)
+        return partition.regroup(points, mass, jnp.arange(len(mass)), sum(sizes), n_blocks, (2420, 3))
+
+    found = dealt()
+    assert found.fits.all()
+    left, right = (np.asarray(block.masses, float) for block in (found.left, found.right))
+    np.testing.assert_allclose(left.sum(1), right.sum(1), rtol=1e-6)
+    held = np.bincount(np.asarray(found.right.points).ravel(), right.ravel(), sum(sizes) + 1)
+    np.testing.assert_allclose(held[5000:5003], 1 / 3, rtol=1e-6)
+
+
+def test_duals_belong_to_points(x64):
+    """What a transport leaves with the points is feasible for their block, and worth what the plan costs."""
+    d = data()
+    problem, (state,) = turns(d, settings(), 1)
+    blocks = partition.deal(KEY, problem.members, len(problem.X), 3, problem.X.dtype)
+    build = jax.jit(alignment.block_costs, static_argnums=1)
+    parameters, start = Parameters(transport_weight=2.0), jnp.asarray(d.centers) - problem.mean
+    costs, _ = build(problem, settings(), parameters, start, coupling.alone(blocks[0]), blocks[1])
+    times = sum(np.bincount(block.points.ravel(), minlength=len(problem.X) + 1) for block in blocks)
+    whole = [np.asarray((block.masses > 0) & (times[block.points] == 1)) for block in blocks]
+    f, g = (np.asarray(state.potentials)[np.minimum(block.points, len(problem.X) - 1)] for block in blocks)
+    slack = np.asarray(costs) - f[:, :, None] - g[:, None]
+    inside = whole[0][:, :, None] & whole[1][:, None]
+    assert slack[inside].min() >= -1e-9
+    # tight somewhere in nearly every row: the duals are those of an optimum, not just feasible
+    tight = np.where(inside, slack, np.inf).min(2)[whole[0]] < 1e-9
+    assert tight.mean() > 0.8
 
 
 # --- the route ----------------------------------------------------------------------------------------------------
@@ -299,15 +336,6 @@ def test_settings_that_do_not_go_together():
 # --- Proposition 4.2 and the result -------------------------------------------------------------------------------
 
 
-def assert_proposition_4_2(first, second, sizes):
-    """|Σ_i A_0k / Σ_j A_1k − n0/n1| ≤ c·ε with c = (n0/n1)·max_k 1/q_k and ε the additive gap that was reached."""
-    filled = second > 0
-    gap = np.abs(first - second).sum()
-    ratio = sizes[0] / sizes[1]
-    off = np.abs(ratio * first[filled] / second[filled] - ratio)
-    assert np.all(off <= ratio / second[filled].min() * gap + 1e-12)
-
-
 @pytest.mark.parametrize(
     ("n_groups", "n_blocks", "weight"), [(2, 3, 2.0), pytest.param(3, 1, 1.0, marks=pytest.mark.slow)]
 )
@@ -342,6 +370,10 @@ def test_labels_by_argmax_and_by_chance():
         jax.random.split(KEY, 2000)
     )
     np.testing.assert_allclose(drawn.mean(0), [0.25, 0.5, 1.0], atol=0.05)
+    with pytest.raises(InputError, match="key is missing"):
+        rounding.hard_labels(masses, jnp.zeros(3, int), 1, "sample")
+    with pytest.raises(InputError, match="how is 'best'"):
+        rounding.hard_labels(masses, jnp.zeros(3, int), 1, "best")
 
 
 # --- FCA-C --------------------------------------------------------------------------------------------------------

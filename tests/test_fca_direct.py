@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from assignment_oracle import Instance, group_counts, proven_bound, violation
 from data_files import need
+from theory import assert_proposition_4_2
 
 from fairjax import datasets, fca, kmeans
 from fairjax.assignment import fair
@@ -106,6 +107,12 @@ def assert_certified(d, found, name, level=None, *, m=M):
     assert 0 <= best.gap <= promised
     assert primal - bound <= (promised + 2 * rounding) * primal
     assert violation(problem, counts) <= rounding
+    if name == "epsilon":
+        sizes = counts.sum(1)
+        asked = (CONTROLS[name] if level is None else level) + 10 * rounding
+        for other in range(1, m):
+            first, second = (counts[s] / sizes[s] for s in (0, other))
+            assert_proposition_4_2(first, second, sizes[[0, other]], asked)
     labels = best.labels[: len(d.X)]
     label_counts = group_counts(problem, np.eye(len(found.centers))[labels], m)
     assert np.all(abs(label_counts - counts) < share.max() * (1 + 1e-2))

@@ -100,6 +100,33 @@ def test_against_highs():
     assert_proven(found, costs.T, b, a)
 
 
+@pytest.mark.parametrize("n_features", [3, 20])
+def test_costs_as_thin_factors(n_features):
+    rng = np.random.default_rng(15)
+    (n, m), weight = SHAPE, np.array([0.0, 0.25, 1.0, 2.0])
+    left, right = rng.random((4, n, 5)), rng.random((4, m, 5))
+    x, y = rng.normal(size=(4, n, n_features)), rng.normal(size=(4, m, n_features))
+    through = (left[:, :, None] + right[:, None]).min(-1)
+    apart = ((x[:, :, None] - y[:, None]) ** 2).sum(-1)
+    for factors, costs in (
+        (ot.Factors(left, right, x, y, weight), through + weight[:, None, None] * apart),
+        (ot.Factors(left, right), through),
+        (ot.Factors(x=x, y=y), apart),
+    ):
+        found, wanted = ot.exact(factors), ot.exact(costs)
+        np.testing.assert_allclose(found.primal, wanted.primal, rtol=1e-12)
+        np.testing.assert_allclose(found.plan, wanted.plan, atol=1e-12)
+
+
+def test_gradient_reaches_the_factors():
+    """Moving a point changes the cost by what the plan sends from it."""
+    rng = np.random.default_rng(16)
+    x, y = rng.normal(size=(6, 3)), rng.normal(size=(9, 3))
+    slope = jax.grad(lambda x: ot.exact(ot.Factors(x=x, y=y)).primal)(jnp.asarray(x))
+    plan = np.asarray(ot.exact(ot.Factors(x=x, y=y)).plan)
+    np.testing.assert_allclose(slope, 2 * (plan.sum(1)[:, None] * x - plan @ y), atol=1e-12)
+
+
 def test_assignment_is_a_permutation():
     costs = np.random.default_rng(2).random((4, 32, 32))
     found = ot.exact(costs)
@@ -137,8 +164,7 @@ def test_padding_changes_nothing(solver):
     rng = np.random.default_rng(4)
     costs, a, b = rng.random(SHAPE), np.r_[simplex(rng, 4), 0, 0], np.r_[simplex(rng, 7), 0, 0]
     plain = SOLVERS[solver](costs, a, b)
-    costs[4:] = 1e300
-    costs[:, 7:] = -1e300
+    costs[4], costs[5], costs[:, 7], costs[:, 8] = np.nan, 1e300, -1e300, np.inf
     found = SOLVERS[solver](costs, a, b)
     np.testing.assert_array_equal(found.plan, plain.plan)
     assert float(found.primal) == pytest.approx(best_cost(costs[:4, :7], a[:4], b[:7]), rel=1e-12)
@@ -194,17 +220,24 @@ def test_non_finite_costs_have_a_status_and_no_plan(solver, bad):
         ot.check(found)
 
 
-def test_masses_that_disagree():
+@pytest.mark.parametrize("solver", [*SOLVERS, "sinkhorn"])
+def test_masses_that_disagree(solver):
     costs, half = np.ones(SHAPE), np.full(6, 1 / 6)
+    solve = getattr(ot, solver)
     with pytest.raises(InputError, match=r"a carries the mass 1 and b 1\.5"):
-        ot.exact(costs, half, np.full(9, 1.5 / 9))
-    found = jax.jit(ot.exact)(costs, jnp.asarray(half), jnp.full((9,), 1.5 / 9))
+        solve(costs, half, np.full(9, 1.5 / 9))
+    with pytest.raises(InputError, match="at least 0"):
+        solve(costs, -half)
+    with pytest.raises(InputError, match=r"a has shape \(3,\)"):
+        solve(costs, np.ones(3) / 3)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_masses_that_disagree_under_jit(solver):
+    costs, half = np.ones(SHAPE), jnp.full((6,), 1 / 6)
+    found = jax.jit(SOLVERS[solver])(costs, half, jnp.full((9,), 1.5 / 9))
     assert int(found.status) == 2
     assert np.all(np.isnan(found.plan))
-    with pytest.raises(InputError, match="at least 0"):
-        ot.exact(costs, -half)
-    with pytest.raises(InputError, match=r"a has shape \(3,\)"):
-        ot.exact(costs, np.ones(3) / 3)
 
 
 @pytest.mark.parametrize("solver", [*SOLVERS, "sinkhorn"])
@@ -219,6 +252,10 @@ def test_masses_that_disagree():
         ((np.ones((2, 2)), "a"), {}, "a is no array of numbers"),
         ((np.ones((2, 2)),), {"init": np.zeros(2)}, r"a pair \(f, g\)"),
         ((np.ones((2, 2)),), {"init": (np.zeros(3), np.zeros(2))}, r"init\[0\] has shape"),
+        ((ot.Factors(),), {}, "costs has no factors"),
+        ((ot.Factors(x=np.ones((2, 3))),), {}, "only one of x and y"),
+        ((ot.Factors(x=np.ones((2, 3)), y=np.ones((2, 4))),), {}, r"y of shape \(2, 4\)"),
+        ((ot.Factors(*np.ones((2, 2, 3)), *np.ones((2, 5, 3))),), {}, r"'x': \(5, 3\)"),
     ],
 )
 def test_arguments_that_are_no_problem(solver, arguments, options, message):
@@ -296,6 +333,18 @@ def test_support_lists_the_plan():
     np.testing.assert_array_equal(plan, found.plan)
     with pytest.raises(InputError, match="positive entries"):
         ot.support(found._replace(plan=jnp.ones((4, *SHAPE))))
+
+
+def test_support_of_rows_longer_than_a_chunk():
+    plan = np.zeros((1, 7, 130), np.float32)
+    rng = np.random.default_rng(0)
+    plan.ravel()[rng.choice(plan.size, 20, replace=False)] = rng.random(20) + 0.1
+    empty = jnp.zeros((1,))
+    rows, cols, mass = ot.support(ot.OTSolution(jnp.asarray(plan), *[empty] * 8))
+    assert np.count_nonzero(mass) == 20
+    assert np.all((np.asarray(mass) > 0) == (np.asarray(rows) < 7))
+    again = jnp.zeros((7, 130)).at[rows[0], cols[0]].add(mass[0], mode="drop")
+    np.testing.assert_array_equal(again, plan[0])
 
 
 @pytest.mark.slow

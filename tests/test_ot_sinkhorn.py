@@ -83,28 +83,72 @@ def test_padding_changes_nothing(problem):
     a, b = np.r_[a[:4], 0, 0] / a[:4].sum(), np.r_[b[:7], 0, 0] / b[:7].sum()
     plain = solve(costs, a, b, 0.1)
     costs = costs.copy()
-    costs[4:] = 1e300
-    costs[:, 7:] = -1e300
+    costs[4], costs[5], costs[:, 7], costs[:, 8] = np.nan, 1e300, -1e300, np.inf
     found = solve(costs, a, b, 0.1)
     np.testing.assert_array_equal(found.plan, plain.plan)
     wanted = pot.sinkhorn(a[:4], b[:7], costs[:4, :7], 0.1, method="sinkhorn_log", stopThr=1e-12)
     np.testing.assert_allclose(found.plan[:4, :7], wanted, atol=1e-7)
 
 
-def test_warm_start_saves_iterations(problem):
+def test_warm_start(problem):
+    """From its own duals a problem is solved at once, up to what single precision loses; wrong ones do not mislead."""
     costs, a, b = problem
-    cold = solve(costs, a, b, 0.05)
-    warm = solve(costs, a, b, 0.05, init=(cold.f, cold.g))
-    assert int(warm.n_iter) <= int(cold.n_iter) + 5
-    np.testing.assert_allclose(warm.plan, cold.plan, atol=1e-6)
+    cold = solve(costs, a, b, 0.02)
+    rng = np.random.default_rng(3)
+    misleading = 10 * rng.normal(size=6), 10 * rng.normal(size=9)
+    good, bad = (solve(costs, a, b, 0.02, init=init) for init in ((cold.f, cold.g), misleading))
+    assert 2 * int(good.n_iter) <= min(int(cold.n_iter), int(bad.n_iter))
+    for warm in (good, bad):
+        assert int(warm.status) == 0
+        np.testing.assert_allclose(warm.plan, cold.plan, atol=1e-6)
+    # what is returned to start from is also what a bound needs: feasible
+    assert np.min(costs - cold.f[:, None] - cold.g) >= -1e-12
+    assert float(a @ cold.f + b @ cold.g) <= float(cold.dual) + 1e-12
 
 
 def test_float32_and_vmap(problem):
     costs = np.stack([problem[0]] * 2).astype(np.float32)
-    found = jax.vmap(lambda costs, reg: ot.sinkhorn(costs, reg=reg))(jnp.asarray(costs), jnp.float32([0.1, 0.01]))
+    regs = jnp.float32([0.1, 0.01])
+    found = jax.vmap(lambda costs, reg: ot.sinkhorn(costs, reg=reg))(jnp.asarray(costs), regs)
     assert found.plan.dtype == jnp.float32
     assert found.status.tolist() == [0, 0]
     assert np.all(found.marginal_error < 1e-5)
+    for k in (0, 1):
+        one = ot.sinkhorn(costs[k], reg=regs[k])
+        np.testing.assert_allclose(found.plan[k], one.plan, atol=1e-5)
+        assert int(found.n_iter[k]) == int(one.n_iter)
+
+
+DEGENERATE = {
+    "equal": lambda rng: np.full(SHAPE, 3.0),
+    "zeros": lambda rng: np.zeros(SHAPE),
+    "grid": lambda rng: rng.integers(0, 3, SHAPE).astype(float),
+    "negative": lambda rng: rng.normal(size=SHAPE) - 5,
+    "large": lambda rng: 1e12 * rng.random(SHAPE),
+    "tiny": lambda rng: 1e-12 * rng.random(SHAPE),
+}
+
+
+@pytest.mark.parametrize("kind", DEGENERATE)
+def test_any_costs_and_masses_of_twelve_orders(problem, kind):
+    rng = np.random.default_rng(4)
+    costs = DEGENERATE[kind](rng)
+    scale = np.abs(costs).max() or 1.0
+    wide = 10.0 ** rng.uniform(-12, 0, 6), 10.0 ** rng.uniform(-12, 0, 9)
+    for a, b in (problem[1:], [masses / masses.sum() for masses in wide]):
+        found = solve(costs, a, b, 0.1 * scale)
+        assert int(found.status) == 0
+        assert np.min(found.plan) >= 0
+        np.testing.assert_allclose(found.plan.sum(1), a, rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(found.plan.sum(0), b, rtol=1e-9, atol=1e-15)
+        best = pot.emd2(a, b, costs / scale) * scale
+        assert float(found.dual) - 1e-9 * scale <= best <= float(found.primal) + 1e-9 * scale
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1.0, np.nan, np.inf, "x"])
+def test_tolerance_must_be_positive(problem, tolerance):
+    with pytest.raises(InputError, match="tolerance"):
+        ot.sinkhorn(*problem, tolerance=tolerance)
 
 
 def test_too_few_iterations_are_status_1(problem):

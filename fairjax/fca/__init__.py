@@ -4,6 +4,7 @@ from fairjax.fca import alignment
 from fairjax.fca.alignment import Alignment
 from fairjax.fca.direct import FairClustering, State, finish, init, open_points, run, step
 from fairjax.fca.points import GroupedPoints, prepare
+from fairjax.fca.rounding import hard_labels
 
 __all__ = [
     "Alignment",
@@ -12,6 +13,7 @@ __all__ = [
     "State",
     "alignment",
     "finish",
+    "hard_labels",
     "init",
     "open_points",
     "prepare",

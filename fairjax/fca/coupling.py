@@ -18,12 +18,9 @@ from jax import Array
 
 from fairjax.fca.joint_cost import min_plus_argument
 from fairjax.fca.partition import Block
+from fairjax.ot import Support
 
 _HIGHEST = jax.lax.Precision.HIGHEST
-_CHUNK = 64  # entries of a row that are counted together when a sparse plan is read
-
-
-Entries = tuple[Array, Array, Array]  # rows, columns, values
 
 
 class Tuples(NamedTuple):
@@ -59,12 +56,12 @@ def alone(block: Block) -> Tuples:
     return Tuples(block.points[..., None], block.masses, jnp.zeros(block.points.shape, bool))
 
 
-def fold(tuples: Tuples, block: Block, entries: Entries, released: Array | None) -> Tuples:
+def fold(tuples: Tuples, block: Block, entries: Support, released: Array | None) -> Tuples:
     """Tuples joined with a further group along the entries of basic plans.
 
     Parameters
     ----------
-    entries : rows, columns and masses (B, E'), from tuples to the points of ``block``; mass 0 as padding.
+    entries : (B, E') of the plans, from tuples to the points of ``block``.
     released : (B, E, R) bool, pairs that FCA-C releases, or None.
     """
     rows, cols, mass = entries
@@ -79,25 +76,6 @@ def fold(tuples: Tuples, block: Block, entries: Entries, released: Array | None)
     )
     free = jnp.zeros(mass.shape, bool) if released is None else jax.vmap(lambda w, i, j: w[i, j])(released, rows, cols)
     return Tuples(joined, mass, free & (mass > 0))
-
-
-def positive_entries(plan: Array, size: int) -> Entries:
-    """Rows, columns (int32) and values (size,) of the positive entries of a plan (n, m), padded with value 0.
-
-    One pass over the plan counts them in chunks; only chunks that hold one are looked at again.
-    """
-    n_rows, n_cols = plan.shape
-    chunks = jnp.pad(plan, ((0, 0), (0, -n_cols % _CHUNK))).reshape(-1, _CHUNK)
-    per_row = chunks.shape[0] // n_rows
-    counts = jnp.sum(chunks > 0, -1, dtype=jnp.int32)
-    ends = jnp.cumsum(counts)
-    entry = jnp.arange(size, dtype=jnp.int32)
-    chunk = jnp.minimum(jnp.searchsorted(ends, entry, side="right"), len(chunks) - 1).astype(jnp.int32)
-    rank = entry - (ends[chunk] - counts[chunk])
-    inside = chunks[chunk]
-    place = jnp.argmax(jnp.cumsum(inside > 0, -1, dtype=jnp.int32) > rank[:, None], -1).astype(jnp.int32)
-    value = jnp.where(entry < ends[-1], jnp.take_along_axis(inside, place[:, None], 1)[:, 0], 0)
-    return chunk // per_row, jnp.minimum(chunk % per_row * _CHUNK + place, n_cols - 1), value
 
 
 def assign(coupling: Tuples | Pairs, distances: Array, shares: Array) -> Array:

@@ -17,38 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-_HIGHEST = jax.lax.Precision.HIGHEST
-_UNROLLED = 16  # steps of a reduction that are fused into one pass over the n·m numbers
-_FEW_FEATURES = 8  # up to which summing differences is faster than a product of matrices
+from fairjax.ot.factors import UNROLLED, min_plus, pairwise_distances, squared_distances
 
-
-def squared_distances(X: Array, centers: Array) -> Array:
-    """Squared distances (n, K) of points (n, d) to centres (K, d), clipped at zero; one product, O(n K d).
-
-    Rounding is of the order eps·(‖x‖² + ‖μ‖²): let the points be centred.
-    """
-    cross = jnp.matmul(X, centers.T, precision=_HIGHEST)
-    squares = jnp.sum(jnp.square(X), -1)[:, None] + jnp.sum(jnp.square(centers), -1)
-    return jnp.maximum(squares - 2 * cross, 0)
-
-
-def min_plus(left: Array, right: Array) -> Array:
-    """Min-plus product ``min_k left[i, k] + right[j, k]`` (n, m) of tables (n, K) and (m, K).
-
-    A running minimum over k, several at a time: O(n m K) time, n·m numbers of memory.
-
-    Examples
-    --------
-    >>> import jax.numpy as jnp
-    >>> min_plus(jnp.array([[0.0, 5.0], [4.0, 1.0]]), jnp.array([[2.0, 1.0]])).tolist()
-    [[2.0], [2.0]]
-    """
-
-    def lower(least: Array, columns: tuple[Array, Array]) -> tuple[Array, None]:
-        return jnp.minimum(least, columns[0][:, None] + columns[1]), None
-
-    start = left[:, 0, None] + right[:, 0]
-    return jax.lax.scan(lower, start, (left.T[1:], right.T[1:]), unroll=_UNROLLED)[0]
+__all__ = ["joint_cost", "min_plus", "min_plus_argument", "squared_distances"]
 
 
 def min_plus_argument(left: Array, right: Array) -> Array:
@@ -63,7 +34,7 @@ def min_plus_argument(left: Array, right: Array) -> Array:
     start = left[:, 0, None] + right[:, 0]
     ks = jnp.arange(1, left.shape[1], dtype=jnp.int32)
     first = jnp.zeros(start.shape, jnp.int32)
-    return jax.lax.scan(lower, (start, first), (ks, left.T[1:], right.T[1:]), unroll=_UNROLLED)[0][1]
+    return jax.lax.scan(lower, (start, first), (ks, left.T[1:], right.T[1:]), unroll=UNROLLED)[0][1]
 
 
 def joint_cost(left: Array, right: Array, left_points: Array, right_points: Array, pull: Array | float) -> Array:
@@ -89,8 +60,4 @@ def joint_cost(left: Array, right: Array, left_points: Array, right_points: Arra
     >>> joint_cost(half * squared_distances(x, centers), half * squared_distances(y, centers), x, y, 0.25).tolist()
     [[3.0]]
     """
-    if left_points.shape[1] > _FEW_FEATURES:
-        return min_plus(left, right) + pull * squared_distances(left_points, right_points)
-    columns = zip(left_points.T, right_points.T, strict=True)
-    apart = sum((jnp.square(one[:, None] - other) for one, other in columns), start=jnp.zeros((), left.dtype))
-    return min_plus(left, right) + pull * apart
+    return min_plus(left, right) + pull * pairwise_distances(left_points, right_points)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from jax import Array
 
 UNITS = 1 << 30  # of mass in a group, see in_units
+_LANES = 16  # partial sums of a point's mass
 
 
 class Block(NamedTuple):
@@ -205,6 +206,9 @@ def regroup(points: Array, mass: Array, order: Array, n_points: int, n_blocks: i
         for side, width in enumerate(room)
     )
     fits = left_fits & right_fits & (each <= size)
+    # the same tuples add up to either side's masses, but not rounded alike
+    totals = [jnp.sum(block.masses, 1, keepdims=True) for block in (left, right)]
+    right = right._replace(masses=right.masses * (totals[0] / jnp.where(totals[1] > 0, totals[1], 1)))
     left, right = (block._replace(masses=jnp.where(fits[:, None], block.masses, 0)) for block in (left, right))
     return Regrouped(dealt, held, left, right, fits)
 
@@ -217,5 +221,7 @@ def _distinct(ids: Array, mass: Array, n_points: int, width: int) -> tuple[Block
     slot = jnp.cumsum(first) - 1
     known = ids < n_points
     found = jnp.full((width,), n_points, jnp.int32).at[slot].set(ids, mode="drop")
-    masses = jnp.zeros((width,), mass.dtype).at[slot].add(jnp.where(known, mass, 0), mode="drop")
-    return Block(found, masses), jnp.sum(first & known) <= width
+    # in several sums, since a point of a small group may have so many tuples that one running sum would lose digits
+    lanes = jnp.arange(len(ids)) % _LANES
+    parts = jnp.zeros((width, _LANES), mass.dtype).at[slot, lanes].add(jnp.where(known, mass, 0), mode="drop")
+    return Block(found, jnp.sum(parts, 1)), jnp.sum(first & known) <= width

@@ -1,6 +1,6 @@
 """From the assignment of eq. (6), in which pairs that a plan splits split points too, to one cluster per point."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ from jax import Array
 
 from fairjax.assignment import primal
 from fairjax.assignment.dual import Points, group_sums
+from fairjax.errors import InputError
 
 How = Literal["balanced", "argmax", "sample"]
 
@@ -42,6 +43,11 @@ def hard_labels(
     -------
     (n,) int32. O(n K), and O(n K²) per point that "balanced" has to change.
 
+    Raises
+    ------
+    InputError
+        For another ``how``, and for "sample" without a key.
+
     Examples
     --------
     Both groups split their points evenly; the argmax would put all of them into cluster 0:
@@ -51,11 +57,14 @@ def hard_labels(
     >>> hard_labels(halves, jnp.array([0, 0, 1, 1]), 2).tolist()
     [0, 1, 0, 1]
     """
+    if how not in get_args(How):
+        raise InputError(f"how is {how!r}; expected one of {', '.join(map(repr, get_args(How)))}")
     shares = fractions(masses)
     if how == "argmax":
         return jnp.argmax(shares, -1).astype(jnp.int32)
     if how == "sample":
-        assert key is not None, "sampling takes a key"
+        if key is None:
+            raise InputError('key is missing; how="sample" draws the labels from a typed random key')
         return jax.random.categorical(key, jnp.log(shares)).astype(jnp.int32)
     n_points, n_clusters = shares.shape
     if weights is None:

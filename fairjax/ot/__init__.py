@@ -1,6 +1,7 @@
 """Batched optimal transport between weighted point sets; knows nothing of fairness."""
 
 from fairjax.ot.exact import exact
+from fairjax.ot.factors import Factors
 from fairjax.ot.host import host, host_basic
 from fairjax.ot.problem import gap_tolerance, mass_tolerance
 from fairjax.ot.rounding import rounded
@@ -10,6 +11,7 @@ from fairjax.ot.solution import MESSAGES, BasicSolution, OTSolution, Support, ch
 __all__ = [
     "MESSAGES",
     "BasicSolution",
+    "Factors",
     "OTSolution",
     "Support",
     "check",

@@ -21,10 +21,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from fairjax.ot.arguments import check_count
 from fairjax.ot.certificate import certify, tightened
+from fairjax.ot.factors import Costs
 from fairjax.ot.forest import basic
 from fairjax.ot.paths import Flow, shortest_paths
-from fairjax.ot.problem import Duals, Problem, check_count, gap_tolerance, solve, with_gradient
+from fairjax.ot.problem import Duals, Problem, gap_tolerance, solve, with_gradient
 from fairjax.ot.smoothing import smoothed_duals
 from fairjax.ot.solution import OTSolution
 
@@ -35,7 +37,7 @@ _IN_STEP = 4096
 
 
 def exact(
-    costs: ArrayLike,
+    costs: Costs,
     a: ArrayLike | None = None,
     b: ArrayLike | None = None,
     *,
@@ -46,10 +48,10 @@ def exact(
 
     Parameters
     ----------
-    costs : (..., n, m) float
+    costs : (..., n, m) float, or :class:`fairjax.ot.Factors`
         Any finite values; every leading axis is a batch.
     a, b : (..., n), (..., m) float, optional
-        Masses, uniform with sum 1 by default. Zero is padding: it changes nothing, whatever finite cost stands there.
+        Masses, uniform with sum 1 by default. Zero is padding: it changes nothing, whatever cost stands there.
         Both must carry the same mass, to 1e-9 relative in float64 and 1e-5 in float32.
     init : (f, g), optional
         Duals (..., n) and (..., m) to start from, such as those of a solution of similar costs; need not be feasible.
@@ -67,8 +69,8 @@ def exact(
     ------
     InputError
         For shapes that do not fit, values that are no real numbers, a ``max_iter`` below 1, and for concrete masses
-        that disagree or are negative. Under ``jit`` masses set the
-        status, as non-finite costs always do.
+        that disagree or are negative. Under ``jit`` masses set the status, as costs that are not finite between points
+        with mass always do.
 
     Notes
     -----

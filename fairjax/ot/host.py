@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 
 from fairjax.errors import InputError
 from fairjax.ot.certificate import certify, judged
+from fairjax.ot.factors import Costs
 from fairjax.ot.generation import Flow, by_generation
 from fairjax.ot.problem import Duals, Problem, gap_tolerance, mass_tolerance, solve, with_gradient
 from fairjax.ot.solution import INFEASIBLE, INVALID, BasicSolution, OTSolution, Support
@@ -28,7 +29,7 @@ _SIMPLEX_STEPS = 10**9
 
 
 def host(
-    costs: ArrayLike, a: ArrayLike | None = None, b: ArrayLike | None = None, *, init: Duals | None = None
+    costs: Costs, a: ArrayLike | None = None, b: ArrayLike | None = None, *, init: Duals | None = None
 ) -> OTSolution:
     """Solve the problem of :func:`fairjax.ot.exact` by POT's network simplex on the host, in float64, over threads.
 

@@ -1,9 +1,7 @@
 """The transport problem: two weighted point sets and the costs between them, checked and brought to one form."""
 
-import warnings
 from collections.abc import Callable
 from functools import partial
-from numbers import Integral
 from typing import NamedTuple
 
 import jax
@@ -13,6 +11,8 @@ from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from fairjax.errors import InputError
+from fairjax.ot.arguments import is_traced, real_array
+from fairjax.ot.factors import Costs, cost_array
 from fairjax.ot.solution import INFEASIBLE, INVALID, SOLVED, OTSolution
 
 Duals = tuple[ArrayLike, ArrayLike]
@@ -47,7 +47,7 @@ def gap_tolerance(dtype: DTypeLike) -> float:
 
 def solve(
     solver: Callable[..., OTSolution],
-    costs: ArrayLike,
+    costs: Costs,
     a: ArrayLike | None,
     b: ArrayLike | None,
     init: Duals | None,
@@ -109,6 +109,8 @@ def prepare(costs: Array, a: Array, b: Array, f: Array, g: Array) -> tuple[Probl
 
     An invalid problem becomes an empty one, which costs no iterations.
     """
+    rows, cols = a > 0, b > 0
+    costs, f, g = jnp.where(rows[:, None] & cols, costs, 0), jnp.where(rows, f, 0), jnp.where(cols, g, 0)
     mass_a, mass_b = jnp.sum(a), jnp.sum(b)
     finite = jnp.all(jnp.isfinite(costs)) & jnp.all(jnp.isfinite(f)) & jnp.all(jnp.isfinite(g))
     finite &= jnp.isfinite(mass_a) & jnp.isfinite(mass_b)
@@ -117,22 +119,16 @@ def prepare(costs: Array, a: Array, b: Array, f: Array, g: Array) -> tuple[Probl
     balanced = jnp.abs(mass_a - mass_b) <= tolerance * jnp.maximum(mass_a, mass_b)
     status = jnp.where(valid, jnp.where(balanced, SOLVED, INFEASIBLE), INVALID).astype(jnp.int32)
     sound = valid & balanced
-    rows, cols = sound & (a > 0), sound & (b > 0)
     ratio = jnp.where(sound & (mass_b > 0), mass_a / jnp.where(mass_b > 0, mass_b, 1), 0)
-    problem = Problem(
-        jnp.where(rows[:, None] & cols, costs, 0),
-        jnp.where(rows, a, 0),
-        jnp.where(cols, b, 0) * ratio,
-        jnp.where(rows, f, 0),
-        jnp.where(cols, g, 0),
-    )
+    problem = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), Problem(costs, a, b, f, g))
+    problem = problem._replace(b=problem.b * ratio)
     return problem, status
 
 
 def _arrays(
-    costs: ArrayLike, a: ArrayLike | None, b: ArrayLike | None, init: Duals | None
+    costs: Costs, a: ArrayLike | None, b: ArrayLike | None, init: Duals | None
 ) -> tuple[Array, Array, Array, Array, Array]:
-    costs = real_array("costs", costs)
+    costs = cost_array(costs)
     if costs.ndim < 2 or 0 in costs.shape:
         raise InputError(f"costs has shape {costs.shape}; expected (..., n, m), every axis at least 1")
     *batch, n, m = costs.shape
@@ -156,37 +152,9 @@ def _arrays(
     return costs, a, b, f, g
 
 
-def real_array(name: str, values: ArrayLike) -> Array:
-    """Values as an array of floats of at least 32 bits, the least in which masses can be told to agree.
-
-    Raises
-    ------
-    InputError
-        For values that are no real numbers.
-    """
-    try:
-        with warnings.catch_warnings():
-            # jax takes text for the name of a type, and numpy warns of some
-            warnings.simplefilter("ignore", DeprecationWarning)
-            array = jnp.asarray(values)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is no array of numbers ({error}); expected real numbers") from None
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise InputError(f"{name} has dtype {array.dtype}; expected real numbers")
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        return array.astype(jnp.result_type(float))
-    return array if jnp.finfo(array.dtype).bits >= 32 else array.astype(jnp.float32)
-
-
-def check_count(name: str, value: int | None) -> None:
-    """Raise InputError unless a static count is None or a whole number of at least 1."""
-    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < 1):
-        raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
-
-
 def _check_masses(a: Array, b: Array) -> None:
     """Raise where concrete masses are no transport problem; traced and non-finite ones set the status instead."""
-    if isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
+    if is_traced(a, b):
         return
     for name, masses in (("a", np.asarray(a)), ("b", np.asarray(b))):
         if np.any(masses < 0):

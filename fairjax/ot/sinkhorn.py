@@ -9,6 +9,7 @@ a tolerance of 1e-11, so the fixed point is differentiated by one dense solve of
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
+from numbers import Real
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,10 @@ from jax.scipy.special import logsumexp
 from jax.typing import ArrayLike
 
 from fairjax.errors import InputError
-from fairjax.ot.certificate import certify, tightened
-from fairjax.ot.problem import Duals, Problem, check_count, real_array, solve
+from fairjax.ot.arguments import check_count, is_traced, real_array
+from fairjax.ot.certificate import certify, row_duals, tightened
+from fairjax.ot.factors import Costs, cost_array
+from fairjax.ot.problem import Duals, Problem, solve
 from fairjax.ot.rounding import rounded
 from fairjax.ot.smoothing import smoothed_duals
 from fairjax.ot.solution import SOLVED, UNSOLVED, OTSolution
@@ -29,7 +32,7 @@ _COLD, _WARM = (0.1, 0.03, 0.01, 0.003, 0.001), (0.0,)
 
 
 def sinkhorn(
-    costs: ArrayLike,
+    costs: Costs,
     a: ArrayLike | None = None,
     b: ArrayLike | None = None,
     reg: ArrayLike = 0.01,
@@ -47,7 +50,8 @@ def sinkhorn(
         Weight of the entropy, in the units of the costs for a total mass of 1, as in POT and as the λ of the FCA paper.
         For a temperature relative to the costs pass a multiple of their mean. May be traced.
     init : (f, g), optional
-        Duals to start from instead of annealing, such as those of a solution at the same or a higher ``reg``.
+        Duals to start from instead of annealing, such as those of a solution of similar costs at the same ``reg``;
+        from those of the solution itself only the digits beyond single precision are left to find.
     tolerance : float, optional
         ℓ1 error of the marginals before rounding, relative to the mass; 1e-6 in float64 and 1e-4 in float32. Static.
     max_iter : int
@@ -57,7 +61,8 @@ def sinkhorn(
     -------
     OTSolution
         With a dense plan. Status 0 says that the iterations have converged; the gap, to the problem *without* entropy,
-        is of the order of ``reg`` and is no part of the status. ``f`` and ``g`` are c-transforms, a proven bound.
+        is of the order of ``reg`` and is no part of the status. ``g`` is the dual of the entropic problem, from which
+        a next solve starts, ``f`` its c-transform; ``dual`` comes from one more c-transform.
         ``n_iter`` counts iterations in the log domain, annealing apart.
 
     Raises
@@ -78,12 +83,11 @@ def sinkhorn(
     (0, 0.0)
     """
     check_count("max_iter", max_iter)
-    costs = real_array("costs", costs)
-    regs = real_array("reg", reg)
-    if not isinstance(regs, jax.core.Tracer) and not (np.asarray(regs) > 0).all():
-        raise InputError(f"reg is {reg}; expected a positive weight of the entropy")
-    if not isinstance(regs, jax.core.Tracer) and not np.isfinite(regs).all():
-        raise InputError(f"reg is {reg}; expected a finite weight of the entropy")
+    if tolerance is not None and (not isinstance(tolerance, Real) or not 0 < tolerance < np.inf):
+        raise InputError(f"tolerance is {tolerance!r}; expected a positive number")
+    costs, regs = cost_array(costs), real_array("reg", reg)
+    if not is_traced(regs) and not (np.isfinite(regs) & (np.asarray(regs) > 0)).all():
+        raise InputError(f"reg is {reg}; expected a positive, finite weight of the entropy")
     if regs.ndim and regs.shape != costs.shape[:-2]:
         raise InputError(f"reg has shape {regs.shape}; expected () or {costs.shape[:-2]}, one for each problem")
     regs = jnp.broadcast_to(regs, costs.shape[:-2]).reshape(-1)
@@ -97,7 +101,8 @@ def _solver(warm: bool, tolerance: float | None, max_iter: int) -> Callable[...,
         regs = regs.astype(dtype)
         error = (1e-6 if jnp.finfo(dtype).bits >= 64 else 1e-4) if tolerance is None else tolerance
         fixed, fixed_regs = jax.lax.stop_gradient((problem, regs))
-        f, g = jax.vmap(tightened)(fixed, fixed.g)
+        # given duals are the scalings of a solution: c-transforms of the columns' would lose what they know
+        f, g = (jax.vmap(row_duals)(fixed, fixed.g), fixed.g) if warm else jax.vmap(tightened)(fixed, fixed.g)
         g = smoothed_duals(fixed.costs, fixed.a, fixed.b, f, g, _WARM if warm else _COLD, floor=fixed_regs, n_kernels=2)
         return jax.vmap(partial(_solve_one, tolerance=error, max_iter=max_iter))(
             problem, jax.lax.stop_gradient(g), regs
@@ -142,7 +147,7 @@ def _solve_one(problem: Problem, g: Array, reg: Array, *, tolerance: float, max_
     plan = mass * rounded(plan, share_a, share_b)
     solution = certify(problem, plan, g, jnp.asarray(found.n_iters), jnp.inf)
     status = jnp.where(met & (solution.status == SOLVED), SOLVED, UNSOLVED).astype(jnp.int32)
-    return solution._replace(status=status)
+    return solution._replace(g=g, status=status)
 
 
 @jax.custom_vjp

@@ -56,10 +56,11 @@ def smoothed_duals(
     falling = jnp.asarray(temperatures, single)
 
     def kernel(turn: Array, duals: tuple[Array, Array]) -> tuple[Array, Array]:
-        f, g = duals
+        _, g = duals
         temperature = jnp.maximum(falling[turn // n_kernels], lowest)[:, None]
-        g = temperature * (log_b - _log_sum((f[..., None] - reduced) / temperature[..., None], -2))
+        # rows first: they lose nothing of what the columns' duals know
         f = temperature * (log_a - _log_sum((g[:, None] - reduced) / temperature[..., None], -1))
+        g = temperature * (log_b - _log_sum((f[..., None] - reduced) / temperature[..., None], -2))
         plan = jnp.exp((f[..., None] + g[:, None] - reduced) / temperature[..., None])
 
         def product(_: Array, scalings: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -8,8 +8,10 @@ import numpy as np
 from jax import Array
 
 from fairjax.errors import InputError
+from fairjax.ot.arguments import is_traced
 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
+_CHUNK = 64  # entries of a row that are counted together when a plan is read
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound, for Sinkhorn the error of the marginals, is within tolerance",
@@ -30,7 +32,8 @@ class OTSolution(NamedTuple):
     f, g : (..., n), (..., m)
         Feasible duals, f_i + g_j ≤ cost_ij wherever both ends carry mass; 0 where a point carries none.
     primal, dual : (...)
-        Cost of ``plan`` and the proven lower bound a·f + b·g on the cost of any plan.
+        Cost of ``plan`` and a proven lower bound on the cost of any plan: a·f + b·g, for Sinkhorn after one more
+        c-transform, since its g is kept as it is to start from.
     gap : (...)
         (primal − dual) / |primal|, summed as slack without cancellation; 0 when below rounding.
     marginal_error : (...)
@@ -110,21 +113,38 @@ def support(solution: OTSolution) -> Support:
     """
     plan = solution.plan
     n, m = plan.shape[-2:]
-    if not isinstance(plan, jax.core.Tracer):
-        found = int(jnp.max(jnp.sum(plan > 0, (-2, -1)))) if plan.size else 0
-        if found > n + m - 1:
+    if not is_traced(plan):
+        n_found = int(jnp.max(jnp.sum(plan > 0, (-2, -1)))) if plan.size else 0
+        if n_found > n + m - 1:
             raise InputError(
-                f"the plan has {found} positive entries; a basic one has at most n+m-1 = {n + m - 1}: take the plan "
+                f"the plan has {n_found} positive entries; a basic one has at most n+m-1 = {n + m - 1}: take the plan "
                 "of fairjax.ot.exact"
             )
-    flat = plan.reshape(-1, n * m)
-    places = jax.vmap(lambda one: jnp.nonzero(one > 0, size=n + m - 1, fill_value=n * m)[0])(flat)
-    mass = jax.vmap(lambda one, at: one.at[at].get(mode="fill", fill_value=0))(flat, places)
-    inside = places < n * m
-    rows = jnp.where(inside, places // m, n).astype(jnp.int32)
-    cols = jnp.where(inside, places % m, m).astype(jnp.int32)
-    shape = (*plan.shape[:-2], n + m - 1)
-    return Support(rows.reshape(shape), cols.reshape(shape), mass.reshape(shape))
+    found = jax.vmap(lambda one: positive_entries(one, n + m - 1))(plan.reshape(-1, n, m))
+    return jax.tree.map(lambda leaf: leaf.reshape(*plan.shape[:-2], n + m - 1), found)
+
+
+def positive_entries(plan: Array, size: int) -> Support:
+    """The positive entries (size,) of a plan (n, m), padded, or the first of them where there are more.
+
+    One pass over the plan counts them in chunks; only chunks that hold one are looked at again.
+    """
+    n, m = plan.shape
+    chunks = jnp.pad(plan, ((0, 0), (0, -m % _CHUNK))).reshape(-1, _CHUNK)
+    per_row = chunks.shape[0] // n
+    counts = jnp.sum(chunks > 0, -1, dtype=jnp.int32)
+    ends = jnp.cumsum(counts)
+    entry = jnp.arange(size, dtype=jnp.int32)
+    chunk = jnp.minimum(jnp.searchsorted(ends, entry, side="right"), len(chunks) - 1).astype(jnp.int32)
+    rank = entry - (ends[chunk] - counts[chunk])
+    inside = chunks[chunk]
+    place = jnp.argmax(jnp.cumsum(inside > 0, -1, dtype=jnp.int32) > rank[:, None], -1).astype(jnp.int32)
+    present = entry < ends[-1]
+    return Support(
+        jnp.where(present, chunk // per_row, n),
+        jnp.where(present, chunk % per_row * _CHUNK + place, m),
+        jnp.where(present, jnp.take_along_axis(inside, place[:, None], 1)[:, 0], 0),
+    )
 
 
 def check(solution: OTSolution) -> OTSolution:

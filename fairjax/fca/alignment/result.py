@@ -1,0 +1,96 @@
+"""Labels, centres and certificate from the turn of least cost."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.assignment import Solution, fair_assignment
+from fairjax.fca.alignment.problem import Problem
+from fairjax.fca.alignment.state import State
+from fairjax.fca.joint_cost import squared_distances
+from fairjax.fca.rounding import How, fractions, hard_labels
+
+MESSAGES = {
+    0: "every transport was solved to its tolerance; the gap is by how much, at most, the assignment is dearer than "
+    "the cheapest one to these centres that is as fair",
+    1: "a transport stopped before its gap was within tolerance; its plan is feasible, and so the assignment is fair",
+    2: "a transport was infeasible; this should not happen: please report it",
+    3: "points or centres are not finite, or too large for their type",
+}
+
+
+class Alignment(NamedTuple):
+    """Result of a run, from its turn of least cost.
+
+    Attributes
+    ----------
+    centers : (K, d) means of the clusters, in the units of the points.
+    assignment : :class:`~fairjax.assignment.Solution`, of which ``labels`` and the fractions of split points are the
+        plan's, ``prices`` and the bound ``dual`` those of one direct solve at these centres; ``primal`` is the cost of
+        the plan's fractions. ``status`` is the transports', see ``MESSAGES``.
+    cost : () (weighted) mean squared distance of the labels. n_iter : (). converged : () bool.
+    history, objectives : (max_iter,) cost and objective F of each turn.
+    transport_gap : () relative gap of the last transport.
+    """
+
+    centers: Array
+    assignment: Solution
+    cost: Array
+    n_iter: Array
+    converged: Array
+    history: Array
+    objectives: Array
+    transport_gap: Array
+
+
+def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array | None = None) -> Alignment:
+    """Labels, centres and certificate from the turn of least cost.
+
+    Centres are the means of the final labels, as the authors evaluate. A direct solve of the fair assignment to them
+    gives what no plan has: prices that assign new points, and a lower bound on the cost of any assignment as fair.
+    """
+    X, n_points = problem.X, problem.X.shape[0]
+    n_groups = len(problem.members)
+    weights = problem.weights
+    labels = hard_labels(state.best_masses, problem.groups, n_groups, how, key, weights)
+    chosen = jax.nn.one_hot(labels, state.centers.shape[0], dtype=X.dtype) * weights[:, None]
+    sizes = jnp.sum(chosen, 0)[:, None]
+    means = jnp.matmul(chosen.T, X, precision="highest") / jnp.where(sizes > 0, sizes, 1)
+    centers = jnp.where(sizes > 0, means, state.best_centers)
+
+    distances = squared_distances(X, centers)
+    bound = fair_assignment(
+        distances, problem.groups, n_groups=n_groups, weights=None if problem.units is None else weights
+    )
+    soft = fractions(state.best_masses)
+    if problem.units is not None:
+        # what has no weight is in no tuple; it goes where the rule for new points sends it
+        priced = jnp.argmin(distances + bound.multipliers[problem.groups], -1).astype(labels.dtype)
+        absent = jnp.sum(state.best_masses, -1) <= 0
+        labels = jnp.where(absent, priced, labels)
+        soft = jnp.where(absent[:, None], jax.nn.one_hot(priced, soft.shape[1], dtype=soft.dtype), soft)
+    primal = jnp.sum(soft * distances * weights[:, None])
+    split = jnp.max(soft, -1) < 1 - 1e-5
+    counts = jax.ops.segment_sum(soft * weights[:, None], problem.groups, n_groups)
+    gap = jnp.maximum(primal - bound.dual, 0) / jnp.maximum(primal, jnp.finfo(X.dtype).tiny)
+    assignment = Solution(
+        labels=labels,
+        rows=jnp.where(split, jnp.arange(n_points, dtype=jnp.int32), n_points),
+        fractions=soft,
+        counts=counts,
+        prices=bound.multipliers,
+        primal=primal,
+        # rounding must not lift the bound above what was reached
+        dual=jnp.minimum(bound.dual, primal),
+        gap=gap,
+        status=jnp.where(jnp.isfinite(primal), state.worst, 3).astype(jnp.int32),
+        n_iter=bound.n_iter,
+        n_passes=state.n_iter,
+    )
+    cost = jnp.sum(weights * jnp.take_along_axis(distances, labels[:, None], 1)[:, 0])
+    return Alignment(
+        centers + problem.mean, assignment, cost, state.n_iter, state.converged,
+        state.costs, state.objectives, state.gap,
+    )  # fmt: skip

@@ -1,0 +1,99 @@
+"""What a turn of the alignment route starts from and leaves behind."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.fca import center_update, partition
+from fairjax.fca.alignment.problem import Problem, Settings, check
+from fairjax.fca.coupling import Tuples
+
+# Distinct points of the larger and the smaller group that a block of the refine scheme has room for, in multiples of
+# those of a partition of whole points. Blocks keep the smaller group's points together, so only the larger's are split.
+_ROOM = (1.45, 1.15)
+_ROOM_WEIGHTED = (1.6, 1.6)  # blocks of heavy points of one group hold many light ones of the other
+
+
+class State(NamedTuple):
+    """Between two turns.
+
+    Attributes
+    ----------
+    centers : (K, d) relative to the mean. potentials : (n,) dual of each point in its last transport.
+    tuples : the coupling, for the refine scheme; None for others. memory : of the centre update.
+    masses : (n, K) assignment of eq. (6); each group sums to 1.
+    objective : () F before the last centre update. cost : () mean squared distance under ``masses``, after it.
+    best_centers, best_masses, best_cost, best_objective : of the turn of least cost, and the least objective so far.
+    costs, objectives : (max_iter,) history, NaN where no turn was.
+    gap, status : () greatest relative gap and status of the last transport. worst : () int32 status of all turns.
+    n_iter, stale : () int32, turns, and turns since something fell. converged : () bool.
+    """
+
+    centers: Array
+    potentials: Array
+    tuples: Tuples | None
+    memory: Any
+    masses: Array
+    objective: Array
+    cost: Array
+    best_centers: Array
+    best_masses: Array
+    best_cost: Array
+    best_objective: Array
+    costs: Array
+    objectives: Array
+    gap: Array
+    status: Array
+    worst: Array
+    n_iter: Array
+    stale: Array
+    converged: Array
+
+
+def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, max_iter: int = 100) -> State:
+    """Before the first turn; ``centers`` (K, d) in the units of the points. The key is only for the refine scheme."""
+    check(problem, settings)
+    X = problem.X
+    centers = centers.astype(X.dtype) - problem.mean
+    tuples = None
+    if settings.scheme == "refine":
+        points, mass = partition.random_pairs(key, problem.members, X.dtype, problem.units)
+        left, right = room(problem, settings.n_blocks)
+        extra = settings.n_blocks * (left + right - 1) - mass.shape[0]
+        shape = (settings.n_blocks, left + right - 1)
+        points = jnp.pad(points, ((0, extra), (0, 0)), constant_values=X.shape[0]).reshape(*shape, 2)
+        tuples = Tuples(points, jnp.pad(mass, (0, extra)).reshape(shape), jnp.zeros(shape, bool))
+    infinite = jnp.asarray(jnp.inf, X.dtype)
+    masses = jnp.zeros((X.shape[0], centers.shape[0]), X.dtype)
+    history = jnp.full((max_iter,), jnp.nan, X.dtype)
+    none = jnp.zeros((), jnp.int32)
+    return State(
+        centers=centers,
+        potentials=jnp.zeros(X.shape[:1], X.dtype),
+        tuples=tuples,
+        memory=center_update.begin(settings.update, centers),
+        masses=masses,
+        objective=infinite,
+        cost=infinite,
+        best_centers=centers,
+        best_masses=masses,
+        best_cost=infinite,
+        best_objective=infinite,
+        costs=history,
+        objectives=history,
+        gap=infinite,
+        status=none,
+        worst=none,
+        n_iter=none,
+        stale=none,
+        converged=jnp.array(False),
+    )
+
+
+def room(problem: Problem, n_blocks: int) -> tuple[int, int]:
+    """Most distinct points of the two groups in a block of the refine scheme."""
+    sizes = [ids.shape[0] for ids in problem.members]
+    slacks = _ROOM if problem.units is None else _ROOM_WEIGHTED
+    left, right = (min(size, int(slack * -(-size // n_blocks)) + 2) for size, slack in zip(sizes, slacks, strict=True))
+    return left, right

@@ -1,0 +1,81 @@
+"""The turns of the alignment route: partition, transport, centre update, until nothing falls any more."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.fca import center_update
+from fairjax.fca.alignment.problem import Parameters, Problem, Settings
+from fairjax.fca.alignment.state import State
+from fairjax.fca.alignment.transport import align
+from fairjax.fca.coupling import Tuples, assign, spread
+from fairjax.fca.joint_cost import squared_distances
+
+
+def step(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> State:
+    """One turn: partition, transport, centre update.
+
+    ``key`` is that of the run: turn t takes its own from it, so that turns can be continued at will.
+    """
+    X, dtype = problem.X, problem.X.dtype
+    w = jnp.asarray(parameters.transport_weight, dtype)
+    own = key if settings.scheme == "fixed" else jax.random.fold_in(key, state.n_iter)
+    found = align(problem, settings, parameters, own, state)
+    coupling = found.coupling
+
+    before = squared_distances(X, state.centers)
+    at_old = jnp.sum(assign(coupling, before, problem.shares) * before * problem.shares[:, None])
+    objective = at_old + (w - 1) * spread(coupling, X, problem.shares)
+    centers, masses, memory = center_update.update(
+        coupling, X, problem.shares, state.centers, state.memory,
+        kind=settings.update, learning_rate=parameters.learning_rate, n_steps=settings.n_center_steps,
+    )  # fmt: skip
+    cost = jnp.sum(masses * squared_distances(X, centers) * problem.shares[:, None])
+
+    better = cost < state.best_cost
+    enough = 1 - jnp.asarray(parameters.tol, dtype)
+    fell = (cost < state.best_cost * enough) | (objective < state.best_objective * enough)
+    # where most blocks had no room, that nothing fell says only half as much
+    stale = jnp.where(fell | (state.n_iter == 0), 0, state.stale + jnp.where(found.solved > 0.5, 2, 1))
+    # a transport that failed leaves nothing to go on with
+    failed = (found.status > 1) | ~jnp.isfinite(cost)
+    return State(
+        centers=centers,
+        potentials=found.potentials,
+        tuples=coupling if settings.scheme == "refine" and isinstance(coupling, Tuples) else None,
+        memory=memory,
+        masses=masses,
+        objective=objective,
+        cost=cost,
+        best_centers=jnp.where(better, centers, state.best_centers),
+        best_masses=jnp.where(better, masses, state.best_masses),
+        best_cost=jnp.minimum(cost, state.best_cost),
+        best_objective=jnp.minimum(objective, state.best_objective),
+        costs=state.costs.at[state.n_iter].set(cost),
+        objectives=state.objectives.at[state.n_iter].set(objective),
+        gap=found.gap,
+        status=found.status,
+        worst=jnp.maximum(state.worst, found.status),
+        n_iter=state.n_iter + 1,
+        stale=stale,
+        converged=(stale >= 2 * settings.patience) | failed,
+    )
+
+
+def run(
+    problem: Problem,
+    settings: Settings,
+    parameters: Parameters,
+    key: Array,
+    state: State,
+    *,
+    until: Array | int | None = None,
+) -> State:
+    """Turns until neither cost nor objective fall, or ``until`` turns are done (default: as long as the history is)."""
+    last = state.costs.shape[0]
+    until = last if until is None else jnp.minimum(until, last)
+    return jax.lax.while_loop(
+        lambda state: ~state.converged & (state.n_iter < until),
+        lambda state: step(problem, settings, parameters, key, state),
+        state,
+    )
