@@ -359,12 +359,17 @@ def grouped_dot(x: Array, kernels: Array, groups: Array) -> Array:
 
 @jax.custom_vjp
 def _sorted_dot(x: Array, kernels: Array, groups: Array) -> Array:
+    return _by_tiers(x, kernels, groups, "nij,njk->nik", "ij,jk->ik")
+
+
+def _by_tiers(x: Array, kernels: Array, groups: Array, layout_dot: str, block_dot: str) -> Array:
+    # transposed kernels are the products' business: as an input of the loop they would be written out
     rows, slots, count, block = _tiers(groups, len(kernels))
-    products = jnp.matmul(_take(x, rows), kernels)
+    products = jnp.einsum(layout_dot, _take(x, rows), kernels)
 
     def further(turn: Array, found: Array) -> Array:
         group, rows = block(turn)
-        return found.at[rows].set(jnp.matmul(_take(x, rows), kernels[group]), mode="drop")
+        return found.at[rows].set(jnp.einsum(block_dot, _take(x, rows), kernels[group]), mode="drop")
 
     return lax.fori_loop(0, count, further, _take(products.reshape(-1, products.shape[-1]), slots))
 
@@ -382,7 +387,7 @@ def _sorted_dot_backward(saved: tuple[Array, Array, Array], slopes: Array) -> tu
         return kernel_slopes.at[group].add(jnp.matmul(_take(x, rows).T, _take(slopes, rows)))
 
     first = jnp.matmul(jnp.swapaxes(_take(x, rows), 1, 2), _take(slopes, rows))
-    x_slopes = _sorted_dot(slopes, jnp.swapaxes(kernels, 1, 2), groups)
+    x_slopes = _by_tiers(slopes, kernels, groups, "nik,njk->nij", "ik,jk->ij")
     return x_slopes, lax.fori_loop(0, count, further, first), np.zeros(groups.shape, jax.dtypes.float0)
 
 
