@@ -85,11 +85,29 @@ def test_transposed_convolution_is_the_adjoint(stride):
     np.testing.assert_allclose(jnp.vdot(x, found), there, rtol=1e-4)
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_blocks_of_images_change_neither_values_nor_gradients(own, monkeypatch):
+def test_winograd_equals_the_native_convolution():
+    rng = np.random.default_rng(0)
+    x, kernel, slope = (rng.normal(size=size) for size in ((3, 6, 10, 9), (3, 3, 9, 8), (3, 6, 10, 8)))
+    assert layers._winograd_pays((6, 10), kernel, 1)
+
+    def slopes(convolve, x, kernel, slope):
+        found, pull = jax.vjp(lambda *a: convolve(*a, 1), x, kernel)
+        return found, pull(slope), layers.conv_transpose(slope, kernel)
+
+    with jax.enable_x64(True):
+        expected = jax.jit(lambda *a: slopes(native, *a))(x, kernel, slope)
+        wide = jax.jit(lambda *a: slopes(layers.conv, *a))(x, kernel, slope)
+        # what is transposed is the slope in the images
+        np.testing.assert_allclose(wide[2], expected[1][0], rtol=1e-12, atol=1e-12)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), wide[:2], expected[:2])
+    narrow = jax.jit(lambda *a: slopes(layers.conv, *a))(*(each.astype(np.float32) for each in (x, kernel, slope)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max()), narrow, wide)
+
+
+def test_blocks_of_images_change_neither_values_nor_gradients(monkeypatch):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5, 4, 4, 3)).astype(np.float32)
-    kernel = rng.normal(size=(*(5,) * own, 3, 3, 3, 2)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, 3, 2)).astype(np.float32)
 
     def there_and_back(x, kernel):
         return layers.conv_transpose(jnp.tanh(layers.conv(x, kernel, 2)), kernel, 2)
@@ -110,6 +128,43 @@ def test_blocks_of_images_change_neither_values_nor_gradients(own, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("n_groups", [2, 3, 7])
+@pytest.mark.parametrize("side", [5, 6])
+def test_blocks_of_one_group_equal_a_loop_over_groups(n_groups, side, monkeypatch):
+    rng = np.random.default_rng(0)
+    groups = np.array([0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0])  # unequal, and from the third on they are absent
+    x = rng.normal(size=(11, side, side, 8)).astype(np.float32)
+    kernels = rng.normal(size=(n_groups, 3, 3, 8, 8)).astype(np.float32)
+    monkeypatch.setattr(layers, "_CACHE", 4 * 9 * side * side * 8)
+
+    def expected(x, kernels):
+        each = jnp.stack([native(x, kernel, 1) for kernel in kernels])
+        return jnp.sum(jnp.sin(each[groups, np.arange(11)]))
+
+    def found(x, kernels):
+        convolve = lambda block, group: layers.conv(block, kernels[group])  # noqa: E731
+        return jnp.sum(jnp.sin(layers.in_blocks(convolve, side * side * 8, x, jnp.asarray(groups), n_groups)))
+
+    for left, right in zip(
+        jax.tree.leaves(jax.jit(jax.value_and_grad(found, (0, 1)))(x, kernels)),
+        jax.tree.leaves(jax.jit(jax.value_and_grad(expected, (0, 1)))(x, kernels)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(left, right, atol=2e-4)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere all images go through at once")
+def test_a_group_with_a_kernel_that_is_not_finite_leaves_the_others_alone():
+    kernels = jnp.array([1.0, jnp.inf])
+    x, groups = jnp.ones((5, 1)), jnp.array([1, 0, 1, 0, 0])
+
+    def total(kernels):
+        found = layers.in_blocks(lambda block, group: block * kernels[group], 1, x, groups, 2)
+        return jnp.sum(jnp.tanh(found))
+
+    np.testing.assert_allclose(jax.grad(total)(kernels)[0], 3 * (1 - np.tanh(1) ** 2), rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_blocks_of_images_in_a_network(monkeypatch):
     network = Network(kind="conv", shape=(8, 8, 1), n_latent=3, options=(("n_groups", 2),))
@@ -128,16 +183,6 @@ def test_blocks_of_images_in_a_network(monkeypatch):
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
         jax.jit(jax.value_and_grad(lambda p: loss(p)))(params),
         whole,
-    )
-
-
-def test_own_kernels_and_their_gradient():
-    kernels = jax.random.normal(KEY, (3, 2, 2))
-    groups = jnp.array([2, 0, 2, 2], jnp.int32)
-    found, pull = jax.vjp(lambda kernels: layers.own_kernels(kernels, groups), kernels)
-    np.testing.assert_array_equal(found, kernels[groups])
-    np.testing.assert_allclose(
-        pull(jnp.ones((4, 2, 2)))[0], jnp.array([1.0, 0.0, 3.0])[:, None, None] * jnp.ones((2, 2))
     )
 
 
@@ -180,6 +225,19 @@ def test_grouped_product_does_not_depend_on_the_order_of_rows():
     np.testing.assert_allclose(
         layers.grouped_dot(x[order], kernels, groups[order]), layers.grouped_dot(x, kernels, groups)[order], atol=1e-6
     )
+
+
+def test_grouped_product_for_many_seeds_at_once():
+    # their crowded groups differ, and so do the numbers of blocks behind the layout
+    groups = jnp.stack([jnp.asarray(rows_of_groups(kind, 40, 5), jnp.int32) for kind in ("even", "crowded", "one")])
+    x, kernels = jax.random.normal(KEY, (3, 40, 3)), jax.random.normal(KEY, (3, 5, 3, 4))
+
+    def slopes(x, kernels, groups):
+        return jax.grad(lambda x, kernels: jnp.sum(jnp.sin(layers.grouped_dot(x, kernels, groups))), (0, 1))(x, kernels)
+
+    for seed, found in enumerate(zip(*jax.jit(jax.vmap(slopes))(x, kernels, groups), strict=True)):
+        expected = jax.jit(slopes)(x[seed], kernels[seed], groups[seed])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found, expected)
 
 
 # Batch normalisation

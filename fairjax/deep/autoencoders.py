@@ -211,7 +211,7 @@ class ConvAutoencoder(nnx.Module):
         self.head = nnx.List([Dense(n_latent, 256, rngs=rngs), Dense(256, size, rngs=rngs)])
         branches = n_groups if n_groups > 1 else None
         self.branch = nnx.List([Conv(a, b, stride=s, transpose=True, n_groups=branches, rngs=rngs) for a, b, s in back])
-        self.one_branch, self.unit_norm, self.output = n_groups == 1, unit_norm, output
+        self.n_groups, self.unit_norm, self.output = n_groups, unit_norm, output
 
     def encode(self, x: Array, *, train: bool, key: Array | None = None) -> Array:
         """(n, h, w, c) to (n, d)."""
@@ -224,16 +224,18 @@ class ConvAutoencoder(nnx.Module):
         for layer in self.head:
             z = jax.nn.relu(layer(z))
         x = z.reshape(-1, *self.small)
-        return in_blocks(self._convolve_back, self._largest(), x, groups)
+        if self.n_groups == 1:
+            return in_blocks(self._convolve_back, self._largest(), x)
+        return in_blocks(self._convolve_back, self._largest(), x, groups, self.n_groups)
 
     def _convolve(self, x: Array) -> Array:
         for conv in self.convs:
             x = jax.nn.relu(kept(conv(x)))
         return x
 
-    def _convolve_back(self, x: Array, groups: Array) -> Array:
+    def _convolve_back(self, x: Array, groups: Array | None = None) -> Array:
         for i, conv in enumerate(self.branch):
-            x = kept(conv(x, None if self.one_branch else groups))
+            x = kept(conv(x, groups))
             if i < len(self.branch) - 1:
                 x = jax.nn.relu(x)
         return _OUTPUTS[self.output](x)

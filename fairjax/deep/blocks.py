@@ -128,13 +128,13 @@ class Conv(nnx.Module):
         self.stride, self.transpose = stride, transpose
 
     def __call__(self, x: Array, groups: Array | None = None) -> Array:
-        """(n, h, w, n_in) to (n, h', w', n_out)."""
-        kernel = self.kernel[...] if groups is None else layers.own_kernels(self.kernel[...], groups)
+        """(n, h, w, n_in) to (n, h', w', n_out); `groups` (n,), or () for images all of one group."""
+        kernel = self.kernel[...] if groups is None else self.kernel[...][groups]
         apply = layers.conv_transpose if self.transpose else layers.conv
         found = apply(x, kernel, self.stride)
         if self.bias is None:
             return found
-        return found + (self.bias[...] if groups is None else layers.own_kernels(self.bias[...], groups)[:, None, None])
+        return found + (self.bias[...] if groups is None else self.bias[...][groups][..., None, None, :])
 
 
 class BatchNorm(nnx.Module):

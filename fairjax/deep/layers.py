@@ -14,19 +14,21 @@ import numpy as np
 from jax import Array, lax
 from jax.ad_checkpoint import checkpoint_name
 
-__all__ = ["conv", "conv_transpose", "group_means", "grouped_dot", "in_blocks", "kept", "own_kernels"]
+__all__ = ["conv", "conv_transpose", "group_means", "grouped_dot", "in_blocks", "kept"]
 
 _KEPT = "kept for the way back"
 _SIDE = 3  # all kernels are 3 x 3
 _CACHE = 1 << 20  # numbers that stay in a processor's cache between writing and reading them
+_WINOGRAD = 8  # channels from which on its sums and differences cost less than the products that they save
 _ALL_BRANCHES = 3  # up to so many groups every row goes through every branch, which beats sorting the rows
 
 
 def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
     """Convolve images with 3 x 3 kernels, one for all images or one for each.
 
-    On CPU, and with a kernel for each image, this is one matrix product with the images' 3 x 3 patches: XLA's own
-    convolution takes about twice as long there, forward and backward. Elsewhere the native convolution is used.
+    On CPU this is one matrix product with the images' 3 x 3 patches, or, at stride 1 with enough channels, Winograd's
+    algorithm [1]_: XLA's own convolution takes two to four times as long there, forward and backward. Elsewhere the
+    native convolution is used, and with a kernel for each image the patches.
 
     Parameters
     ----------
@@ -37,6 +39,11 @@ def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
     Returns
     -------
     (n, h / stride, w / stride, c')
+        On CPU, and with one kernel, differentiable once.
+
+    References
+    ----------
+    .. [1] A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 
     Examples
     --------
@@ -44,30 +51,13 @@ def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
     >>> conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2)[0, :, :, 0].tolist()
     [[4.0, 6.0], [6.0, 9.0]]
     """
-    if kernel.ndim == 4 and jax.default_backend() != "cpu":
+    if kernel.ndim == 5:
+        return _by_patches(x, kernel, stride)
+    if jax.default_backend() != "cpu":
         border = ((1, 1), (1, 1))
         return lax.conv_general_dilated(x, kernel, (stride, stride), border, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     high, wide = math.ceil(x.shape[1] / stride), math.ceil(x.shape[2] / stride)
-    return _blockwise(partial(_by_patches, stride=stride), high * wide * x.shape[3], x, kernel)
-
-
-def _by_patches(x: Array, kernel: Array, *, stride: int) -> Array:
-    n, height, width, channels = x.shape
-    high, wide = math.ceil(height / stride), math.ceil(width / stride)
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = [
-        lax.slice(
-            padded,
-            (0, row, column, 0),
-            (n, row + stride * (high - 1) + 1, column + stride * (wide - 1) + 1, channels),
-            (1, stride, stride, 1),
-        )
-        for row in range(_SIDE)
-        for column in range(_SIDE)
-    ]
-    patches = jnp.concatenate(shifted, axis=-1).reshape(n, high * wide, _SIDE**2 * channels)
-    matrix = kernel.reshape(*kernel.shape[:-4], -1, kernel.shape[-1])
-    return jnp.matmul(patches, matrix).reshape(n, high, wide, kernel.shape[-1])
+    return in_blocks(lambda block: _forth(block, kernel, stride), high * wide * x.shape[3], x)
 
 
 def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
@@ -84,6 +74,7 @@ def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
     Returns
     -------
     (n, h * stride, w * stride, c')
+        On CPU, and with one kernel, differentiable once.
 
     Examples
     --------
@@ -91,76 +82,221 @@ def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
     >>> conv_transpose(jnp.ones((1, 2, 2, 3)), jnp.ones((3, 3, 5, 3)), 2).shape
     (1, 4, 4, 5)
     """
-    _, height, width, _ = x.shape
-    if kernel.ndim == 4 and jax.default_backend() != "cpu":
-        return _adjoint(partial(conv, stride=stride), x, kernel, stride)
-    back = partial(_adjoint, partial(_by_patches, stride=stride), stride=stride)
-    return _blockwise(back, height * width * kernel.shape[-2], x, kernel)
-
-
-def _blockwise(apply: Callable[[Array, Array], Array], size: int, x: Array, kernel: Array) -> Array:
-    if kernel.ndim == 5:
-        return in_blocks(apply, size, x, kernel)
-    return in_blocks(lambda block: apply(block, kernel), size, x)
-
-
-def _adjoint(convolve: Callable[[Array, Array], Array], x: Array, kernel: Array, stride: int) -> Array:
     n, height, width, _ = x.shape
-    shape = jax.ShapeDtypeStruct((n, height * stride, width * stride, kernel.shape[-2]), x.dtype)
-    (found,) = jax.linear_transpose(lambda image: convolve(image, kernel), shape)(x)
+    size = (n, height * stride, width * stride)
+    if kernel.ndim == 5 or jax.default_backend() != "cpu":
+        return _adjoint(partial(conv, stride=stride), x, kernel, size)
+    return in_blocks(lambda block: _back(block, kernel, stride, size[1:]), height * width * kernel.shape[-2], x)
+
+
+# A convolution is linear in the images and in the kernel. So each of the two ways has the other as its slope in the
+# images, and both have the same slope in the kernel; written out, none is the scatter that autodiff would take.
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _forth(x: Array, kernel: Array, stride: int) -> Array:
+    if _winograd_pays(x.shape[1:3], kernel, stride):
+        return _winograd(x, kernel)
+    return _by_patches(x, kernel, stride)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _back(y: Array, kernel: Array, stride: int, size: tuple[int, int]) -> Array:
+    if _winograd_pays(size, kernel, stride):
+        return _winograd(y, jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
+    return _adjoint(partial(_by_patches, stride=stride), y, kernel, (len(y), *size))
+
+
+def _kernel_slope(x: Array, y_slope: Array, stride: int) -> Array:
+    patches, slopes = _patches(x, stride), y_slope.reshape(-1, y_slope.shape[-1])
+    # this order of the factors is one and a half times as fast as the other, which the compiler would turn it into
+    product = lax.optimization_barrier(jnp.matmul(slopes.T, patches.reshape(-1, patches.shape[-1])))
+    return product.T.reshape(_SIDE, _SIDE, x.shape[-1], y_slope.shape[-1])
+
+
+_forth.defvjp(
+    lambda x, kernel, stride: (_forth(x, kernel, stride), (x, kernel)),
+    lambda stride, saved, slope: (
+        _back(slope, saved[1], stride, saved[0].shape[1:3]),
+        _kernel_slope(saved[0], slope, stride),
+    ),
+)
+_back.defvjp(
+    lambda y, kernel, stride, size: (_back(y, kernel, stride, size), (y, kernel)),
+    lambda stride, size, saved, slope: (_forth(slope, saved[1], stride), _kernel_slope(slope, saved[0], stride)),
+)
+
+
+def _adjoint(convolve: Callable[[Array, Array], Array], y: Array, kernel: Array, size: tuple[int, int, int]) -> Array:
+    shape = jax.ShapeDtypeStruct((*size, kernel.shape[-2]), y.dtype)
+    (found,) = jax.linear_transpose(lambda image: convolve(image, kernel), shape)(y)
     return found
 
 
-def in_blocks(apply: Callable[..., Array], size: int, *arrays: Array) -> Array:
+def _by_patches(x: Array, kernel: Array, stride: int) -> Array:
+    patches = _patches(x, stride)
+    matrix = kernel.reshape(*kernel.shape[:-4], -1, kernel.shape[-1])
+    if kernel.ndim == 5:
+        found = jnp.matmul(patches.reshape(len(x), -1, patches.shape[-1]), matrix)
+    else:
+        found = jnp.matmul(patches.reshape(-1, patches.shape[-1]), matrix)
+    return found.reshape(*patches.shape[:3], kernel.shape[-1])
+
+
+def _patches(x: Array, stride: int) -> Array:
+    """The 3 x 3 patches, (n, h / stride, w / stride, 9 c)."""
+    n, height, width, channels = x.shape
+    high, wide = math.ceil(height / stride), math.ceil(width / stride)
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifted = [
+        lax.slice(
+            padded,
+            (0, row, column, 0),
+            (n, row + stride * (high - 1) + 1, column + stride * (wide - 1) + 1, channels),
+            (1, stride, stride, 1),
+        )
+        for row in range(_SIDE)
+        for column in range(_SIDE)
+    ]
+    return jnp.concatenate(shifted, axis=-1)
+
+
+def _winograd_pays(size: tuple[int, ...], kernel: Array, stride: int) -> bool:
+    # a bfloat16 has no digits to spare for the sums and differences
+    exact = jnp.finfo(kernel.dtype).bits >= 32
+    return stride == 1 and not size[0] % 2 and not size[1] % 2 and min(kernel.shape[2:]) >= _WINOGRAD and exact
+
+
+def _winograd(x: Array, kernel: Array) -> Array:
+    """Convolve at stride 1: Winograd's F(2 x 2, 3 x 3), 16 multiplications where the patches take 36.
+
+    Each 2 x 2 tile of the result comes of a 4 x 4 tile of the images, which two to each side overlap. Sums and
+    differences turn both tiles and kernels into 16 numbers, on each of which a product over the channels acts.
+    """
+    n, height, width, channels = x.shape
+    high, wide = height // 2, width // 2
+
+    def forth(array: Array, axis: int, tiles: int) -> list[Array]:
+        a, b, c, d = (lax.slice_in_dim(array, i, i + 2 * tiles - 1, 2, axis) for i in range(4))
+        return [a - c, b + c, c - b, b - d]
+
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    tiles = jnp.stack([part for rows in forth(padded, 1, high) for part in forth(rows, 2, wide)])
+    spread = jnp.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], x.dtype)
+    factors = jnp.einsum("ai,bj,ijco->abco", spread, spread, kernel, precision="highest")
+    products = jnp.matmul(tiles.reshape(16, -1, channels), factors.reshape(16, channels, -1))
+    a, b, c, d = products.reshape(4, 4, n, high, wide, -1)
+    found = [jnp.stack([e + f + g, f - g - h], 3) for e, f, g, h in (a + b + c, b - c - d)]
+    return jnp.stack(found, 2).reshape(n, height, width, -1)
+
+
+def in_blocks(
+    apply: Callable[..., Array], size: int, x: Array, groups: Array | None = None, n_groups: int = 1
+) -> Array:
     """Apply convolutions to some images at a time, forward and backward; on CPU only, elsewhere to all at once.
 
     The patches of a batch are nine times as large as its images: written to memory and read again they take longer
     than the products. So a block has as many images as leave its patches in the cache, and the patches are made again
     on the way back, as is everything but what went through `kept`.
 
+    With groups, the images of a block are all of one group, and one kernel serves them: the images are sorted, and
+    each group's filled up to whole blocks.
+
     Parameters
     ----------
-    apply : function of blocks of the arrays, each row on its own; may hold on to kernels.
+    apply : function of a block of images, and with groups of their group, a scalar; where all images come at once,
+        of the groups (n,). Each image on its own; may hold on to kernels.
     size : positions times channels in, at the largest of the convolutions.
-    arrays : (n, ...) each
+    x : (n, ...)
+    groups : (n,) ids below `n_groups`, optional
 
     Returns
     -------
-    (n, ...), as ``apply(*arrays)``
+    (n, ...), as ``apply(x)`` or ``apply(x, groups)``
 
     Examples
     --------
     >>> import jax.numpy as jnp
     >>> in_blocks(lambda x: 2 * x, 1 << 16, jnp.ones((5, 2))).shape
     (5, 2)
+    >>> in_blocks(lambda x, group: group * x, 1 << 16, jnp.ones((4, 1)), jnp.array([2, 0, 1, 2]), 3)[:, 0].tolist()
+    [2.0, 0.0, 1.0, 2.0]
     """
-    n = len(arrays[0])
-    rows = 1 << max(_CACHE // (_SIDE**2 * size), 1).bit_length() - 1
-    if n <= rows or jax.default_backend() != "cpu":
-        return apply(*arrays)
-    count = -(-n // rows)
-
-    def blocks(array: Array) -> Array:
-        padded = jnp.pad(array, ((0, count * rows - n), *((0, 0),) * (array.ndim - 1)))
-        return padded.reshape(count, rows, *array.shape[1:])
-
+    n = len(x)
+    if jax.default_backend() != "cpu":
+        return apply(x) if groups is None else apply(x, groups)
+    rows = _power_of_two(_CACHE // (_SIDE**2 * size))
     one = jax.checkpoint(apply, prevent_cse=False, policy=jax.checkpoint_policies.save_only_these_names(_KEPT))
-    found = lax.map(lambda block: one(*block), tuple(blocks(array) for array in arrays))
-    return found.reshape(count * rows, *found.shape[2:])[:n]
+    if groups is None:
+        if n <= rows:
+            return apply(x)
+        count = -(-n // rows)
+        padded = jnp.pad(x, ((0, count * rows - n), *((0, 0),) * (x.ndim - 1)))
+        found = lax.map(one, padded.reshape(count, rows, *x.shape[1:]))
+        return found.reshape(count * rows, *found.shape[2:])[:n]
+    rows = min(rows, _power_of_two(n // n_groups))
+    most = (n + (rows - 1) * min(n, n_groups)) // rows  # blocks, however the rows fall
+    group_of, rows_of = jax.vmap(_blocks(groups, n_groups, rows)[1])(jnp.arange(most, dtype=jnp.int32))
+    rows_of = rows_of.ravel()
+    slots = _slots(rows_of, n)
+    blocks = _moved(x, rows_of, slots).reshape(most, rows, *x.shape[1:])
+    found = lax.map(lambda block: one(*block), (blocks, group_of))
+    return _moved(found.reshape(most * rows, *found.shape[2:]), slots, rows_of)
+
+
+def _power_of_two(most: int) -> int:
+    return 1 << max(most, 1).bit_length() - 1
+
+
+def _blocks(groups: Array, n_groups: int, size: int, skip: int = 0) -> tuple[Array, Callable[[Array], Any]]:
+    """Blocks of rows of one group each, without the first `skip` rows of every group.
+
+    Returns their number, and a function that gives group and rows (size,) of one; n stands for no row, and beyond the
+    last block there is none.
+    """
+    order, sizes, starts = _sorted(groups, n_groups)
+    blocks = -(-jnp.maximum(sizes - skip, 0) // size)
+    ends = jnp.cumsum(blocks, dtype=jnp.int32)
+
+    def block(turn: Array) -> tuple[Array, Array]:
+        group = jnp.minimum(jnp.sum(turn >= ends, dtype=jnp.int32), n_groups - 1)
+        rank = skip + size * (turn - (ends - blocks)[group]) + jnp.arange(size, dtype=jnp.int32)
+        return group, order[jnp.where(rank < sizes[group], starts[group] + rank, len(groups))]
+
+    return ends[-1], block
+
+
+def _slots(rows: Array, n: int) -> Array:
+    """Place of each of n rows among the rows of a layout; beyond its end if it has none."""
+    places = jnp.arange(rows.size, dtype=jnp.int32)
+    return jnp.full(n + 1, rows.size, jnp.int32).at[rows.ravel()].set(places)[:-1]
+
+
+def _sorted(groups: Array, n_groups: int) -> tuple[Array, Array, Array]:
+    """Rows in the order of their groups and n behind them; for each group its number of rows and where they start."""
+    order = jnp.append(jnp.argsort(groups, stable=True).astype(jnp.int32), jnp.int32(len(groups)))
+    sizes = jnp.sum(groups == jnp.arange(n_groups, dtype=groups.dtype)[:, None], axis=1, dtype=jnp.int32)
+    return order, sizes, jnp.cumsum(sizes, dtype=jnp.int32) - sizes
+
+
+@jax.custom_vjp
+def _moved(x: Array, sources: Array, targets: Array) -> Array:
+    """Rows from `sources`, zero where there is none; `targets` says where each row went, if anywhere.
+
+    With it the way back is of the same kind, and not a scatter, one number after the other.
+    """
+    return _take(x, sources)
+
+
+_moved.defvjp(
+    lambda x, sources, targets: (_moved(x, sources, targets), (sources, targets)),
+    lambda saved, slope: (_take(slope, saved[1]), *(np.zeros(each.shape, jax.dtypes.float0) for each in saved)),
+)
 
 
 def kept(x: Array) -> Array:
     """Same array, which `in_blocks` is to remember for the way back in place of computing it again."""
     return checkpoint_name(x, _KEPT)
-
-
-def own_kernels(kernels: Array, groups: Array) -> Array:
-    """The kernel of each row's group, (T, ...) and (n,) to (n, ...); finite kernels."""
-    if jax.default_backend() != "cpu":
-        return kernels[groups]
-    # the way back through an index is a scatter, one number after the other
-    members = (groups[:, None] == jnp.arange(len(kernels), dtype=groups.dtype)).astype(kernels.dtype)
-    return jnp.tensordot(members, kernels, 1, precision="highest")
 
 
 def group_means(x: Array, groups: Array, n_groups: int) -> tuple[Array, Array]:
@@ -192,9 +328,9 @@ def group_means(x: Array, groups: Array, n_groups: int) -> tuple[Array, Array]:
 def grouped_dot(x: Array, kernels: Array, groups: Array) -> Array:
     """Multiply each row by the matrix of its group.
 
-    With many groups the rows are laid out as (T, C), C about twice the mean number of rows in a group, and one batched
-    product serves all groups; rows beyond C of a crowded group take further rounds. So 30 groups cost about twice the
-    product with one matrix, not 30 times, and the result is exact however the rows fall.
+    With many groups the rows are laid out as (T, C), C a quarter above the mean number of rows in a group, and one
+    batched product serves all groups; rows beyond C of a crowded group follow in blocks of eight. So 30 groups cost
+    less than twice the product with one matrix, not 30 times, and the result is exact however the rows fall.
 
     Parameters
     ----------
@@ -223,14 +359,19 @@ def grouped_dot(x: Array, kernels: Array, groups: Array) -> Array:
 
 @jax.custom_vjp
 def _sorted_dot(x: Array, kernels: Array, groups: Array) -> Array:
-    rounds, rows_of = _rounds(groups, len(kernels))
-    products = jnp.zeros((len(x) + 1, kernels.shape[2]), x.dtype)
+    return _by_tiers(x, kernels, groups, "nij,njk->nik", "ij,jk->ik")
 
-    def one_round(turn: Array, products: Array) -> Array:
-        rows = rows_of(turn)
-        return products.at[rows].set(jnp.matmul(_take(x, rows), kernels))
 
-    return lax.fori_loop(1, rounds, one_round, one_round(jnp.int32(0), products))[:-1]
+def _by_tiers(x: Array, kernels: Array, groups: Array, layout_dot: str, block_dot: str) -> Array:
+    # transposed kernels are the products' business: as an input of the loop they would be written out
+    rows, slots, count, block = _tiers(groups, len(kernels))
+    products = jnp.einsum(layout_dot, _take(x, rows), kernels)
+
+    def further(turn: Array, found: Array) -> Array:
+        group, rows = block(turn)
+        return found.at[rows].set(jnp.einsum(block_dot, _take(x, rows), kernels[group]), mode="drop")
+
+    return lax.fori_loop(0, count, further, _take(products.reshape(-1, products.shape[-1]), slots))
 
 
 def _sorted_dot_forward(x: Array, kernels: Array, groups: Array) -> tuple[Array, tuple[Array, Array, Array]]:
@@ -239,39 +380,40 @@ def _sorted_dot_forward(x: Array, kernels: Array, groups: Array) -> tuple[Array,
 
 def _sorted_dot_backward(saved: tuple[Array, Array, Array], slopes: Array) -> tuple[Array, Array, Any]:
     x, kernels, groups = saved
-    rounds, rows_of = _rounds(groups, len(kernels))
+    rows, _, count, block = _tiers(groups, len(kernels))
 
-    def one_round(turn: Array, x_slopes: Array) -> tuple[Array, Array]:
-        rows = rows_of(turn)
-        taken = _take(slopes, rows)
-        x_slopes = x_slopes.at[rows].set(jnp.matmul(taken, jnp.swapaxes(kernels, 1, 2)))
-        return x_slopes, jnp.matmul(jnp.swapaxes(_take(x, rows), 1, 2), taken)
+    def further(turn: Array, kernel_slopes: Array) -> Array:
+        group, rows = block(turn)
+        return kernel_slopes.at[group].add(jnp.matmul(_take(x, rows).T, _take(slopes, rows)))
 
-    def further(turn: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        x_slopes, kernel_slopes = one_round(turn, carry[0])
-        return x_slopes, carry[1] + kernel_slopes
-
-    first = one_round(jnp.int32(0), jnp.zeros((len(x) + 1, x.shape[1]), x.dtype))
-    x_slopes, kernel_slopes = lax.fori_loop(1, rounds, further, first)
-    return x_slopes[:-1], kernel_slopes, np.zeros(groups.shape, jax.dtypes.float0)
+    first = jnp.matmul(jnp.swapaxes(_take(x, rows), 1, 2), _take(slopes, rows))
+    x_slopes = _by_tiers(slopes, kernels, groups, "nik,njk->nij", "ik,jk->ij")
+    return x_slopes, lax.fori_loop(0, count, further, first), np.zeros(groups.shape, jax.dtypes.float0)
 
 
 _sorted_dot.defvjp(_sorted_dot_forward, _sorted_dot_backward)
 
 
-def _rounds(groups: Array, n_groups: int) -> tuple[Array, Any]:
-    """Number of rounds, and a function that gives the (T, C) rows of one; n stands for no row."""
+def _tiers(groups: Array, n_groups: int) -> tuple[Array, Array, Array, Callable[[Array], Any]]:
+    """Rows (T, C) of the layout and the slots of all rows there; number of blocks behind it, and what gives one."""
     n = len(groups)
-    capacity = min(n, 8 * math.ceil(n / (4 * n_groups)))
-    order = jnp.append(jnp.argsort(groups, stable=True).astype(jnp.int32), jnp.int32(n))
-    sizes = jnp.sum(groups == jnp.arange(n_groups, dtype=groups.dtype)[:, None], axis=1, dtype=jnp.int32)
-    starts = jnp.cumsum(sizes, dtype=jnp.int32) - sizes
+    room = min(n, 8 * math.ceil(5 * n / (32 * n_groups)))
+    order, sizes, starts = _sorted(groups, n_groups)
+    rank = jnp.arange(room, dtype=jnp.int32)
+    rows = order[jnp.where(rank < sizes[:, None], starts[:, None] + rank, n)]
+    count, block = _blocks(groups, n_groups, 8, skip=room)
+    return rows, _slots(rows, n), _of_all_seeds(count), block
 
-    def rows_of(turn: Array) -> Array:
-        rank = jnp.asarray(turn, jnp.int32) * capacity + jnp.arange(capacity, dtype=jnp.int32)
-        return order[jnp.where(rank < sizes[:, None], starts[:, None] + rank, n)]
 
-    return -(-jnp.max(sizes) // capacity), rows_of
+@jax.custom_batching.custom_vmap
+def _of_all_seeds(count: Array) -> Array:
+    """Same number, under `vmap` the largest: a loop with one bound for all need not choose between old and new."""
+    return count
+
+
+@_of_all_seeds.def_vmap
+def _largest(axis_size: int, batched: list[bool], counts: Array) -> tuple[Array, bool]:
+    return jnp.max(counts), False
 
 
 def _take(x: Array, rows: Array) -> Array:
