@@ -46,6 +46,8 @@ def test_fit_by_a_deep_method(people, tmp_path, capsys):
     assert {"cost", "balance", "max_balance", "n", "n_clusters", "n_iter", "converged", "seconds"} <= set(found)
     assert (found["n"], found["n_clusters"], found["n_iter"]) == (60, 3, 60)
     assert 1 <= found["n_nonempty"] <= 3
+    # the estimator's warning is a note here, and nothing is printed beside it
+    assert "Steps of 128 rows are more than the data can fill: rows are drawn with replacement." in found["notes"]
     assert len(labels.read_text().splitlines()) == 61
     assert "FCMI" in page.read_text()
     # a finished run resumes at its end
@@ -75,7 +77,7 @@ def test_a_control_of_fairness_reaches_deepfca(people, capsys):
         (("--method", "deepfca", "--max-iter", 5), "--max-iter belongs to --method direct"),
         (("--method", "ae", "--resume"), "--resume needs --checkpoint-dir"),
         (("--devices", 2), "--checkpoint-dir, --resume and --devices belong to the deep methods"),
-        (("--method", "fcmi", "--devices", 1000), "n_devices is 1000; there are"),
+        (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "n_devices is 1000; there are"),
         (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, dcn, fcmi, dfc, fairoid, deepfca)"),
     ],
 )
@@ -102,15 +104,6 @@ def test_an_interruption_says_how_to_go_on(people, tmp_path, capsys, monkeypatch
     assert (found, out) == (code, "")
     assert f"{words}; the training is kept in {folder}: go on with --resume" in err
     assert len(err.splitlines()) == 1
-
-
-def test_a_summary_notes_rows_drawn_with_replacement(people, capsys, monkeypatch):
-    """The estimator's warning is a note of the summary; nothing is printed beside it."""
-    arguments = (people, "--sensitive", "sex", "--clusters", 3, "--method", "fcmi", "--json")
-    code, out, err = fit(capsys, *arguments)
-    assert (code, err) == (0, "")
-    notes = json.loads(out)["notes"]
-    assert "Steps of 128 rows are more than the data can fill: rows are drawn with replacement." in notes
 
 
 @pytest.mark.parametrize(("method", "side"), [("fcmi", 28), ("dfc", 32), ("direct", 32)])
