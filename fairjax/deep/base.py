@@ -243,11 +243,11 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         names: tuple[str, ...],
     ) -> method.Result:
         mesh = parallel.data_mesh(self.n_devices) if self.n_devices > 1 else None
-        if self.checkpoint_dir is not None:
-            check_folder(self.checkpoint_dir)
         data = prepare(X, groups)
         method.check_sizes(config, data)
         tasks = config.tasks(data)
+        if self.checkpoint_dir is not None:
+            check_folder(self.checkpoint_dir)
         self.notes_ = replacement_notes(tasks, np.asarray(data.sizes), names)
         for note in self.notes_:
             warnings.warn(note, ReplacementWarning, stacklevel=3)
