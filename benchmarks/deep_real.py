@@ -30,7 +30,7 @@ import measure
 import numpy as np
 
 from fairjax import datasets, metrics
-from fairjax.deep import Network, aekmeans, dec, deepfca, dfc, fairoid, fcmi, prepare
+from fairjax.deep import Network, aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi, prepare
 from fairjax.deep.method import Config
 from fairjax.deep.trainer import Position, begin, train_chunk
 
@@ -50,7 +50,7 @@ class Scale:
     together: bool  # seeds in one vmap
     epochs: tuple[int, int]  # FCMI and DeepFCA: all, and of these with the reconstruction alone
     har_epochs: tuple[int, int]
-    steps: dict[str, int]
+    steps: dict[str, int]  # of fairoids and DCN: epochs
     budget: float
 
 
@@ -58,17 +58,19 @@ _SCALES = {
     "full": Scale(
         None, 5, 512, 512, True, (300, 20), (300, 20),
         {"ae": 10_000, "har_ae": 10_000, "dec": 10_000, "group_ae": 10_000, "group_dec": 20_000, "dfc": 20_000,
-         "fairoid_epochs": 30},
+         "fairoids": 30, "dcn": 50},
         1800,
     ),
     "reduced": Scale(
         3000, 3, 256, 128, False, (30, 20), (40, 20),
-        {"ae": 300, "har_ae": 1000, "dec": 300, "group_ae": 200, "group_dec": 300, "dfc": 600, "fairoid_epochs": 30},
+        {"ae": 300, "har_ae": 1000, "dec": 300, "group_ae": 200, "group_dec": 300, "dfc": 600, "fairoids": 30,
+         "dcn": 20},
         3600,
     ),
     "quick": Scale(
         200, 2, 64, 32, True, (3, 1), (2, 1),
-        {"ae": 4, "har_ae": 4, "dec": 4, "group_ae": 4, "group_dec": 4, "dfc": 4, "fairoid_epochs": 1},
+        {"ae": 4, "har_ae": 4, "dec": 4, "group_ae": 4, "group_dec": 4, "dfc": 4, "fairoids": 1,
+         "dcn": 1},
         300,
     ),
 }  # fmt: skip
@@ -76,7 +78,7 @@ _SCALES = {
 _METHODS = {
     "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc"),
     "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca"),
-    "har": ("ae", "dec", "fairoids", "fcmi", "deepfca"),
+    "har": ("ae", "dec", "dcn", "fairoids", "fcmi", "deepfca"),
 }
 
 
@@ -110,7 +112,7 @@ def case(data: str, method: str, scale: Scale) -> Case:
     shape: tuple[int, ...] = rows.X.shape[1:]
 
     def network(branches: int, unit_norm: bool = True) -> Network:
-        if har and (method in ("ae", "dec", "fairoids")):
+        if har and (method in ("ae", "dec", "dcn", "fairoids")):
             return Network(kind="sdae", shape=shape, n_latent=k, options=(("hidden", (500, 500, 2000)),))
         if variational:
             return Network(kind="vae", shape=shape, n_latent=64)
@@ -133,9 +135,12 @@ def case(data: str, method: str, scale: Scale) -> Case:
             **sums, **shared,
         )  # fmt: skip
         return Case(dec, config, rows, 3 * both * b)
+    if method == "dcn":
+        config = dcn.DCNConfig(network=network(1), batch=b, pretrain_steps=pretraining, epochs=steps["dcn"], **shared)
+        return Case(dcn, config, rows, 6 * both * b)
     if method == "fairoids":
         config = fairoid.FairoidConfig(
-            network=network(1), batch=b, pretrain_steps=pretraining, epochs=steps["fairoid_epochs"], **shared
+            network=network(1), batch=b, pretrain_steps=pretraining, epochs=steps["fairoids"], **shared
         )
         return Case(fairoid, config, rows, 3 * both * b)
     if method == "dfc":

@@ -12,6 +12,7 @@ from measure import RESULTS
 _NAMES = {
     "ae": "AE + k-means",
     "dec": "DEC",
+    "dcn": "DCN",
     "dfc": "DFC",
     "fcmi": "FCMI",
     "fairoids": "fairoids",

@@ -1,4 +1,4 @@
-"""The one exception that says: the input, not the program, is at fault."""
+"""The one exception that says: the input, not the program, is at fault; and a warning of what was made of it."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints it on standard error and ends with exit code 2.
     """
+
+
+class ReplacementWarning(UserWarning):
+    """Rows are drawn with replacement, since a batch of a training asks for more than there are."""

@@ -45,6 +45,9 @@ def test_fit_by_a_deep_method(people, tmp_path, capsys):
     found = json.loads(out)
     assert {"cost", "balance", "max_balance", "n", "n_clusters", "n_iter", "converged", "seconds"} <= set(found)
     assert (found["n"], found["n_clusters"], found["n_iter"]) == (60, 3, 60)
+    assert 1 <= found["n_nonempty"] <= 3
+    # the estimator's warning is a note here, and nothing is printed beside it
+    assert "Steps of 128 rows are more than the data can fill: rows are drawn with replacement." in found["notes"]
     assert len(labels.read_text().splitlines()) == 61
     assert "FCMI" in page.read_text()
     # a finished run resumes at its end
@@ -73,7 +76,9 @@ def test_a_control_of_fairness_reaches_deepfca(people, capsys):
         (("--method", "fcmi", "--epsilon", 0.1), "--epsilon belongs to --method direct and deepfca"),
         (("--method", "deepfca", "--max-iter", 5), "--max-iter belongs to --method direct"),
         (("--method", "ae", "--resume"), "--resume needs --checkpoint-dir"),
-        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, fcmi, dfc, fairoid, deepfca)"),
+        (("--devices", 2), "--checkpoint-dir, --resume and --devices belong to the deep methods"),
+        (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "n_devices is 1000; there are"),
+        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, dcn, fcmi, dfc, fairoid, deepfca)"),
     ],
 )
 def test_options_of_the_other_kind(people, capsys, arguments, words):
@@ -101,18 +106,16 @@ def test_an_interruption_says_how_to_go_on(people, tmp_path, capsys, monkeypatch
     assert len(err.splitlines()) == 1
 
 
-def test_what_a_summary_notes_of_small_groups():
-    from fairjax.cli import deep
-    from fairjax.datasets import load_reverse_digits
-    from fairjax.deep import DFC, FCMI
+@pytest.mark.parametrize(("method", "side"), [("fcmi", 28), ("dfc", 32), ("direct", 32)])
+def test_sets_of_images_have_the_size_of_the_methods_protocol(method, side, capsys, monkeypatch):
+    from fairjax.errors import InputError
 
-    digits = load_reverse_digits()
-    assert deep._image_shape(digits) == (8, 8, 1)
-    assert deep._small_groups(digits, FCMI(batch_size=2000)) == []
-    (note,) = deep._small_groups(digits, DFC(batch_size=2000))
-    assert note.startswith("Steps of 2000 rows are more than the group original and the group reversed can fill")
-    (note,) = deep._small_groups(digits, FCMI(batch_size=4000))
-    assert "than the data can fill: rows were drawn with replacement" in note
+    def load(name, *, size=32, **_):
+        raise InputError(f"{name} of side {size}")
+
+    monkeypatch.setattr("fairjax.datasets.load", load)
+    code, _, err = fit(capsys, "mnist-usps", "--method", method)
+    assert (code, err) == (2, f"fairjax: mnist-usps of side {side}\n")
 
 
 # Processes that are ended from outside

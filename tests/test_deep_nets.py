@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from fairjax.deep import layers, nets
-from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
 from fairjax.errors import InputError
 
 KEY = jax.random.key(0)
@@ -55,6 +55,14 @@ def test_size_of_the_stacked_autoencoder_and_the_critic():
     stacked = Network(kind="sdae", shape=(561,), n_latent=6, options=(("hidden", (500, 500, 2000)),))
     assert count(shapes(stacked).params) == 3_091_567
     assert count(shapes(Network(kind="critic", shape=(10,), n_latent=1)).params) == 1_441
+
+
+def test_size_of_the_network_of_features():
+    """2048 features: one dense layer where images have convolutions, then mean and log-variance."""
+    params = shapes(Network(kind="vae", shape=(2048,), n_latent=64)).params
+    assert count((params["trunk"], params["trunk_norm"])) == 2048 * 512 + 512 + 2 * 512
+    assert count((params["mean"], params["logvar"])) == 2 * 32_832
+    assert count((params["head"], params["last"])) == 64 * 512 + 512 + 512 * 2048 + 2048
 
 
 # Convolutions
@@ -271,6 +279,7 @@ def test_every_network_gives_its_input_back_in_shape():
         (Network(kind="vae", shape=(8, 8, 1), n_latent=4), jnp.ones((3, 8, 8, 1))),
         (Network(kind="conv", shape=(8, 8, 2), n_latent=4, options=(("n_groups", 2),)), jnp.ones((3, 8, 8, 2))),
         (Network(kind="mlp", shape=(5,), n_latent=4, options=(("n_groups", 2),)), jnp.ones((3, 5))),
+        (Network(kind="vae", shape=(5,), n_latent=4), jnp.ones((3, 5))),
     ):
         params, rest = shapes(network)
         (code, found), after = jax.eval_shape(network.autoencode, params, rest, x, groups)
@@ -331,9 +340,50 @@ def test_a_module_of_ones_own():
     assert code.z.shape == (3, 2)
 
 
+def branches(latent):
+    return Network(kind="mlp", shape=(6,), n_latent=latent, options=(("n_groups", 2),))
+
+
+def test_an_encoder_of_ones_own_gets_a_decoder():
+    rngs = nnx.Rngs(0)
+    encoder = nnx.Sequential(nnx.Linear(6, 3, rngs=rngs), nnx.BatchNorm(3, rngs=rngs), nnx.Dropout(0.5, rngs=rngs))
+    network = OwnEncoder(encoder, (6,), branches)
+    network.check((6,))
+    first, second = network.init(KEY), network.init(jax.random.key(1))
+    # it starts at its own values, the decoder where the key says; nothing of the decoder's network lies idle
+    np.testing.assert_array_equal(first.params["encoder"]["layers"][0]["kernel"], encoder.layers[0].kernel[...])
+    np.testing.assert_array_equal(
+        first.params["encoder"]["layers"][0]["kernel"], second.params["encoder"]["layers"][0]["kernel"]
+    )
+    assert not np.array_equal(first.params["decoder"]["branch"]["kernel"], second.params["decoder"]["branch"]["kernel"])
+    decoder = shapes(branches(3)).params
+    assert count(first.params) == 6 * 3 + 3 + 2 * 3 + count((decoder["head"], decoder["branch"]))
+    x, groups = jnp.arange(12.0).reshape(2, 6), jnp.array([0, 1], jnp.int32)
+    (code, found), after = network.autoencode(*first, x, groups)
+    assert (code.z.shape, found.shape) == ((2, 3), (2, 6))
+    norm = "encoder", "layers", 1, "mean"
+
+    def at(tree, names):
+        for name in names:
+            tree = tree[name]
+        return tree
+
+    np.testing.assert_array_equal(at(after, norm), 0)
+    # Flax's switches are set: batch averages move and outputs drop while it trains
+    (dropped, _), after = network.autoencode(*first, x, groups, train=True)
+    assert np.abs(at(after, norm)).max() > 0
+    again = network.encode(first.params, after, x, train=True)[0]
+    assert not np.array_equal(dropped.z == 0, again.z == 0)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: OwnEncoder(3, (6,), branches), "network is a int; expected a name, or an NNX module"),
+        (lambda: OwnEncoder(nnx.Linear(5, 2, rngs=nnx.Rngs(0)), (6,), branches), r"fails on rows of shape \(6,\)"),
+        (lambda: OwnEncoder(nnx.Linear(4, 2, rngs=nnx.Rngs(0)), (3, 4), branches), r"latents \(2, 3, 2\) of 2 rows"),
+        (lambda: OwnNetwork(Own(nnx.Rngs(0))).check((5,)), r"the network fails on rows of shape \(5,\)"),
+        (lambda: Network(kind="conv", shape=(3, 32, 32), n_latent=1), "if the channels come first, move them"),
         (lambda: Network(kind="resnet", shape=(3,), n_latent=1), "there is no network 'resnet'"),
         (lambda: Network(kind="conv", shape=(64,), n_latent=1), "takes images"),
         (lambda: Network(kind="conv", shape=(30, 32, 1), n_latent=1), "divisible by 4"),

@@ -1,5 +1,6 @@
 """Options of the papers' tables, and what is refused; networks are tiny, whole trainings are slow tests."""
 
+import dataclasses
 import errno
 import logging
 
@@ -10,6 +11,7 @@ import pytest
 from flax import nnx
 
 from fairjax.deep import (
+    DCN,
     DEC,
     DFC,
     FCMI,
@@ -20,15 +22,18 @@ from fairjax.deep import (
     OwnNetwork,
     base,
     checkpoints,
+    dcn,
     dfc,
     fcmi,
     losses,
     prepare,
     pretrain,
+    streams,
     trainer,
 )
 from fairjax.deep.blocks import BatchNorm, Dense
-from fairjax.errors import InputError
+from fairjax.deep.nets import Code, OwnEncoder
+from fairjax.errors import InputError, ReplacementWarning
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -67,7 +72,42 @@ def test_rows_of_zeros_pad_the_targets():
     np.testing.assert_array_equal(padded[5:], 0)
 
 
+def test_centres_follow_their_rows_one_by_one():
+    with jax.enable_x64(True):
+        centers, counts = RNG.normal(size=(4, 3)), np.array([100.0, 1.0, 7.0, 2.0])
+        z, labels = RNG.normal(size=(20, 3)), RNG.integers(3, size=20)  # the last centre has no rows
+        found = dcn.followed(*map(jnp.asarray, (centers, counts, z, labels)))
+        for row, k in zip(z, labels, strict=True):
+            centers[k] = (1 - 1 / counts[k]) * centers[k] + row / counts[k]
+            counts[k] += 1
+        np.testing.assert_allclose(found[0], centers, rtol=1e-12)
+        np.testing.assert_array_equal(found[1], counts)
+
+
 # Parts of stages
+
+
+def test_terms_of_dcn(data):
+    """Against their formulas; the centres take no gradient, and then follow the batch."""
+    network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
+    config = dcn.DCNConfig(network=network, n_clusters=3, batch=16, epochs=2, lam=0.5, distance_weight=2.0)
+    tasks = config.tasks(data)
+    assert [task.steps for task in tasks] == [10_000, 12]
+    state = trainer.state_template(tasks, KEY, config.hyper(), data, 1)
+    after, _ = jax.eval_shape(lambda state: trainer.train_chunk(tasks[1], state, data, jnp.int32(0), length=2), state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    net, centers = network.init(KEY).params, jnp.eye(3, 2)
+    batch = streams.Batch(data.x[:16], data.groups[:16], jnp.arange(16, dtype=jnp.int32))
+    rest = state.rest._replace(centers=centers, counts=jnp.full(3, 100.0))
+    loss = jax.jit(lambda net: tasks[1].loss({"net": net}, rest, {}, config.hyper(), batch, KEY, jnp.int32(0)))
+    terms, moved = loss(net)
+    (code, found), _ = network.autoencode(net, {}, batch.x, batch.groups)
+    squared = ((code.z[:, None] - centers) ** 2).sum(-1)
+    np.testing.assert_allclose(terms["reconstruction"], 0.5 * ((batch.x - found) ** 2).sum() / 16, rtol=1e-5)
+    np.testing.assert_allclose(terms["clustering"], 2 * squared.min(1).mean(), rtol=1e-5)
+    expected = dcn.followed(centers, rest.counts, code.z, jnp.argmin(squared, 1))
+    np.testing.assert_allclose(moved.centers, expected[0], rtol=1e-5)
+    assert float(moved.counts.sum()) == 316
 
 
 def test_targets_of_whole_groups(data):
@@ -148,6 +188,9 @@ HOLE[3, 2, 5, 0] = np.nan
         (DFC(3, target="full"), POINTS, "target is 'full'; expected one of 'batch', 'group_full'"),
         (FCMI(3), HOLE, r"the image in row 3 has the value nan .* at \(height, width, channel\) \(2, 5, 0\)"),
         (FCMI(3), np.zeros((8, 0, 8, 1)), "its rows hold no numbers"),
+        (DEC(3, corruption=1.0), POINTS, "corruption is 1.0; expected a share below 1"),
+        (DEC(3, batch_size=None), POINTS, "batch_size is None; expected a whole number"),
+        (DFC(3, checkpoint_dir=3), POINTS, "checkpoint_dir is 3; expected a path"),
         (DeepFCA(3, assignment="ot"), POINTS, "assignment is 'ot'; expected one of 'direct', 'exact', 'sinkhorn'"),
         (DeepFCA(3, assignment="exact", epsilon=0.1), POINTS, "epsilon=0.1 belongs to assignment='direct'"),
     ],
@@ -171,6 +214,162 @@ def test_images_in_bytes_after_a_fit_in_units():
         model.predict_proba(np.tile([0, 255], 256).reshape(8, 8, 8, 1))
     with pytest.raises(InputError, match=r"go from -1 to 1; expected \[0, 1\] as in fit"):
         model.embed(np.tile([-1, 1], 256).reshape(8, 8, 8, 1))
+
+
+def test_small_groups_are_said():
+    """Of a method that draws from every group the small groups; of the others the data, if a batch is larger."""
+    lone = prepare(POINTS, np.r_[np.zeros(90, int), 1, 1, 1, 1, 1, 2])
+    network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
+
+    def notes(config):
+        return base.replacement_notes(config.tasks(lone), np.asarray(lone.sizes), ["a", "b", "c"])
+
+    settings = {"network": network, "n_clusters": 1}
+    (note,) = notes(dfc.DFCConfig(**settings, batch=16))
+    assert (
+        note == "Steps of 16 rows are more than the group b and the group c can fill: rows are drawn with replacement."
+    )
+    assert notes(fcmi.FCMIConfig(**settings, batch=16)) == ()
+    (note,) = notes(fcmi.FCMIConfig(**settings, batch=200))
+    assert note.startswith("Steps of 200 rows are more than the data can fill")
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """What an estimator trains, without the training."""
+    seen = {}
+
+    def stop(key, data, config, **options):
+        seen.update(options, data=data, config=config)
+        raise StoppedError
+
+    monkeypatch.setattr(base.method, "run", stop)
+    return seen
+
+
+def test_an_estimator_warns_of_small_groups(given):
+    with (
+        pytest.warns(ReplacementWarning, match="Steps of 100 rows are more than the data can fill"),
+        pytest.raises(StoppedError),
+    ):
+        AEKMeans(3, batch_size=100).fit(POINTS)
+
+
+@pytest.mark.filterwarnings("ignore::fairjax.errors.ReplacementWarning")
+def test_rows_of_a_batch_of_dfc_by_the_number_of_groups(given):
+    for n_groups, rows in ((2, 512), (4, 256), (32, 32), (96, 16)):
+        with pytest.raises(StoppedError):
+            DFC(1, alpha_s=0.0).fit(POINTS, sensitive_features=np.arange(96) % n_groups)
+        assert given["config"].batch == rows
+
+
+@pytest.mark.filterwarnings("ignore::fairjax.errors.ReplacementWarning")
+def test_dfc_on_features_takes_the_authors_layers(given):
+    features = RNG.random((40, 300))
+    with pytest.raises(StoppedError):
+        DFC(2).fit(features, sensitive_features=np.arange(40) % 2)
+    network = given["config"].network
+    assert (network.kind, network.shape, network.n_latent) == ("vae", (300,), 64)
+    assert given["config"].sum_pixels
+
+
+@pytest.mark.parametrize("method", [AEKMeans, DEC, DCN, DFC, FairoidDEC, FCMI, DeepFCA])
+def test_every_method_takes_an_encoder_of_ones_own(given, method):
+    encoder = nnx.Linear(4, 2, rngs=nnx.Rngs(0))
+    with pytest.raises(StoppedError):
+        method(3, network=encoder, batch_size=16).fit(POINTS, sensitive_features=GROUPS)
+    config = given["config"]
+    assert isinstance(config.network, OwnEncoder)
+    # every stage can be traced with it
+    tasks = config.tasks(given["data"])
+    state = trainer.state_template(tasks, KEY, config.hyper(), given["data"], len(tasks) - 1)
+    trained = state.params["net"]
+    kernel = trained["encoder"]["kernel"]
+    assert kernel.shape == (4, 2)
+    if method in (FCMI, DeepFCA):
+        assert trained["decoder"]["branch"]["kernel"].shape[0] == 2
+
+
+def test_devices_of_an_estimator(given):
+    with pytest.raises(InputError, match="n_devices is 1000; there are"):
+        AEKMeans(3, n_devices=1000).fit(POINTS)
+    with pytest.raises(InputError, match="n_devices is 0; expected a whole number of at least 1"):
+        AEKMeans(3, n_devices=0).fit(POINTS)
+    with pytest.raises(StoppedError):
+        AEKMeans(3, batch_size=32).fit(POINTS)
+    assert given["mesh"] is None
+
+
+@pytest.mark.parametrize("method", [AEKMeans, DEC, DCN, FairoidDEC])
+def test_layer_by_layer_and_then_the_whole_by_sgd(given, method):
+    with pytest.raises(StoppedError):
+        method(3, pretrain="layerwise", batch_size=32, layer_lr=0.2, corruption=0.1).fit(POINTS)
+    config = given["config"]
+    tasks = config.tasks(given["data"])[:4]
+    assert [task.name for task in tasks] == ["layer 1", "layer 2", "layer 3", "autoencoder"]
+    hyper = config.hyper()
+    for task in tasks:
+        assert task.optimizer_name == "sgd"
+        rates = [float(task.rate(hyper, jnp.int32(step))) for step in (0, 299, 300, 600)]
+        np.testing.assert_allclose(rates, [0.2, 0.2, 0.02, 0.002], rtol=1e-5)  # 3 steps an epoch
+    assert (tasks[-1].start, tasks[-1].corruption) == ("carry", 0.1)
+    own = nnx.Linear(4, 2, rngs=nnx.Rngs(0))
+    with pytest.raises(InputError, match="takes a network of dense layers"):
+        method(3, pretrain="layerwise", network=own).fit(POINTS)
+
+
+def test_a_denoising_autoencoder_sees_rows_with_holes():
+    """The error is that to the whole rows, of what is made of rows with holes, the rest scaled up."""
+    seen = []
+
+    class Blind:
+        def autoencode(self, params, rest, x, groups, *, train, key):
+            seen.append(np.asarray(x))
+            return (Code(x[:, :1], jnp.zeros(len(x))), jnp.zeros_like(x)), rest
+
+    task = pretrain.AutoencoderTask(name="", steps=1, batch=96, network=Blind(), corruption=0.25)
+    batch = streams.Batch(jnp.asarray(POINTS), jnp.zeros(96, jnp.int32), jnp.arange(96))
+    terms, _ = task.loss({"net": {}}, {}, {}, {"beta": 1.0}, batch, KEY, jnp.int32(0))
+    np.testing.assert_allclose(terms["reconstruction"], np.mean(POINTS**2), rtol=1e-5)
+    (x,) = seen
+    holes = (x == 0) & (POINTS > 0)
+    assert 0.15 < holes.sum() / (POINTS > 0).sum() < 0.35
+    np.testing.assert_allclose(x[~holes], POINTS[~holes] / 0.75, rtol=1e-5)
+
+
+def test_both_heads_of_the_critic_are_one_for_two_groups(data):
+    """A softmax of two outputs, of which the second is always 0, is the one logit: loss and gradients are the same."""
+    network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
+    one, two = (
+        dfc.DFCConfig(network=network, n_clusters=3, batch=8, alpha_s=0, critic_head=head).tasks(data)[-1]
+        for head in ("auto", "softmax")
+    )
+    critic = one.critic.init(KEY).params
+    last = critic["layers"][2]
+    both = {
+        **critic,
+        "layers": {**critic["layers"], 2: jax.tree.map(lambda a: jnp.stack([a[..., 0], 0 * a[..., 0]], -1), last)},
+    }
+    params = {"net": network.init(KEY).params, "centroids": jnp.eye(3, 2)}
+    rows = jnp.concatenate([data.members[0, :8], data.members[1, :8]])
+    batch = streams.Batch(data.x[rows], data.groups[rows], rows)
+    hyper = {"alpha_c": 1.0, "alpha_f": 1.0, "alpha_s": 0.0}
+
+    def fairness(task, critic):
+        def loss(params):
+            # late in the training, where the gradient is reversed in full
+            return task.loss({**params, "critic": critic}, {}, {}, hyper, batch, KEY, jnp.int32(19_999))[0]["fairness"]
+
+        return jax.jit(jax.value_and_grad(loss))(params)
+
+    (left, slopes), (right, others) = fairness(one, critic), fairness(two, both)
+    np.testing.assert_allclose(left, right, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), slopes, others)
+    assert max(np.abs(slope).max() for slope in jax.tree.leaves(slopes)) > 0
 
 
 # What the machine refuses
@@ -215,8 +414,28 @@ def test_a_full_disk_leaves_the_checkpoints_from_before(tmp_path, monkeypatch, c
         with pytest.raises(InputError, match=r"step 12 could not be written to .* \(No space left on device\)"):
             checkpoints.save(folder, position._replace(step=12), tasks, identity)
     assert "traceback" not in caplog.text
-    found = checkpoints.restore(folder, tasks, KEY, config.hyper(), data, identity)
+    arguments = (tasks, KEY, config.hyper(), data, identity)
+    found = checkpoints.restore(folder, *arguments)
     assert (found.stage, found.step) == (0, 6)
+    # another network under the same name
+    other = dataclasses.replace(network, options=(("hidden", (5,)),))
+    wide = dataclasses.replace(config, network=other).tasks(data)
+    with pytest.raises(InputError, match=r"holds state/.* of shape .*, this run has .*; resume with the same network"):
+        checkpoints.restore(folder, wide, *arguments[1:])
+    # cut off, as no killed process leaves it
+    for file in (folder / "6" / "arrays").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"the checkpoint .*6' cannot be read \(.*\); it was changed since"):
+        checkpoints.restore(folder, *arguments)
+
+
+@pytest.mark.parametrize("place", ["file", "file/run"])
+def test_a_folder_that_is_none_is_refused_before_the_training(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="checkpoints cannot be written to"):
+        AEKMeans(3, batch_size=32, checkpoint_dir=tmp_path / place).fit(POINTS)
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 # Whole trainings
@@ -234,6 +453,9 @@ STAGES = {"steps": 30, "pretrain_steps": 20, "group_pretrain_steps": 20, "group_
         FCMI(4, epochs=6, warmup_epochs=2, labels="kmeans", reduction="sum", **SHORT),
         DFC(4, target="group_full", recon="bce", recalibrate_bn=True, **STAGES, **SHORT),
         DFC(4, reduction="mean", group_reduction="sum", weight_decay=0.0, **STAGES, **SHORT),
+        DCN(4, epochs=3, pretrain_steps=20, **SHORT),
+        DEC(4, pretrain="layerwise", layer_steps=10, corruption=0.1, pretrain_steps=20, steps=20, **SHORT),
+        DFC(4, network="vae", **STAGES, **SHORT),
         FairoidDEC(4, epochs=3, pretrain_steps=20, alpha_rec=1.0, freq="none", beta=10.0, ridge=1e-3, **SHORT),
         AEKMeans(4, steps=20, compute="bfloat16", **SHORT),
         FCMI(4, epochs=6, warmup_epochs=2, compute="bfloat16", **SHORT),

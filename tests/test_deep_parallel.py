@@ -17,7 +17,7 @@ _CHILD = """
 import json
 import jax, jax.numpy as jnp, numpy as np
 from fairjax import parallel
-from fairjax.deep import Network, dfc, fcmi, prepare, trainer
+from fairjax.deep import FCMI, Network, dfc, fcmi, prepare, trainer
 from fairjax.deep.method import run
 jax.config.update("jax_disable_most_optimizations", True)
 rng = np.random.default_rng(0)
@@ -34,6 +34,10 @@ for config in (fcmi.FCMIConfig(**short, epochs=6, warmup_epochs=2), dfc.DFCConfi
         "gap": max(float(np.max(np.abs(a - two.history[name]) / (1 + np.abs(a)))) for name, a in one.history.items()),
         "same": float(np.mean(np.asarray(one.labels) == np.asarray(two.labels))),
     }
+rows = {"sensitive_features": np.asarray(data.groups)}
+settings = {"epochs": 6, "warmup_epochs": 2, "batch_size": 16, "n_latent": 3, "n_init": 1, "random_state": 0}
+left, right = (FCMI(4, n_devices=count, **settings).fit(points, **rows) for count in (1, 2))
+found["estimator"] = float(np.mean(left.labels_ == right.labels_))
 task = fcmi.FCMIConfig(**short, epochs=6, warmup_epochs=2).tasks(data)[0]
 hyper = {"lr": 1e-3, "a_balance": 0.04, "a_onehot": 0.04, "b": 0.2, "tau": 0.1}
 hyper = {name: jnp.float32(value) for name, value in hyper.items()}
@@ -54,6 +58,7 @@ def test_two_devices_train_as_one():
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["devices"] == 2
     assert found["sums"] > 0
+    assert found["estimator"] > 0.98
     for name in ("FCMIConfig", "DFCConfig"):
         assert found[name]["gap"] < 1e-4
         assert found[name]["same"] > 0.98

@@ -298,6 +298,16 @@ def test_a_network_of_ones_own(tmp_path):
     np.testing.assert_array_equal(back.predict(POINTS), fitted.labels_)
 
 
+def test_keys_of_a_network_are_saved(tmp_path):
+    """Dropout of Flax carries a random key, which NumPy has no type for."""
+    tree = {"dropout": jax.random.key(3), "kernel": jnp.arange(3.0)}
+    files.write(tmp_path / "net.npz", {}, {"rest": tree})
+    _, arrays = files.read(tmp_path / "net.npz")
+    back = files.fill(jax.eval_shape(lambda: tree), arrays, "rest")
+    assert jax.random.uniform(back["dropout"]) == jax.random.uniform(tree["dropout"])
+    np.testing.assert_array_equal(back["kernel"], tree["kernel"])
+
+
 def test_an_estimator_resumes_in_its_folder(fitted, tmp_path):
     groups = [f"g{group}" for group in GROUPS]
     options = {"checkpoint_dir": tmp_path / "run", "checkpoint_every": 12}

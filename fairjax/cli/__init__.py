@@ -99,7 +99,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument(
         "--method", default="direct", metavar="M",
         help="direct (default); exact or sinkhorn transport between the groups; or a deep method, which learns a space "
-        "to cluster in: ae, dec, fcmi, dfc, fairoid, deepfca",
+        "to cluster in: ae, dec, dcn, fcmi, dfc, fairoid, deepfca",
     )  # fmt: skip
     fit.add_argument(
         "--checkpoint-dir", metavar="FOLDER",
@@ -108,6 +108,10 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument(
         "--resume", action="store_true", help="deep methods: go on from the newest checkpoint in --checkpoint-dir"
     )
+    fit.add_argument(
+        "--devices", type=int, default=1, metavar="N",
+        help="deep methods: spread the rows of each batch over N devices (default: 1)",
+    )  # fmt: skip
     fit.add_argument(
         "--epsilon", type=float, default=0.0, metavar="E",
         help="largest gap allowed between the groups' proportions, from 0 (perfect fairness, the default) to 2 (none)",

@@ -5,6 +5,7 @@ import math
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import numpy as np
 from fairjax import __version__
 from fairjax.cli import compilation
 from fairjax.datasets import Dataset
-from fairjax.errors import InputError
+from fairjax.errors import InputError, ReplacementWarning
 
 if TYPE_CHECKING:
     from fairjax.deep.base import DeepClusterer
@@ -23,19 +24,22 @@ if TYPE_CHECKING:
 METHODS = {
     "ae": "k-means on the latent space of an autoencoder",
     "dec": "deep embedded clustering (DEC)",
+    "dcn": "deep clustering network (DCN)",
     "fcmi": "deep fair clustering by mutual information (FCMI)",
     "dfc": "deep fair clustering with a critic and preserved structure (DFC)",
     "fairoid": "deep clustering with fairoids",
     "deepfca": "fair clustering via alignment on learned features (DeepFCA)",
 }
+# FCMI's protocol; the methods beside it take its network
+IMAGE_SIZES = {"ae": 28, "dec": 28, "dcn": 28, "fcmi": 28, "fairoid": 28, "deepfca": 28}
 _SMALL = 10_000  # rows up to which the short settings below serve; above, those of the papers
 _SHORT: dict[str, dict[str, Any]] = {
     "ae": {"batch_size": 128, "steps": 1500},
     "dec": {"batch_size": 128, "pretrain_steps": 1500, "steps": 500, "optimizer": "adam", "lr": 1e-3},
+    "dcn": {"batch_size": 128, "pretrain_steps": 1500, "epochs": 20},
     "fcmi": {"batch_size": 128, "epochs": 60, "center_refresh": "warm"},
     "dfc": {
-        "batch_size": 128, "pretrain_steps": 1500, "group_pretrain_steps": 1000, "group_steps": 500, "group_lr": 1e-3,
-        "steps": 4000,
+        "pretrain_steps": 1500, "group_pretrain_steps": 1000, "group_steps": 500, "group_lr": 1e-3, "steps": 4000,
     },
     "fairoid": {"batch_size": 128, "pretrain_steps": 1500, "epochs": 60, "optimizer": "adam", "lr": 1e-3},
     "deepfca": {"batch_size": 128, "epochs": 40},
@@ -47,9 +51,9 @@ _FOREIGN = {"epsilon": 0.0, "min_balance": None, "max_iter": 100, "tol": 1e-4, "
 def check(options: argparse.Namespace) -> None:
     """Refuse options that say something to the other kind of method only."""
     if options.method not in METHODS:
-        if options.checkpoint_dir is not None or options.resume:
+        if options.checkpoint_dir is not None or options.resume or options.devices != 1:
             raise InputError(
-                f"--checkpoint-dir and --resume belong to the deep methods ({', '.join(METHODS)}); "
+                f"--checkpoint-dir, --resume and --devices belong to the deep methods ({', '.join(METHODS)}); "
                 f"--method {options.method} is done in one go: leave them out"
             )
         return
@@ -73,12 +77,15 @@ def fit(data: Dataset, options: argparse.Namespace) -> tuple["DeepClusterer", fl
     classes: dict[str, type[DeepClusterer]] = {
         "ae": deep.AEKMeans,
         "dec": deep.DEC,
+        "dcn": deep.DCN,
         "fcmi": deep.FCMI,
         "dfc": deep.DFC,
         "fairoid": deep.FairoidDEC,
         "deepfca": deep.DeepFCA,
     }
     settings = dict(_SHORT[options.method]) if data.n_samples <= _SMALL else {}
+    if options.method == "dfc" and settings:
+        settings["batch_size"] = max(16, 256 // data.n_groups)  # of each group
     if options.method == "fcmi" and data.n_samples > _SMALL:
         settings = {"center_refresh": "warm"}  # ends like anew in every epoch, in a third of the time
     if options.method == "deepfca":
@@ -86,13 +93,17 @@ def fit(data: Dataset, options: argparse.Namespace) -> tuple["DeepClusterer", fl
     compiled, began = compilation.seconds(), time.perf_counter()
     model = classes[options.method](
         n_clusters=options.clusters,
+        n_devices=options.devices,
         checkpoint_dir=options.checkpoint_dir,
         resume=options.resume,
         random_state=options.seed,
         **settings,
     )
     try:
-        model.fit(data.X, sensitive_features=data.groups if data.n_groups > 1 else None)
+        with warnings.catch_warnings():
+            # the summary and the report say so
+            warnings.simplefilter("ignore", ReplacementWarning)
+            model.fit(data.X, sensitive_features=data.sensitive if data.n_groups > 1 else None)
     except (KeyboardInterrupt, SystemExit) as stop:
         if options.checkpoint_dir is None or not any(Path(options.checkpoint_dir).glob("[0-9]*")):
             raise
@@ -119,7 +130,10 @@ def report_data(
     X = data.matrix
     notes = list(data.notes)
     notes.append("The clusters were found in a learned space; the cost is measured in the space of the data.")
-    notes += _small_groups(data, model)
+    notes += model.notes_
+    empty = model.n_clusters - len(np.unique(model.labels_))
+    if empty:
+        notes.append(f"{empty} of {model.n_clusters} clusters have no rows; balance and violation leave them out.")
     latent = None if options.report is None else model.embed(data.X)
     violation = None
     if data.n_groups > 1:
@@ -173,6 +187,7 @@ def summary(
         "n": data.n_samples,
         "n_features": int(data.matrix.shape[1]),
         "n_clusters": model.n_clusters,
+        "n_nonempty": len(np.unique(model.labels_)),
         "sensitive": sensitive,
         "groups": {name: int(size) for name, size in zip(data.group_names, data.group_sizes.tolist(), strict=True)},
         "cost": found.cost,
@@ -190,21 +205,6 @@ def summary(
     }
 
 
-def _small_groups(data: Dataset, model: "DeepClusterer") -> list[str]:
-    """Say where rows were drawn with replacement, since a batch asks for more than there are."""
-    batch = model.batch_size
-    if getattr(model, "alpha_f", None) is None:
-        small = ["the data"] if data.n_samples < batch else []
-    else:
-        # DFC draws a batch from every group
-        pairs = zip(data.group_names, data.group_sizes.tolist(), strict=True)
-        small = [f"the group {name}" for name, size in pairs if size < batch]
-    if not small:
-        return []
-    named = " and ".join(small[:3]) + (f" and {len(small) - 3} more" if len(small) > 3 else "")
-    return [f"Steps of {batch} rows are more than {named} can fill: rows were drawn with replacement."]
-
-
 def _image_shape(data: Dataset) -> tuple[int, int, int] | None:
     """Height, width and channels where rows are images, or were before they were laid out as vectors."""
     if data.X.ndim == 4:
@@ -215,7 +215,7 @@ def _image_shape(data: Dataset) -> tuple[int, int, int] | None:
 
 
 def _parameters(model: "DeepClusterer") -> dict[str, Any]:
-    left_out = ("checkpoint_dir", "resume", "checkpoint_every")
+    left_out = ("checkpoint_dir", "resume", "checkpoint_every", "n_devices")
     return {name: value for name, value in model.get_params(deep=False).items() if name not in left_out}
 
 

@@ -47,6 +47,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             standardize=options.standardize,
             l2_normalize=options.l2_normalize,
             download=options.download,
+            image_size=deep.IMAGE_SIZES.get(options.method),
         )
         learned = options.method in deep.METHODS
         fit, tell, summarise = (deep.fit, deep.report_data, deep.summary) if learned else (_fit, _report_data, _summary)

@@ -24,6 +24,7 @@ _ATTRIBUTES = {
 }
 
 _IMAGES = ("reverse-digits", "mnist-usps", "reverse-mnist")
+_SIZED = ("mnist-usps", "reverse-mnist")
 _BUNDLED_SETS = ("diabetes", "reverse-digits")
 
 
@@ -35,14 +36,20 @@ def read(
     standardize: bool | None = None,
     l2_normalize: bool = False,
     download: bool = False,
+    image_size: int | None = None,
 ) -> tuple[Dataset, str | None]:
-    """Return the data and the name of their protected attribute; options left at their default are not passed on."""
+    """Return the data and the name of their protected attribute; options left at their default are not passed on.
+
+    `image_size` is the side that sets of images of several sizes are brought to, if not their own default.
+    """
     options: dict[str, Any] = {}
     if standardize is not None:
         options["standardize"] = standardize
     if l2_normalize:
         options["l2_normalize"] = True
     name = _BUNDLED if data is None else data
+    if name in _SIZED and image_size is not None:
+        options["size"] = image_size
     if name in datasets.names():
         return _known(name, sensitive, features, {**options, **({"download": True} if download else {})})
     if not _is_path(name):

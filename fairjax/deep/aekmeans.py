@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax.deep.method import Clusterer, Config, Result, run
-from fairjax.deep.pretrain import AutoencoderTask, embed, starting_centers
+from fairjax.deep.pretrain import autoencoder_tasks, embed, starting_centers
 from fairjax.deep.streams import Data
 from fairjax.deep.trainer import Task, TrainState
 
@@ -25,39 +25,49 @@ class AEKMeansConfig(Config):
     ----------
     steps : int
         Steps of autoencoder training.
+    pretrain : {"end2end", "layerwise"}
+    layer_steps, layer_lr
+        See `fairjax.deep.pretrain.autoencoder_tasks`.
     lr, beta : float
         Adam's rate; weight of a variational network's divergence.
     recon : {"mse", "bce"}
     sum_pixels : bool
         Sum the reconstruction error over a row's elements, as a variational network needs it.
+    corruption : float
+        Share of the inputs that are set to zero (denoising).
     weight_decay : float
         L2 added to the gradient.
     """
 
     steps: int = 10_000
+    pretrain: str = "end2end"
+    layer_steps: int = 5_000
     lr: Any = 1e-3
+    layer_lr: Any = 0.1
     beta: Any = 1.0
     recon: str = "mse"
     sum_pixels: bool = False
+    corruption: float = 0.0
     weight_decay: float = 0.0
 
     def tasks(self, data: Data) -> list[Task]:
-        """One: the autoencoder."""
-        return [
-            AutoencoderTask(
-                name="autoencoder",
-                steps=self.steps,
-                batch=self.batch,
-                network=self.network,
-                recon=self.recon,
-                sum_pixels=self.sum_pixels,
-                weight_decay=self.weight_decay,
-            )
-        ]
+        """The autoencoder."""
+        return autoencoder_tasks(
+            self.network,
+            data,
+            pretrain=self.pretrain,
+            steps=self.steps,
+            layer_steps=self.layer_steps,
+            batch=self.batch,
+            recon=self.recon,
+            sum_pixels=self.sum_pixels,
+            corruption=self.corruption,
+            weight_decay=self.weight_decay,
+        )
 
     def hyper(self) -> dict[str, Any]:
-        """Rate and weight of the divergence."""
-        return {"pretrain_lr": self.lr, "beta": self.beta}
+        """Rates and weight of the divergence."""
+        return {"pretrain_lr": self.lr, "layer_lr": self.layer_lr, "beta": self.beta}
 
     def clusterer(self, state: TrainState, data: Data, key: Array) -> Clusterer:
         """k-means on the latent rows."""

@@ -2,7 +2,9 @@
 
 import inspect
 import os
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,20 +18,24 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fairjax import _groups
+from fairjax import _groups, parallel
 from fairjax.deep import files, method
-from fairjax.deep.checkpoints import Keeper, fingerprint, restore
-from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.checkpoints import Keeper, check_folder, fingerprint, restore
+from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
 from fairjax.deep.pretrain import embed
 from fairjax.deep.streams import prepare
-from fairjax.errors import InputError
+from fairjax.deep.trainer import Task
+from fairjax.errors import InputError, ReplacementWarning
 
-__all__ = ["DeepClusterer", "is_vae"]
+__all__ = ["PRETRAIN_DECAY", "DeepClusterer", "is_vae", "replacement_notes"]
+
+PRETRAIN_DECAY = 5e-4  # L2 of DFC's pretraining, which belongs to its variational network's batch normalisation
 
 _SMALL = 256  # features up to which a small plain network is the default
 _KEPT = 3  # checkpoints that stay
 _LONG_STEP = 2e8  # parameters times rows, from which a chunk is short so that Ctrl-C is heard soon
-_NOT_SETTINGS = ("network", "checkpoint_dir", "resume", "checkpoint_every", "random_state")
+# what a resumed run may change, and what is compared in another way
+_NOT_SETTINGS = ("network", "checkpoint_dir", "resume", "checkpoint_every", "random_state", "n_devices")
 
 
 class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
@@ -39,7 +45,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
     network: Any
     n_latent: int | None
     compute: str
-    batch_size: int
+    n_devices: int
     checkpoint_dir: str | Path | None
     resume: bool
     checkpoint_every: int
@@ -52,8 +58,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
     _positive: ClassVar[tuple[str, ...]] = ("tau", "consistency_tau")  # what the method divides by
 
     @abstractmethod
-    def _config(self, network: Network | OwnNetwork) -> method.Config:
-        """Settings of the method for a network."""
+    def _config(self, network: Network | OwnNetwork, n_groups: int) -> method.Config:
+        """Settings of the method for a network and data of so many groups."""
 
     def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None) -> Self:
         """Train and cluster.
@@ -75,6 +81,11 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         InputError
             For a parameter out of its range, rows of a shape that the network does not take, images with other values,
             a checkpoint of another run, a loss that is no longer finite (`DivergedError`), too little memory.
+
+        Warns
+        -----
+        ReplacementWarning
+            If a batch asks for more rows than there are, so that they are drawn with replacement.
         """
         self._check_parameters()
         X = self._as_rows(X, reset=True)
@@ -90,15 +101,16 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             )
         self._choose_scale(X)
         network = self._choose_network(X.shape[1:], len(known))
-        config = self._config(network)
+        config = self._config(network, len(known))
+        names = ("all",) if sensitive_features is None else tuple(str(_groups.plain(value)) for value in known)
         key = jax.random.key(int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)))
         try:
-            result = self._train(config, key, self._scaled(X), groups)
+            result = self._train(config, key, self._scaled(X), groups, names)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise InputError(
-                f"the device has too little memory for steps of batch_size={self.batch_size}; take a smaller one, or "
+                f"the device has too little memory for steps of batch_size={config.batch}; take a smaller one, or "
                 "compute='bfloat16'"
             ) from error
         self._network = network
@@ -108,9 +120,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         self.history_ = result.history
         self.n_iter_ = result.n_steps
         self.groups_ = known
-        self.group_names_ = (
-            ("all",) if sensitive_features is None else tuple(str(_groups.plain(value)) for value in known)
-        )
+        self.group_names_ = names
         self._tell_balance(groups)
         return self
 
@@ -170,6 +180,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             "group_names": self.group_names_,
             "balance": [self.balance_, self.max_balance_],
             "n_iter": self.n_iter_,
+            "notes": self.notes_,
         }
         trees = {"clusterer": self._clusterer, "labels": self.labels_, "history": self.history_}
         files.write(path, words, trees)
@@ -214,6 +225,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         model.group_names_ = tuple(words["group_names"])
         model.balance_, model.max_balance_ = words["balance"]
         model.n_iter_ = words["n_iter"]
+        model.notes_ = tuple(words.get("notes", ()))
         return model
 
     # inside
@@ -223,15 +235,26 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         return "cosine" if self._unit_norm else "student"
 
     def _train(
-        self, config: method.Config, key: jax.Array, X: npt.NDArray[Any], groups: npt.NDArray[np.int32]
+        self,
+        config: method.Config,
+        key: jax.Array,
+        X: npt.NDArray[Any],
+        groups: npt.NDArray[np.int32],
+        names: tuple[str, ...],
     ) -> method.Result:
+        mesh = parallel.data_mesh(self.n_devices) if self.n_devices > 1 else None
         data = prepare(X, groups)
-        size = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(config.network.init, key).params))
-        options: dict[str, Any] = {"chunk_steps": 10 if size * config.batch > _LONG_STEP else 100}
-        if self.checkpoint_dir is None:
-            return method.run(key, data, config, **options)
         method.check_sizes(config, data)
         tasks = config.tasks(data)
+        if self.checkpoint_dir is not None:
+            check_folder(self.checkpoint_dir)
+        self.notes_ = replacement_notes(tasks, np.asarray(data.sizes), names)
+        for note in self.notes_:
+            warnings.warn(note, ReplacementWarning, stacklevel=3)
+        size = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(config.network.init, key).params))
+        options: dict[str, Any] = {"chunk_steps": 10 if size * config.batch > _LONG_STEP else 100, "mesh": mesh}
+        if self.checkpoint_dir is None:
+            return method.run(key, data, config, **options)
         identity = self._identity(key, X, groups)
         position = restore(self.checkpoint_dir, tasks, key, config.hyper(), data, identity)
         if position is not None and not self.resume:
@@ -258,9 +281,11 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
     def _check_parameters(self) -> None:
         defaults = inspect.signature(type(self).__init__).parameters
         for name, value in self.get_params(deep=False).items():
+            if name == "checkpoint_dir" and not isinstance(value, (str, os.PathLike, type(None))):
+                raise InputError(f"checkpoint_dir is {value!r}; expected a path")
             if name in ("network", "checkpoint_dir", "random_state"):
                 continue
-            if name in ("n_latent", "min_balance") and value is None:
+            if name in ("n_latent", "min_balance", "batch_size") and value is None and defaults[name].default is None:
                 continue
             if name in self._choices or name == "compute":
                 allowed = ("float32", "bfloat16") if name == "compute" else self._choices[name]
@@ -269,7 +294,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             elif isinstance(defaults[name].default, bool):
                 if not isinstance(value, (bool, np.bool_)):
                     raise InputError(f"{name} is {value!r}; expected True or False")
-            elif name == "n_latent" or isinstance(defaults[name].default, int):
+            elif name in ("n_latent", "batch_size") or isinstance(defaults[name].default, int):
                 least = 0 if name.endswith("warmup_epochs") else 1
                 if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
                     raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
@@ -279,6 +304,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
                 raise InputError(f"{name} is {value!r}; expected a finite number of at least 0")
             elif name in self._positive and value == 0:
                 raise InputError(f"{name} is 0; expected a positive number")
+            elif name == "corruption" and float(value) >= 1:
+                raise InputError(f"corruption is {value!r}; expected a share below 1")
 
     def _as_rows(self, X: Any, *, reset: bool) -> npt.NDArray[Any]:
         dtype = jnp.result_type(float)
@@ -327,9 +354,18 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         return X if (factor, offset) == (1.0, 0.0) else X * X.dtype.type(factor) + X.dtype.type(offset)
 
     def _choose_network(self, shape: tuple[int, ...], n_groups: int) -> Network | OwnNetwork:
-        if not isinstance(self.network, str):
-            return OwnNetwork(self.network, self.compute)
-        kind = self.network
+        if isinstance(self.network, str):
+            return self._named_network(self.network, shape, n_groups, self.n_latent)
+        if callable(getattr(self.network, "decode", None)):
+            own = OwnNetwork(self.network, self.compute)
+        else:
+            own = OwnEncoder(
+                self.network, shape, lambda latent: self._named_network("auto", shape, n_groups, latent), self.compute
+            )
+        own.check(shape)
+        return own
+
+    def _named_network(self, kind: str, shape: tuple[int, ...], n_groups: int, n_latent: int | None) -> Network:
         if kind == "auto":
             kind = self._image_network if len(shape) == 3 else self._vector_network
             if len(shape) == 1 and shape[0] <= _SMALL:
@@ -339,7 +375,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             options |= {"unit_norm": self._unit_norm, "n_groups": n_groups if self._group_branches else 1}
         if kind == "sdae":
             options["hidden"] = (500, 500, 2000)
-        latent = self.n_latent or (64 if kind == "vae" else self.n_clusters)
+        latent = n_latent or (64 if kind == "vae" else self.n_clusters)
         if kind == "critic":
             raise InputError(
                 "network='critic' is no autoencoder; expected 'auto', 'mlp', 'sdae', 'fc', 'conv' or 'vae'"
@@ -388,3 +424,17 @@ def _check_pixels(low: float, high: float, wanted: str, least: float) -> None:
 def is_vae(network: Network | OwnNetwork) -> bool:
     """Whether a divergence is to be paid, whose scale asks for sums over pixels."""
     return isinstance(network, Network) and network.kind == "vae"
+
+
+def replacement_notes(tasks: Sequence[Task], sizes: npt.NDArray[Any], names: Sequence[str]) -> tuple[str, ...]:
+    """Say where rows are drawn with replacement, since a batch asks for more than there are."""
+    found = {}
+    for task in tasks:
+        if task.by_group:
+            small = [f"the group {name}" for name, size in zip(names, sizes.tolist(), strict=True) if size < task.batch]
+        else:
+            small = ["the data"] if sizes.sum() < task.batch else []
+        named = " and ".join(small[:3]) + (f" and {len(small) - 3} more" if len(small) > 3 else "")
+        # all stages of a method take batches of the same size
+        found[named] = f"Steps of {task.batch} rows are more than {named} can fill: rows are drawn with replacement."
+    return tuple(note for named, note in found.items() if named)

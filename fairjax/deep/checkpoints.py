@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,27 @@ from fairjax.deep.streams import Data
 from fairjax.deep.trainer import Position, Task, state_template
 from fairjax.errors import InputError
 
-__all__ = ["Keeper", "fingerprint", "restore", "save"]
+__all__ = ["Keeper", "check_folder", "fingerprint", "restore", "save"]
+
+
+def check_folder(folder: str | Path) -> None:
+    """Make the folder, so that hours of training do not end with one that cannot be written to.
+
+    Raises
+    ------
+    InputError
+        If it is no folder, or nothing can be written in it.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"checkpoints cannot be written to {str(folder)!r} "
+            f"({'there is a file' if isinstance(error, FileExistsError) else error.strerror or error}); give a folder "
+            "that is yours to write"
+        ) from error
 
 
 def save(
@@ -82,21 +103,29 @@ def restore(
 
     if not Path(folder).is_dir():
         return None
-    with _manager(folder, None) as manager:
+    with _quiet(), _manager(folder, None) as manager:
         number = manager.latest_step()
         if number is None:
             return None
-        words = manager.restore(number, args=ocp.args.Composite(words=ocp.args.JsonRestore()))["words"]
-        _compare(folder, words["identity"], identity)
-        shapes = manager.item_metadata(number)["arrays"]
-        blank = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
-        arrays = manager.restore(number, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank)))["arrays"]
+        with _readable(folder, number):
+            words = manager.restore(number, args=ocp.args.Composite(words=ocp.args.JsonRestore()))["words"]
+            found_identity = words["identity"]
+        _compare(folder, found_identity, identity)
+        with _readable(folder, number):
+            shapes = manager.item_metadata(number)["arrays"]
+            blank = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+            arrays = manager.restore(number, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank)))["arrays"]
     template = state_template(tasks, keys, hyper, data, words["stage"])
     leaves = []
     for path, leaf in jax.tree_util.tree_flatten_with_path(template)[0]:
         found = arrays.get(_name(path))
         if found is None:
             raise InputError(f"the checkpoint in {str(folder)!r} lacks {_name(path)}; it is of another version")
+        if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) and found.shape != leaf.shape:
+            raise InputError(
+                f"the checkpoint in {str(folder)!r} holds {_name(path)} of shape {found.shape}, this run has "
+                f"{leaf.shape}; resume with the same network, or choose another folder"
+            )
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaves.append(jax.random.wrap_key_data(found, impl=jax.random.key_impl(keys)))
         else:
@@ -188,6 +217,18 @@ def _manager(folder: str | Path, keep: int | None) -> Any:
         options=options,
         item_handlers={"arrays": ocp.StandardCheckpointHandler(), "words": ocp.JsonCheckpointHandler()},
     )
+
+
+@contextmanager
+def _readable(folder: str | Path, number: int) -> Iterator[None]:
+    """Say in one sentence that a checkpoint is damaged, whatever the library finds wrong with it."""
+    try:
+        yield
+    except Exception as error:
+        raise InputError(
+            f"the checkpoint {str(Path(folder) / str(number))!r} cannot be read ({type(error).__name__}); it was "
+            "changed since it was written, or is none: remove it to go on from the one before, if there is one"
+        ) from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from jax import Array, lax
 from fairjax.deep.losses import divergence, student_log_assignment, target_distribution
 from fairjax.deep.method import Config, Result, run
 from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import AutoencoderTask, direction, embed, starting_centers
+from fairjax.deep.pretrain import autoencoder_tasks, direction, embed, starting_centers
 from fairjax.deep.streams import Batch, Data
 from fairjax.deep.trainer import Task, TrainState
 
@@ -90,18 +90,24 @@ class DECConfig(Config):
 
     Attributes
     ----------
-    pretrain_steps, pretrain_lr, beta, recon, sum_pixels
+    pretrain, pretrain_steps, layer_steps, pretrain_lr, layer_lr, beta, recon, sum_pixels, corruption,
+    pretrain_weight_decay
         Autoencoder training, as `fairjax.deep.aekmeans.AEKMeansConfig`.
     steps, lr, optimizer, target, update_every, tol
         Sharpening: see `DECTask`; it ends early when less than the share `tol` of the labels changed between two
         updates of the targets.
     """
 
+    pretrain: str = "end2end"
     pretrain_steps: int = 10_000
+    layer_steps: int = 5_000
     pretrain_lr: Any = 1e-3
+    layer_lr: Any = 0.1
     beta: Any = 1.0
     recon: str = "mse"
     sum_pixels: bool = False
+    corruption: float = 0.0
+    pretrain_weight_decay: float = 0.0
     steps: int = 10_000
     lr: Any = 0.01
     optimizer: str = "sgd"
@@ -110,16 +116,21 @@ class DECConfig(Config):
     tol: Any = 1e-3
 
     def tasks(self, data: Data) -> list[Task]:
-        """Two: the autoencoder, then the sharpening."""
+        """The autoencoder, then the sharpening."""
+        pretraining = autoencoder_tasks(
+            self.network,
+            data,
+            pretrain=self.pretrain,
+            steps=self.pretrain_steps,
+            layer_steps=self.layer_steps,
+            batch=self.batch,
+            recon=self.recon,
+            sum_pixels=self.sum_pixels,
+            corruption=self.corruption,
+            weight_decay=self.pretrain_weight_decay,
+        )
         return [
-            AutoencoderTask(
-                name="autoencoder",
-                steps=self.pretrain_steps,
-                batch=self.batch,
-                network=self.network,
-                recon=self.recon,
-                sum_pixels=self.sum_pixels,
-            ),
+            *pretraining,
             DECTask(
                 name="DEC",
                 steps=self.steps,
@@ -135,4 +146,4 @@ class DECConfig(Config):
 
     def hyper(self) -> dict[str, Any]:
         """Rates, weight of the divergence, tolerance."""
-        return {"pretrain_lr": self.pretrain_lr, "beta": self.beta, "lr": self.lr, "tol": self.tol}
+        return {name: getattr(self, name) for name in ("pretrain_lr", "layer_lr", "beta", "lr", "tol")}

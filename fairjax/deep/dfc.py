@@ -31,7 +31,10 @@ from fairjax.deep.streams import Batch, Data, present
 from fairjax.deep.trainer import Task, TrainState
 from fairjax.errors import InputError
 
-__all__ = ["DFCConfig", "DFCTask", "GroupDECTask", "Result", "run"]
+__all__ = ["PRESETS", "DFCConfig", "DFCTask", "GroupDECTask", "Result", "run"]
+
+# settings of `fairjax.deep.DFC` under which others have run it
+PRESETS: dict[str, dict[str, Any]] = {"dfc_report": {"batch_size": 64, "lr": 1e-3}}  # the reproducibility report, 2021
 
 _CRITIC_SPEED = 10.0  # the critic's rate as a multiple of the encoder's
 _REFERENCE_BATCH = 512  # rows per group to which the weights belong

@@ -25,14 +25,11 @@ from fairjax.deep.losses import (
 )
 from fairjax.deep.method import Config, Result, run
 from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import AutoencoderTask, LayerTask, direction, embed, starting_centers
+from fairjax.deep.pretrain import autoencoder_tasks, direction, embed, starting_centers
 from fairjax.deep.streams import Batch, Data, steps_per_epoch
 from fairjax.deep.trainer import Task, TrainState
-from fairjax.errors import InputError
 
 __all__ = ["FairoidConfig", "FairoidTask", "Result", "run"]
-
-_DECAY_EPOCHS = 100  # of layer-wise training, after which its rate falls to a tenth
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,10 +143,8 @@ class FairoidConfig(Config):
     Attributes
     ----------
     pretrain : {"end2end", "layerwise"}
-        Adam on the whole autoencoder, or layer after layer by SGD (a network of dense layers) and then the whole.
-    pretrain_steps, layer_steps : int
-        Steps of the whole autoencoder, and of each layer.
-    pretrain_lr, layer_lr : float
+    pretrain_steps, layer_steps, pretrain_lr, layer_lr, corruption, pretrain_weight_decay
+        See `fairjax.deep.pretrain.autoencoder_tasks`.
     epochs, lr, optimizer
         Of the joint stage.
     gamma : float
@@ -170,6 +165,8 @@ class FairoidConfig(Config):
     beta: Any = 1.0
     recon: str = "mse"
     sum_pixels: bool = False
+    corruption: float = 0.0
+    pretrain_weight_decay: float = 0.0
     epochs: int = 30
     lr: Any = 0.01
     optimizer: str = "sgd"
@@ -186,30 +183,17 @@ class FairoidConfig(Config):
     def tasks(self, data: Data) -> list[Task]:
         """Layers if asked for, the autoencoder, the joint stage."""
         epoch = steps_per_epoch(len(data.x), self.batch)
-        layers: list[Task] = []
-        if self.pretrain == "layerwise":
-            if not isinstance(self.network, Network) or self.network.kind not in ("sdae", "mlp"):
-                raise InputError("pretrain='layerwise' takes a network of dense layers: network='sdae' or 'mlp'")
-            depth = len(dict(self.network.options).get("hidden", (128, 64))) + 1  # type: ignore[arg-type]
-            layers = [
-                LayerTask(
-                    name=f"layer {layer + 1}",
-                    steps=self.layer_steps,
-                    batch=self.batch,
-                    network=self.network,
-                    layer=layer,
-                    decay_every=_DECAY_EPOCHS * epoch,
-                )
-                for layer in range(depth)
-            ]
-        whole = AutoencoderTask(
-            name="autoencoder",
+        pretraining = autoencoder_tasks(
+            self.network,
+            data,
+            pretrain=self.pretrain,
             steps=self.pretrain_steps,
+            layer_steps=self.layer_steps,
             batch=self.batch,
-            network=self.network,
-            start="carry" if layers else "new",
             recon=self.recon,
             sum_pixels=self.sum_pixels,
+            corruption=self.corruption,
+            weight_decay=self.pretrain_weight_decay,
         )
         joint = FairoidTask(
             name="fairoids",
@@ -228,7 +212,7 @@ class FairoidConfig(Config):
             optimizer_name=self.optimizer,
             reconstruct=bool(np.any(np.asarray(self.alpha_rec) != 0)),
         )
-        return [*layers, whole, joint]
+        return [*pretraining, joint]
 
     def hyper(self) -> dict[str, Any]:
         """Rates, weights, ridge."""

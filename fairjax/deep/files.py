@@ -35,7 +35,9 @@ def write(path: str | Path, words: dict[str, Any], trees: dict[str, Any]) -> Non
     arrays: dict[str, Any] = {_WORDS: np.frombuffer(text.encode(), np.uint8)}
     for name, tree in trees.items():
         for place, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-            arrays[_name(name, place)] = np.asarray(leaf)
+            # such as a network of one's own carries for its dropout
+            key = isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            arrays[_name(name, place)] = np.asarray(jax.random.key_data(leaf) if key else leaf)
     path = Path(path)
     partial = None
     try:
@@ -84,7 +86,13 @@ def fill(template: Any, arrays: dict[str, npt.NDArray[Any]], name: str) -> Any:
     missing = [each for each in names if each not in arrays]
     if missing:
         raise InputError(f"the file lacks the array {missing[0]!r}; the network is of another structure")
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[each]) for each in names])
+    leaves = [
+        jax.random.wrap_key_data(jnp.asarray(arrays[each]))
+        if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key)
+        else jnp.asarray(arrays[each])
+        for each, (_, like) in zip(names, places, strict=True)
+    ]
+    return jax.tree.unflatten(structure, leaves)
 
 
 def _name(name: str, place: Any) -> str:

@@ -11,12 +11,23 @@ from jax import Array, lax
 from fairjax import kmeans
 from fairjax.deep.losses import reconstruction_loss
 from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.streams import Batch, Data
+from fairjax.deep.streams import Batch, Data, steps_per_epoch
 from fairjax.deep.trainer import Task
+from fairjax.errors import InputError
 
-__all__ = ["AutoencoderTask", "LayerTask", "direction", "embed", "recalibrated", "starting_centers", "unit"]
+__all__ = [
+    "AutoencoderTask",
+    "LayerTask",
+    "autoencoder_tasks",
+    "direction",
+    "embed",
+    "recalibrated",
+    "starting_centers",
+    "unit",
+]
 
 _BLOCK = 1 << 22  # numbers of the input that pass through an encoder at a time
+_DECAY_EPOCHS = 100  # of layer-wise training, after which its rate falls to a tenth
 _RECALIBRATION = 100  # batches at least: of the averages from before, which lose a tenth with each, 3e-5 is left
 
 
@@ -97,8 +108,11 @@ class AutoencoderTask(Task):
     corruption : float
         Share of the inputs that are set to zero (denoising).
     optimizer_name, weight_decay
-        See `direction`. Rate, its decay and the weight of the divergence are ``hyper["pretrain_lr"]`` and
-        ``hyper["beta"]``.
+        See `direction`.
+    rate_name : {"pretrain_lr", "layer_lr"}
+        Which entry of ``hyper`` is the rate; the weight of the divergence is ``hyper["beta"]``.
+    decay_every : int
+        Steps after which the rate falls to a tenth; 0 for never.
     """
 
     network: Network | OwnNetwork
@@ -109,6 +123,8 @@ class AutoencoderTask(Task):
     corruption: float = 0.0
     optimizer_name: str = "adam"
     weight_decay: float = 0.0
+    rate_name: str = "pretrain_lr"
+    decay_every: int = 0
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """New networks; what the stage before trained is kept aside."""
@@ -125,8 +141,9 @@ class AutoencoderTask(Task):
         return direction(self.optimizer_name, self.weight_decay)
 
     def rate(self, hyper: Any, step: Array) -> Any:
-        """Constant."""
-        return hyper["pretrain_lr"]
+        """Constant, or a tenth every `decay_every` steps."""
+        rate = hyper[self.rate_name]
+        return rate * 0.1 ** (step // self.decay_every) if self.decay_every else rate
 
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
@@ -200,3 +217,65 @@ class LayerTask(Task):
 
         found, rest = self.network.call(params["net"], rest, use, batch.x, batch.groups)
         return {"reconstruction": found}, rest
+
+
+def autoencoder_tasks(
+    network: Network | OwnNetwork,
+    data: Data,
+    *,
+    pretrain: str,
+    steps: int,
+    layer_steps: int,
+    batch: int,
+    recon: str = "mse",
+    sum_pixels: bool = False,
+    corruption: float = 0.0,
+    weight_decay: float = 0.0,
+) -> list[Task]:
+    """Stages of an autoencoder's training.
+
+    Parameters
+    ----------
+    network, data : Network or OwnNetwork, Data
+    pretrain : {"end2end", "layerwise"}
+        Adam on the whole at the rate ``hyper["pretrain_lr"]``; or one layer after the other and then the whole, all by
+        SGD at ``hyper["layer_lr"]``, a tenth of it after every 100 epochs.
+    steps, layer_steps : int
+        Of the whole, and of each layer.
+    batch, recon, sum_pixels, corruption, weight_decay
+        See `AutoencoderTask`; the last four are of the whole.
+
+    Raises
+    ------
+    InputError
+        If a network has no layers to train one by one.
+    """
+    whole = AutoencoderTask(
+        name="autoencoder",
+        steps=steps,
+        batch=batch,
+        network=network,
+        recon=recon,
+        sum_pixels=sum_pixels,
+        corruption=corruption,
+        weight_decay=weight_decay,
+    )
+    if pretrain == "end2end":
+        return [whole]
+    if not isinstance(network, Network) or network.kind not in ("sdae", "mlp"):
+        raise InputError("pretrain='layerwise' takes a network of dense layers: network='sdae' or 'mlp'")
+    depth = len(dict(network.options).get("hidden", (128, 64))) + 1  # type: ignore[arg-type]
+    decay_every = _DECAY_EPOCHS * steps_per_epoch(len(data.x), batch)
+    layers = [
+        LayerTask(
+            name=f"layer {layer + 1}",
+            steps=layer_steps,
+            batch=batch,
+            network=network,
+            layer=layer,
+            decay_every=decay_every,
+        )
+        for layer in range(depth)
+    ]
+    slow: dict[str, Any] = {"optimizer_name": "sgd", "rate_name": "layer_lr", "decay_every": decay_every}
+    return [*layers, dataclasses.replace(whole, start="carry", **slow)]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fairjax.deep.base import DeepClusterer, is_vae
+from fairjax.deep.base import PRETRAIN_DECAY, DeepClusterer, is_vae
 from fairjax.deep.dec import DECConfig
 from fairjax.deep.nets import Network, OwnNetwork
 
@@ -22,6 +22,12 @@ class DEC(DeepClusterer):
         Number of clusters K.
     pretrain_steps, steps : int, default=10000
         Steps of the autoencoder, most steps of the sharpening.
+    pretrain : {"end2end", "layerwise"}, default="end2end"
+        Adam on the whole autoencoder, or first layer by layer and then the whole, all by SGD ("sdae" and "mlp").
+    layer_steps, layer_lr : int, float, default=5000, 0.1
+        Steps of each layer; rate of "layerwise", a tenth of it after every 100 epochs.
+    corruption : float, default=0.0
+        Share of the autoencoder's inputs that are set to zero (denoising).
     batch_size : int, default=256
         Rows per step.
     pretrain_lr, lr : float, default=1e-3, 0.01
@@ -41,12 +47,15 @@ class DEC(DeepClusterer):
     n_init : int, default=20
         Restarts of k-means.
     network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
-        Autoencoder: "conv" for images and "sdae" for vectors, "mlp" for vectors of up to 256 numbers; or a module of
-        one's own, as `fairjax.deep.autoencoders` describes it.
+        Autoencoder: "auto" takes "conv" for images and "sdae" for vectors, "mlp" for vectors of up to 256 numbers. Or
+        an NNX module of one's own: an encoder, which gets the decoder of "auto", or an autoencoder as
+        `fairjax.deep.autoencoders` describes it.
     n_latent : int, optional
         Latent dimension; K by default, 64 for "vae".
     compute : {"float32", "bfloat16"}, default="float32"
         Type in which the layers compute; losses stay in float32.
+    n_devices : int, default=1
+        Devices over which the rows of each batch are spread; up to rounding the result is that of one.
     checkpoint_dir : path, optional
         Folder for checkpoints: every `checkpoint_every` steps, at Ctrl-C and at SIGTERM; the last three are kept.
     resume : bool, default=False
@@ -68,6 +77,8 @@ class DEC(DeepClusterer):
         Smallest ratio of two groups' sizes in a cluster, and the best that the data allow.
     groups_, group_names_
         Values of `sensitive_features`, sorted, and their text.
+    notes_ : tuple of str
+        What there is to say of the data, such as groups with fewer rows than a batch asks for.
 
     Examples
     --------
@@ -79,6 +90,7 @@ class DEC(DeepClusterer):
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {
         "optimizer": ("sgd", "adam"),
         "target": ("full", "batch"),
+        "pretrain": ("end2end", "layerwise"),
         "recon": ("mse", "bce"),
     }
 
@@ -88,6 +100,10 @@ class DEC(DeepClusterer):
         *,
         pretrain_steps: int = 10_000,
         steps: int = 10_000,
+        pretrain: Literal["end2end", "layerwise"] = "end2end",
+        layer_steps: int = 5_000,
+        layer_lr: float = 0.1,
+        corruption: float = 0.0,
         batch_size: int = 256,
         pretrain_lr: float = 1e-3,
         lr: float = 0.01,
@@ -101,6 +117,7 @@ class DEC(DeepClusterer):
         network: Any = "auto",
         n_latent: int | None = None,
         compute: Literal["float32", "bfloat16"] = "float32",
+        n_devices: int = 1,
         checkpoint_dir: str | Path | None = None,
         resume: bool = False,
         checkpoint_every: int = 1000,
@@ -109,6 +126,10 @@ class DEC(DeepClusterer):
         self.n_clusters = n_clusters
         self.pretrain_steps = pretrain_steps
         self.steps = steps
+        self.pretrain = pretrain
+        self.layer_steps = layer_steps
+        self.layer_lr = layer_lr
+        self.corruption = corruption
         self.batch_size = batch_size
         self.pretrain_lr = pretrain_lr
         self.lr = lr
@@ -122,12 +143,13 @@ class DEC(DeepClusterer):
         self.network = network
         self.n_latent = n_latent
         self.compute = compute
+        self.n_devices = n_devices
         self.checkpoint_dir = checkpoint_dir
         self.resume = resume
         self.checkpoint_every = checkpoint_every
         self.random_state = random_state
 
-    def _config(self, network: Network | OwnNetwork) -> DECConfig:
+    def _config(self, network: Network | OwnNetwork, n_groups: int) -> DECConfig:
         return DECConfig(
             network=network,
             n_clusters=self.n_clusters,
@@ -135,7 +157,12 @@ class DEC(DeepClusterer):
             n_init=self.n_init,
             pretrain_steps=self.pretrain_steps,
             pretrain_lr=self.pretrain_lr,
+            pretrain=self.pretrain,
+            layer_steps=self.layer_steps,
+            layer_lr=self.layer_lr,
+            corruption=self.corruption,
             sum_pixels=is_vae(network),
+            pretrain_weight_decay=PRETRAIN_DECAY if is_vae(network) else 0.0,
             steps=self.steps,
             lr=self.lr,
             optimizer=self.optimizer,

@@ -57,12 +57,15 @@ class DeepFCA(DeepClusterer):
     n_init : int, default=10
         Restarts of the k-means that FCA starts from.
     network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
-        Autoencoder: "conv" for images and "sdae" for vectors, "mlp" for vectors of up to 256 numbers; or a module of
-        one's own, as `fairjax.deep.autoencoders` describes it.
+        Autoencoder: "auto" takes "conv" for images and "fc", FCMI's wide network, for vectors, "mlp" for vectors of up
+        to 256 numbers. Or an NNX module of one's own: an encoder, which gets the decoder of "auto", or an autoencoder
+        as `fairjax.deep.autoencoders` describes it.
     n_latent : int, optional
         Latent dimension; K by default, 64 for "vae".
     compute : {"float32", "bfloat16"}, default="float32"
         Type in which the layers compute; losses stay in float32.
+    n_devices : int, default=1
+        Devices over which the rows of each batch are spread; up to rounding the result is that of one.
     checkpoint_dir : path, optional
         Folder for checkpoints: every `checkpoint_every` steps, at Ctrl-C and at SIGTERM; the last three are kept.
     resume : bool, default=False
@@ -87,6 +90,8 @@ class DeepFCA(DeepClusterer):
         Smallest ratio of two groups' sizes in a cluster, and the best that the data allow.
     groups_, group_names_
         Values of `sensitive_features`, sorted, and their text.
+    notes_ : tuple of str
+        What there is to say of the data, such as groups with fewer rows than a batch asks for.
 
     Notes
     -----
@@ -135,6 +140,7 @@ class DeepFCA(DeepClusterer):
         network: Any = "auto",
         n_latent: int | None = None,
         compute: Literal["float32", "bfloat16"] = "float32",
+        n_devices: int = 1,
         checkpoint_dir: str | Path | None = None,
         resume: bool = False,
         checkpoint_every: int = 1000,
@@ -161,6 +167,7 @@ class DeepFCA(DeepClusterer):
         self.network = network
         self.n_latent = n_latent
         self.compute = compute
+        self.n_devices = n_devices
         self.checkpoint_dir = checkpoint_dir
         self.resume = resume
         self.checkpoint_every = checkpoint_every
@@ -197,7 +204,7 @@ class DeepFCA(DeepClusterer):
         check_is_fitted(self)
         return np.asarray(self._clusterer.prices)
 
-    def _config(self, network: Network | OwnNetwork) -> DeepFCAConfig:
+    def _config(self, network: Network | OwnNetwork, n_groups: int) -> DeepFCAConfig:
         return DeepFCAConfig(
             network=network,
             n_clusters=self.n_clusters,

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fairjax.deep.base import DeepClusterer, is_vae
+from fairjax.deep.base import PRETRAIN_DECAY, DeepClusterer, is_vae
 from fairjax.deep.dfc import DFCConfig
 from fairjax.deep.nets import Network, OwnNetwork
 
 __all__ = ["DFC"]
+
+_ALL_GROUPS, _LEAST_BATCH = 1024, 16  # rows of a batch by default, of all groups together and of one
 
 
 class DFC(DeepClusterer):
@@ -24,9 +26,10 @@ class DFC(DeepClusterer):
         Steps of the joint stage.
     pretrain_steps, group_pretrain_steps, group_steps : int, default=10000, 10000, 20000
         Steps of the joint autoencoder, of the groups' own ones, and of their sharpening.
-    batch_size : int, default=512
-        Rows of *each group* per step; a group with fewer is drawn from with replacement. The losses are sums over rows,
-        so another size is another method, unless `scale_to_batch`.
+    batch_size : int, optional
+        Rows of *each group* per step, by default 512 for two groups and 1024 // T, but at least 16, for T; a group with
+        fewer is drawn from with replacement. The losses are sums over rows, so another size is another method, unless
+        `scale_to_batch`.
     lr : float, default=1e-2
         Start of the joint stage's rate, which decays as (1 + 10 t)^(-3/4) (the paper prints 1e-4).
     pretrain_lr, group_lr : float, default=1e-3, 1e-4
@@ -61,12 +64,15 @@ class DFC(DeepClusterer):
     n_init : int, default=20
         Restarts of k-means.
     network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
-        Autoencoder: "conv" for images and "sdae" for vectors, "mlp" for vectors of up to 256 numbers; or a module of
-        one's own, as `fairjax.deep.autoencoders` describes it.
+        Autoencoder: "auto" takes "vae", the authors' network, and "mlp" for vectors of up to 256 numbers. Or an
+        NNX module of one's own: an encoder, which gets the decoder of "auto", or an autoencoder as
+        `fairjax.deep.autoencoders` describes it.
     n_latent : int, optional
         Latent dimension; K by default, 64 for "vae".
     compute : {"float32", "bfloat16"}, default="float32"
         Type in which the layers compute; losses stay in float32.
+    n_devices : int, default=1
+        Devices over which the rows of each batch are spread; up to rounding the result is that of one.
     checkpoint_dir : path, optional
         Folder for checkpoints: every `checkpoint_every` steps, at Ctrl-C and at SIGTERM; the last three are kept.
     resume : bool, default=False
@@ -88,19 +94,24 @@ class DFC(DeepClusterer):
         Smallest ratio of two groups' sizes in a cluster, and the best that the data allow.
     groups_, group_names_
         Values of `sensitive_features`, sorted, and their text.
-
-    Notes
-    -----
-    "auto" takes "vae", the authors' network, for images.
+    notes_ : tuple of str
+        What there is to say of the data, such as groups with fewer rows than a batch asks for.
 
     Examples
     --------
     >>> from fairjax.deep import DFC
     >>> DFC(10, steps=4000, batch_size=128).alpha_s
     1.0
+
+    As the reproducibility report ran it:
+
+    >>> from fairjax.deep import dfc
+    >>> DFC(**dfc.PRESETS["dfc_report"]).lr
+    0.001
     """
 
     _image_network: ClassVar[str] = "vae"
+    _vector_network: ClassVar[str] = "vae"
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {
         "critic_head": ("auto", "softmax"),
         "critic_on": ("assignment", "latent"),
@@ -119,7 +130,7 @@ class DFC(DeepClusterer):
         pretrain_steps: int = 10_000,
         group_pretrain_steps: int = 10_000,
         group_steps: int = 20_000,
-        batch_size: int = 512,
+        batch_size: int | None = None,
         lr: float = 1e-2,
         pretrain_lr: float = 1e-3,
         group_lr: float = 1e-4,
@@ -141,6 +152,7 @@ class DFC(DeepClusterer):
         network: Any = "auto",
         n_latent: int | None = None,
         compute: Literal["float32", "bfloat16"] = "float32",
+        n_devices: int = 1,
         checkpoint_dir: str | Path | None = None,
         resume: bool = False,
         checkpoint_every: int = 1000,
@@ -173,22 +185,22 @@ class DFC(DeepClusterer):
         self.network = network
         self.n_latent = n_latent
         self.compute = compute
+        self.n_devices = n_devices
         self.checkpoint_dir = checkpoint_dir
         self.resume = resume
         self.checkpoint_every = checkpoint_every
         self.random_state = random_state
 
-    def _config(self, network: Network | OwnNetwork) -> DFCConfig:
+    def _config(self, network: Network | OwnNetwork, n_groups: int) -> DFCConfig:
         vae = is_vae(network)
         return DFCConfig(
             network=network,
             n_clusters=self.n_clusters,
-            batch=self.batch_size,
+            batch=self.batch_size or max(_LEAST_BATCH, _ALL_GROUPS // n_groups),
             n_init=self.n_init,
             pretrain_steps=self.pretrain_steps,
             pretrain_lr=self.pretrain_lr,
-            # the L2 of the authors' pretraining belongs to their network's batch normalisation
-            pretrain_weight_decay=5e-4 if vae else 0.0,
+            pretrain_weight_decay=PRETRAIN_DECAY if vae else 0.0,
             sum_pixels=vae,
             group_pretrain_steps=self.group_pretrain_steps,
             group_steps=self.group_steps,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fairjax.deep.base import DeepClusterer, is_vae
+from fairjax.deep.base import PRETRAIN_DECAY, DeepClusterer, is_vae
 from fairjax.deep.fairoid import FairoidConfig
 from fairjax.deep.nets import Network, OwnNetwork
 
@@ -21,14 +21,18 @@ class FairoidDEC(DeepClusterer):
         Number of clusters K.
     epochs : int, default=30
         Passes through the data after the autoencoder.
+    pretrain_steps : int, default=10000
+        Steps of the whole autoencoder.
     pretrain : {"end2end", "layerwise"}, default="end2end"
-        Adam on the whole autoencoder, or layer by layer with SGD first ("sdae" and "mlp").
-    pretrain_steps, layer_steps : int, default=10000, 5000
-        Steps of the whole autoencoder, and of each layer.
+        Adam on the whole autoencoder, or first layer by layer and then the whole, all by SGD ("sdae" and "mlp").
+    layer_steps, layer_lr : int, float, default=5000, 0.1
+        Steps of each layer; rate of "layerwise", a tenth of it after every 100 epochs.
+    corruption : float, default=0.0
+        Share of the autoencoder's inputs that are set to zero (denoising).
     batch_size : int, default=256
         Rows per step.
-    pretrain_lr, layer_lr, lr : float, default=1e-3, 0.1, 0.01
-        Rates.
+    pretrain_lr, lr : float, default=1e-3, 0.01
+        Rates of Adam on the autoencoder and of `optimizer` afterwards.
     optimizer : {"sgd", "adam"}, default="sgd"
         After the autoencoder.
     gamma : float, default=10.0
@@ -53,12 +57,15 @@ class FairoidDEC(DeepClusterer):
     n_init : int, default=20
         Restarts of k-means.
     network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
-        Autoencoder: "conv" for images and "sdae" for vectors, "mlp" for vectors of up to 256 numbers; or a module of
-        one's own, as `fairjax.deep.autoencoders` describes it.
+        Autoencoder: "auto" takes "conv" for images and "sdae" for vectors, "mlp" for vectors of up to 256 numbers. Or
+        an NNX module of one's own: an encoder, which gets the decoder of "auto", or an autoencoder as
+        `fairjax.deep.autoencoders` describes it.
     n_latent : int, optional
         Latent dimension; K by default, 64 for "vae".
     compute : {"float32", "bfloat16"}, default="float32"
         Type in which the layers compute; losses stay in float32.
+    n_devices : int, default=1
+        Devices over which the rows of each batch are spread; up to rounding the result is that of one.
     checkpoint_dir : path, optional
         Folder for checkpoints: every `checkpoint_every` steps, at Ctrl-C and at SIGTERM; the last three are kept.
     resume : bool, default=False
@@ -80,6 +87,8 @@ class FairoidDEC(DeepClusterer):
         Smallest ratio of two groups' sizes in a cluster, and the best that the data allow.
     groups_, group_names_
         Values of `sensitive_features`, sorted, and their text.
+    notes_ : tuple of str
+        What there is to say of the data, such as groups with fewer rows than a batch asks for.
 
     Examples
     --------
@@ -111,6 +120,7 @@ class FairoidDEC(DeepClusterer):
         batch_size: int = 256,
         pretrain_lr: float = 1e-3,
         layer_lr: float = 0.1,
+        corruption: float = 0.0,
         lr: float = 0.01,
         optimizer: Literal["sgd", "adam"] = "sgd",
         gamma: float = 10.0,
@@ -126,6 +136,7 @@ class FairoidDEC(DeepClusterer):
         network: Any = "auto",
         n_latent: int | None = None,
         compute: Literal["float32", "bfloat16"] = "float32",
+        n_devices: int = 1,
         checkpoint_dir: str | Path | None = None,
         resume: bool = False,
         checkpoint_every: int = 1000,
@@ -139,6 +150,7 @@ class FairoidDEC(DeepClusterer):
         self.batch_size = batch_size
         self.pretrain_lr = pretrain_lr
         self.layer_lr = layer_lr
+        self.corruption = corruption
         self.lr = lr
         self.optimizer = optimizer
         self.gamma = gamma
@@ -154,12 +166,13 @@ class FairoidDEC(DeepClusterer):
         self.network = network
         self.n_latent = n_latent
         self.compute = compute
+        self.n_devices = n_devices
         self.checkpoint_dir = checkpoint_dir
         self.resume = resume
         self.checkpoint_every = checkpoint_every
         self.random_state = random_state
 
-    def _config(self, network: Network | OwnNetwork) -> FairoidConfig:
+    def _config(self, network: Network | OwnNetwork, n_groups: int) -> FairoidConfig:
         return FairoidConfig(
             network=network,
             n_clusters=self.n_clusters,
@@ -170,7 +183,9 @@ class FairoidDEC(DeepClusterer):
             layer_steps=self.layer_steps,
             pretrain_lr=self.pretrain_lr,
             layer_lr=self.layer_lr,
+            corruption=self.corruption,
             sum_pixels=is_vae(network),
+            pretrain_weight_decay=PRETRAIN_DECAY if is_vae(network) else 0.0,
             epochs=self.epochs,
             lr=self.lr,
             optimizer=self.optimizer,
