@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fairjax.deep import layers, nets
+from fairjax.deep import convolution, grouped, nets
 from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
 from fairjax.errors import InputError
 
@@ -79,7 +79,7 @@ def native(x, kernel, stride):
 def test_convolution_equals_the_native_one(stride, side):
     x, kernel = jax.random.normal(KEY, (3, side, side, 4)), jax.random.normal(KEY, (3, 3, 4, 5))
     expected = native(x, kernel, stride)
-    found = jax.jit(layers.conv, static_argnums=2)
+    found = jax.jit(convolution.conv, static_argnums=2)
     np.testing.assert_allclose(found(x, kernel, stride), expected, atol=2e-5)
     np.testing.assert_allclose(found(x, jnp.stack([kernel] * 3), stride), expected, atol=2e-5)
 
@@ -89,26 +89,26 @@ def test_transposed_convolution_is_the_adjoint(stride):
     x, kernel = jax.random.normal(KEY, (2, 8, 8, 4)), jax.random.normal(KEY, (3, 3, 4, 5))
     y = jax.random.normal(jax.random.key(1), (2, 8 // stride, 8 // stride, 5))
     there = jnp.vdot(native(x, kernel, stride), y)
-    found = jax.jit(layers.conv_transpose, static_argnums=2)(y, kernel, stride)
+    found = jax.jit(convolution.conv_transpose, static_argnums=2)(y, kernel, stride)
     np.testing.assert_allclose(jnp.vdot(x, found), there, rtol=1e-4)
 
 
 def test_winograd_equals_the_native_convolution():
     rng = np.random.default_rng(0)
     x, kernel, slope = (rng.normal(size=size) for size in ((3, 6, 10, 9), (3, 3, 9, 8), (3, 6, 10, 8)))
-    assert layers._winograd_pays((6, 10), kernel, 1)
+    assert convolution._winograd_pays((6, 10), kernel, 1)
 
     def slopes(convolve, x, kernel, slope):
         found, pull = jax.vjp(lambda *a: convolve(*a, 1), x, kernel)
-        return found, pull(slope), layers.conv_transpose(slope, kernel)
+        return found, pull(slope), convolution.conv_transpose(slope, kernel)
 
     with jax.enable_x64(True):
         expected = jax.jit(lambda *a: slopes(native, *a))(x, kernel, slope)
-        wide = jax.jit(lambda *a: slopes(layers.conv, *a))(x, kernel, slope)
+        wide = jax.jit(lambda *a: slopes(convolution.conv, *a))(x, kernel, slope)
         # what is transposed is the slope in the images
         np.testing.assert_allclose(wide[2], expected[1][0], rtol=1e-12, atol=1e-12)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), wide[:2], expected[:2])
-    narrow = jax.jit(lambda *a: slopes(layers.conv, *a))(*(each.astype(np.float32) for each in (x, kernel, slope)))
+    narrow = jax.jit(lambda *a: slopes(convolution.conv, *a))(*(each.astype(np.float32) for each in (x, kernel, slope)))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max()), narrow, wide)
 
 
@@ -118,14 +118,14 @@ def test_blocks_of_images_change_neither_values_nor_gradients(monkeypatch):
     kernel = rng.normal(size=(3, 3, 3, 2)).astype(np.float32)
 
     def there_and_back(x, kernel):
-        return layers.conv_transpose(jnp.tanh(layers.conv(x, kernel, 2)), kernel, 2)
+        return convolution.conv_transpose(jnp.tanh(convolution.conv(x, kernel, 2)), kernel, 2)
 
     def value_and_slopes(x, kernel):
         found, pull = jax.vjp(there_and_back, x, kernel)
         return found, pull(jnp.cos(found))
 
     whole = jax.jit(value_and_slopes)(x, kernel)
-    monkeypatch.setattr(layers, "_CACHE", 2 * 9 * 12)  # two images, so that the fifth is filled up
+    monkeypatch.setattr(convolution, "_CACHE", 2 * 9 * 12)  # two images, so that the fifth is filled up
     in_blocks = jax.make_jaxpr(there_and_back)(x, kernel)
     assert str(in_blocks).count("scan[") == 2
     # a function of its own: the program compiled before is not to be taken
@@ -143,15 +143,15 @@ def test_blocks_of_one_group_equal_a_loop_over_groups(n_groups, side, monkeypatc
     groups = np.array([0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0])  # unequal, and from the third on they are absent
     x = rng.normal(size=(11, side, side, 8)).astype(np.float32)
     kernels = rng.normal(size=(n_groups, 3, 3, 8, 8)).astype(np.float32)
-    monkeypatch.setattr(layers, "_CACHE", 4 * 9 * side * side * 8)
+    monkeypatch.setattr(convolution, "_CACHE", 4 * 9 * side * side * 8)
 
     def expected(x, kernels):
         each = jnp.stack([native(x, kernel, 1) for kernel in kernels])
         return jnp.sum(jnp.sin(each[groups, np.arange(11)]))
 
     def found(x, kernels):
-        convolve = lambda block, group: layers.conv(block, kernels[group])  # noqa: E731
-        return jnp.sum(jnp.sin(layers.in_blocks(convolve, side * side * 8, x, jnp.asarray(groups), n_groups)))
+        convolve = lambda block, group: convolution.conv(block, kernels[group])  # noqa: E731
+        return jnp.sum(jnp.sin(convolution.in_blocks(convolve, side * side * 8, x, jnp.asarray(groups), n_groups)))
 
     for left, right in zip(
         jax.tree.leaves(jax.jit(jax.value_and_grad(found, (0, 1)))(x, kernels)),
@@ -167,7 +167,7 @@ def test_a_group_with_a_kernel_that_is_not_finite_leaves_the_others_alone():
     x, groups = jnp.ones((5, 1)), jnp.array([1, 0, 1, 0, 0])
 
     def total(kernels):
-        found = layers.in_blocks(lambda block, group: block * kernels[group], 1, x, groups, 2)
+        found = convolution.in_blocks(lambda block, group: block * kernels[group], 1, x, groups, 2)
         return jnp.sum(jnp.tanh(found))
 
     np.testing.assert_allclose(jax.grad(total)(kernels)[0], 3 * (1 - np.tanh(1) ** 2), rtol=1e-6)
@@ -185,7 +185,7 @@ def test_blocks_of_images_in_a_network(monkeypatch):
         return jnp.sum(code.z[:, 0]) + jnp.sum((found - x) ** 2)
 
     whole = jax.jit(jax.value_and_grad(loss))(params)
-    monkeypatch.setattr(layers, "_CACHE", 2 * 9 * 16 * 32)
+    monkeypatch.setattr(convolution, "_CACHE", 2 * 9 * 16 * 32)
     assert "scan[" in str(jax.make_jaxpr(lambda p: loss(p))(params))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
@@ -216,7 +216,7 @@ def test_grouped_product_and_its_gradient(n_groups, kind):
         return jnp.sum(jnp.sin(jnp.einsum("ni,nio->no", x, kernels[groups])))
 
     def found(x, kernels):
-        return jnp.sum(jnp.sin(layers.grouped_dot(x, kernels, groups)))
+        return jnp.sum(jnp.sin(grouped.grouped_dot(x, kernels, groups)))
 
     for left, right in zip(
         jax.tree.leaves(jax.jit(jax.value_and_grad(found, (0, 1)))(x, kernels)),
@@ -231,7 +231,7 @@ def test_grouped_product_does_not_depend_on_the_order_of_rows():
     x, kernels = jax.random.normal(KEY, (64, 3)), jax.random.normal(KEY, (9, 3, 4))
     order = jax.random.permutation(KEY, 64)
     np.testing.assert_allclose(
-        layers.grouped_dot(x[order], kernels, groups[order]), layers.grouped_dot(x, kernels, groups)[order], atol=1e-6
+        grouped.grouped_dot(x[order], kernels, groups[order]), grouped.grouped_dot(x, kernels, groups)[order], atol=1e-6
     )
 
 
@@ -241,7 +241,9 @@ def test_grouped_product_for_many_seeds_at_once():
     x, kernels = jax.random.normal(KEY, (3, 40, 3)), jax.random.normal(KEY, (3, 5, 3, 4))
 
     def slopes(x, kernels, groups):
-        return jax.grad(lambda x, kernels: jnp.sum(jnp.sin(layers.grouped_dot(x, kernels, groups))), (0, 1))(x, kernels)
+        return jax.grad(lambda x, kernels: jnp.sum(jnp.sin(grouped.grouped_dot(x, kernels, groups))), (0, 1))(
+            x, kernels
+        )
 
     for seed, found in enumerate(zip(*jax.jit(jax.vmap(slopes))(x, kernels, groups), strict=True)):
         expected = jax.jit(slopes)(x[seed], kernels[seed], groups[seed])

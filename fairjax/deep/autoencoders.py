@@ -36,7 +36,7 @@ from fairjax.deep.blocks import (
     unit_rows,
     xavier_kernel,
 )
-from fairjax.deep.layers import in_blocks, kept
+from fairjax.deep.convolution import in_blocks, kept
 
 __all__ = ["Code", "ConvAutoencoder", "ConvVAE", "Critic", "FCAutoencoder", "MLPAutoencoder"]
 

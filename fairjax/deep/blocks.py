@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from fairjax.deep import layers
+from fairjax.deep import convolution, grouped
 
 __all__ = [
     "BatchNorm",
@@ -84,7 +84,7 @@ class Dense(nnx.Module):
         """(n, n_in) to (n, n_out)."""
         if groups is None:
             return jnp.matmul(x, self.kernel[...]) + self.bias[...]
-        return layers.grouped_dot(x, self.kernel[...], groups) + self.bias[...][groups]
+        return grouped.grouped_dot(x, self.kernel[...], groups) + self.bias[...][groups]
 
     @property
     def n_groups(self) -> int:
@@ -130,7 +130,7 @@ class Conv(nnx.Module):
     def __call__(self, x: Array, groups: Array | None = None) -> Array:
         """(n, h, w, n_in) to (n, h', w', n_out); `groups` (n,), or () for images all of one group."""
         kernel = self.kernel[...] if groups is None else self.kernel[...][groups]
-        apply = layers.conv_transpose if self.transpose else layers.conv
+        apply = convolution.conv_transpose if self.transpose else convolution.conv
         found = apply(x, kernel, self.stride)
         if self.bias is None:
             return found
@@ -167,8 +167,8 @@ class BatchNorm(nnx.Module):
         elif train:
             assert groups is not None
             n_groups = len(self.mean[...])
-            mean, counts = layers.group_means(wide, groups, n_groups)
-            var, _ = layers.group_means((wide - spread(mean)) ** 2, groups, n_groups)
+            mean, counts = grouped.group_means(wide, groups, n_groups)
+            var, _ = grouped.group_means((wide - spread(mean)) ** 2, groups, n_groups)
             self._remember(mean, var, (counts > 0)[:, None])
         else:
             mean, var = self.mean[...], self.var[...]

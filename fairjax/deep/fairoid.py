@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jax import Array, lax
 
-from fairjax.deep.layers import group_means
+from fairjax.deep.grouped import group_means
 from fairjax.deep.losses import (
     centroids_from_batch,
     divergence,
