@@ -194,7 +194,9 @@ def test_controls_trade_cost_for_balance(fitted):
     counts = _driver.counts(floor.labels_, SEX, None, (K, 2))
     assert ((counts.min(1) + 1) / np.maximum(counts.max(1) - 1, 1) >= 0.4).all()
     best = FCA(K, min_balance=fitted.max_balance_, random_state=0).fit(X, sensitive_features=NAMES)
-    assert best.cost_ == fitted.cost_
+    # the same problem told in another way: solved to the same gap, 1e-5 in float32
+    assert best.cost_ == pytest.approx(fitted.cost_, rel=1e-5)
+    assert best.balance_ == fitted.balance_
 
 
 def test_restarts_are_nested_and_repeatable():

@@ -1,0 +1,45 @@
+"""Print the tables of ``benchmarks/README.md`` on transport from ``benchmarks/results/transport-*.json``."""
+
+import json
+
+from measure import RESULTS
+
+# the best of ott-jax's settings on each batch is found here, not chosen by hand
+_OTT = "ott-jax"
+
+
+def rows_of(section: str) -> dict[str, dict[str, dict]]:
+    return json.loads((RESULTS / f"transport-{section}.json").read_text(encoding="utf-8"))["rows"]
+
+
+def median(row: dict[str, dict], way: str) -> float:
+    return row[way]["seconds"]["median"]
+
+
+def exact() -> None:
+    ways = ("exact", "exact, warm", "host", "host, warm", "POT emd, looped", "POT emd, threads")
+    print("| batch | " + " | ".join(f"{way}, s" for way in ways) + " | exact / POT looped | Hungarian / exact |")
+    print("| --- |" + " --- |" * (len(ways) + 2))
+    for name, row in rows_of("exact").items():
+        seconds = " | ".join(f"{median(row, way):.2f}" for way in ways)
+        some = [way for way in row if way.startswith(("optax hungarian", "exact, ")) and way.endswith("of them")]
+        hungarian = f"{median(row, some[0]) / median(row, some[1]):.1f}" if some else ""
+        print(f"| {name} | {seconds} | {median(row, 'exact') / median(row, 'POT emd, looped'):.1f} | {hungarian} |")
+
+
+def sinkhorn() -> None:
+    print("| a quarter of the batch | sinkhorn, s | best of ott-jax, s | which | plain ott-jax, s | POT ot.batch, s |")
+    print("| --- |" + " --- |" * 5)
+    for name, row in rows_of("sinkhorn").items():
+        timed = [way for way in row if way.startswith(_OTT) and "seconds" in row[way]]
+        best = min(timed, key=lambda way: median(row, way))
+        which = best.removeprefix(f"{_OTT}, vmap").removeprefix(", ") or "as it is"
+        others = [median(row, "sinkhorn"), median(row, best)]
+        last = [median(row, way) for way in ("ott-jax, vmap", "POT ot.batch")]
+        print(f"| {name} | {others[0]:.2f} | {others[1]:.2f} | {which} | {last[0]:.2f} | {last[1]:.1f} |")
+
+
+if __name__ == "__main__":
+    exact()
+    print()
+    sinkhorn()
