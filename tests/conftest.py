@@ -1,9 +1,14 @@
 """How the tests compile."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import jax
 import pytest
+
+_SHARED = "FAIRJAX_TEST_PROGRAMS"  # names the folder to the worker processes
 
 # what is asserted here to the last digits is asserted of the programs that users run
 _OPTIMISED = {
@@ -13,6 +18,20 @@ _OPTIMISED = {
     "test_fca_direct",
     "test_ot_sinkhorn",
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers share what they compile, for this run only."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_SHARED] = tempfile.mkdtemp(prefix="fairjax-tests-")
+    jax.config.update("jax_compilation_cache_dir", os.environ[_SHARED])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(_SHARED), ignore_errors=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
