@@ -38,9 +38,10 @@ from fairjax.deep.blocks import (
 )
 from fairjax.deep.convolution import in_blocks, kept
 
-__all__ = ["Code", "ConvAutoencoder", "ConvVAE", "Critic", "FCAutoencoder", "MLPAutoencoder"]
+__all__ = ["OUTPUTS", "Code", "ConvAutoencoder", "ConvVAE", "Critic", "FCAutoencoder", "MLPAutoencoder"]
 
-_OUTPUTS: dict[str, Callable[[Array], Array]] = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "linear": lambda x: x}
+# last functions of the decoders, by name
+OUTPUTS: dict[str, Callable[[Array], Array]] = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "linear": lambda x: x}
 
 
 class Code(NamedTuple):
@@ -102,7 +103,7 @@ class MLPAutoencoder(nnx.Module):
         """(n, d) to (n, D)."""
         for layer in self.head:
             z = jax.nn.relu(layer(z))
-        return _OUTPUTS[self.output](self.branch(z, branch_ids(groups, self.branch.n_groups)))
+        return OUTPUTS[self.output](self.branch(z, branch_ids(groups, self.branch.n_groups)))
 
     def layer_loss(self, x: Array, groups: Array, layer: int, key: Array, *, dropout: float = 0.2) -> Array:
         """Mean squared error of one hidden layer that reconstructs what the layers below it give (layer by layer).
@@ -177,7 +178,7 @@ class FCAutoencoder(nnx.Module):
         groups = branch_ids(groups, self.last.n_groups)
         for layer, norm in zip(self.branch, self.branch_norms, strict=True):
             z = jax.nn.relu(norm(layer(z, groups), groups, train=train))
-        return _OUTPUTS[self.output](self.last(z, groups))
+        return OUTPUTS[self.output](self.last(z, groups))
 
 
 class ConvAutoencoder(nnx.Module):
@@ -238,7 +239,7 @@ class ConvAutoencoder(nnx.Module):
             x = kept(conv(x, groups))
             if i < len(self.branch) - 1:
                 x = jax.nn.relu(x)
-        return _OUTPUTS[self.output](x)
+        return OUTPUTS[self.output](x)
 
     def _largest(self) -> int:
         """Positions times channels in of the largest convolution: the third forth, the second back."""
@@ -308,7 +309,7 @@ class ConvVAE(nnx.Module):
             x = norm(layer(x), train=train)
             if i < len(self.branch) - 1:
                 x = jax.nn.relu(x)
-        return _OUTPUTS[self.output](x)
+        return OUTPUTS[self.output](x)
 
 
 class Critic(nnx.Module):

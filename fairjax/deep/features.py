@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from fairjax.deep.autoencoders import _OUTPUTS, Code
+from fairjax.deep.autoencoders import OUTPUTS, Code
 from fairjax.deep.blocks import BatchNorm, Dense, xavier_kernel
 
 __all__ = ["FeatureVAE"]
@@ -45,4 +45,4 @@ class FeatureVAE(nnx.Module):
 
     def decode(self, z: Array, groups: Array, *, train: bool) -> Array:
         """(n, d) to (n, D)."""
-        return _OUTPUTS[self.output](self.last(jax.nn.relu(self.head(z))))
+        return OUTPUTS[self.output](self.last(jax.nn.relu(self.head(z))))
