@@ -44,7 +44,7 @@ def _clusters(piece: dict[str, Any]) -> tuple[int, int]:
 
 def cost(pieces: dict[str, Any]) -> None:
     print(
-        "| data | method | steps of each stage | s per step (last) | processor s of a run | compilation, s | peak, GiB |"
+        "| data | method | steps of each stage | s per step (last) | processor s of a run | compiling, s | peak, GiB |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, piece in pieces.items():
