@@ -57,6 +57,8 @@ def main() -> None:
         "control", [*named("variant"), ("ε", lambda row: f"{row['epsilon']:g}"), *reached, *named("gap_between_groups")]
     )
     table("clusters", named("n_clusters", "method") + WEIGHT + reached + named("objective", "turns") + SECONDS)
+    blocks = [("partition", lambda row: row["partition_size"])]
+    table("census", named("method") + WEIGHT + blocks + reached + named("objective", "turns") + SECONDS)
     table("groups", named("method") + WEIGHT + reached + named("objective", "gap_to_bound", "turns") + SECONDS)
     part: list[Column] = [
         ("s", lambda row: f"{row.get('seconds_per_turn', row.get('spread'))['median']:.3f}"),
