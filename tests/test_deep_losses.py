@@ -147,6 +147,10 @@ def test_least_squares_centroids():
     np.testing.assert_allclose(losses.centroids_from_batch(jnp.asarray(p), jnp.asarray(Z), 0.1), expected, rtol=1e-10)
     absent = np.hstack([p, np.zeros((12, 1))])
     assert np.isfinite(losses.centroids_from_batch(jnp.asarray(absent), jnp.asarray(Z), 1e-4)).all()
+    # without a ridge they are the exact least squares, and an absent cluster lies at the origin
+    exact = losses.centroids_from_batch(jnp.asarray(absent), jnp.asarray(Z), None)
+    np.testing.assert_allclose(exact, np.linalg.lstsq(absent, Z, rcond=None)[0], atol=1e-9)
+    np.testing.assert_array_equal(exact[4], 0)
 
 
 def test_informations():

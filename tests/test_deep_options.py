@@ -178,6 +178,7 @@ HOLE[3, 2, 5, 0] = np.nan
     [
         (FCMI(3, tau=0.0), POINTS, "tau is 0; expected a positive number"),
         (FairoidDEC(3, beta=0.0), POINTS, "beta is 0; expected a positive number"),
+        (FairoidDEC(3, ridge=0.0), POINTS, "ridge is 0; expected a positive number"),
         (DeepFCA(3, reg=0.0), POINTS, "reg is 0; expected a positive number"),
         (FCMI(True), POINTS, "n_clusters is True; expected a whole number"),
         (FCMI(3, batch_size=10**12), POINTS, "expected a whole number below 2"),
@@ -469,6 +470,19 @@ def test_an_option_trains(model):
     if model.__dict__.get("labels") == "kmeans":
         # the labels are k-means' own on the final rows; the cosine rule gives them back but for boundaries
         assert np.mean(found.predict(POINTS) == found.labels_) > 0.9
+
+
+@pytest.mark.slow
+def test_fairoids_take_the_pseudo_inverse_in_float64():
+    """Where no cluster is absent, that is the limit of a small ridge."""
+    with jax.enable_x64(True):
+        model = FairoidDEC(4, epochs=3, pretrain_steps=20, **SHORT)
+        exact = model.fit(POINTS, sensitive_features=GROUPS).history_
+        nearly = model.set_params(ridge=1e-12).fit(POINTS, sensitive_features=GROUPS).history_
+        ridged = model.set_params(ridge=1e-1).fit(POINTS, sensitive_features=GROUPS).history_
+    name = "fairoids: fairness"
+    np.testing.assert_allclose(exact[name], nearly[name], rtol=1e-6)
+    assert not np.allclose(exact[name], ridged[name], rtol=1e-6)
 
 
 @pytest.mark.slow

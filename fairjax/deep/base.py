@@ -285,7 +285,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
                 raise InputError(f"checkpoint_dir is {value!r}; expected a path")
             if name in ("network", "checkpoint_dir", "random_state"):
                 continue
-            if name in ("n_latent", "min_balance", "batch_size") and value is None and defaults[name].default is None:
+            if value is None and defaults[name].default is None:
                 continue
             if name in self._choices or name == "compute":
                 allowed = ("float32", "bfloat16") if name == "compute" else self._choices[name]

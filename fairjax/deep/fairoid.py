@@ -31,6 +31,8 @@ from fairjax.deep.trainer import Task, TrainState
 
 __all__ = ["FairoidConfig", "FairoidTask", "Result", "run"]
 
+_RIDGE = 1e-4  # in float32, where a pseudo-inverse would take rounding for rank
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FairoidTask(Task):
@@ -48,6 +50,8 @@ class FairoidTask(Task):
         P and Ψ from all rows before every epoch, or from each batch.
     phi_centroids : {"batch", "param"}
         Centroids that are compared with the fairoids: least squares on the batch (eq. 12), or the trained ones.
+    pseudo_inverse : bool
+        Solve the least squares by the pseudo-inverse in place of the ridge ``hyper["ridge"]``.
     by_frequency : bool
         See `fairjax.deep.losses.fairoid_target`.
     reduction : {"mean", "sum"}
@@ -64,6 +68,7 @@ class FairoidTask(Task):
     fairoids: str = "epoch"
     target: str = "epoch"
     phi_centroids: str = "batch"
+    pseudo_inverse: bool = False
     by_frequency: bool = True
     reduction: str = "mean"
     optimizer_name: str = "sgd"
@@ -111,10 +116,7 @@ class FairoidTask(Task):
         if self.fairoids == "batch":
             means, counts = group_means(code.z, batch.groups, self.n_groups)
             fairoids = jnp.where(counts[:, None] > 0, means, fairoids)
-        centroids = (
-            params["centroids"] if self.phi_centroids == "param" else centroids_from_batch(p, code.z, hyper["ridge"])
-        )
-        log_phi = fairoid_log_assignment(centroids, fairoids)
+        log_phi = fairoid_log_assignment(self._compared(params["centroids"], p, code.z, hyper), fairoids)
         psi = extra["psi"]
         if self.target == "batch":
             psi = fairoid_target(jnp.exp(log_phi), beta=hyper["beta_root"], by_frequency=self.by_frequency)
@@ -130,10 +132,15 @@ class FairoidTask(Task):
         if fairoids is None:
             fairoids, _ = group_means(z, data.groups, self.n_groups)
         p = target_distribution(jnp.exp(student_log_assignment(z, centroids)))
-        places = centroids if self.phi_centroids == "param" else centroids_from_batch(p, z, hyper["ridge"])
-        phi = jnp.exp(fairoid_log_assignment(places, fairoids))
+        phi = jnp.exp(fairoid_log_assignment(self._compared(centroids, p, z, hyper), fairoids))
         psi = fairoid_target(phi, beta=hyper["beta_root"], by_frequency=self.by_frequency)
         return {"p": p, "psi": psi, "fairoids": fairoids}
+
+    def _compared(self, centroids: Array, p: Array, z: Array, hyper: Any) -> Array:
+        """Centroids (K, d) whose distances to the fairoids are evened out."""
+        if self.phi_centroids == "param":
+            return centroids
+        return centroids_from_batch(p, z, None if self.pseudo_inverse else hyper["ridge"])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,8 +156,10 @@ class FairoidConfig(Config):
         Of the joint stage.
     gamma : float
         Weight of the fairness.
-    beta_root, ridge : float
-        β of Ψ's root; λ of the least-squares centroids.
+    beta_root : float
+        β of Ψ's root.
+    ridge : float or None
+        λ of the least-squares centroids; None for 1e-4 in float32 and the pseudo-inverse in float64.
     alpha_rec : float
         Weight of the reconstruction in the joint stage; with 0 the decoder is left alone there.
     fairoids, target, phi_centroids, by_frequency, reduction
@@ -172,7 +181,7 @@ class FairoidConfig(Config):
     optimizer: str = "sgd"
     gamma: Any = 10.0
     beta_root: Any = 1000.0
-    ridge: Any = 1e-4
+    ridge: Any = None
     alpha_rec: Any = 0.0
     fairoids: str = "epoch"
     target: str = "epoch"
@@ -207,6 +216,7 @@ class FairoidConfig(Config):
             fairoids=self.fairoids,
             target=self.target,
             phi_centroids=self.phi_centroids,
+            pseudo_inverse=self.ridge is None and data.x.dtype == jnp.float64,
             by_frequency=self.by_frequency,
             reduction=self.reduction,
             optimizer_name=self.optimizer,
@@ -216,5 +226,6 @@ class FairoidConfig(Config):
 
     def hyper(self) -> dict[str, Any]:
         """Rates, weights, ridge."""
-        names = ("pretrain_lr", "layer_lr", "beta", "lr", "gamma", "beta_root", "ridge", "alpha_rec")
-        return {name: getattr(self, name) for name in names}
+        names = ("pretrain_lr", "layer_lr", "beta", "lr", "gamma", "beta_root", "alpha_rec")
+        ridge = _RIDGE if self.ridge is None else self.ridge
+        return {name: getattr(self, name) for name in names} | {"ridge": ridge}

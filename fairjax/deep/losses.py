@@ -300,25 +300,29 @@ def fairoid_divergence(psi: Array, log_phi: Array) -> Array:
     return divergence(psi, log_phi)
 
 
-def centroids_from_batch(p: Array, z: Array, ridge: ArrayLike) -> Array:
+def centroids_from_batch(p: Array, z: Array, ridge: ArrayLike | None) -> Array:
     """Least-squares centroids (PᵀP + λI)⁻¹ PᵀZ of a minibatch [3]_, eq. 12 (printed without the transpose).
 
-    The ridge keeps the system solvable when the batch lacks a cluster. P is constant, the gradient flows through Z.
+    The ridge, or the pseudo-inverse in its place, keeps the system solvable when the batch lacks a cluster. P is
+    constant, the gradient flows through Z.
 
     Parameters
     ----------
     p : (n, K) targets.
     z : (n, d)
-    ridge : λ > 0.
+    ridge : λ > 0; None for the pseudo-inverse of PᵀP, which puts the centroid of an absent cluster at the origin and
+        wants float64.
 
     Returns
     -------
     (K, d)
     """
     p = jax.lax.stop_gradient(p)
-    gram = jnp.matmul(p.T, p, precision="highest") + ridge * jnp.eye(p.shape[1], dtype=p.dtype)
-    solve = jax.scipy.linalg.cho_solve
-    return solve((jnp.linalg.cholesky(gram), True), jnp.matmul(p.T, z, precision="highest"))
+    gram, sums = jnp.matmul(p.T, p, precision="highest"), jnp.matmul(p.T, z, precision="highest")
+    if ridge is None:
+        return jnp.matmul(jnp.linalg.pinv(gram, hermitian=True), sums, precision="highest")
+    factor = jnp.linalg.cholesky(gram + ridge * jnp.eye(p.shape[1], dtype=p.dtype))
+    return jax.scipy.linalg.cho_solve((factor, True), sums)
 
 
 # FCMI

@@ -41,8 +41,9 @@ class FairoidDEC(DeepClusterer):
         Root that evens out the fairness targets.
     freq : {"clusters", "none"}, default="clusters"
         Divide the fairness targets by each fairoid's sum over the clusters, as DEC does, or not at all.
-    ridge : float, default=1e-4
-        Added to the least-squares centroids' system, which a cluster that the batch lacks would make singular.
+    ridge : float or None, default=None
+        Added to the least-squares centroids' system, which a cluster that the batch lacks would make singular. None for
+        1e-4 in float32; in float64 it takes the pseudo-inverse instead.
     alpha_rec : float, default=0.0
         Weight of the reconstruction after the autoencoder's own stage; the paper speaks of the decoder there without
         a term for it.
@@ -107,7 +108,7 @@ class FairoidDEC(DeepClusterer):
         "freq": ("clusters", "none"),
     }
 
-    _positive: ClassVar[tuple[str, ...]] = ("beta",)
+    _positive: ClassVar[tuple[str, ...]] = ("beta", "ridge")
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class FairoidDEC(DeepClusterer):
         gamma: float = 10.0,
         beta: float = 1000.0,
         freq: Literal["clusters", "none"] = "clusters",
-        ridge: float = 1e-4,
+        ridge: float | None = None,
         alpha_rec: float = 0.0,
         fairoids: Literal["epoch", "fixed", "batch"] = "epoch",
         target: Literal["epoch", "batch"] = "epoch",
