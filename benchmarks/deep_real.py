@@ -8,8 +8,8 @@
 ``--budget`` seconds: at the end of it the training stops where it is, and the file says where. Results are written to
 ``benchmarks/results/deep-SCALE.json`` (``quick``: to the temporary folder) after every piece. Pieces that are there
 already are not run again, and of those that were stopped only the missing seeds are, so a run goes on where it was.
-``--only`` takes the pieces whose name begins so. The last pieces, ``gain, ...``, compare some seeds in one `vmap` with
-one after the other.
+``--only`` takes the pieces whose name begins so. The pieces ``compile, ...`` compile the steps of each stage and train
+nothing; ``gain, ...`` compare some seeds in one `vmap` with one after the other.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ import numpy as np
 from fairjax import datasets, metrics
 from fairjax.deep import Network, aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi, prepare
 from fairjax.deep.method import Config
-from fairjax.deep.trainer import Position, begin, train_chunk
+from fairjax.deep.streams import Data
+from fairjax.deep.trainer import Position, Task, TrainState, begin, train_chunk
 
 _CURVE = 100  # points of a loss curve in the file
 _VAE, _CONV = 4.57e6, 3.25e6  # multiply-adds of one image through either half of the network
@@ -165,7 +166,7 @@ def case(data: str, method: str, scale: Scale) -> Case:
 
 
 class Compilation:
-    """Seconds that JAX says it spent on tracing, lowering and compiling."""
+    """Seconds that JAX says it spent on tracing, lowering and compiling; a trace within another counts twice."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -315,22 +316,38 @@ def joined(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     return found | lists | sums | first | ({"summary": summary(lists["seeds"])} if lists["seeds"] else {})
 
 
+def first_states(config: Config, keys: jax.Array, rows: Data) -> Iterator[tuple[Task, TrainState]]:
+    """Each stage and the state that it begins with, where nothing is trained."""
+    hyper = {name: jnp.broadcast_to(jnp.float32(value), keys.shape) for name, value in config.hyper().items()}
+    carry = None
+    for task in config.tasks(rows):
+        state = begin(task, keys, carry, hyper, rows)
+        carry = (state.params, state.rest, state.extra)
+        yield task, state
+
+
+def _child_compile(data: str, method: str, scale: str, budget: float, chunk: int) -> dict[str, Any]:
+    """Seconds of compiling the steps of each stage, for one seed."""
+    one = case(data, method, _SCALES[scale])
+    rows = prepare(one.data.X, one.data.groups)
+    found = {}
+    for task, state in first_states(one.config, jax.random.key(0), rows):
+        _, compiling = measure.compiled(train_chunk, task, state, rows, jnp.int32(0), length=chunk)
+        found[task.name] = round(compiling, 1)
+    return {"compile_seconds_of_stages": found}
+
+
 def _child_gain(data: str, method: str, scale: str, budget: float, chunk: int) -> dict[str, Any]:
     """Seconds per step and seed of the last stage: one seed, and several in one vmap."""
     size = _SCALES[scale]
-    # the first stages only lead up to the one that is timed
-    one = case(data, method, dataclasses.replace(size, steps=dict.fromkeys(size.steps, 2)))
+    one = case(data, method, size)
     rows = prepare(one.data.X, one.data.groups)
     found: dict[str, Any] = {"rows": len(one.data.X), "batch": one.config.batch}
     n_seeds, length = size.seeds, max(min(chunk, 10), 2)
     for seeds in (1, n_seeds):
         keys = jax.random.split(jax.random.key(0), seeds)
         keys = keys[0] if seeds == 1 else keys
-        hyper = {name: jnp.broadcast_to(jnp.float32(value), keys.shape) for name, value in one.config.hyper().items()}
-        carry = None
-        for task in one.config.tasks(rows):
-            state = begin(task, keys, carry, hyper, rows)
-            carry = (state.params, state.rest, state.extra)
+        *_, (task, state) = first_states(one.config, keys, rows)
         first = jnp.int32(0)  # where the rows are shuffled
         program, compiling = measure.compiled(train_chunk, task, state, rows, first, length=length)
         times = []
@@ -351,10 +368,11 @@ def run(scale: str, only: str, budget: float | None, chunk: int) -> None:
     path = folder / f"deep-{scale}.json"
     pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"] if path.is_file() else {}
     todo = [("train", data, method) for data, methods in _METHODS.items() for method in methods]
+    todo += [("compile", data, method) for _, data, method in todo]
     todo += [("gain", "reverse-mnist", "fcmi"), ("gain", "mnist-usps", "dfc"), ("gain", "har", "fairoids")]
     command = f"python benchmarks/deep_real.py {scale}"
     for kind, data, method in todo:
-        name = f"{data}, {method}" if kind == "train" else f"gain, {data}, {method}"
+        name = f"{data}, {method}" if kind == "train" else f"{kind}, {data}, {method}"
         before = pieces.get(name, {})
         if (before and "stopped" not in before) or not name.startswith(only):
             continue
@@ -376,7 +394,11 @@ def run(scale: str, only: str, budget: float | None, chunk: int) -> None:
     print(f"Results: {path}.")
 
 
-_CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {"train": _child_train, "gain": _child_gain}
+_CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {
+    "train": _child_train,
+    "compile": _child_compile,
+    "gain": _child_gain,
+}
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ _NAMES = {
     "ae": "AE + k-means",
     "dec": "DEC",
     "dcn": "DCN",
+    "fairoids": "fairoids",
     "dfc": "DFC",
     "fcmi": "FCMI",
-    "fairoids": "fairoids",
     "deepfca": "DeepFCA",
 }
 _FIGURES = ("accuracy", "nmi", "balance", "mnce", "fwd")
@@ -57,9 +57,11 @@ def cost(pieces: dict[str, Any]) -> None:
         peak = piece.get("device_peak_gib", piece.get("process_peak_gib"))
         # what a pause or other work on the machine leaves alone; the least, which compiled least
         runs = piece["processor_seconds_of_each_run"]
+        stages = pieces.get(f"compile, {name}", {}).get("compile_seconds_of_stages", {})
+        compiling = " + ".join(f"{seconds:.0f}" for seconds in stages.values())
         print(
-            f"| {data} | {_NAMES[method]} | {steps} | {step} | {min(runs, default=float('nan')):.0f} | "
-            f"{piece['compile_seconds']:.0f} | {peak:.1f} |"
+            f"| {data} | {_NAMES[method]} | {steps} | {step} | {min(runs, default=float('nan')):.0f} | {compiling} | "
+            f"{peak:.1f} |"
         )
 
 
@@ -101,13 +103,15 @@ def steps() -> None:
 
 
 def figure(scale: str, pieces: dict[str, Any]) -> None:
-    """One panel for each piece: the loss terms over its whole training, stages marked by the terms' names."""
+    """One panel for each piece: the loss terms over its whole training, each term in one colour everywhere."""
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import colormaps, pyplot
 
     chosen = {name: piece for name, piece in pieces.items() if piece.get("curves")}
+    terms = sorted({key.split(": ")[1] for piece in chosen.values() for key in piece["curves"]})
+    colors = dict(zip(terms, colormaps["tab10"].colors, strict=False))
     columns = min(3, len(chosen))
     lines = -(-len(chosen) // columns)
     drawing, panels = pyplot.subplots(
@@ -115,31 +119,51 @@ def figure(scale: str, pieces: dict[str, Any]) -> None:
     )
     for panel in panels.flat[len(chosen) :]:
         panel.set_axis_off()
+    handles: dict[str, Any] = {}
     for panel, (name, piece) in zip(panels.flat, chosen.items(), strict=False):
+        # before anything is drawn, so that the limits are those of the scale
+        positive = all(value > 0 for values in piece["curves"].values() if any(values) for value in values)
+        panel.set_yscale("log") if positive else panel.set_yscale("symlog", linthresh=1e-3)
         behind = 0
-        for stage, length in piece["steps"].items():
-            terms = {key: values for key, values in piece["curves"].items() if key.startswith(f"{stage}: ")}
-            for key, values in terms.items():
-                if any(values):
-                    places = [behind + (i + 0.5) * length / len(values) for i in range(len(values))]
-                    panel.plot(places, values, label=key, linewidth=1.2)
+        for number, (stage, length) in enumerate(piece["steps"].items()):
+            for key, values in piece["curves"].items():
+                place, term = key.split(": ")
+                if place == stage and any(values):
+                    steps = [behind + (i + 0.5) * length / len(values) for i in range(len(values))]
+                    (handles[term],) = panel.plot(steps, values, color=colors[term], linewidth=1.2)
+            if number:
+                panel.axvline(behind, color="0.5", linestyle=":", linewidth=1)
+            # stages may be short: their names take turns in two lines
+            panel.annotate(
+                stage, (behind, 1.01 + 0.07 * (number % 2)), xycoords=("data", "axes fraction"), fontsize=6, color="0.3"
+            )
             behind += length
         data, method = name.split(", ")
-        panel.set_title(f"{_NAMES[method]}, {data}", fontsize=10)
-        panel.set_yscale("symlog", linthresh=1e-3)
+        panel.set_title(f"{_NAMES[method]}, {data}", fontsize=10, pad=20)
         panel.set_xlabel("step", fontsize=8)
-        panel.tick_params(labelsize=7)
-        panel.legend(fontsize=6)
+        panel.tick_params(which="both", labelsize=7)
         panel.grid(alpha=0.3)
+    names = [term for term in terms if term in handles]
+    drawing.legend([handles[term] for term in names], names, loc="outside lower center", ncols=len(names), fontsize=9)
     drawing.supylabel("weighted loss term, first seed", fontsize=9)
     path = RESULTS / f"deep-curves-{scale}.png"
     drawing.savefig(path, dpi=110)
     print(f"Wrote {path}.")
 
 
+def ordered(pieces: dict[str, Any]) -> dict[str, Any]:
+    """By data set, then by method as in the list of names."""
+
+    def place(name: str) -> tuple[str, int]:
+        data, method = name.split(", ")[-2:]
+        return data, list(_NAMES).index(method)
+
+    return dict(sorted(pieces.items(), key=lambda item: place(item[0])))
+
+
 def main() -> None:
     scale = sys.argv[1] if len(sys.argv) > 1 else "reduced"
-    pieces = json.loads((RESULTS / f"deep-{scale}.json").read_text(encoding="utf-8"))["pieces"]
+    pieces = ordered(json.loads((RESULTS / f"deep-{scale}.json").read_text(encoding="utf-8"))["pieces"])
     for table in (quality, cost, gains):
         table(pieces)
         print()
