@@ -31,6 +31,7 @@ import numpy as np
 
 from fairjax import datasets, metrics
 from fairjax.deep import Network, aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi, prepare
+from fairjax.deep.base import PRETRAIN_DECAY
 from fairjax.deep.method import Config
 from fairjax.deep.streams import Data
 from fairjax.deep.trainer import Position, Task, TrainState, begin, train_chunk
@@ -123,17 +124,20 @@ def case(data: str, method: str, scale: Scale) -> Case:
     half = _VAE if variational else _CONV
     both = 2 * _STACKED if har else 2 * half
     sums: dict[str, Any] = {"sum_pixels": True} if variational else {}
+    decay = PRETRAIN_DECAY if variational else 0.0
     shared: dict[str, Any] = {"n_clusters": k}
     epochs, warmup = scale.har_epochs if har else scale.epochs
     pretraining = steps["har_ae" if har else "ae"]
     wide = (_WIDE + _WIDE_BRANCH) if har else 2 * _CONV
     if method == "ae":
-        config: Config = aekmeans.AEKMeansConfig(network=network(1), batch=b, steps=pretraining, **sums, **shared)
+        config: Config = aekmeans.AEKMeansConfig(
+            network=network(1), batch=b, steps=pretraining, weight_decay=decay, **sums, **shared
+        )
         return Case(aekmeans, config, rows, 6 * both * b)
     if method == "dec":
         config = dec.DECConfig(
             network=network(1), batch=b, pretrain_steps=pretraining, steps=steps["dec"], optimizer="adam", lr=1e-4,
-            **sums, **shared,
+            pretrain_weight_decay=decay, **sums, **shared,
         )  # fmt: skip
         return Case(dec, config, rows, 3 * both * b)
     if method == "dcn":

@@ -120,7 +120,8 @@ class DCNConfig(Config):
     pretrain_weight_decay
         Autoencoder training, as `fairjax.deep.aekmeans.AEKMeansConfig`.
     epochs, lr, optimizer
-        Of the joint stage.
+        Of the joint stage. Its reconstruction error is a sum over a row's elements: the wider the rows, the smaller the
+        rate has to be (1e-3 diverges on 561 features).
     lam, distance_weight : float
         Weights λ and β of its two terms.
     """
@@ -136,7 +137,7 @@ class DCNConfig(Config):
     corruption: float = 0.0
     pretrain_weight_decay: float = 0.0
     epochs: int = 50
-    lr: Any = 1e-3
+    lr: Any = 1e-4
     optimizer: str = "sgd"
     lam: Any = 1.0
     distance_weight: Any = 1.0

@@ -32,7 +32,7 @@ class DCN(DeepClusterer):
         Share of the autoencoder's inputs that are set to zero (denoising).
     batch_size : int, default=256
         Rows per step.
-    pretrain_lr, lr : float, default=1e-3
+    pretrain_lr, lr : float, default=1e-3, 1e-4
         Rates of Adam on the autoencoder and of `optimizer` afterwards, where the authors take 1e-4 to 5e-3.
     optimizer : {"sgd", "adam"}, default="sgd"
         With momentum 0.9 the former.
@@ -103,7 +103,7 @@ class DCN(DeepClusterer):
         corruption: float = 0.0,
         batch_size: int = 256,
         pretrain_lr: float = 1e-3,
-        lr: float = 1e-3,
+        lr: float = 1e-4,
         optimizer: Literal["sgd", "adam"] = "sgd",
         lam: float = 1.0,
         distance_weight: float = 1.0,
