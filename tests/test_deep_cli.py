@@ -75,6 +75,8 @@ def test_a_control_of_fairness_reaches_deepfca(people, capsys):
     [
         (("--method", "fcmi", "--epsilon", 0.1), "--epsilon belongs to --method direct and deepfca"),
         (("--method", "deepfca", "--max-iter", 5), "--max-iter belongs to --method direct"),
+        (("--method", "fcmi", "--partition-size", 5), "--partition-size belongs to --method exact and sinkhorn"),
+        (("--method", "deepfca", "--transport-weight", 2), "--transport-weight belongs to --method exact and sinkhorn"),
         (("--method", "ae", "--resume"), "--resume needs --checkpoint-dir"),
         (("--devices", 2), "--checkpoint-dir, --resume and --devices belong to the deep methods"),
         (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "n_devices is 1000; there are"),

@@ -193,5 +193,23 @@ def test_gradients_by_differences():
         c = jnp.exp(losses.cosine_log_assignment(z, m, 0.5))
         return sum(losses.clustering_information(c)) + losses.group_information(c, groups, 3)
 
-    for loss in (dec, structure, fairness, information):
+    def reversed_and_gaussian(z, m):
+        return jnp.mean(losses.divergence(p, losses.gaussian_log_assignment(z, m, 0.5), reverse=True))
+
+    def consistency(z, m):
+        c = jnp.exp(losses.student_log_assignment(z, m))
+        return losses.consistency_loss(c, jnp.argmax(p, axis=1), groups, 3)
+
+    def critic(z, m):
+        logits = losses.student_log_assignment(z, m)
+        return losses.critic_loss(logits[:, :3], groups) + losses.critic_loss(logits[:, :1], groups)
+
+    def reconstruction(z, m):
+        found = jnp.matmul(jnp.exp(losses.student_log_assignment(z, m)), m)
+        return sum(
+            jnp.sum(losses.reconstruction_loss(x, y, kind))
+            for x, y, kind in ((z, found, "mse"), (jax.nn.sigmoid(z), jax.nn.sigmoid(found), "bce"))
+        )
+
+    for loss in (dec, structure, fairness, information, reversed_and_gaussian, consistency, critic, reconstruction):
         check_grads(jax.jit(loss), (jnp.asarray(Z), jnp.asarray(M)), order=1, modes=["rev"], atol=1e-6, rtol=1e-6)

@@ -191,6 +191,8 @@ HOLE[3, 2, 5, 0] = np.nan
         (FCMI(3), np.zeros((8, 0, 8, 1)), "its rows hold no numbers"),
         (DEC(3, corruption=1.0), POINTS, "corruption is 1.0; expected a share below 1"),
         (DEC(3, batch_size=None), POINTS, "batch_size is None; expected a whole number"),
+        (DFC(3, critic_dropout=1.0), POINTS, "critic_dropout is 1.0; expected a share below 1"),
+        (FCMI(3, network="vae"), POINTS, "FCMI has no network 'vae'; expected one of 'auto', 'mlp', 'sdae', 'fc'"),
         (DFC(3, checkpoint_dir=3), POINTS, "checkpoint_dir is 3; expected a path"),
         (DeepFCA(3, assignment="ot"), POINTS, "assignment is 'ot'; expected one of 'direct', 'exact', 'sinkhorn'"),
         (DeepFCA(3, assignment="exact", epsilon=0.1), POINTS, "epsilon=0.1 belongs to assignment='direct'"),
@@ -276,6 +278,18 @@ def test_dfc_on_features_takes_the_authors_layers(given):
     network = given["config"].network
     assert (network.kind, network.shape, network.n_latent) == ("vae", (300,), 64)
     assert given["config"].sum_pixels
+
+
+def test_deepfca_on_the_authors_network_keeps_its_protocol(given):
+    """Pixels in [0, 1], sums over them, and the decay that belong to the variational network, as everywhere else."""
+    images = RNG.random((40, 8, 8, 1), np.float32)
+    with pytest.raises(StoppedError):
+        DeepFCA(4, network="vae", batch_size=16).fit(images, sensitive_features=np.arange(40) % 2)
+    config = given["config"]
+    assert dict(config.network.options) == {"output": "sigmoid"}
+    np.testing.assert_array_equal(given["data"].x, images)
+    assert config.sum_pixels
+    assert config.tasks(given["data"])[0].weight_decay == 5e-4
 
 
 @pytest.mark.parametrize("method", [AEKMeans, DEC, DCN, DFC, FairoidDEC, FCMI, DeepFCA])

@@ -45,7 +45,11 @@ _SHORT: dict[str, dict[str, Any]] = {
     "deepfca": {"batch_size": 128, "epochs": 40},
 }  # fmt: skip
 _CONTROLS = ("epsilon", "min_balance")
-_FOREIGN = {"epsilon": 0.0, "min_balance": None, "max_iter": 100, "tol": 1e-4, "n_init": 1}
+_ALIGNMENT = ("center_update", "partition_size", "transport_weight", "reg")
+_FOREIGN = {
+    "epsilon": 0.0, "min_balance": None, "max_iter": 100, "tol": 1e-4, "n_init": 1,
+    "center_update": "lloyd", "partition_size": 1024, "transport_weight": 1.0, "reg": 0.01,
+}  # fmt: skip
 
 
 def check(options: argparse.Namespace) -> None:
@@ -61,7 +65,9 @@ def check(options: argparse.Namespace) -> None:
         if options.method == "deepfca" and name in _CONTROLS:
             continue
         if getattr(options, name) != default:
-            place = "direct and deepfca" if name in _CONTROLS else "direct"
+            place = (
+                "direct and deepfca" if name in _CONTROLS else "exact and sinkhorn" if name in _ALIGNMENT else "direct"
+            )
             raise InputError(
                 f"--{name.replace('_', '-')} belongs to --method {place} and has no meaning for {options.method}; "
                 "leave it out"
@@ -157,7 +163,7 @@ def report_data(
         version=f"fairjax {__version__}",
         seconds=seconds,
         notes=tuple(notes),
-        status="went through all its steps",
+        status="ended early: few labels still changed" if model.ended_early_ else "went through all its steps",
         n_iter=model.n_iter_,
         group_violation=violation,
         latent=latent,

@@ -4,7 +4,7 @@ The decoder has one branch: with a branch for each group the latent space is alr
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
@@ -38,6 +38,11 @@ class AEKMeansConfig(Config):
     weight_decay : float
         L2 added to the gradient.
     """
+
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "pretrain": ("end2end", "layerwise"),
+        "recon": ("mse", "bce"),
+    }
 
     steps: int = 10_000
     pretrain: str = "end2end"

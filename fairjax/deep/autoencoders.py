@@ -54,7 +54,7 @@ class Code(NamedTuple):
 class MLPAutoencoder(nnx.Module):
     """Plain autoencoder of dense layers and ReLUs, D-h1-...-d and mirrored; the last decoder layer is the groups' own.
 
-    With ``hidden=(500, 500, 2000)`` it is the stacked autoencoder of DEC [3]_, whose layers `layer_loss` trains one by
+    With ``hidden=(500, 500, 2000)`` it is the stacked autoencoder of DEC [3]_, whose layers `layer_pass` trains one by
     one.
 
     Parameters
@@ -105,20 +105,21 @@ class MLPAutoencoder(nnx.Module):
             z = jax.nn.relu(layer(z))
         return OUTPUTS[self.output](self.branch(z, branch_ids(groups, self.branch.n_groups)))
 
-    def layer_loss(self, x: Array, groups: Array, layer: int, key: Array, *, dropout: float = 0.2) -> Array:
-        """Mean squared error of one hidden layer that reconstructs what the layers below it give (layer by layer).
+    def layer_pass(
+        self, x: Array, groups: Array, layer: int, key: Array, *, dropout: float = 0.2
+    ) -> tuple[Array, Array]:
+        """What the layers below one give, and what the layer makes of that and back (training layer by layer).
 
-        ``h = dropout(ReLU(W x + b))``, ``x' = W' h + b'``; the code layer has neither ReLU nor dropout.
+        ``h = dropout(ReLU(W x + b))``, ``x' = W' h + b'``; the code layer has neither ReLU nor dropout, and rows of the
+        data come back through the output's own function.
         """
         target = jax.lax.stop_gradient(self._encode_to(x, layer))
         h = self.encoder[layer](target)
         if layer < len(self.encoder) - 1:
             h = drop(jax.nn.relu(h), dropout, key)
         if layer == 0:
-            found = self.branch(h, branch_ids(groups, self.branch.n_groups))
-        else:
-            found = self.head[len(self.head) - layer](h)
-        return jnp.mean((found.astype(target.dtype) - target) ** 2)
+            return target, OUTPUTS[self.output](self.branch(h, branch_ids(groups, self.branch.n_groups)))
+        return target, self.head[len(self.head) - layer](h)
 
     def _encode_to(self, x: Array, depth: int) -> Array:
         for i, layer in enumerate(self.encoder[:depth]):
@@ -313,7 +314,7 @@ class ConvVAE(nnx.Module):
 
 
 class Critic(nnx.Module):
-    """DFC's discriminator [1]_: which group does a row of soft assignments come from? K-32-32-outputs, dropout 0.5.
+    """DFC's discriminator [1]_: which group does a row of soft assignments come from? Dense layers with dropout.
 
     Parameters
     ----------
@@ -321,16 +322,23 @@ class Critic(nnx.Module):
         K.
     n_out : int
         1 (logit of the first of two groups) or the number of groups.
+    hidden : sequence of int
+        Widths between.
+    dropout : float
+        Share of hidden numbers that are set to zero.
     rngs : nnx.Rngs
     """
 
-    def __init__(self, n_in: int, n_out: int, *, rngs: nnx.Rngs) -> None:
-        widths = [n_in, 32, 32, n_out]
+    def __init__(
+        self, n_in: int, n_out: int, *, rngs: nnx.Rngs, hidden: Sequence[int] = (32, 32), dropout: float = 0.5
+    ) -> None:
+        widths = [n_in, *hidden, n_out]
+        self.dropout = dropout
         self.layers = nnx.List([Dense(a, b, rngs=rngs, kernel_init=xavier_kernel) for a, b in pairwise(widths)])
 
     def __call__(self, q: Array, key: Array) -> Array:
         """Logits (n, n_out); dropout is always on, as in the authors' code."""
         keys = jax.random.split(key, len(self.layers) - 1)
         for layer, layer_key in zip(self.layers[:-1], keys, strict=True):
-            q = drop(jax.nn.relu(layer(q)), 0.5, layer_key)
+            q = drop(jax.nn.relu(layer(q)), self.dropout, layer_key)
         return self.layers[-1](q)

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairjax import _groups, parallel
 from fairjax.deep import files, method
-from fairjax.deep.checkpoints import Keeper, check_folder, fingerprint, restore
+from fairjax.deep.checkpoints import Keeper, check_folder, fingerprint, identity, restore
 from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
 from fairjax.deep.pretrain import embed
 from fairjax.deep.streams import prepare
@@ -34,6 +34,7 @@ PRETRAIN_DECAY = 5e-4  # L2 of DFC's pretraining, which belongs to its variation
 _SMALL = 256  # features up to which a small plain network is the default
 _KEPT = 3  # checkpoints that stay
 _LONG_STEP = 2e8  # parameters times rows, from which a chunk is short so that Ctrl-C is heard soon
+_KEY = "the key of random_state"  # as the message says where it differs
 # what a resumed run may change, and what is compared in another way
 _NOT_SETTINGS = ("network", "checkpoint_dir", "resume", "checkpoint_every", "random_state", "n_devices")
 
@@ -55,6 +56,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
     _vector_network: ClassVar[str] = "sdae"
     _unit_norm: ClassVar[bool] = False
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+    _networks: ClassVar[tuple[str, ...]] = ("auto", "mlp", "sdae", "fc", "conv", "vae")
     _positive: ClassVar[tuple[str, ...]] = ("tau", "consistency_tau")  # what the method divides by
 
     @abstractmethod
@@ -103,7 +105,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         network = self._choose_network(X.shape[1:], len(known))
         config = self._config(network, len(known))
         names = ("all",) if sensitive_features is None else tuple(str(_groups.plain(value)) for value in known)
-        key = jax.random.key(int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)))
+        key = self._key()
         try:
             result = self._train(config, key, self._scaled(X), groups, names)
         except jax.errors.JaxRuntimeError as error:
@@ -119,6 +121,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         self.cluster_centers_ = np.asarray(result.clusterer.centers)
         self.history_ = result.history
         self.n_iter_ = result.n_steps
+        self.ended_early_ = bool(result.done >= 0)
         self.groups_ = known
         self.group_names_ = names
         self._tell_balance(groups)
@@ -164,7 +167,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             If the file cannot be written, or group values are no text, numbers or None.
         """
         check_is_fitted(self)
-        settings = {name: value for name, value in self.get_params(deep=False).items() if name != "network"}
+        settings = {name: _plain(value) for name, value in self.get_params(deep=False).items() if name != "network"}
         settings |= {"network": self.network if isinstance(self.network, str) else None}
         seed = settings["random_state"]
         settings["random_state"] = seed if isinstance(seed, int) else None
@@ -180,6 +183,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             "group_names": self.group_names_,
             "balance": [self.balance_, self.max_balance_],
             "n_iter": self.n_iter_,
+            "ended_early": self.ended_early_,
             "notes": self.notes_,
         }
         trees = {"clusterer": self._clusterer, "labels": self.labels_, "history": self.history_}
@@ -225,6 +229,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         model.group_names_ = tuple(words["group_names"])
         model.balance_, model.max_balance_ = words["balance"]
         model.n_iter_ = words["n_iter"]
+        model.ended_early_ = words.get("ended_early", False)
         model.notes_ = tuple(words.get("notes", ()))
         return model
 
@@ -233,6 +238,14 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
     @property
     def _soft(self) -> str:
         return "cosine" if self._unit_norm else "student"
+
+    def _key(self) -> jax.Array:
+        """Drawn from ``random_state``; without one, a run that is resumed goes on with its own."""
+        if self.random_state is None and self.resume and self.checkpoint_dir is not None:
+            recorded = identity(self.checkpoint_dir)
+            if recorded is not None and _KEY in recorded:
+                return jax.random.wrap_key_data(jnp.array(recorded[_KEY], jnp.uint32))
+        return jax.random.key(int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)))
 
     def _train(
         self,
@@ -255,26 +268,27 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         options: dict[str, Any] = {"chunk_steps": 10 if size * config.batch > _LONG_STEP else 100, "mesh": mesh}
         if self.checkpoint_dir is None:
             return method.run(key, data, config, **options)
-        identity = self._identity(key, X, groups)
-        position = restore(self.checkpoint_dir, tasks, key, config.hyper(), data, identity)
+        own = self._identity(key, X, groups)
+        position = restore(self.checkpoint_dir, tasks, key, config.hyper(), data, own)
         if position is not None and not self.resume:
             raise InputError(
                 f"the folder {str(self.checkpoint_dir)!r} holds a checkpoint of this run already; resume it "
                 "(resume=True), or choose another folder"
             )
-        keeper = Keeper(self.checkpoint_dir, tasks, identity, every=self.checkpoint_every, keep=_KEPT)
+        keeper = Keeper(self.checkpoint_dir, tasks, own, every=self.checkpoint_every, keep=_KEPT)
         with keeper.listening():
             return method.run(key, data, config, position=position, after_chunk=keeper, **options)
 
     def _identity(self, key: jax.Array, X: npt.NDArray[Any], groups: npt.NDArray[np.int32]) -> dict[str, Any]:
-        settings = {name: value for name, value in self.get_params(deep=False).items() if name not in _NOT_SETTINGS}
+        settings = {
+            name: _plain(value) for name, value in self.get_params(deep=False).items() if name not in _NOT_SETTINGS
+        }
         network = self.network if isinstance(self.network, str) else type(self.network).__name__
-        seed = np.asarray(jax.random.key_data(key)).tolist()
         return {
             "method": type(self).__name__,
             "network": network,
             **settings,
-            "seed": seed,
+            _KEY: np.asarray(jax.random.key_data(key)).tolist(),
             "data": fingerprint(X, groups),
         }
 
@@ -304,8 +318,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
                 raise InputError(f"{name} is {value!r}; expected a finite number of at least 0")
             elif name in self._positive and value == 0:
                 raise InputError(f"{name} is 0; expected a positive number")
-            elif name == "corruption" and float(value) >= 1:
-                raise InputError(f"corruption is {value!r}; expected a share below 1")
+            elif name in ("corruption", "critic_dropout") and float(value) >= 1:
+                raise InputError(f"{name} is {value!r}; expected a share below 1")
 
     def _as_rows(self, X: Any, *, reset: bool) -> npt.NDArray[Any]:
         dtype = jnp.result_type(float)
@@ -340,7 +354,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             _check_pixels(low, high, "[0, 1] or [-1, 1]", -1.0)
         if low >= 0 and high <= 1:
             # FCMI's weights belong to a reconstruction in [-1, 1]
-            self._scale: tuple[Any, ...] = (2.0, -1.0, "tanh") if self._unit_norm else (1.0, 0.0, "sigmoid")
+            signed = self._unit_norm and not (isinstance(self.network, str) and self.network == "vae")
+            self._scale: tuple[Any, ...] = (2.0, -1.0, "tanh") if signed else (1.0, 0.0, "sigmoid")
         else:
             self._scale = (1.0, 0.0, "tanh" if low >= -1 and high <= 1 else "linear")
         if getattr(self, "recon", "mse") == "bce" and self._scale[2] != "sigmoid":
@@ -366,6 +381,11 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         return own
 
     def _named_network(self, kind: str, shape: tuple[int, ...], n_groups: int, n_latent: int | None) -> Network:
+        if kind not in self._networks:
+            known = ", ".join(map(repr, self._networks))
+            raise InputError(
+                f"{type(self).__name__} has no network {kind!r}; expected one of {known}, or an NNX module"
+            )
         if kind == "auto":
             kind = self._image_network if len(shape) == 3 else self._vector_network
             if len(shape) == 1 and shape[0] <= _SMALL:
@@ -376,10 +396,6 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         if kind == "sdae":
             options["hidden"] = (500, 500, 2000)
         latent = n_latent or (64 if kind == "vae" else self.n_clusters)
-        if kind == "critic":
-            raise InputError(
-                "network='critic' is no autoencoder; expected 'auto', 'mlp', 'sdae', 'fc', 'conv' or 'vae'"
-            )
         return Network(
             kind=kind, shape=shape, n_latent=latent, options=tuple(sorted(options.items())), compute=self.compute
         )
@@ -416,6 +432,11 @@ def _latent(network: Network | OwnNetwork, clusterer: method.Clusterer, x: Any) 
     return embed(network, clusterer.params, clusterer.rest, x)
 
 
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, which JSON takes."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _check_pixels(low: float, high: float, wanted: str, least: float) -> None:
     if not least <= low <= high <= 1:
         raise InputError(f"the images' values go from {low:g} to {high:g}; expected {wanted}: divide bytes by 255")
@@ -435,6 +456,6 @@ def replacement_notes(tasks: Sequence[Task], sizes: npt.NDArray[Any], names: Seq
         else:
             small = ["the data"] if sizes.sum() < task.batch else []
         named = " and ".join(small[:3]) + (f" and {len(small) - 3} more" if len(small) > 3 else "")
-        # all stages of a method take batches of the same size
+        # once for the same groups, whatever the number of stages
         found[named] = f"Steps of {task.batch} rows are more than {named} can fill: rows are drawn with replacement."
     return tuple(note for named, note in found.items() if named)

@@ -25,7 +25,7 @@ from fairjax.deep.streams import Data
 from fairjax.deep.trainer import Position, Task, state_template
 from fairjax.errors import InputError
 
-__all__ = ["Keeper", "check_folder", "fingerprint", "restore", "save"]
+__all__ = ["Keeper", "check_folder", "fingerprint", "identity", "restore", "save"]
 
 
 def check_folder(folder: str | Path) -> None:
@@ -107,10 +107,8 @@ def restore(
         number = manager.latest_step()
         if number is None:
             return None
-        with _readable(folder, number):
-            words = manager.restore(number, args=ocp.args.Composite(words=ocp.args.JsonRestore()))["words"]
-            found_identity = words["identity"]
-        _compare(folder, found_identity, identity)
+        words = _words(manager, folder, number)
+        _compare(folder, words["identity"], identity)
         with _readable(folder, number):
             shapes = manager.item_metadata(number)["arrays"]
             blank = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
@@ -140,6 +138,21 @@ def restore(
     return Position(words["stage"], words["step"], state, tuple(histories))
 
 
+def identity(folder: str | Path) -> dict[str, Any] | None:
+    """What the newest checkpoint was saved with to be known by, or None if there is none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    if not Path(folder).is_dir():
+        return None
+    with _quiet(), _manager(folder, None) as manager:
+        number = manager.latest_step()
+        return None if number is None else _words(manager, folder, number)["identity"]
+
+
 def fingerprint(*arrays: Any) -> str:
     """Digest of arrays, by which a checkpoint knows its data."""
     digest = hashlib.sha256()
@@ -153,8 +166,8 @@ def fingerprint(*arrays: Any) -> str:
 class Keeper:
     """Saves at an interval, at the end of a stage, and when the process is asked to stop; pass it as ``after_chunk``.
 
-    Within ``with keeper.listening():`` Ctrl-C and SIGTERM wait for the end of the chunk, save, and then end the run as
-    they usually would; a second Ctrl-C does not wait.
+    Within ``with keeper.listening():`` Ctrl-C and SIGTERM wait for the end of the chunk (after the last one, of the
+    block), save, and then end the run as they usually would; a second Ctrl-C does not wait.
 
     Parameters
     ----------
@@ -196,6 +209,9 @@ class Keeper:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        if self._asked is not None:
+            # asked after the last chunk, which was saved
+            self._end(self._asked)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self._asked is not None and number == signal.SIGINT:
@@ -217,6 +233,16 @@ def _manager(folder: str | Path, keep: int | None) -> Any:
         options=options,
         item_handlers={"arrays": ocp.StandardCheckpointHandler(), "words": ocp.JsonCheckpointHandler()},
     )
+
+
+def _words(manager: Any, folder: str | Path, number: int) -> dict[str, Any]:
+    import orbax.checkpoint as ocp
+
+    with _readable(folder, number):
+        found: dict[str, Any] = manager.restore(number, args=ocp.args.Composite(words=ocp.args.JsonRestore()))["words"]
+        if "identity" not in found:
+            raise KeyError("identity")
+    return found
 
 
 @contextmanager

@@ -5,7 +5,7 @@ on a stream: ``L = λ‖x − x'‖² + β‖z − m_a(z)‖²``.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -125,6 +125,12 @@ class DCNConfig(Config):
     lam, distance_weight : float
         Weights λ and β of its two terms.
     """
+
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "pretrain": ("end2end", "layerwise"),
+        "recon": ("mse", "bce"),
+        "optimizer": ("sgd", "adam"),
+    }
 
     pretrain: str = "end2end"
     pretrain_steps: int = 10_000

@@ -1,7 +1,7 @@
 """DEC: deep embedded clustering (J. Xie, R. Girshick, A. Farhadi, ICML 2016); it knows nothing of groups."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -97,6 +97,13 @@ class DECConfig(Config):
         Sharpening: see `DECTask`; it ends early when less than the share `tol` of the labels changed between two
         updates of the targets.
     """
+
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "pretrain": ("end2end", "layerwise"),
+        "recon": ("mse", "bce"),
+        "optimizer": ("sgd", "adam"),
+        "target": ("full", "batch"),
+    }
 
     pretrain: str = "end2end"
     pretrain_steps: int = 10_000

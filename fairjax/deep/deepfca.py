@@ -7,7 +7,7 @@ assignment is trained towards, so that in the end the nearest centre alone is al
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -115,6 +115,8 @@ class DeepFCAConfig(Config):
     fair_targets : bool
     lr, beta, recon, sum_pixels
         Of the reconstruction, as `fairjax.deep.aekmeans.AEKMeansConfig`.
+    pretrain_weight_decay : float
+        L2 added to the gradient where the reconstruction is alone.
     target_weight, a_balance, a_onehot : float
         Weights of the targets, and of evenness and hardness of the clusters as in FCMI.
     tau : float
@@ -133,6 +135,11 @@ class DeepFCAConfig(Config):
         rows' variance.
     """
 
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "recon": ("mse", "bce"),
+        "assignment": ("direct", "exact", "sinkhorn"),
+    }
+
     batch: int = 512
     n_init: int = 10
     pretrain_epochs: int = 20
@@ -142,6 +149,7 @@ class DeepFCAConfig(Config):
     beta: Any = 1.0
     recon: str = "mse"
     sum_pixels: bool = False
+    pretrain_weight_decay: float = 0.0
     target_weight: Any = 0.02
     a_balance: Any = 0.1
     a_onehot: Any = 0.04
@@ -169,7 +177,12 @@ class DeepFCAConfig(Config):
             "recon": self.recon,
             "sum_pixels": self.sum_pixels,
         }
-        first = AutoencoderTask(name="autoencoder", steps=self.pretrain_epochs * epoch, **shared)
+        first = AutoencoderTask(
+            name="autoencoder",
+            steps=self.pretrain_epochs * epoch,
+            weight_decay=self.pretrain_weight_decay,
+            **shared,
+        )
         if not self.fair_targets:
             return [first]
         second = FairTargetTask(
@@ -197,6 +210,10 @@ class DeepFCAConfig(Config):
             "transport_weight": self.transport_weight,
             "reg": self.reg,
         }
+
+    def is_static(self) -> bool:
+        """Alignment deals out the groups by their sizes."""
+        return self.assignment == "direct" and super().is_static()
 
     def finish(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
         """FCA on the latent rows: its labels, and the prices for rows whose group is known."""

@@ -7,7 +7,7 @@ formulas allow and its code does not, get a critic with one output for each.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,6 @@ __all__ = ["PRESETS", "DFCConfig", "DFCTask", "GroupDECTask", "Result", "run"]
 # settings of `fairjax.deep.DFC` under which others have run it
 PRESETS: dict[str, dict[str, Any]] = {"dfc_report": {"batch_size": 64, "lr": 1e-3}}  # the reproducibility report, 2021
 
-_CRITIC_SPEED = 10.0  # the critic's rate as a multiple of the encoder's
 _REFERENCE_BATCH = 512  # rows per group to which the weights belong
 
 
@@ -109,7 +108,8 @@ class DFCTask(Task):
     target : {"batch", "group_full"}
         Targets from each group's rows of the batch, or from all its rows every `update_every` steps.
     update_every : int
-    weight_decay : float
+    weight_decay, critic_speed, ramp : float
+        See `DFCConfig`.
     """
 
     network: Network | OwnNetwork
@@ -125,6 +125,8 @@ class DFCTask(Task):
     target: str = "batch"
     update_every: int = 140
     weight_decay: float = 5e-4
+    critic_speed: float = 10.0
+    ramp: float = 10.0
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """Joint encoder, centroids by k-means over all groups, a new critic; frozen assignments of all rows."""
@@ -150,9 +152,9 @@ class DFCTask(Task):
         return direction("adam", self.weight_decay)
 
     def rate(self, hyper: Any, step: Array) -> Any:
-        """Inverse decay; ten times as fast for the critic."""
+        """Inverse decay; some times as fast for the critic."""
         rate = hyper["lr"] * inverse_decay(step.astype(hyper["lr"].dtype), self.steps)
-        return {"net": rate, "centroids": rate, "critic": _CRITIC_SPEED * rate}
+        return {"net": rate, "centroids": rate, "critic": self.critic_speed * rate}
 
     def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
         """Targets from all rows of each group, if they are not the batch's."""
@@ -189,7 +191,7 @@ class DFCTask(Task):
         clustering = scale * jnp.sum(divergence(p, log_q, reverse=self.kl == "paper"))
 
         # the ramp counts calls of the critic from one
-        factor = adversarial_ramp((step + 1).astype(q.dtype), self.steps)
+        factor = adversarial_ramp((step + 1).astype(q.dtype), self.steps, self.ramp)
         seen = reverse_gradient(q if self.critic_on == "assignment" else code.z, factor)
         logits, _ = self.critic.call(params["critic"], {}, lambda module, rows: module(rows, critic_key), seen)
         terms = {
@@ -225,9 +227,26 @@ class DFCConfig(Config):
     scale_to_batch : bool
         Correct both losses that sum over rows for a batch other than 512.
     critic_head : {"auto", "softmax"}
+    critic_hidden : tuple of int
+    critic_dropout : float
+        Widths and dropout of the critic's hidden layers.
+    critic_speed : float
+        Rate of the critic as a multiple of the encoder's.
+    ramp : float
+        How fast the critic gains weight, see `fairjax.deep.losses.adversarial_ramp`.
     critic_on, kl, reduction, group_reduction, target, update_every, weight_decay
         See `DFCTask`; reductions are "sum" or "mean".
     """
+
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "recon": ("mse", "bce"),
+        "critic_head": ("auto", "softmax"),
+        "critic_on": ("assignment", "latent"),
+        "kl": ("code", "paper"),
+        "target": ("batch", "group_full"),
+        "reduction": ("sum", "mean"),
+        "group_reduction": ("mean", "sum"),
+    }
 
     batch: int = 512
     pretrain_steps: int = 10_000
@@ -245,6 +264,10 @@ class DFCConfig(Config):
     alpha_s: Any = 1.0
     scale_to_batch: bool = False
     critic_head: str = "auto"
+    critic_hidden: tuple[int, ...] = (32, 32)
+    critic_dropout: float = 0.5
+    critic_speed: float = 10.0
+    ramp: float = 10.0
     critic_on: str = "assignment"
     kl: str = "code"
     reduction: str = "sum"
@@ -271,7 +294,9 @@ class DFCConfig(Config):
             "sum_pixels": self.sum_pixels,
             "weight_decay": self.pretrain_weight_decay,
         }
-        joint = AutoencoderTask(name="autoencoder", steps=self.pretrain_steps, batch=self.batch, **pretrain)
+        # for two groups the same number of rows as of each group, for more as many as two groups would have
+        together = self.batch * n_groups // 2
+        joint = AutoencoderTask(name="autoencoder", steps=self.pretrain_steps, batch=together, **pretrain)
         alone = AutoencoderTask(
             name="groups' autoencoders",
             steps=self.group_pretrain_steps,
@@ -301,7 +326,12 @@ class DFCConfig(Config):
             n_init=self.n_init,
             n_groups=n_groups,
             structural=structural,
-            critic=Network(kind="critic", shape=(width,), n_latent=1 if one_logit else n_groups),
+            critic=Network(
+                kind="critic",
+                shape=(width,),
+                n_latent=1 if one_logit else n_groups,
+                options=(("dropout", self.critic_dropout), ("hidden", tuple(self.critic_hidden))),
+            ),
             critic_on=self.critic_on,
             kl=self.kl,
             mean=self.reduction == "mean",
@@ -309,12 +339,15 @@ class DFCConfig(Config):
             target=self.target,
             update_every=self.update_every,
             weight_decay=self.weight_decay,
+            critic_speed=self.critic_speed,
+            ramp=self.ramp,
         )
         return [joint, alone, group_dec, last] if structural else [joint, last]
 
     def hyper(self) -> dict[str, Any]:
         """Rates and weights."""
         factor = _REFERENCE_BATCH / self.batch if self.scale_to_batch else 1.0
+        pairs = factor**2 if self.reduction == "sum" else 1.0
         return {
             "pretrain_lr": self.pretrain_lr,
             "beta": self.beta,
@@ -322,7 +355,7 @@ class DFCConfig(Config):
             "lr": self.lr,
             "alpha_c": factor,
             "alpha_f": self.alpha_f,
-            "alpha_s": self.alpha_s * factor**2,
+            "alpha_s": self.alpha_s * pairs,
         }
 
     def _latent_width(self, data: Data) -> int:

@@ -5,7 +5,7 @@ code; what the paper leaves open, and how it is settled here, is said with each 
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -165,6 +165,16 @@ class FairoidConfig(Config):
     fairoids, target, phi_centroids, by_frequency, reduction
         See `FairoidTask`.
     """
+
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "pretrain": ("end2end", "layerwise"),
+        "recon": ("mse", "bce"),
+        "optimizer": ("sgd", "adam"),
+        "fairoids": ("epoch", "fixed", "batch"),
+        "target": ("epoch", "batch"),
+        "phi_centroids": ("batch", "param"),
+        "reduction": ("mean", "sum"),
+    }
 
     pretrain: str = "end2end"
     pretrain_steps: int = 10_000

@@ -6,7 +6,7 @@ the paper and its public code differ, the defaults are the code's.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array, lax
 
 from fairjax import kmeans
+from fairjax.deep.blocks import unit_rows
 from fairjax.deep.losses import (
     clustering_information,
     consistency_loss,
@@ -23,7 +24,7 @@ from fairjax.deep.losses import (
 )
 from fairjax.deep.method import Clusterer, Config, Result, run
 from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import embed, unit
+from fairjax.deep.pretrain import embed
 from fairjax.deep.streams import Batch, Data, present, steps_per_epoch
 from fairjax.deep.trainer import Task, TrainState
 from fairjax.errors import InputError
@@ -81,7 +82,7 @@ class FCMITask(Task):
         choice_key, fit_key = jax.random.split(key)
 
         def renew(centers: Array) -> Array:
-            z = unit(embed(self.network, state.params["net"], state.rest, data.x))
+            z = unit_rows(embed(self.network, state.params["net"], state.rest, data.x))
             if len(z) > _ROWS_PER_CENTER * self.n_clusters:
                 z = jax.random.permutation(choice_key, z)[: _ROWS_PER_CENTER * self.n_clusters]
 
@@ -92,7 +93,7 @@ class FCMITask(Task):
                 found = lax.cond(step <= self.warmup, anew, lambda old: kmeans.run(z, old).centers, centers)
             else:
                 found = anew(centers)
-            return unit(found)
+            return unit_rows(found)
 
         due = (step % self.epoch == 0) & (step >= self.warmup)
         centers = lax.cond(due, renew, lambda old: old, state.extra["centers"])
@@ -111,7 +112,7 @@ class FCMITask(Task):
     ) -> tuple[dict[str, Array], Any]:
         """Reconstruction, evenness and hardness of the clusters, information of cluster and group."""
         (code, found), rest = self.network.autoencode(params["net"], rest, batch.x, batch.groups, train=True, key=key)
-        c = jnp.exp(cosine_log_assignment(unit(code.z), extra["centers"], hyper["tau"]))
+        c = jnp.exp(cosine_log_assignment(unit_rows(code.z), extra["centers"], hyper["tau"]))
         balance, onehot = clustering_information(c)
         later = {
             "balance": hyper["a_balance"] * balance,
@@ -120,7 +121,7 @@ class FCMITask(Task):
         }
         if self.consistent:
             # the temperature of this term is its own
-            soft = jnp.exp(cosine_log_assignment(unit(code.z), extra["centers"], hyper["consistency_tau"]))
+            soft = jnp.exp(cosine_log_assignment(unit_rows(code.z), extra["centers"], hyper["consistency_tau"]))
             kept = consistency_loss(soft, extra["alone"][batch.rows], batch.groups, self.n_groups)
             later["consistency"] = hyper["consistency"] * kept
         terms = {name: jnp.where(step >= self.warmup, term, 0) for name, term in later.items()}
@@ -129,7 +130,7 @@ class FCMITask(Task):
 
     def _cluster_groups(self, key: Array, state: TrainState, data: Data) -> Array:
         """Labels (N,) by k-means on the latent rows of each group alone."""
-        z = unit(embed(self.network, state.params["net"], state.rest, data.x))
+        z = unit_rows(embed(self.network, state.params["net"], state.rest, data.x))
         here = present(data)
 
         def fit(key: Array, rows: Array, here: Array) -> Array:
@@ -161,6 +162,12 @@ class FCMIConfig(Config):
     labels : {"cosine", "kmeans"}
         Labels by the largest cosine to the centres of the last epoch, or by k-means on the final latent rows.
     """
+
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "center_refresh": ("kmeans", "warm"),
+        "reduction": ("mean", "sum"),
+        "labels": ("cosine", "kmeans"),
+    }
 
     batch: int = 512
     n_init: int = 10
@@ -216,9 +223,9 @@ class FCMIConfig(Config):
         """Labels as chosen; with those of k-means, its centres assign new rows."""
         if self.labels == "cosine":
             return super().finish(state, data, key)
-        z = unit(embed(self.network, state.params["net"], state.rest, data.x))
+        z = unit_rows(embed(self.network, state.params["net"], state.rest, data.x))
         found = kmeans.fit(key, z, self.n_clusters, n_init=self.n_init)
-        clusterer = Clusterer(state.params["net"], state.rest, unit(found.centers), state.hyper["tau"])
+        clusterer = Clusterer(state.params["net"], state.rest, unit_rows(found.centers), state.hyper["tau"])
         return found.labels.astype(jnp.int32), clusterer
 
     def _consistent(self, sizes: np.ndarray) -> bool:

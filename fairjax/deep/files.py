@@ -46,6 +46,10 @@ def write(path: str | Path, words: dict[str, Any], trees: dict[str, Any]) -> Non
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
+        # such files are made for their owner alone; this one is as any other that the user writes
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(partial, 0o666 & ~mask)
         os.replace(partial, path)
     except OSError as error:
         if partial is not None:

@@ -76,7 +76,13 @@ def cosine_log_assignment(h: Array, centers: Array, tau: ArrayLike) -> Array:
 
     Returns
     -------
-    (n, K), rows log-normalised
+    (n, K), rows log-normalised; O(n K d)
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> [round(float(c), 2) for c in jnp.exp(cosine_log_assignment(jnp.eye(2), jnp.eye(2), 0.5))[0]]
+    [0.88, 0.12]
     """
     return jax.nn.log_softmax(jnp.matmul(h, centers.T, precision="highest") / tau, axis=1)
 
@@ -94,7 +100,14 @@ def gaussian_log_assignment(z: Array, centers: Array, tau: ArrayLike) -> Array:
 
     Returns
     -------
-    (n, K), rows log-normalised
+    (n, K), rows log-normalised; O(n K d)
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> centers = jnp.array([[1.0, 0.0], [0.0, 1.0], [9.0, 0.0]])
+    >>> [round(float(c), 2) for c in jnp.exp(gaussian_log_assignment(jnp.zeros((1, 2)), centers, 0.5))[0]]
+    [0.5, 0.5, 0.0]
     """
     squared = jnp.sum((z[:, None, :] - centers[None, :, :]) ** 2, -1)
     return jax.nn.log_softmax(-squared / (2 * tau), axis=1)
@@ -137,6 +150,12 @@ def divergence(p: Array, log_q: Array, *, reverse: bool = False) -> Array:
     Returns
     -------
     (n,); DEC takes the mean over rows, DFC the sum
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> round(float(divergence(jnp.array([[1.0, 0.0]]), jnp.log(jnp.array([[0.5, 0.5]])))[0]), 4)
+    0.6931
     """
     tiny = jnp.finfo(p.dtype).tiny
     log_p = jnp.log(jnp.maximum(p, tiny))
@@ -156,6 +175,12 @@ def reconstruction_loss(x: Array, found: Array, kind: str = "mse") -> Array:
     Returns
     -------
     (n,)
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> reconstruction_loss(jnp.zeros((2, 2)), jnp.array([[1.0, 2.0], [0.0, 4.0]])).tolist()
+    [2.5, 8.0]
     """
     axes = tuple(range(1, x.ndim))
     if kind == "mse":
@@ -201,6 +226,12 @@ def critic_loss(logits: Array, groups: Array) -> Array:
     Returns
     -------
     Scalar
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> [round(float(critic_loss(jnp.zeros((4, n)), jnp.array([0, 0, 1, 1]))), 4) for n in (1, 2, 3)]
+    [0.6931, 0.6931, 1.0986]
     """
     if logits.shape[1] == 1:
         # label 1 for group 0
@@ -234,15 +265,20 @@ def _reverse_backward(factor: Array, slope: Array) -> tuple[Array, Any]:
 reverse_gradient.defvjp(_reverse_forward, _reverse_backward)
 
 
-def adversarial_ramp(call: ArrayLike, total: ArrayLike) -> Array:
+def adversarial_ramp(call: ArrayLike, total: ArrayLike, slope: ArrayLike = 10.0) -> Array:
     """Factor of the reversed gradient, 2 / (1 + exp(−10 s / S)) − 1, at the s-th of S calls of the critic (from 1).
+
+    Parameters
+    ----------
+    call, total : s and S.
+    slope : what stands in the place of 10.
 
     Examples
     --------
     >>> round(float(adversarial_ramp(1, 20_000)), 5), round(float(adversarial_ramp(2_000, 20_000)), 2)
     (0.00025, 0.46)
     """
-    return jnp.tanh(5 * jnp.asarray(call) / total)
+    return jnp.tanh(0.5 * slope * jnp.asarray(call) / total)
 
 
 def inverse_decay(step: ArrayLike, total: ArrayLike) -> Array:
@@ -270,6 +306,12 @@ def fairoid_log_assignment(centroids: Array, fairoids: Array, alpha: ArrayLike =
     Returns
     -------
     (K, T), rows log-normalised
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> jnp.exp(fairoid_log_assignment(jnp.zeros((1, 1)), jnp.array([[1.0], [-1.0]]))).tolist()
+    [[0.5, 0.5]]
     """
     return student_log_assignment(centroids, fairoids, alpha)
 
@@ -287,6 +329,12 @@ def fairoid_target(phi: Array, *, beta: ArrayLike = 1000.0, by_frequency: bool =
     Returns
     -------
     (K, T), rows summing to one
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> [round(float(psi), 1) for psi in fairoid_target(jnp.array([[0.9, 0.1], [0.7, 0.3]]))[0]]
+    [0.2, 0.8]
     """
     phi = jax.lax.stop_gradient(phi)
     root = (phi + 1e-8) ** (1 / beta)
@@ -296,7 +344,15 @@ def fairoid_target(phi: Array, *, beta: ArrayLike = 1000.0, by_frequency: bool =
 
 
 def fairoid_divergence(psi: Array, log_phi: Array) -> Array:
-    """KL(Ψ‖Φ) of each centroid, (K,); the method takes the mean over centroids [3]_, eq. 10."""
+    """KL(Ψ‖Φ) of each centroid, (K,); the method takes the mean over centroids [3]_, eq. 10.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> even = jnp.array([[0.5, 0.5]])
+    >>> fairoid_divergence(even, jnp.log(even)).tolist()
+    [0.0]
+    """
     return divergence(psi, log_phi)
 
 
@@ -315,7 +371,13 @@ def centroids_from_batch(p: Array, z: Array, ridge: ArrayLike | None) -> Array:
 
     Returns
     -------
-    (K, d)
+    (K, d); O(n K (K + d) + K³)
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> centroids_from_batch(jnp.eye(2), jnp.array([[4.0], [8.0]]), 3.0).tolist()
+    [[1.0], [2.0]]
     """
     p = jax.lax.stop_gradient(p)
     gram, sums = jnp.matmul(p.T, p, precision="highest"), jnp.matmul(p.T, z, precision="highest")

@@ -4,7 +4,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,10 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
+from fairjax.deep.blocks import unit_rows
 from fairjax.deep.losses import cosine_log_assignment, gaussian_log_assignment, student_log_assignment
 from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import embed, recalibrated, unit
+from fairjax.deep.pretrain import embed, recalibrated
 from fairjax.deep.streams import Data
 from fairjax.deep.trainer import Position, Task, TrainState, run_tasks
 from fairjax.errors import InputError
@@ -56,15 +57,19 @@ class Result(NamedTuple):
     history : dict of numpy arrays (steps,)
         Weighted loss terms by ``"stage: term"``; a stage with two seeds or more has the steps of the longest.
     failed : () int32
-        Step of the last stage at which a loss was not finite (the result is what it was before), or -1.
+        Step of the last stage at which a loss was not finite (the result is what it was before), or -1; -2 if that was
+        in a stage before it.
+    done : () int32
+        Step of the last stage before which its own rule ended it, or -1.
     n_steps : int
-        Steps of all stages.
+        Steps taken in all stages.
     """
 
     labels: Array
     clusterer: Clusterer
     history: dict[str, np.ndarray]
     failed: Array
+    done: Array
     n_steps: int
 
 
@@ -93,6 +98,18 @@ class Config(ABC):
     recalibrate_bn: bool = False
 
     soft = "student"
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse a misspelt choice, which would else count as the other, and stages without a step."""
+        for name, allowed in self.choices.items():
+            if getattr(self, name) not in allowed:
+                found = getattr(self, name)
+                raise InputError(f"{name} is {found!r}; expected one of {', '.join(map(repr, allowed))}")
+        for field in dataclasses.fields(self):
+            value, least = getattr(self, field.name), 0 if field.name == "warmup_epochs" else 1
+            if field.type in (int, "int") and value < least:
+                raise InputError(f"{field.name} is {value!r}; expected a whole number of at least {least}")
 
     @abstractmethod
     def tasks(self, data: Data) -> list[Task]:
@@ -101,6 +118,13 @@ class Config(ABC):
     @abstractmethod
     def hyper(self) -> dict[str, Any]:
         """Numbers that are not compiled in: scalars, or (S,) arrays with one for each seed."""
+
+    def is_static(self) -> bool:
+        """Whether `finish` can be compiled once for all runs with these settings and this size of data.
+
+        Not so with arrays of numbers, one for each seed, nor where it takes the groups' own sizes as static.
+        """
+        return not any(isinstance(value, (jax.Array, np.ndarray, list)) for value in vars(self).values())
 
     def clusterer(self, state: TrainState, data: Data, key: Array) -> Clusterer:
         """What assigns rows, from the end of the last stage."""
@@ -125,7 +149,7 @@ def log_assignment(soft: str, network: Network | OwnNetwork, clusterer: Clustere
     """
     z = embed(network, clusterer.params, clusterer.rest, x)
     if soft == "cosine":
-        return cosine_log_assignment(unit(z), clusterer.centers, clusterer.tau)
+        return cosine_log_assignment(unit_rows(z), clusterer.centers, clusterer.tau)
     if soft == "gaussian":
         return gaussian_log_assignment(z, clusterer.centers, clusterer.tau)
     return student_log_assignment(z, clusterer.centers)
@@ -159,6 +183,8 @@ def run(
     Returns
     -------
     Result
+        Each stage is compiled once, whatever the number of seeds; a step costs about three times the passing of its
+        rows through the networks.
 
     Raises
     ------
@@ -166,6 +192,20 @@ def run(
         If the settings do not fit the data.
     DivergedError
         If a loss is no longer finite, for all seeds.
+
+    Examples
+    --------
+    >>> import jax, numpy as np
+    >>> from fairjax.deep import Network, fcmi, log_assignment, prepare
+    >>> data = prepare(np.repeat(np.eye(4, dtype=np.float32), 8, axis=0), np.tile([0, 1], 16))
+    >>> network = Network(kind="mlp", shape=(4,), n_latent=3, options=(("n_groups", 2), ("unit_norm", True)))
+    >>> config = fcmi.FCMIConfig(network=network, n_clusters=4, batch=8, epochs=30)
+    >>> result = fcmi.run(jax.random.split(jax.random.key(0), 2), data, config)  # two seeds at once
+    >>> result.labels.shape, result.failed.tolist(), result.n_steps
+    ((2, 32), [-1, -1], 120)
+    >>> first = jax.tree.map(lambda values: values[0], result.clusterer)
+    >>> log_assignment("cosine", network, first, data.x[:5]).shape
+    (5, 4)
     """
     check_sizes(config, data)
     tasks = config.tasks(data)
@@ -181,16 +221,27 @@ def run(
     )
     last = jnp.vectorize(lambda key: jax.random.fold_in(key, len(tasks)))(keys)
 
-    def finish(state: TrainState, key: Array) -> tuple[Array, Clusterer]:
+    if config.is_static():
+        labels, clusterer = _finish_once(config, trained.state, data, last)
+    else:
+        labels, clusterer = jax.jit(lambda state, key: _finish(config, state, data, key))(trained.state, last)
+    n_steps = sum(max((values.shape[-1] for values in terms.values()), default=0) for terms in trained.histories)
+    history = _named(tasks, trained.histories)
+    return Result(labels, clusterer, history, trained.state.failed, trained.state.done, n_steps)
+
+
+def _finish(config: Config, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
+    def one(state: TrainState, key: Array) -> tuple[Array, Clusterer]:
         if config.recalibrate_bn:
             key, own = jax.random.split(key)
             rest = recalibrated(own, config.network, state.params["net"], state.rest, data.x, config.batch)
             state = state._replace(rest=rest)
         return config.finish(state, data, key)
 
-    labels, clusterer = jax.jit(finish if keys.ndim == 0 else jax.vmap(finish))(trained.state, last)
-    history = _named(tasks, trained.histories)
-    return Result(labels, clusterer, history, trained.state.failed, sum(task.steps for task in tasks))
+    return one(state, key) if key.ndim == 0 else jax.vmap(one)(state, key)
+
+
+_finish_once = jax.jit(_finish, static_argnums=0)  # compiled for each configuration once
 
 
 def check_sizes(config: Config, data: Data) -> None:

@@ -23,7 +23,6 @@ __all__ = [
     "embed",
     "recalibrated",
     "starting_centers",
-    "unit",
 ]
 
 _BLOCK = 1 << 22  # numbers of the input that pass through an encoder at a time
@@ -71,11 +70,6 @@ def recalibrated(key: Array, network: Network | OwnNetwork, params: Any, rest: A
         return network.encode(params, rest, x[rows], train=True)[1], None
 
     return lax.scan(one, rest, orders.reshape(passes * per_pass, batch))[0]
-
-
-def unit(rows: Array) -> Array:
-    """Rows divided by their Euclidean length."""
-    return rows * lax.rsqrt(jnp.maximum(jnp.sum(rows**2, -1, keepdims=True), 1e-24))
 
 
 def starting_centers(key: Array, z: Array, n_clusters: int, *, n_init: int, weights: Array | None = None) -> Array:
@@ -212,11 +206,11 @@ class LayerTask(Task):
     ) -> tuple[dict[str, Array], Any]:
         """Mean squared error of the layer."""
 
-        def use(module: Any, x: Array, groups: Array) -> Array:
-            return module.layer_loss(x, groups, self.layer, key)
+        def use(module: Any, x: Array, groups: Array) -> tuple[Array, Array]:
+            return module.layer_pass(x, groups, self.layer, key)
 
-        found, rest = self.network.call(params["net"], rest, use, batch.x, batch.groups)
-        return {"reconstruction": found}, rest
+        (target, found), rest = self.network.call(params["net"], rest, use, batch.x, batch.groups)
+        return {"reconstruction": jnp.mean((found - target) ** 2)}, rest
 
 
 def autoencoder_tasks(

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array, lax
 
+from fairjax.errors import InputError
+
 __all__ = ["Batch", "Data", "draw", "first_order", "prepare", "present", "steps_per_epoch"]
 
 
@@ -47,8 +49,13 @@ def prepare(x: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Data:
 
     Parameters
     ----------
-    x : (N, D) or (N, h, w, c)
+    x : (N, D) or (N, h, w, c), floating
     groups : (N,) integers from 0 to T - 1, none absent; None means one group.
+
+    Raises
+    ------
+    InputError
+        If rows are no floating numbers, or `groups` is not one id of at least 0 for each.
 
     Examples
     --------
@@ -58,7 +65,15 @@ def prepare(x: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Data:
     ([1, 3], [[0, 0, 0], [1, 2, 3]])
     """
     rows = np.asarray(x)
-    ids = np.zeros(len(rows), np.int32) if groups is None else np.asarray(groups, np.int32)
+    if not jnp.issubdtype(rows.dtype, jnp.floating):
+        # whole numbers would make learning rates of 0
+        raise InputError(f"x holds {rows.dtype}; expected floating numbers, such as x.astype(np.float32)")
+    ids = np.zeros(len(rows), np.int32) if groups is None else np.asarray(groups)
+    if ids.shape != rows.shape[:1] or not np.issubdtype(ids.dtype, np.integer) or ids.min(initial=0) < 0:
+        raise InputError(
+            f"groups is {ids.dtype} of shape {ids.shape}; expected one id from 0 on for each of {len(rows)} rows"
+        )
+    ids = ids.astype(np.int32)
     sizes = np.bincount(ids).astype(np.int32)
     members = np.zeros((len(sizes), sizes.max()), np.int32)
     for group, size in enumerate(sizes):

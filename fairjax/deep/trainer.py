@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 RUNNING = -1
+FAILED_BEFORE = -2
 
 
 class TrainState(NamedTuple):
@@ -61,7 +62,8 @@ class TrainState(NamedTuple):
         Shuffled rows.
     key : typed random key
     failed : int32
-        Step at which a loss or gradient was not finite, or -1; the state is that before it.
+        Step at which a loss or gradient was not finite, or -1; the state is that before it. In later stages -2, and
+        nothing moves.
     done : int32
         Step before which the task's own rule ended the training, or -1.
     """
@@ -335,7 +337,10 @@ def run_tasks(
         parts = [] if position is None or number > stage or not step else [position.histories[stage]]
         if state is None or number > stage:
             _progress.report(task.name, behind / total)
+            failed = None if state is None else state.failed
             state, step = begin(task, _stage_key(keys, number), carry, hyper, data), 0
+            if failed is not None:
+                state = state._replace(failed=jnp.where(failed == RUNNING, state.failed, FAILED_BEFORE))
         length = chunk_length(task.steps, chunk_steps)
         while step < task.steps and not _ended(state):
             now = min(length, task.steps - step)
@@ -390,7 +395,9 @@ def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _ended(state: TrainState) -> bool:
-    return bool((np.asarray(state.done) != RUNNING).all())
+    """Whether every seed was ended by the stage's own rule, or failed."""
+    done, failed = np.asarray(state.done), np.asarray(state.failed)
+    return bool(((done != RUNNING) | (failed != RUNNING)).all())
 
 
 def _trimmed(history: dict[str, np.ndarray], state: TrainState) -> dict[str, np.ndarray]:
@@ -405,8 +412,10 @@ def _raise_if_diverged(task: Task, state: TrainState, parts: Sequence[dict[str, 
     failed = np.asarray(state.failed)
     if (failed == RUNNING).any():
         return
-    step = int(failed.min())
+    # the first of those that failed in this stage
+    seed = int(np.argmin(np.where(failed >= 0, failed, np.iinfo(np.int32).max)))
+    step = int(np.ravel(failed)[seed])
     history = _joined(parts)
-    first = {name: np.atleast_2d(values)[int(np.argmin(failed)), step] for name, values in history.items()}
+    first = {name: np.atleast_2d(values)[seed, step] for name, values in history.items()}
     term = next((name for name, value in first.items() if not np.isfinite(value)), "gradient")
     raise DivergedError(task.name, step, term, state)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from fairjax.deep.blocks import unit_rows
 from fairjax.deep.dfc import DFCConfig, DFCTask
 from fairjax.deep.fcmi import FCMIConfig
 from fairjax.deep.losses import (
@@ -17,7 +18,7 @@ from fairjax.deep.losses import (
     student_log_assignment,
 )
 from fairjax.deep.method import Config, Result, run
-from fairjax.deep.pretrain import embed, unit
+from fairjax.deep.pretrain import embed
 from fairjax.deep.streams import Data
 from fairjax.deep.trainer import Position, TrainState
 from fairjax.errors import InputError
@@ -102,7 +103,7 @@ def informations(config: FCMIConfig, data: Data) -> Measure:
     """
 
     def measure(state: TrainState) -> dict[str, Array]:
-        z = unit(embed(config.network, state.params["net"], state.rest, data.x))
+        z = unit_rows(embed(config.network, state.params["net"], state.rest, data.x))
         c = jnp.exp(cosine_log_assignment(z, state.extra["centers"], state.hyper["tau"]))
         balance, onehot = clustering_information(c)
         return {"points": -(balance + onehot), "groups": group_information(c, data.groups, data.n_groups)}

@@ -79,10 +79,7 @@ class AEKMeans(DeepClusterer):
     ((32,), (32, 3))
     """
 
-    _choices: ClassVar[dict[str, tuple[str, ...]]] = {
-        "recon": ("mse", "bce"),
-        "pretrain": ("end2end", "layerwise"),
-    }
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = AEKMeansConfig.choices
 
     def __init__(
         self,

@@ -85,11 +85,7 @@ class DCN(DeepClusterer):
     0.1
     """
 
-    _choices: ClassVar[dict[str, tuple[str, ...]]] = {
-        "optimizer": ("sgd", "adam"),
-        "pretrain": ("end2end", "layerwise"),
-        "recon": ("mse", "bce"),
-    }
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = DCNConfig.choices
 
     def __init__(
         self,

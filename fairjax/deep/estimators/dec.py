@@ -87,12 +87,7 @@ class DEC(DeepClusterer):
     'batch'
     """
 
-    _choices: ClassVar[dict[str, tuple[str, ...]]] = {
-        "optimizer": ("sgd", "adam"),
-        "target": ("full", "batch"),
-        "pretrain": ("end2end", "layerwise"),
-        "recon": ("mse", "bce"),
-    }
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = DECConfig.choices
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from fairjax import _groups
-from fairjax.deep.base import DeepClusterer, is_vae
+from fairjax.deep.base import PRETRAIN_DECAY, DeepClusterer, is_vae
 from fairjax.deep.deepfca import DeepFCAConfig
 from fairjax.deep.nets import Network, OwnNetwork
 
@@ -61,7 +61,7 @@ class DeepFCA(DeepClusterer):
         to 256 numbers. Or an NNX module of one's own: an encoder, which gets the decoder of "auto", or an autoencoder
         as `fairjax.deep.autoencoders` describes it.
     n_latent : int, optional
-        Latent dimension; K by default, 64 for "vae".
+        Latent dimension; K by default, 64 for "vae", which has one decoder whatever `group_decoders` says.
     compute : {"float32", "bfloat16"}, default="float32"
         Type in which the layers compute; losses stay in float32.
     n_devices : int, default=1
@@ -114,7 +114,7 @@ class DeepFCA(DeepClusterer):
     _vector_network: ClassVar[str] = "fc"
     _unit_norm: ClassVar[bool] = True
     _positive: ClassVar[tuple[str, ...]] = ("tau", "reg")
-    _choices: ClassVar[dict[str, tuple[str, ...]]] = {"assignment": ("direct", "exact", "sinkhorn")}
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = DeepFCAConfig.choices
 
     def __init__(
         self,
@@ -215,6 +215,7 @@ class DeepFCA(DeepClusterer):
             fair_targets=self.fair_targets,
             lr=self.lr,
             sum_pixels=is_vae(network),
+            pretrain_weight_decay=PRETRAIN_DECAY if is_vae(network) else 0.0,
             target_weight=self.target_weight,
             a_balance=self.a_balance,
             a_onehot=self.a_onehot,

@@ -40,6 +40,9 @@ class DFC(DeepClusterer):
         Correct the sums for a batch other than 512.
     critic_head : {"auto", "softmax"}, default="auto"
         One logit for two groups, or one output for each group in any case.
+    critic_dropout, critic_speed, ramp : float, default=0.5, 10.0, 10.0
+        Dropout of the critic's hidden layers; its rate as a multiple of `lr`; how fast it gains weight: by
+        ``2 / (1 + exp(-ramp t)) - 1`` at the share t of the steps.
     critic_on : {"assignment", "latent"}, default="assignment"
         What the critic sees.
     kl : {"code", "paper"}, default="code"
@@ -112,15 +115,7 @@ class DFC(DeepClusterer):
 
     _image_network: ClassVar[str] = "vae"
     _vector_network: ClassVar[str] = "vae"
-    _choices: ClassVar[dict[str, tuple[str, ...]]] = {
-        "critic_head": ("auto", "softmax"),
-        "critic_on": ("assignment", "latent"),
-        "kl": ("code", "paper"),
-        "target": ("batch", "group_full"),
-        "reduction": ("sum", "mean"),
-        "group_reduction": ("mean", "sum"),
-        "recon": ("mse", "bce"),
-    }
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = DFCConfig.choices
 
     def __init__(
         self,
@@ -138,6 +133,9 @@ class DFC(DeepClusterer):
         alpha_s: float = 1.0,
         scale_to_batch: bool = False,
         critic_head: Literal["auto", "softmax"] = "auto",
+        critic_dropout: float = 0.5,
+        critic_speed: float = 10.0,
+        ramp: float = 10.0,
         critic_on: Literal["assignment", "latent"] = "assignment",
         kl: Literal["code", "paper"] = "code",
         target: Literal["batch", "group_full"] = "batch",
@@ -171,6 +169,9 @@ class DFC(DeepClusterer):
         self.alpha_s = alpha_s
         self.scale_to_batch = scale_to_batch
         self.critic_head = critic_head
+        self.critic_dropout = critic_dropout
+        self.critic_speed = critic_speed
+        self.ramp = ramp
         self.critic_on = critic_on
         self.kl = kl
         self.target = target
@@ -211,6 +212,9 @@ class DFC(DeepClusterer):
             alpha_s=self.alpha_s,
             scale_to_batch=self.scale_to_batch,
             critic_head=self.critic_head,
+            critic_dropout=self.critic_dropout,
+            critic_speed=self.critic_speed,
+            ramp=self.ramp,
             critic_on=self.critic_on,
             kl=self.kl,
             target=self.target,

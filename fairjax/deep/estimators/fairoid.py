@@ -98,15 +98,7 @@ class FairoidDEC(DeepClusterer):
     1.0
     """
 
-    _choices: ClassVar[dict[str, tuple[str, ...]]] = {
-        "pretrain": ("end2end", "layerwise"),
-        "optimizer": ("sgd", "adam"),
-        "fairoids": ("epoch", "fixed", "batch"),
-        "target": ("epoch", "batch"),
-        "phi_centroids": ("batch", "param"),
-        "reduction": ("mean", "sum"),
-        "freq": ("clusters", "none"),
-    }
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = {**FairoidConfig.choices, "freq": ("clusters", "none")}
 
     _positive: ClassVar[tuple[str, ...]] = ("beta", "ridge")
 

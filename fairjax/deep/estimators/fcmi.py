@@ -47,12 +47,12 @@ class FCMI(DeepClusterer):
         A decoder branch for each group, or one for all.
     n_init : int, default=10
         Restarts of k-means.
-    network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
+    network : {"auto", "mlp", "sdae", "fc", "conv"} or nnx.Module, default="auto"
         Autoencoder: "auto" takes "conv" for images and "fc", the authors' wide network, for vectors, "mlp" for vectors
         of up to 256 numbers. Or an NNX module of one's own: an encoder, which gets the decoder of "auto", or an
         autoencoder as `fairjax.deep.autoencoders` describes it.
     n_latent : int, optional
-        Latent dimension; K by default, 64 for "vae".
+        Latent dimension; K by default.
     compute : {"float32", "bfloat16"}, default="float32"
         Type in which the layers compute; losses stay in float32.
     n_devices : int, default=1
@@ -97,11 +97,8 @@ class FCMI(DeepClusterer):
 
     _vector_network: ClassVar[str] = "fc"
     _unit_norm: ClassVar[bool] = True
-    _choices: ClassVar[dict[str, tuple[str, ...]]] = {
-        "center_refresh": ("kmeans", "warm"),
-        "reduction": ("mean", "sum"),
-        "labels": ("cosine", "kmeans"),
-    }
+    _networks: ClassVar[tuple[str, ...]] = ("auto", "mlp", "sdae", "fc", "conv")  # the loss has no divergence
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = FCMIConfig.choices
 
     def __init__(
         self,
