@@ -19,56 +19,18 @@ import jax
 import jax.numpy as jnp
 import measure
 import numpy as np
+import reduced
 
-from fairjax import datasets, metrics
-from fairjax.deep import Network, aekmeans, analysis, dec, deepfca, dfc, fcmi, prepare
+from fairjax import datasets
+from fairjax.deep import analysis, prepare
 from fairjax.deep.analysis import figures
 
-K = 10
 SHOWN = 1200  # rows of a t-SNE picture
 NUMBERS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
 
 
-def mlp(**options: Any) -> Network:
-    return Network(kind="mlp", shape=(64,), n_latent=K, options=tuple(sorted(options.items())))
-
-
-def configs(quick: bool) -> dict[str, Any]:
-    """Settings of the reduced protocols, as in ``benchmarks/deep.py``."""
-    few = 20 if quick else None
-    plain: dict[str, Any] = {"network": mlp(output="sigmoid"), "n_clusters": K, "batch": 128}
-    branches: dict[str, Any] = {
-        "network": mlp(n_groups=2, output="tanh", unit_norm=True), "n_clusters": K, "batch": 128,
-    }  # fmt: skip
-    return {
-        "AE + k-means": aekmeans.AEKMeansConfig(**plain, steps=few or 1500),
-        "DEC": dec.DECConfig(
-            **plain, pretrain_steps=few or 1500, steps=few or 500, optimizer="adam", lr=1e-3, target="batch"
-        ),
-        "DFC": dfc.DFCConfig(
-            **plain, pretrain_steps=few or 1500, group_pretrain_steps=few or 1000, group_steps=few or 500,
-            group_lr=1e-3, steps=few or 4000, sum_pixels=False, pretrain_weight_decay=0.0,
-        ),
-        "FCMI": fcmi.FCMIConfig(
-            **branches, epochs=4 if quick else 60, warmup_epochs=2 if quick else 20, center_refresh="warm"
-        ),
-        "DeepFCA": deepfca.DeepFCAConfig(
-            **branches, pretrain_epochs=1 if quick else 20, epochs=2 if quick else 40
-        ),
-    }  # fmt: skip
-
-
 def digits(signed: bool) -> datasets.Dataset:
     return datasets.load_reverse_digits(signed=signed, dtype=np.float32)
-
-
-def scores(labels: Any, data: datasets.Dataset) -> dict[str, float]:
-    return {
-        "accuracy": round(float(metrics.accuracy(labels, data.target)), 4),
-        "nmi": round(float(metrics.nmi(labels, data.target)), 4),
-        "balance": round(float(metrics.balance(labels, data.groups)), 4),
-        "fwd": round(float(metrics.fwd(labels, data.groups)), 4),
-    }
 
 
 def rounded(values: Any) -> list[Any]:
@@ -87,7 +49,7 @@ def save(figure: Any, folder: Path, name: str) -> None:
 
 def training(folder: Path, quick: bool) -> dict[str, Any]:
     key, found, latent, labels = jax.random.key(0), {}, {}, {}
-    plain, signed, settings = digits(False), digits(True), configs(quick)
+    plain, signed, settings = digits(False), digits(True), reduced.configs(quick)
     rows = {False: prepare(plain.X, plain.groups), True: prepare(signed.X, signed.groups)}
     seen: dict[str, list[analysis.Snapshot]] = {}
     results: dict[str, Any] = {}
@@ -105,7 +67,7 @@ def training(folder: Path, quick: bool) -> dict[str, Any]:
         results[name], seen[name] = analysis.watch(key, data, config, measures, every=every)
         latent[name] = np.asarray(seen[name][-1].values["z"])
         labels[name] = np.asarray(results[name].labels)
-        found[name] = scores(labels[name], plain)
+        found[name] = reduced.scores(labels[name], plain)
         print(name, found[name], flush=True)
 
     classes, sources = [str(digit) for digit in range(10)], ["original", "reversed"]
@@ -145,9 +107,9 @@ def training(folder: Path, quick: bool) -> dict[str, Any]:
     )  # fmt: skip
 
     frozen = np.argmax(seen["DFC"][0].values["frozen"], axis=1)
-    union = analysis.matched_union(frozen, plain.target, plain.groups, K)
+    union = analysis.matched_union(frozen, plain.target, plain.groups, reduced.K)
     ways = {"best matching": union.best, "as numbered": union.chance, "worst matching": union.worst}
-    matching = {name: scores(value, plain) for name, value in ways.items()} | {"DFC": found["DFC"]}
+    matching = {name: reduced.scores(value, plain) for name, value in ways.items()} | {"DFC": found["DFC"]}
     report["matching"] = matching
     names = ["accuracy", "nmi", "balance"]
     series = {name: [one[what] for what in names] for name, one in matching.items()}
@@ -176,7 +138,7 @@ def training(folder: Path, quick: bool) -> dict[str, Any]:
         name: rounded(values) for name, values in information.items()
     }
     panels = {name: {"FCMI": values} for name, values in information.items()}
-    levels = {"I(X; C), raised": {"log K, the most": float(np.log(K))}}
+    levels = {"I(X; C), raised": {"log K, the most": float(np.log(reduced.K))}}
     save(
         figures.curves(panels, epochs, xlabel="epoch", ylabels=["nats", "nats"], levels=levels),
         folder, "analyses-information.svg",
@@ -212,14 +174,14 @@ def swept(name: str, setting: str, values: tuple[float, ...], n_seeds: int) -> A
     """Section that sweeps one weight of a method over values and seeds, all in one `vmap`."""
 
     def section(folder: Path, quick: bool) -> dict[str, Any]:
-        config, data = configs(quick)[name], digits(signed=name == "FCMI")
+        config, data = reduced.configs(quick)[name], digits(signed=name == "FCMI")
         if name == "DFC" and not quick:
             config = dataclasses.replace(
                 config, pretrain_steps=1000, group_pretrain_steps=600, group_steps=300, steps=1500
             )
         keys = jax.random.split(jax.random.key(0), n_seeds)
         labels = analysis.sweep(keys, prepare(data.X, data.groups), config, setting, values)
-        each = [[scores(one, data) for one in seeds] for seeds in labels]
+        each = [[reduced.scores(one, data) for one in seeds] for seeds in labels]
         what = ("accuracy", "nmi", "balance", "fwd")
         table = {score: np.array([[one[score] for one in seeds] for seeds in each]) for score in what}
         print(name, setting, {score: rounded(table[score].mean(1)) for score in what}, flush=True)

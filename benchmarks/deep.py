@@ -10,33 +10,22 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import measure
 import numpy as np
+import reduced
 
-from fairjax import datasets, metrics
-from fairjax.deep import Network, aekmeans, dec, deepfca, dfc, fairoid, fcmi, prepare
+from fairjax import datasets
+from fairjax.deep import aekmeans, dec, deepfca, dfc, fairoid, fcmi, prepare
 from fairjax.deep.method import assign
 
-K = 10
 
-
-def scores(labels: Any, data: datasets.Dataset) -> list[dict[str, float]]:
-    """Agreement and fairness of each seed's labels (S, N)."""
-    return [
-        {
-            "accuracy": float(metrics.accuracy(one, data.target)),
-            "nmi": float(metrics.nmi(one, data.target)),
-            "balance": float(metrics.balance(one, data.groups)),
-            "mnce": float(metrics.mnce(one, data.groups)),
-            "fwd": float(metrics.fwd(one, data.groups)),
-            "entropy": float(jnp.mean(metrics.entropy(one, data.groups))),
-        }
-        for one in np.asarray(labels)
-    ]
+def all_scores(labels: Any, data: datasets.Dataset) -> list[dict[str, float]]:
+    """Figures of each seed's labels (S, N)."""
+    return [reduced.scores(one, data) for one in np.asarray(labels)]
 
 
 def summary(seeds: list[dict[str, float]]) -> dict[str, Any]:
@@ -63,7 +52,7 @@ def run(module: Any, config: Any, data: datasets.Dataset, n_seeds: int) -> dict[
         "steps": result.n_steps,
         "seconds_with_compilation": seconds[0],
         "seconds": seconds[-1],
-        **summary(scores(result.labels, data)),
+        **summary(all_scores(result.labels, data)),
         **nearest(config, result, rows, data),
     }
 
@@ -73,49 +62,34 @@ def nearest(config: Any, result: Any, rows: Any, data: datasets.Dataset) -> dict
     if not isinstance(config, deepfca.DeepFCAConfig):
         return {}
     labels = jax.vmap(lambda one: assign(config.soft, config.network, one, rows.x))(result.clusterer)
-    return {"of_nearest_center": summary(scores(labels, data))}
-
-
-def mlp(**options: Any) -> Network:
-    return Network(kind="mlp", shape=(64,), n_latent=K, options=tuple(sorted(options.items())))
+    return {"of_nearest_center": summary(all_scores(labels, data))}
 
 
 def protocols(quick: bool, only: str = "") -> dict[str, Any]:
-    seeds, few = (2, 20) if quick else (4, None)
-    plain: dict[str, Any] = {"network": mlp(output="sigmoid"), "n_clusters": K, "batch": 128}
-    signed: dict[str, Any] = {"n_clusters": K, "batch": 128, "epochs": 60, "center_refresh": "warm"}
-    if quick:
-        signed |= {"epochs": 3, "warmup_epochs": 1}
-    adam: dict[str, Any] = {"optimizer": "adam", "lr": 1e-3, "pretrain_steps": few or 1500}
-    groups: dict[str, Any] = {
-        "pretrain_steps": few or 1500, "group_pretrain_steps": few or 1000, "group_steps": few or 500,
-        "group_lr": 1e-3, "steps": few or 4000, "sum_pixels": False, "pretrain_weight_decay": 0.0,
-    }  # fmt: skip
-    branches = mlp(n_groups=2, output="tanh", unit_norm=True)
-    one = mlp(n_groups=1, output="tanh", unit_norm=True)
-    epochs = 2 if quick else 60
+    seeds, settings = 2 if quick else 4, reduced.configs(quick)
+    one = reduced.mlp(n_groups=1, output="tanh", unit_norm=True)
+    alone = replace(settings["DeepFCA"], fair_targets=False, pretrain_epochs=1 if quick else 60)
 
-    def fair(gamma: float) -> fairoid.FairoidConfig:
-        return fairoid.FairoidConfig(**plain, **adam, epochs=epochs, gamma=gamma)
-
-    targets: dict[str, Any] = {"network": branches, "n_clusters": K, "batch": 128, "epochs": 1 if quick else 40}
-    alone: dict[str, Any] = targets | {"fair_targets": False, "pretrain_epochs": 1 if quick else 60}
-    if quick:
-        targets |= {"pretrain_epochs": 1}
+    def fairoids(gamma: float) -> fairoid.FairoidConfig:
+        ae = settings["AE + k-means"]
+        return fairoid.FairoidConfig(
+            network=ae.network, n_clusters=ae.n_clusters, batch=ae.batch, pretrain_steps=ae.steps, optimizer="adam",
+            lr=1e-3, epochs=2 if quick else 60, gamma=gamma,
+        )  # fmt: skip
 
     cases = {
-        "ae, reversed": (aekmeans, aekmeans.AEKMeansConfig(**plain, steps=few or 1500), "reversed", False),
-        "dec, reversed": (dec, dec.DECConfig(**plain, **adam, steps=few or 500, target="batch"), "reversed", False),
-        "fcmi, reversed": (fcmi, fcmi.FCMIConfig(network=branches, **signed), "reversed", True),
-        "fcmi, one branch, reversed": (fcmi, fcmi.FCMIConfig(network=one, **signed), "reversed", True),
-        "fcmi, half reversed": (fcmi, fcmi.FCMIConfig(network=branches, **signed), "half_reversed", True),
-        "deepfca, reversed": (deepfca, deepfca.DeepFCAConfig(**targets), "reversed", True),
-        "deepfca, half reversed": (deepfca, deepfca.DeepFCAConfig(**targets), "half_reversed", True),
-        "deepfca without fair targets, reversed": (deepfca, deepfca.DeepFCAConfig(**alone), "reversed", True),
-        "deepfca without fair targets, half reversed": (deepfca, deepfca.DeepFCAConfig(**alone), "half_reversed", True),
-        "dfc, reversed": (dfc, dfc.DFCConfig(**plain, **groups), "reversed", False),
-        "fairoids gamma 0, bright": (fairoid, fair(0.0), "bright", False),
-        "fairoids gamma 10, bright": (fairoid, fair(10.0), "bright", False),
+        "ae, reversed": (aekmeans, settings["AE + k-means"], "reversed", False),
+        "dec, reversed": (dec, settings["DEC"], "reversed", False),
+        "fcmi, reversed": (fcmi, settings["FCMI"], "reversed", True),
+        "fcmi, one branch, reversed": (fcmi, replace(settings["FCMI"], network=one), "reversed", True),
+        "fcmi, half reversed": (fcmi, settings["FCMI"], "half_reversed", True),
+        "deepfca, reversed": (deepfca, settings["DeepFCA"], "reversed", True),
+        "deepfca, half reversed": (deepfca, settings["DeepFCA"], "half_reversed", True),
+        "deepfca without fair targets, reversed": (deepfca, alone, "reversed", True),
+        "deepfca without fair targets, half reversed": (deepfca, alone, "half_reversed", True),
+        "dfc, reversed": (dfc, settings["DFC"], "reversed", False),
+        "fairoids gamma 0, bright": (fairoid, fairoids(0.0), "bright", False),
+        "fairoids gamma 10, bright": (fairoid, fairoids(10.0), "bright", False),
     }
     found = {}
     for name, (module, config, variant, in_signed) in cases.items():

@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import measure
 import numpy as np
+import reduced
 
 from fairjax import datasets, metrics
 from fairjax.deep import Network, aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi, prepare
@@ -216,20 +217,6 @@ class Clock:
         return found
 
 
-def scores(labels: np.ndarray, data: datasets.Dataset) -> dict[str, float]:
-    found = {
-        "accuracy": metrics.accuracy(labels, data.target),
-        "nmi": metrics.nmi(labels, data.target),
-        "balance": metrics.balance(labels, data.groups),
-        "mnce": metrics.mnce(labels, data.groups),
-        "fwd": metrics.fwd(labels, data.groups),
-        "entropy": jnp.mean(metrics.entropy(labels, data.groups)),
-    }
-    return {name: round(float(value), 4) for name, value in found.items()} | {
-        "clusters": len(np.unique(labels)),
-    }
-
-
 def curves(history: dict[str, np.ndarray]) -> dict[str, list[float]]:
     """Loss terms, averaged over stretches of the training and over seeds."""
     found = {}
@@ -277,7 +264,7 @@ def _child_train(data: str, method: str, scale: str, budget: float, chunk: int, 
         labels = np.atleast_2d(np.asarray(result.labels))
         seconds.append(round(time.perf_counter() - start, 1))
         busy.append(round(time.process_time() - start_busy, 1))
-        seeds += [scores(each, one.data) for each in labels]
+        seeds += [reduced.scores(each, one.data) for each in labels]
         found.setdefault("curves", curves(result.history))
     found |= {
         "seconds": round(time.perf_counter() - began, 1),
