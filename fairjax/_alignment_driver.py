@@ -1,6 +1,5 @@
 """Driving the alignment route from the host: solver and partition chosen, restarts, one compiled program per turn."""
 
-import importlib.util
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from fairjax.fca import Alignment, alignment
 from fairjax.fca.alignment import Parameters, Scheme, Settings, Solver, State
 from fairjax.fca.center_update import CenterUpdate
 from fairjax.fca.partition import block_count
+from fairjax.ot.host import available as host_available
 
 # Adam needs several steps to go as far as one k-means step; its step is a share of the points' standard deviation
 _GRADIENT_STEPS = 20
@@ -51,8 +51,7 @@ class Route:
 
 def exact_solver() -> Solver:
     """On a CPU POT's network simplex where POT is installed: there it was faster in ``benchmarks/transport.py``."""
-    on_cpu = jax.default_backend() == "cpu"
-    return "host" if on_cpu and importlib.util.find_spec("ot") is not None else "exact"
+    return "host" if jax.default_backend() == "cpu" and host_available() else "exact"
 
 
 def best_of(

@@ -14,7 +14,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from fairjax import ot
+from fairjax._alignment_driver import exact_solver
 from fairjax.errors import InputError
+from fairjax.ot.host import available
 
 SOLVERS = {"exact": ot.exact, "host": ot.host}
 SHAPE = (6, 9)
@@ -143,6 +145,26 @@ def test_masses_over_twelve_orders(solver):
     b *= a.sum() / b.sum()
     costs = rng.random(SHAPE)
     assert_proven(SOLVERS[solver](costs, a, b), costs, a, b)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_masses_over_twelve_orders_in_single_precision(solver):
+    """What rounding leaves between the sums of a and b exceeds the least masses; they are served all the same."""
+    rng = np.random.default_rng(17)
+    n, m, eps = 100, 150, np.finfo(np.float32).eps
+    costs = rng.random((8, n, m)).astype(np.float32)
+    a, b = 10.0 ** rng.uniform(-12, 0, (8, n)), 10.0 ** rng.uniform(-12, 0, (8, m))
+    a, b = (a / a.sum(1, keepdims=True)).astype(np.float32), (b / b.sum(1, keepdims=True)).astype(np.float32)
+    found = SOLVERS[solver](costs, a, b)
+    assert found.status.tolist() == [0] * 8
+    plan = np.asarray(found.plan, float)
+    # a mass is the sum of at most n + m roundings
+    np.testing.assert_allclose(plan.sum(2), a, rtol=(n + m) * eps)
+    np.testing.assert_allclose(plan.sum(1), b, rtol=(n + m) * eps)
+    for k in range(8):
+        best = best_cost(*(one[k].astype(float) / one[k].sum(dtype=float) ** (one.ndim == 2) for one in (costs, a, b)))
+        assert float(found.primal[k]) == pytest.approx(best, rel=1e-5)
+        assert is_forest(plan[k])
 
 
 @settings(max_examples=60, deadline=None)
@@ -292,19 +314,119 @@ def test_edges_are_generated_where_problems_are_large(monkeypatch):
             np.testing.assert_allclose(plan[:70, :90], found.plan[k], atol=1e-12)
 
 
+def test_edges_are_generated_in_single_precision(monkeypatch):
+    def dense(*_):
+        raise AssertionError("the dense solver was called")
+
+    monkeypatch.setattr(sys.modules["fairjax.ot.host"], "_dense", dense)
+    rng = np.random.default_rng(18)
+    n, m = 360, 400  # more than 2^17 entries
+    costs, a, b = rng.random((n, m)).astype(np.float32), simplex(rng, n), simplex(rng, m)
+    found = ot.host(costs, a.astype(np.float32), b.astype(np.float32))
+    assert found.plan.dtype == jnp.float32
+    assert int(found.status) == 0
+    assert float(found.primal) == pytest.approx(best_cost(costs.astype(float), a, b), rel=1e-5)
+    np.testing.assert_allclose(np.asarray(found.plan, float).sum(1), a, rtol=m * np.finfo(np.float32).eps)
+    listed = ot.host_basic(*(jnp.asarray(one, jnp.float32)[None] for one in (costs, a, b)))
+    assert listed.status.tolist() == [0]
+    assert float(listed.primal[0]) == pytest.approx(float(found.primal), rel=1e-5)
+
+
 def test_listed_solution_has_a_status():
-    costs, a, b = np.ones((3, 2, 2)), np.full((3, 2), 0.5), np.full((3, 2), 0.5)
-    costs[1, 0, 0], a[2, 0] = np.nan, 0.7
-    assert ot.host_basic(*map(jnp.asarray, (costs, a, b))).status.tolist() == [0, 3, 2]
+    rng = np.random.default_rng(19)
+    costs, a, b = rng.random((5, 2, 2)), np.full((5, 2), 0.5), np.full((5, 2), 0.5)
+    costs[1, 0, 0], a[2, 0], b[3], a[4] = np.nan, 0.7, 0.5 * (1 + 1e-10), [1.5, -0.5]
+    found = ot.host_basic(*map(jnp.asarray, (costs, a, b)))
+    assert found.status.tolist() == [0, 3, 2, 0, 3]
+    for k in (1, 2, 4):
+        one = jax.tree.map(lambda leaf, k=k: leaf[k], found)
+        assert not np.any(one.entries.mass)
+        np.testing.assert_array_equal(one.entries.rows, 2)
+        np.testing.assert_array_equal(one.entries.cols, 2)
+        values = (one.f, one.g, one.primal, one.dual, one.gap, one.marginal_error)
+        assert all(np.all(np.isnan(value)) for value in values)
+    misled = ot.host_basic(*map(jnp.asarray, (costs[:1], a[:1], b[:1])), init=(a[:1], np.full((1, 2), np.nan)))
+    assert misled.status.tolist() == [3]
 
 
-def test_giving_up_is_status_1():
-    found = ot.exact(np.random.default_rng(9).random(SHAPE), max_iter=1)
-    assert int(found.status) == 1
+@pytest.mark.parametrize("max_iter", [1, 3, 12])
+@pytest.mark.parametrize("shift", [0, -5])
+@pytest.mark.parametrize("shape", [(12, 17), (17, 12)])
+def test_giving_up_is_status_1(max_iter, shift, shape):
+    """The bound holds, and the plan is one of the problem, so that its cost is a bound too."""
+    rng = np.random.default_rng(9)
+    costs, a, b = (
+        rng.random((4, *shape)) + shift,
+        rng.dirichlet(np.ones(shape[0]), 4),
+        rng.dirichlet(np.ones(shape[1]), 4),
+    )
+    found = ot.exact(costs, a, b, max_iter=max_iter)
+    assert found.status.tolist() == [1] * 4
+    assert np.all(found.gap > 1e-3)
+    np.testing.assert_allclose(found.gap, (found.primal - found.dual) / np.abs(found.primal), rtol=1e-9)
+    np.testing.assert_allclose(found.plan.sum(2), a, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(found.plan.sum(1), b, rtol=1e-9, atol=1e-15)
+    for k in range(4):
+        best = best_cost(costs[k], a[k], b[k])
+        assert float(found.dual[k]) == pytest.approx(float(a[k] @ found.f[k] + b[k] @ found.g[k]), rel=1e-12)
+        assert float(found.dual[k]) <= best + 1e-12
+        assert best <= float(found.primal[k]) + 1e-12
+        assert is_forest(found.plan[k])
+    with pytest.raises(RuntimeError, match=r"relative gap [1-9]"):
+        ot.check(found)
+
+
+@pytest.mark.parametrize("max_iter", [None, 5])
+def test_costs_near_the_largest_float_end(max_iter):
+    """Duals may overflow there: then the status says so, and a value that is told solved is a number."""
+    rng = np.random.default_rng(0)
+    costs = (rng.choice([-1, 1], (4, *SHAPE)) * rng.random((4, *SHAPE)) * 3e38).astype(np.float32)
+    found = ot.exact(costs, max_iter=max_iter)
+    assert np.all(found.status <= 1)
+    assert np.all(np.isfinite(found.primal) | (found.status == 1))
+    np.testing.assert_allclose(found.plan.sum(2), 1 / 6, rtol=1e-5)
+
+
+def test_max_iter_must_be_a_count():
     with pytest.raises(InputError, match="max_iter"):
         ot.exact(np.ones(SHAPE), max_iter=0)
-    with pytest.raises(RuntimeError, match="gap"):
-        ot.check(found)
+
+
+@pytest.mark.parametrize("shift", [0, -5])
+def test_a_plan_that_misses_mass_proves_no_gap(monkeypatch, shift):
+    """POT stopped early. Its plan is none of the problem, so that only the bound is left."""
+    monkeypatch.setattr(sys.modules["fairjax.ot.host"], "_dense", half_of_dense)
+    rng = np.random.default_rng(20)
+    costs, a, b = rng.random((1, *SHAPE)) + shift, simplex(rng, 6)[None], simplex(rng, 9)[None]
+    best = best_cost(costs[0], a[0], b[0])
+    for solve in (ot.host, ot.host_basic):
+        found = solve(*map(jnp.asarray, (costs, a, b)))
+        assert found.status.tolist() == [1]
+        assert found.gap.tolist() == [np.inf]
+        assert float(found.marginal_error[0]) == pytest.approx(1.0)
+        assert float(found.dual[0]) == pytest.approx(best, rel=1e-12)
+
+
+def half_of_dense(costs, a, b, solve=sys.modules["fairjax.ot.host"]._dense):
+    flow = solve(costs, a, b)
+    return flow._replace(mass=flow.mass / 2)
+
+
+@pytest.mark.parametrize("missing", ["POT", "its sparse solver"])
+def test_host_needs_a_pot_with_the_sparse_solver(monkeypatch, missing):
+    assert available()
+    assert exact_solver() == "host"
+    if missing == "POT":
+        monkeypatch.setitem(sys.modules, "ot", None)
+        found = "none"
+    else:
+        monkeypatch.delattr(sys.modules["ot.lp.emd_wrap"], "emd_c_sparse")
+        found = pot.__version__
+    assert not available()
+    assert exact_solver() == "exact"
+    for solve in (ot.host, ot.host_basic):
+        with pytest.raises(InputError, match=f"needs POT 0.9.7 or newer, found {found}: pip install"):
+            solve(jnp.ones((1, *SHAPE)), jnp.ones((1, 6)) / 6, jnp.ones((1, 9)) / 9)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -316,12 +438,23 @@ def test_one_by_one_and_empty(solver):
     assert not np.any(empty.plan)
 
 
-def test_gradient_is_the_plan_and_the_duals():
+@pytest.mark.parametrize("value", ["primal", "dual"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_gradient_is_the_plan_and_the_duals(solver, value):
+    """The masses' by finite differences of POT's optimum, in directions that keep both sums equal."""
     rng = np.random.default_rng(10)
     costs, a, b = rng.random(SHAPE), simplex(rng, 6), simplex(rng, 9)
-    found = ot.exact(costs, a, b)
-    by_cost = jax.grad(lambda costs: ot.exact(costs, a, b).primal)(jnp.asarray(costs))
-    np.testing.assert_allclose(by_cost, found.plan)
+    solve = SOLVERS[solver]
+    gradient = jax.grad(lambda *problem: getattr(solve(*problem), value), (0, 1, 2))
+    by_cost, by_a, by_b = gradient(*map(jnp.asarray, (costs, a, b)))
+    np.testing.assert_allclose(by_cost, solve(costs, a, b).plan)
+    step = 1e-6  # too little for another basis, so that only rounding is between slope and gradient
+    for _ in range(3):
+        along_a, along_b = rng.normal(size=6), rng.normal(size=9)
+        along_b += (along_a.sum() - along_b.sum()) / 9
+        ends = [best_cost(costs, a + sign * step * along_a, b + sign * step * along_b) for sign in (-1, 1)]
+        slope = (ends[1] - ends[0]) / (2 * step)
+        assert float(by_a @ along_a + by_b @ along_b) == pytest.approx(slope, rel=1e-7, abs=1e-9)
 
 
 def test_support_lists_the_plan():

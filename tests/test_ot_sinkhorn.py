@@ -58,19 +58,23 @@ def test_gradients(problem):
     costs, a, b = (jnp.asarray(leaf) for leaf in problem)
     weights = jnp.asarray(np.random.default_rng(1).random(SHAPE))
 
-    def value(costs, a, b):
-        found = solve(costs, a, b, 0.2)
+    def value(costs, a, b, reg):
+        found = solve(costs, a, b, reg)
         return jnp.sum(found.plan * weights)
 
-    by_cost, by_a, by_b = jax.jit(jax.grad(value, (0, 1, 2)))(costs, a, b)
+    reg = jnp.asarray(0.2)
+    by_cost, by_a, by_b, by_reg = jax.jit(jax.grad(value, (0, 1, 2, 3)))(costs, a, b, reg)
     assert np.all(np.isfinite(by_cost))
     step = 1e-5
+    ends = [float(value(costs, a, b, reg + sign * step)) for sign in (-1, 1)]
+    # an end is off by up to the tolerance of 1e-9
+    assert float(by_reg) == pytest.approx((ends[1] - ends[0]) / (2 * step), rel=1e-5, abs=1e-9 / step)
     for gradient, argument in ((by_cost, 0), (by_a, 1), (by_b, 2)):
         direction = np.random.default_rng(2).normal(size=gradient.shape)
         direction -= direction.mean()  # masses keep their sum
         ends = []
         for sign in (-1, 1):
-            moved = [costs, a, b]
+            moved = [costs, a, b, reg]
             moved[argument] = moved[argument] + sign * step * direction
             ends.append(float(value(*moved)))
         slope = (ends[1] - ends[0]) / (2 * step)

@@ -1,5 +1,7 @@
 """Weak duality: feasible duals by c-transforms, and what a plan and duals prove about each other."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -27,35 +29,70 @@ def tightened(problem: Problem, g: Array) -> tuple[Array, Array]:
 
 
 def certify(problem: Problem, plan: Array, g: Array, n_iter: Array, tolerance: ArrayLike) -> OTSolution:
-    """Plan (n, m) and duals g (m,) of any quality as a solution: duals made feasible, gap measured, status set.
+    """Plan (n, m) and duals g (m,) of any quality as a solution: duals made feasible, gap measured, status set; O(n m).
 
-    The gap is Σ plan_ij (cost_ij − f_i − g_j) over the cost: summing the slack loses no digits where primal and dual
-    agree in most of theirs. What the marginals miss counts towards the gap, at the price of the duals. O(n m).
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fairjax.ot.certificate import certify
+    >>> from fairjax.ot.problem import Problem
+    >>> half = jnp.array([0.5, 0.5])
+    >>> problem = Problem(jnp.array([[0.0, 2.0], [2.0, 0.0]]), half, half, 0 * half, 0 * half)
+    >>> found = certify(problem, jnp.full((2, 2), 0.25), jnp.zeros(2), jnp.int32(0), 1e-5)
+    >>> float(found.primal), float(found.dual), float(found.gap), int(found.status)
+    (1.0, 0.0, 1.0, 1)
     """
     f, g = tightened(problem, g)
     slack = jnp.where(plan > 0, problem.costs - f[:, None] - g, 0)
-    missing = jnp.sum(jnp.abs(problem.a - jnp.sum(plan, 1))) + jnp.sum(jnp.abs(problem.b - jnp.sum(plan, 0)))
-    cost, loss = jnp.sum(plan * problem.costs), jnp.sum(plan * slack)
-    magnitude = jnp.sum(plan * (jnp.abs(problem.costs) + jnp.abs(f)[:, None] + jnp.abs(g)))
-    gap, error, status = judged(cost, loss, magnitude, missing, jnp.sum(problem.a), tolerance)
-    return OTSolution(plan, f, g, cost, cost - loss, gap, error, status, n_iter.astype(jnp.int32))
+    missing_a, missing_b = problem.a - jnp.sum(plan, 1), problem.b - jnp.sum(plan, 0)
+    sums = Sums(
+        cost=jnp.sum(plan * problem.costs),
+        loss=jnp.sum(plan * slack),
+        magnitude=jnp.sum(plan * (jnp.abs(problem.costs) + jnp.abs(f)[:, None] + jnp.abs(g))),
+        missing=jnp.sum(jnp.abs(missing_a)) + jnp.sum(jnp.abs(missing_b)),
+        unpaid=jnp.sum(missing_a * f) + jnp.sum(missing_b * g),
+        mass=jnp.sum(problem.a),
+    )
+    dual, gap, error, status = judged(sums, tolerance)
+    return OTSolution(plan, f, g, sums.cost, dual, gap, error, status, n_iter.astype(jnp.int32))
 
 
-def judged(
-    cost: Array, loss: Array, magnitude: Array, missing: Array, mass: Array, tolerance: ArrayLike
-) -> tuple[Array, Array, Array]:
-    """Relative gap, marginal error and status (), from sums over a plan and its feasible duals.
+class Sums(NamedTuple):
+    """Over a plan and feasible duals, each ().
 
-    Parameters
+    Attributes
     ----------
-    cost, loss : () sums of mass times cost and times slack. magnitude : () of mass times |cost| + |f| + |g|, which
-    bounds the rounding of both. missing : () ℓ1 error of the marginals. mass : () of the problem.
+    cost, loss : sums of mass times cost and times slack.
+    magnitude : sum of mass times |cost| + |f| + |g|, which bounds the rounding of both.
+    missing, unpaid : ℓ1 error of the marginals, and their signed errors at the price of the duals.
+    mass : of the problem.
     """
-    eps = jnp.finfo(cost.dtype).eps
-    negligible = 4 * eps * magnitude
+
+    cost: Array
+    loss: Array
+    magnitude: Array
+    missing: Array
+    unpaid: Array
+    mass: Array
+
+
+def judged(sums: Sums, tolerance: ArrayLike) -> tuple[Array, Array, Array, Array]:
+    """Dual value a·f + b·g, relative gap, marginal error and status, each ().
+
+    The gap is Σ plan_ij (cost_ij − f_i − g_j) over the cost: summing the slack loses no digits where primal and dual
+    agree in most of theirs. A plan that misses its marginals by more than rounding is none of the problem, and its cost
+    no upper bound: then the gap is infinite.
+    """
+    eps = jnp.finfo(sums.cost.dtype).eps
+    negligible = 4 * eps * sums.magnitude
+    # marginals that are met to rounding cost no digits of the dual value
+    unpaid = jnp.where(jnp.abs(sums.unpaid) <= negligible, 0, sums.unpaid)
+    dual = sums.cost - sums.loss + unpaid
     # a cost of zero to rounding has no relative gap
-    free = (jnp.abs(cost) <= 100 * negligible) & (loss <= negligible)
-    gap = jnp.where(free, 0, jnp.maximum(loss, 0) / jnp.maximum(jnp.abs(cost), jnp.finfo(cost.dtype).tiny))
-    error = jnp.where(mass > 0, missing / jnp.where(mass > 0, mass, 1), 0)
-    solved = (gap <= tolerance) & (error <= 1e3 * eps)
-    return gap, error, jnp.where(solved, SOLVED, UNSOLVED).astype(jnp.int32)
+    free = (jnp.abs(sums.cost) <= 100 * negligible) & (sums.loss <= negligible)
+    tiny = jnp.finfo(sums.cost.dtype).tiny
+    gap = jnp.where(free, 0, jnp.maximum(sums.loss, 0) / jnp.maximum(jnp.abs(sums.cost), tiny))
+    error = jnp.where(sums.mass > 0, sums.missing / jnp.where(sums.mass > 0, sums.mass, 1), 0)
+    met = error <= 1e3 * eps
+    status = jnp.where(met & (gap <= tolerance), SOLVED, UNSOLVED).astype(jnp.int32)
+    return dual, jnp.where(met, gap, jnp.inf), error, status

@@ -27,6 +27,7 @@ from fairjax.ot.factors import Costs
 from fairjax.ot.forest import basic
 from fairjax.ot.paths import Flow, shortest_paths
 from fairjax.ot.problem import Duals, Problem, gap_tolerance, solve, with_gradient
+from fairjax.ot.rounding import in_order
 from fairjax.ot.smoothing import smoothed_duals
 from fairjax.ot.solution import OTSolution
 
@@ -52,18 +53,21 @@ def exact(
         Any finite values; every leading axis is a batch.
     a, b : (..., n), (..., m) float, optional
         Masses, uniform with sum 1 by default. Zero is padding: it changes nothing, whatever cost stands there.
-        Both must carry the same mass, to 1e-9 relative in float64 and 1e-5 in float32.
+        Both must carry the same mass, to :func:`fairjax.ot.mass_tolerance` (1e-9 relative in float64 and 1e-5 in
+        float32). They may span many orders of magnitude: what rounding leaves between the two sums falls to the
+        greatest mass of the smaller side, and every other point gets its own to rounding, however small.
     init : (f, g), optional
         Duals (..., n) and (..., m) to start from, such as those of a solution of similar costs; need not be feasible.
     max_iter : int, optional
-        Steps of the path search, static. Reaching it gives status 1.
+        Steps of the path search, static. The mass that is left when they are used up goes where there is room, at
+        whatever cost and to rounding of the sum: status 1, unless the gap is within tolerance all the same.
 
     Returns
     -------
     OTSolution
         With a basic plan: its support is a forest, of at most n+m−1 entries. ``n_iter`` counts rows scanned. Status 0
-        means a relative gap of at most 1e-6 in float64 and 1e-5 in float32; as a rule it is at rounding. At status 1
-        the plan may miss mass: ``marginal_error`` says how much.
+        means a relative gap of at most :func:`fairjax.ot.gap_tolerance` (1e-6 in float64 and 1e-5 in float32); as a
+        rule it is at rounding.
 
     Raises
     ------
@@ -123,7 +127,8 @@ def _solve_batch(problem: Problem, warm: bool, max_iter: int | None) -> OTSoluti
     flow = _in_turn(Problem(costs, a, b, f, g), 1000 * (n + m) if max_iter is None else max_iter)
 
     def finished(problem: Problem, flow: Flow) -> OTSolution:
-        plan = basic(problem.costs, flow.mass.T)
+        # nothing to add as a rule; cycles that this closes are cancelled, and the plan stays basic
+        plan = basic(problem.costs, flow.mass.T + in_order(flow.supply, flow.room))
         return certify(problem, plan, flow.g, flow.n_iter, gap_tolerance(plan.dtype))
 
     return jax.vmap(finished)(problem, flow)

@@ -19,7 +19,7 @@ class Factors(NamedTuple):
     """The costs min_k (left_ik + right_jk) + weight · ‖x_i − y_j‖²; either part may be left out.
 
     The first part is the way through the cheapest of K hubs, the second the squared distance. Solvers take it in place
-    of ``costs``; the n × m × K sums and n × m × d differences are never formed.
+    of ``costs``; the n × m × K sums and n × m × d differences are never formed. O(n m (K + d)) time, n·m numbers.
 
     Attributes
     ----------

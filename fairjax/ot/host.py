@@ -18,7 +18,7 @@ from jax.experimental.buffer_callback import buffer_callback
 from jax.typing import ArrayLike
 
 from fairjax.errors import InputError
-from fairjax.ot.certificate import certify, judged
+from fairjax.ot.certificate import Sums, certify, judged
 from fairjax.ot.factors import Costs
 from fairjax.ot.generation import Flow, by_generation
 from fairjax.ot.problem import Duals, Problem, gap_tolerance, mass_tolerance, solve, with_gradient
@@ -26,6 +26,7 @@ from fairjax.ot.solution import INFEASIBLE, INVALID, BasicSolution, OTSolution, 
 
 _SMALL = 1 << 17  # entries up to which the dense solver is the faster one
 _SIMPLEX_STEPS = 10**9
+_LEAST_POT = "0.9.7"  # the first with emd_c_sparse
 
 
 def host(
@@ -48,11 +49,13 @@ def host(
     Raises
     ------
     InputError
-        As :func:`fairjax.ot.exact`, and when POT is not installed: ``pip install 'fairjax[host]'``.
+        As :func:`fairjax.ot.exact`, and where POT 0.9.7 or newer is not installed: ``pip install 'fairjax[host]'``.
 
     Notes
     -----
     Works under ``jit``, ``vmap`` and ``grad`` wherever host callbacks do. Under ``vmap`` all problems come in one call.
+    O(n m) memory. Time is O(n m) for smoothing and pricing edges, beside the pivots of the network simplex, whose
+    number has no useful bound.
 
     Examples
     --------
@@ -74,8 +77,18 @@ def host_basic(costs: Array, a: Array, b: Array, *, init: Duals | None = None) -
     Returns
     -------
     BasicSolution
-        Its duals are feasible up to rounding. Masses that disagree and costs that are not finite set the status, also
-        eagerly.
+        Its duals are feasible up to rounding. Masses that disagree or are negative, and costs or duals to start from
+        that are not finite, set the status, also eagerly; then there is no mass, and values and duals are NaN.
+
+    Raises
+    ------
+    InputError
+        Where POT 0.9.7 or newer is not installed.
+
+    Notes
+    -----
+    Works under ``jit`` and ``vmap``, without gradients. Time and memory of the solver as for :func:`host`, O(n + m) for
+    what is made of its answer.
 
     Examples
     --------
@@ -91,32 +104,64 @@ def host_basic(costs: Array, a: Array, b: Array, *, init: Duals | None = None) -
     return jax.vmap(_certified)(costs, a, b, *flow)
 
 
-def _insist_on_pot() -> None:
+def available() -> bool:
+    """Whether POT is installed in a version with what :func:`host` needs, its sparse network simplex.
+
+    Examples
+    --------
+    >>> from fairjax.ot.host import available
+    >>> available()
+    True
+    """
+    return _lacking() is None
+
+
+def _lacking() -> str | None:
+    """What is installed in place of a POT that :func:`host` can use; None where it can."""
     try:
-        import ot.lp  # noqa: F401
-    except ModuleNotFoundError:
-        raise InputError("fairjax.ot.host needs POT: pip install 'fairjax[host]', or use fairjax.ot.exact") from None
+        from ot import __version__
+        from ot.lp import emd_wrap
+    except ImportError:
+        return "none"
+    return None if hasattr(emd_wrap, "emd_c_sparse") else str(__version__)
+
+
+def _insist_on_pot() -> None:
+    lacking = _lacking()
+    if lacking is not None:
+        raise InputError(
+            f"fairjax.ot.host needs POT {_LEAST_POT} or newer, found {lacking}: pip install 'fairjax[host]', or use "
+            "fairjax.ot.exact"
+        )
 
 
 def _certified(
     costs: Array, a: Array, b: Array, rows: Array, cols: Array, mass: Array, f: Array, g: Array, n_iter: Array
 ) -> BasicSolution:
     """What the entries (E,) of a plan and feasible duals prove of one problem; O(n + m)."""
+    mass_a, mass_b = jnp.sum(a), jnp.sum(b)
+    invalid = (n_iter < 0) | ~jnp.isfinite(mass_a + mass_b)
+    disagree = jnp.abs(mass_a - mass_b) > mass_tolerance(costs.dtype) * jnp.maximum(mass_a, mass_b)
+    # the plan carries the mass of a
+    b = b * jnp.where(mass_b > 0, mass_a / jnp.where(mass_b > 0, mass_b, 1), 1)
+
     each = costs.at[rows, cols].get(mode="fill", fill_value=0)
     f_each, g_each = f.at[rows].get(mode="fill", fill_value=0), g.at[cols].get(mode="fill", fill_value=0)
-    cost, loss = jnp.sum(mass * each), jnp.sum(mass * (each - f_each - g_each))
-    magnitude = jnp.sum(mass * (jnp.abs(each) + jnp.abs(f_each) + jnp.abs(g_each)))
-    missing = jnp.sum(jnp.abs(a.at[rows].add(-mass, mode="drop"))) + jnp.sum(
-        jnp.abs(b.at[cols].add(-mass, mode="drop"))
+    missing_a, missing_b = a.at[rows].add(-mass, mode="drop"), b.at[cols].add(-mass, mode="drop")
+    sums = Sums(
+        cost=jnp.sum(mass * each),
+        loss=jnp.sum(mass * (each - f_each - g_each)),
+        magnitude=jnp.sum(mass * (jnp.abs(each) + jnp.abs(f_each) + jnp.abs(g_each))),
+        missing=jnp.sum(jnp.abs(missing_a)) + jnp.sum(jnp.abs(missing_b)),
+        unpaid=jnp.sum(missing_a * f) + jnp.sum(missing_b * g),
+        mass=mass_a,
     )
-    mass_a, mass_b = jnp.sum(a), jnp.sum(b)
-    gap, error, status = judged(cost, loss, magnitude, missing, mass_a, gap_tolerance(costs.dtype))
-    disagree = jnp.abs(mass_a - mass_b) > mass_tolerance(costs.dtype) * jnp.maximum(mass_a, mass_b)
-    status = jnp.where(disagree, INFEASIBLE, status)
-    status = jnp.where((n_iter < 0) | ~jnp.isfinite(mass_a + mass_b), INVALID, status)
-    return BasicSolution(
-        Support(rows, cols, mass), f, g, cost, cost - loss, gap, error, status.astype(jnp.int32), n_iter
-    )
+    dual, gap, error, status = judged(sums, gap_tolerance(costs.dtype))
+    status = jnp.where(invalid, INVALID, jnp.where(disagree, INFEASIBLE, status)).astype(jnp.int32)
+    sound = ~invalid & ~disagree
+    f, g, cost, dual, gap, error = (jnp.where(sound, leaf, jnp.nan) for leaf in (f, g, sums.cost, dual, gap, error))
+    entries = Support(jnp.where(sound, rows, len(a)), jnp.where(sound, cols, len(b)), jnp.where(sound, mass, 0))
+    return BasicSolution(entries, f, g, cost, dual, gap, error, status, jnp.maximum(n_iter, 0))
 
 
 @cache
@@ -163,7 +208,7 @@ def _called(function: Callable[..., Sequence[np.ndarray]], shapes: Any, *leaves:
 def _solve_batch(warm: bool, *leaves: ArrayLike) -> tuple[np.ndarray, ...]:
     """Rows, columns and masses (..., n+m−1) of basic plans, feasible duals, and how many programmes each one took.
 
-    Rows and columns are n and m as padding. The number is −1 where costs or masses are no numbers.
+    Rows and columns are n and m as padding. The number is −1 where costs, masses or duals are no numbers.
     """
     costs, a, b, g = (np.asarray(leaf) for leaf in leaves)
     *batch, n, m = costs.shape
@@ -205,7 +250,8 @@ def _solve_one(costs: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray, w
     lowest, highest = float(inside.min()), float(inside.max())
     share_a, share_b = a[rows].astype(float), b[cols].astype(float)
     mass = float(share_a.sum())
-    if not np.isfinite([lowest, highest, mass, share_b.sum()]).all() or min(share_a.min(), share_b.min()) < 0:
+    sums = [lowest, highest, mass, share_b.sum(), g[cols].sum()]
+    if not np.isfinite(sums).all() or min(share_a.min(), share_b.min()) < 0:
         return -1
     scale = highest - lowest or 1.0
     scaled = (inside - lowest) / scale

@@ -23,11 +23,14 @@ class Flow(NamedTuple):
     Attributes
     ----------
     mass : (B, m, n) flow from row to column, transposed so that what a column receives is contiguous.
+    supply, room : (B, n), (B, m) not placed when the steps were used up, zero otherwise; their sums agree.
     f, g : (B, n), (B, m) duals with f_i + g_j ≤ cost_ij up to rounding, equal where mass flows.
     n_iter : (B,) int32 rows scanned.
     """
 
     mass: Array
+    supply: Array
+    room: Array
     f: Array
     g: Array
     n_iter: Array
@@ -52,7 +55,7 @@ class _Ends(NamedTuple):
 
     f: Array  # (B, n)
     g: Array  # (B, m)
-    supply: Array  # (B, n) not yet placed
+    supply: Array  # (B, n) not yet placed, inf for the row that comes last
     room: Array  # (B, m) not yet filled
     amount: Array  # (B,) mass that the walk sends
 
@@ -77,7 +80,7 @@ def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_ste
     """Send the masses a (B, n) to b (B, m) at least cost (B, n, m), from feasible duals f (B, n) and g (B, m).
 
     A step costs O(n + m) per problem, so take the smaller side as rows. Rows and columns without mass take no part.
-    Stops after ``max_steps`` steps with what has been placed.
+    After ``max_steps`` steps no new path is taken.
     """
     n_batch, n, m = costs.shape
     dtype = costs.dtype
@@ -85,11 +88,14 @@ def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_ste
     row_ids, col_ids = jnp.arange(n, dtype=jnp.int32), jnp.arange(m, dtype=jnp.int32)
     # what rounding leaves of a mass that is used up
     crumb = 64 * jnp.finfo(dtype).eps
+    last = _first(a == jnp.max(a, 1, keepdims=True))
+    is_last = row_ids == last[:, None]
 
     def plant(tree: _Tree, ends: _Ends, active: Array, ended: Array) -> tuple[_Tree, Array]:
-        """A new tree where the last walk has ended, or rest for want of supply or room."""
-        root = _first(ends.supply > 0)
-        more = (root < n) & jnp.any(ends.room > 0, 1)
+        """A new tree where the last walk has ended, or rest for want of room."""
+        other = _first((ends.supply > 0) & ~is_last)
+        root = jnp.where(other < n, other, last)
+        more = jnp.any(ends.room > 0, 1)
         start = (ended & more)[:, None] & (row_ids == root[:, None])
         over = ended[:, None]
         planted = _Tree(
@@ -120,7 +126,8 @@ def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_ste
         free = jnp.where(tree.settled, jnp.inf, distance)
         length = jnp.min(free, 1)
         col = jnp.minimum(_first(free == length[:, None]), m - 1)
-        nearest = state.active & (state.at < 0) & ~jnp.any(waiting, 1)
+        # a walk under way is ended, so that mass, supply and room agree
+        nearest = state.active & (state.at < 0) & ~jnp.any(waiting, 1) & (state.n_steps < max_steps)
         found = nearest & (ends.room[each, col] > 0)
         settle = (nearest & ~found)[:, None]
         held = state.mass[each, col]
@@ -184,7 +191,7 @@ def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_ste
         return state._replace(ends=ends, n_steps=state.n_steps + 1)
 
     everyone = jnp.ones((n_batch,), bool)
-    ends = _Ends(f, g, a, b, jnp.zeros((n_batch,), dtype))
+    ends = _Ends(f, g, jnp.where(is_last, jnp.inf, a), b, jnp.zeros((n_batch,), dtype))
     bare = _Tree(
         row_distance=jnp.full((n_batch, n), jnp.inf, dtype),
         col_distance=jnp.full((n_batch, m), jnp.inf, dtype),
@@ -206,5 +213,15 @@ def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_ste
         n_iter=jnp.zeros((n_batch,), jnp.int32),
         n_steps=jnp.int32(0),
     )
-    state = jax.lax.while_loop(lambda state: jnp.any(state.active) & (state.n_steps < max_steps), step, state)
-    return Flow(state.mass, state.ends.f, state.ends.g, state.n_iter)
+
+    def goes_on(state: _State) -> Array:
+        # a path has at most n columns; costs near the largest float may overflow to one that has no end
+        walking = (state.at >= 0) & (state.n_steps < max_steps + n)
+        return jnp.any(state.active & ((state.n_steps < max_steps) | walking))
+
+    state = jax.lax.while_loop(goes_on, step, state)
+    _, _, supply, room, _ = ends = state.ends
+    others = jnp.sum(jnp.where(is_last, 0, supply), 1)
+    rest = jnp.maximum(jnp.sum(room, 1) - others, 0)
+    supply = jnp.where(is_last, rest[:, None], supply)
+    return Flow(state.mass, supply, room, ends.f, ends.g, state.n_iter)

@@ -1,4 +1,4 @@
-"""From a plan that nearly has its marginals to one that has."""
+"""From a plan that does not have its marginals to one that has."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -24,6 +24,24 @@ def rounded(plan: Array, a: Array, b: Array) -> Array:
     total = jnp.sum(missing_a)
     share_b = missing_b / jnp.where(jnp.sum(missing_b) > 0, jnp.sum(missing_b), 1)
     return plan + jnp.where(total > 0, missing_a[:, None] * share_b, 0)
+
+
+def in_order(supply: Array, room: Array) -> Array:
+    """The plan (n, m) that fills columns in order (the north-west corner rule), of at most n+m−1 entries. O(n m).
+
+    Two sequences of intervals on one line, ``supply`` (n,) and ``room`` (m,): each pair gets the length it shares.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fairjax.ot.rounding import in_order
+    >>> in_order(jnp.array([2.0, 1.0]), jnp.array([1.0, 2.0])).tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
+    ends_a, ends_b = jnp.cumsum(supply), jnp.cumsum(room)
+    starts_a, starts_b = (jnp.concatenate([jnp.zeros((1,), ends.dtype), ends[:-1]]) for ends in (ends_a, ends_b))
+    shared = jnp.minimum(ends_a[:, None], ends_b) - jnp.maximum(starts_a[:, None], starts_b)
+    return jnp.maximum(shared, 0)
 
 
 def _at_most_one(wanted: Array, found: Array) -> Array:

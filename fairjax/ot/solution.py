@@ -32,16 +32,24 @@ class OTSolution(NamedTuple):
     f, g : (..., n), (..., m)
         Feasible duals, f_i + g_j ≤ cost_ij wherever both ends carry mass; 0 where a point carries none.
     primal, dual : (...)
-        Cost of ``plan`` and a proven lower bound on the cost of any plan: a·f + b·g, for Sinkhorn after one more
-        c-transform, since its g is kept as it is to start from.
+        Cost of ``plan`` and a proven lower bound on the cost of any plan, whatever the status: a·f + b·g, for Sinkhorn
+        after one more c-transform, since its g is kept as it is to start from.
     gap : (...)
-        (primal − dual) / |primal|, summed as slack without cancellation; 0 when below rounding.
+        (primal − dual) / |primal|, summed as slack without cancellation; 0 when below rounding. Infinite where the
+        marginals are missed by more than rounding, since the cost of such a plan is no upper bound.
     marginal_error : (...)
         ℓ1 distance of the plan's marginals from a and b, both together, over the total mass.
     status : (...) int32
         0 solved, 1 gap not within tolerance, 2 masses disagree, 3 invalid input; texts in ``fairjax.ot.MESSAGES``.
     n_iter : (...) int32
         Iterations, of the kind that the solver's documentation names.
+
+    Examples
+    --------
+    >>> from fairjax import ot
+    >>> solution = ot.exact([[0.0, 2.0], [1.0, 4.0]])
+    >>> float(solution.primal), float(solution.dual), float(solution.gap)
+    (1.5, 1.5, 0.0)
     """
 
     plan: Array
@@ -64,6 +72,14 @@ class Support(NamedTuple):
         Ends of each entry, in row-major order; n and m as padding, so that scatters with ``mode="drop"`` skip it.
     mass : (..., n+m−1)
         Mass of each entry; 0 as padding.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fairjax import ot
+    >>> rows, cols, mass = ot.support(ot.exact([[0.0, 1.0], [1.0, 0.0]]))
+    >>> jnp.zeros((2, 2)).at[rows, cols].add(mass, mode="drop").tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
     """
 
     rows: Array
@@ -76,7 +92,17 @@ class BasicSolution(NamedTuple):
 
     Attributes
     ----------
-    entries : :class:`Support` of the plan, without mass where the status is 2 or 3. The others as in OTSolution.
+    entries : :class:`Support` of the plan, without mass where the status is 2 or 3. The others as in OTSolution, NaN
+    there.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fairjax import ot
+    >>> half = jnp.full((1, 2), 0.5)
+    >>> solution = ot.host_basic(jnp.array([[[0.0, 2.0], [1.0, 4.0]]]), half, half)
+    >>> solution.entries.mass.shape, solution.primal.tolist()
+    ((1, 3), [1.5])
     """
 
     entries: Support
@@ -157,6 +183,10 @@ def check(solution: OTSolution) -> OTSolution:
     RuntimeError
         When one has status 1. Call it on the host: it needs concrete values.
 
+    Notes
+    -----
+    O(B) for B problems.
+
     Examples
     --------
     >>> from fairjax import ot
@@ -171,5 +201,6 @@ def check(solution: OTSolution) -> OTSolution:
     count = f"problem {where[0]}" if len(where) == 1 else f"{len(where)} problems, the first is {where[0]}"
     message = f"{count} of {len(status)}: {MESSAGES[worst]}"
     if worst == UNSOLVED:
-        raise RuntimeError(f"{message}; greatest relative gap {np.asarray(solution.gap).max():.1e}")
+        gap, error = (np.asarray(leaf).max() for leaf in (solution.gap, solution.marginal_error))
+        raise RuntimeError(f"{message}; greatest relative gap {gap:.1e}, greatest error of the marginals {error:.1e}")
     raise InputError(message)
