@@ -157,7 +157,7 @@ def case(data: str, method: str, scale: Scale) -> Case:
         )  # fmt: skip
         return Case(dfc, config, rows, 6 * _VAE * 2 * scale.group_batch)
     # 20 steps make an epoch of HAR at 512 rows, as in the paper
-    b = min(512, n) if har and b > 64 else b
+    b = min(512, n) if har else b
     if method == "deepfca":
         config = deepfca.DeepFCAConfig(
             network=network(n_groups), batch=b, pretrain_epochs=warmup, epochs=epochs - warmup, **shared
