@@ -1,5 +1,6 @@
 """Phase 1 of FCA: transport between the groups for the present centres, all blocks of the partition in one batch."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,10 +11,11 @@ from fairjax import ot
 from fairjax.fca import partition
 from fairjax.fca.alignment.problem import Parameters, Problem, Settings
 from fairjax.fca.alignment.state import State, room
-from fairjax.fca.coupling import Pairs, Tuples, aligned_points, alone, fold
+from fairjax.fca.coupling import Pairs, Tuples, aligned_points, alone, assign, complete, fold
 from fairjax.fca.joint_cost import joint_cost, squared_distances
 from fairjax.fca.partition import Block
 from fairjax.fca.released import release
+from fairjax.fca.rounding import fractions
 
 
 class Aligned(NamedTuple):
@@ -40,12 +42,19 @@ def align(problem: Problem, settings: Settings, parameters: Parameters, key: Arr
     if problem.units is None:
         blocks = partition.deal(key, problem.members, problem.X.shape[0], settings.n_blocks, dtype)
     else:
-        blocks = partition.whole(problem.members, (problem.units / partition.UNITS).astype(dtype))
+        blocks = partition.whole(problem.members, point_masses(problem))
     return _fold_all(problem, settings, parameters, state, blocks)
 
 
+def point_masses(problem: Problem) -> Array:
+    """Masses (n,) of the points within their groups; each group sums to 1."""
+    if problem.units is None:
+        return problem.weights / problem.shares
+    return (problem.units / partition.UNITS).astype(problem.X.dtype)
+
+
 def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
-    """The tuples of the present coupling dealt into blocks, each aligned anew where there is room; F never rises."""
+    """The present coupling dealt into blocks, each aligned anew where there is room; F never rises."""
     assert state.tuples is not None
     held, n_points = state.tuples, problem.X.shape[0]
     points, mass = held.points.reshape(-1, 2), held.mass.reshape(-1)
@@ -54,17 +63,31 @@ def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: 
     cells = partition.cells(key, problem.X[smaller], mass, settings.n_blocks)
     # the first coupling is random: its tuples stay in their order, which keeps each point's together
     order = jnp.where(state.n_iter == 0, jnp.arange(len(cells), dtype=cells.dtype), cells)
-    rooms = room(problem, settings.n_blocks)
+    rooms = room(problem, settings.n_blocks, state.centers.shape[0])
     dealt = partition.regroup(points, mass, order, n_points, settings.n_blocks, rooms)
-    found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right))
+
+    def by_clusters() -> tuple[Block, Block, Array]:
+        wanted = point_masses(problem)
+        masses = complete(assign(held, squared_distances(problem.X, state.centers), problem.shares), wanted)
+        masses = fractions(masses) * wanted[:, None]
+        left, right, fit = partition.within_clusters(key, problem.members, masses, settings.n_blocks, rooms)
+        one, other = (
+            jax.tree.map(partial(jnp.where, fit), *pair) for pair in ((left, dealt.left), (right, dealt.right))
+        )
+        return one, other, fit | dealt.fits
+
+    # at weight 1 only clusters count, not partners, who are then too far apart for compact cells to hold them
+    alike = jnp.asarray(parameters.transport_weight) == 1
+    left, right, fits = jax.lax.cond(alike, by_clusters, lambda: (dealt.left, dealt.right, dealt.fits))
+    found = _fold_all(problem, settings, parameters, state, (left, right))
     assert isinstance(found.coupling, Tuples)
-    keep = dealt.fits[:, None]
+    keep = fits[:, None]
     coupling = Tuples(
         jnp.where(keep[..., None], found.coupling.points, dealt.points),
         jnp.where(keep, found.coupling.mass, dealt.mass),
-        keep & found.coupling.released,
+        found.coupling.released,
     )
-    return found._replace(coupling=coupling, solved=jnp.mean(dealt.fits, dtype=problem.X.dtype))
+    return found._replace(coupling=coupling, solved=jnp.mean(fits, dtype=problem.X.dtype))
 
 
 def _fold_all(

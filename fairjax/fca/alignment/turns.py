@@ -7,8 +7,8 @@ from jax import Array
 from fairjax.fca import center_update
 from fairjax.fca.alignment.problem import Parameters, Problem, Settings
 from fairjax.fca.alignment.state import State
-from fairjax.fca.alignment.transport import align
-from fairjax.fca.coupling import Tuples, assign, spread
+from fairjax.fca.alignment.transport import align, point_masses
+from fairjax.fca.coupling import Tuples, assign, complete, spread
 from fairjax.fca.joint_cost import squared_distances
 
 
@@ -30,13 +30,15 @@ def step(problem: Problem, settings: Settings, parameters: Parameters, key: Arra
         coupling, X, problem.shares, state.centers, state.memory,
         kind=settings.update, learning_rate=parameters.learning_rate, n_steps=settings.n_center_steps,
     )  # fmt: skip
+    masses = complete(masses, point_masses(problem))
     cost = jnp.sum(masses * squared_distances(X, centers) * problem.shares[:, None])
 
     better = cost < state.best_cost
     enough = 1 - jnp.asarray(parameters.tol, dtype)
     fell = (cost < state.best_cost * enough) | (objective < state.best_objective * enough)
-    # where most blocks had no room, that nothing fell says only half as much
-    stale = jnp.where(fell | (state.n_iter == 0), 0, state.stale + jnp.where(found.solved > 0.5, 2, 1))
+    # where most blocks had no room, that nothing fell says only half as much; where all had none, it says nothing
+    said = jnp.where(found.solved > 0.5, 2, jnp.where(found.solved > 0, 1, 0))
+    stale = jnp.where(fell | (state.n_iter == 0), 0, state.stale + said)
     # a transport that failed leaves nothing to go on with
     failed = (found.status > 1) | ~jnp.isfinite(cost)
     return State(
@@ -53,9 +55,10 @@ def step(problem: Problem, settings: Settings, parameters: Parameters, key: Arra
         best_objective=jnp.minimum(objective, state.best_objective),
         costs=state.costs.at[state.n_iter].set(cost),
         objectives=state.objectives.at[state.n_iter].set(objective),
-        gap=found.gap,
+        gap=jnp.where(found.solved > 0, found.gap, state.gap),
         status=found.status,
         worst=jnp.maximum(state.worst, found.status),
+        solved=found.solved,
         n_iter=state.n_iter + 1,
         stale=stale,
         converged=(stale >= 2 * settings.patience) | failed,
