@@ -93,6 +93,12 @@ def prepare(
     ------
     InputError
         For ids that do not fit, weights that are negative or not finite, and for a group without weight.
+
+    Examples
+    --------
+    >>> problem = prepare([[0.0], [1.0], [5.0]], np.array([0, 1, 1]))
+    >>> [ids.tolist() for ids in problem.members], problem.X.ravel().tolist()
+    ([[1, 2], [0]], [-2.0, -1.0, 3.0])
     """
     X = jnp.asarray(X)
     ids = np.asarray(groups)
@@ -127,7 +133,7 @@ def prepare(
 
 
 def check(problem: Problem, settings: Settings) -> None:
-    """Raise InputError for settings that do not go together, or not with the groups."""
+    """Raise InputError for settings that do not go together, or not with the groups; O(1)."""
     n_groups = len(problem.members)
     if settings.solver == "sinkhorn" and n_groups > 2:
         raise InputError(

@@ -54,7 +54,15 @@ class State(NamedTuple):
 
 
 def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, max_iter: int = 100) -> State:
-    """Before the first turn; ``centers`` (K, d) in the units of the points. The key is only for the refine scheme."""
+    """Before the first turn; ``centers`` (K, d) in the units of the points. The key is only for the refine scheme.
+
+    O(n (K + log n)).
+
+    Raises
+    ------
+    InputError
+        As :func:`~fairjax.fca.alignment.check`.
+    """
     check(problem, settings)
     X = problem.X
     centers = centers.astype(X.dtype) - problem.mean

@@ -35,7 +35,11 @@ class Aligned(NamedTuple):
 
 
 def align(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
-    """Phase 1: transport between the groups for the present centres, all blocks in one batch."""
+    """Phase 1: transport between the groups for the present centres, all blocks in one batch.
+
+    O(n0 n1 (K + d) / B) for the costs of B blocks and as much memory as they take, and the transports themselves; a
+    partition takes O(n log n).
+    """
     if settings.scheme == "refine":
         return _refined(problem, settings, parameters, key, state)
     dtype = problem.X.dtype
@@ -122,7 +126,10 @@ def _fold_all(
 def block_costs(
     problem: Problem, settings: Settings, parameters: Parameters, centers: Array, tuples: Tuples, block: Block
 ) -> tuple[Array, Array | None]:
-    """Costs (B, E, R) of aligning the tuples of each block with its points of a further group; with FCA-C also W."""
+    """Costs (B, E, R) of aligning the tuples of each block with its points of a further group; with FCA-C also W.
+
+    O(B E R (K + d)); W takes as many passes over the costs as floats have digits.
+    """
     X, n_points = problem.X, problem.X.shape[0]
     weighted = squared_distances(X, centers) * problem.shares[:, None]
     inside = jnp.minimum(tuples.points, n_points - 1), jnp.minimum(block.points, n_points - 1)
@@ -165,7 +172,7 @@ def _solve(
 
 
 def entries(solution: ot.OTSolution | ot.BasicSolution) -> ot.Support:
-    """The positive entries of the basic plans (B, n, m) of an exact solver."""
+    """The positive entries of the basic plans (B, n, m) of an exact solver; O(B n m) unless it lists them itself."""
     return solution.entries if isinstance(solution, ot.BasicSolution) else ot.support(solution)
 
 
