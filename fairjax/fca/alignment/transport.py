@@ -59,6 +59,26 @@ def point_masses(problem: Problem) -> Array:
 
 def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
     """The present coupling dealt into blocks, each aligned anew where there is room; F never rises."""
+    dealt = redeal(problem, settings, parameters, key, state)
+    found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right))
+    assert isinstance(found.coupling, Tuples)
+    keep = dealt.fits[:, None]
+    coupling = Tuples(
+        jnp.where(keep[..., None], found.coupling.points, dealt.points),
+        jnp.where(keep, found.coupling.mass, dealt.mass),
+        found.coupling.released,
+    )
+    return found._replace(coupling=coupling, solved=jnp.mean(dealt.fits, dtype=problem.X.dtype))
+
+
+def redeal(
+    problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State
+) -> partition.Regrouped:
+    """The present coupling of the refine scheme dealt into blocks: its tuples, and what of them is to be aligned anew.
+
+    Blocks where all points had room hold the same mass of both groups, and have a coupling no dearer than the present
+    one; the others keep their tuples. O(n log n) for tuples, O(B n K) for clusters.
+    """
     assert state.tuples is not None
     held, n_points = state.tuples, problem.X.shape[0]
     points, mass = held.points.reshape(-1, 2), held.mass.reshape(-1)
@@ -70,28 +90,17 @@ def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: 
     rooms = room(problem, settings.n_blocks, state.centers.shape[0])
     dealt = partition.regroup(points, mass, order, n_points, settings.n_blocks, rooms)
 
-    def by_clusters() -> tuple[Block, Block, Array]:
+    def by_clusters() -> partition.Regrouped:
         wanted = point_masses(problem)
         masses = complete(assign(held, squared_distances(problem.X, state.centers), problem.shares), wanted)
-        masses = fractions(masses) * wanted[:, None]
-        left, right, fit = partition.within_clusters(key, problem.members, masses, settings.n_blocks, rooms)
-        one, other = (
-            jax.tree.map(partial(jnp.where, fit), *pair) for pair in ((left, dealt.left), (right, dealt.right))
+        left, right, fit = partition.within_clusters(
+            key, problem.members, fractions(masses) * wanted[:, None], settings.n_blocks, rooms
         )
-        return one, other, fit | dealt.fits
+        anew = dealt._replace(left=left, right=right, fits=jnp.ones_like(dealt.fits))
+        return jax.tree.map(partial(jnp.where, fit), anew, dealt)
 
     # at weight 1 only clusters count, not partners, who are then too far apart for compact cells to hold them
-    alike = jnp.asarray(parameters.transport_weight) == 1
-    left, right, fits = jax.lax.cond(alike, by_clusters, lambda: (dealt.left, dealt.right, dealt.fits))
-    found = _fold_all(problem, settings, parameters, state, (left, right))
-    assert isinstance(found.coupling, Tuples)
-    keep = fits[:, None]
-    coupling = Tuples(
-        jnp.where(keep[..., None], found.coupling.points, dealt.points),
-        jnp.where(keep, found.coupling.mass, dealt.mass),
-        found.coupling.released,
-    )
-    return found._replace(coupling=coupling, solved=jnp.mean(fits, dtype=problem.X.dtype))
+    return jax.lax.cond(jnp.asarray(parameters.transport_weight) == 1, by_clusters, lambda: dealt)
 
 
 def _fold_all(
