@@ -164,9 +164,10 @@ def test_weight_two_is_the_point_twice():
     np.testing.assert_array_equal(weighted.labels_[copies == 0], reduced.argmin(1)[copies == 0])
 
 
-def test_weights_in_blocks():
+@pytest.mark.parametrize("transport_weight", [1.0, 2.0])
+def test_weights_in_blocks(transport_weight):
     weights = np.random.default_rng(1).exponential(size=60)
-    model = fit(clone(MODEL), sample_weight=weights)
+    model = fit(clone(MODEL).set_params(transport_weight=transport_weight), sample_weight=weights)
     assert model.transport_.n_blocks == 3
     table = np.stack([np.bincount(model.labels_[DATA.groups == s], weights[DATA.groups == s], K) for s in (0, 1)])
     # each group misses its share of a cluster by less than its heaviest point
