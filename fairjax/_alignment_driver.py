@@ -81,13 +81,13 @@ def best_of(
     )
     best: Outcome[Alignment] | None = None
     n_init = n_init if isinstance(init, str) else 1
-    # the starts have used the keys folded with their numbers
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), n_init), n_init)
     _progress.report("finding a start", 0.0)
     for restart, start in enumerate(_driver.starts(problem, init, n_clusters, n_init, seed)):
-        state = _begin(points, settings, keys[restart], start.centers, length=_driver.history_length(max_iter))
+        # the start has used the key that is folded with its number
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), restart), 1)
+        state = _begin(points, settings, key, start.centers, length=_driver.history_length(max_iter))
         while not bool(state.converged) and int(state.n_iter) < max_iter:
-            state = _turn(points, settings, parameters, keys[restart], state)
+            state = _turn(points, settings, parameters, key, state)
             _progress.report("aligning the groups", (restart + int(state.n_iter) / max_iter) / n_init)
         result = jax.block_until_ready(_finish(points, state))
         if best is None or float(result.cost) < float(best.result.cost):

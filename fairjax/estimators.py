@@ -100,7 +100,7 @@ class FCA(ClusterMixin, BaseEstimator):
         The same as text; ``("all",)`` if none were given.
     result_ : :class:`~fairjax.fca.FairClustering` or :class:`~fairjax.fca.Alignment`
         The whole result as numpy: history of the cost, fractions of split points (all of them: `assignment`), primal
-        and dual values, status.
+        and dual values, status; on the alignment routes also the share of the blocks that the last turn solved.
     transport_ : :class:`~fairjax.fca.alignment.Settings` or None
         How the alignment routes were run: the solver ("host", POT's, where that is the faster one), blocks and scheme.
     n_features_in_, feature_names_in_

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from theory import assert_proposition_4_2
 
-from fairjax import FCA, datasets
+from fairjax import FCA, _alignment_driver, datasets
 from fairjax.cli import main
 from fairjax.errors import InputError
 
@@ -36,7 +36,9 @@ def test_exact_is_fair_and_certified(fitted):
     # within one point of proportional counts
     share = counts.sum(0) / counts.sum()
     assert np.all(np.abs(counts - share * counts.sum(1, keepdims=True)) < 2)
-    assert_proposition_4_2(*(counts / counts.sum(1, keepdims=True)), counts.sum(1))
+    # rounding to whole points moves the groups apart by less than one of each in every cluster
+    sizes = counts.sum(1)
+    assert_proposition_4_2(*(counts / sizes[:, None]), sizes, K * (1 / sizes).sum())
     centers = np.stack([DATA.X[fitted.labels_ == k].mean(0) for k in range(K)])
     np.testing.assert_allclose(fitted.cluster_centers_, centers, rtol=1e-4, atol=1e-4)
     assert fitted.cost_ == pytest.approx(((DATA.X - centers[fitted.labels_]) ** 2).sum(1).mean(), rel=1e-5)
@@ -46,6 +48,7 @@ def test_exact_is_fair_and_certified(fitted):
     assert fitted.transport_.n_blocks == 3
     assert fitted.transport_.scheme == "refine"
     assert fitted.result_.transport_gap <= 1e-5
+    assert 0 < fitted.result_.solved <= 1
 
 
 def test_new_points_are_assigned_by_prices(fitted):
@@ -73,6 +76,22 @@ def test_assignment_before_rounding(fitted):
 
 def test_the_same_seed_gives_the_same_answer(fitted):
     np.testing.assert_array_equal(fit(clone(MODEL)).labels_, fitted.labels_)
+
+
+def test_the_first_start_is_the_same_whatever_their_number(monkeypatch):
+    found = []
+    finish = _alignment_driver._finish
+
+    def kept(points, state):
+        found.append(np.asarray(state.costs))
+        return finish(points, state)
+
+    monkeypatch.setattr(_alignment_driver, "_finish", kept)
+    for n_init in (1, 2):
+        fit(clone(MODEL).set_params(n_init=n_init))
+    alone, first, second = found
+    np.testing.assert_array_equal(alone, first)
+    assert not np.array_equal(first, second, equal_nan=True)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +164,10 @@ def test_weight_two_is_the_point_twice():
     np.testing.assert_array_equal(weighted.labels_[copies == 0], reduced.argmin(1)[copies == 0])
 
 
-def test_weights_in_blocks():
+@pytest.mark.parametrize("transport_weight", [1.0, 2.0])
+def test_weights_in_blocks(transport_weight):
     weights = np.random.default_rng(1).exponential(size=60)
-    model = fit(clone(MODEL), sample_weight=weights)
+    model = fit(clone(MODEL).set_params(transport_weight=transport_weight), sample_weight=weights)
     assert model.transport_.n_blocks == 3
     table = np.stack([np.bincount(model.labels_[DATA.groups == s], weights[DATA.groups == s], K) for s in (0, 1)])
     # each group misses its share of a cluster by less than its heaviest point

@@ -176,6 +176,23 @@ def test_regrouping_keeps_the_coupling(x64):
     assert not tight.fits.any()
 
 
+def test_a_part_of_every_cluster(x64):
+    problem = alignment.prepare(data().X, data().groups)
+    n_points, n_blocks, rng = len(problem.X), 3, np.random.default_rng(0)
+    masses = np.zeros((n_points, K))
+    for ids in problem.members:
+        # points of both groups, a few of them split, with the same mass in every cluster
+        each = np.repeat(np.eye(K), 1000, 0)[rng.permutation(K * 1000)]
+        masses[ids] = np.add.reduceat(each, np.arange(len(ids)) * len(each) // len(ids)) / len(each)
+    left, right, fits = partition.within_clusters(KEY, problem.members, jnp.asarray(masses), n_blocks, (41, 23))
+    assert fits
+    for block, ids in zip((left, right), problem.members, strict=True):
+        np.testing.assert_allclose(block.masses.sum(1), 1 / n_blocks, rtol=1e-12)
+        held = np.bincount(block.points.ravel(), block.masses.ravel(), n_points + 1)
+        np.testing.assert_allclose(held[np.asarray(ids)], masses[ids].sum(1), rtol=1e-12)
+    assert not partition.within_clusters(KEY, problem.members, jnp.asarray(masses), n_blocks, (41, 5))[2]
+
+
 def test_a_point_with_thousands_of_partners_keeps_its_mass():
     """In single precision; blocks whose masses disagreed would be no transport problem."""
     sizes, n_blocks = (5000, 3), 3
@@ -224,6 +241,8 @@ def test_the_objective_never_rises(x64, scheme, weight):
     assert np.all(np.diff(objectives) <= 1e-12)
     for state in states:
         assert state.status == 0
+        # at weight 1 there is always room
+        assert state.solved == 1 or weight != 1
         first, second = proportions(problem, state.masses)
         np.testing.assert_allclose(first, second, atol=1e-12)
         np.testing.assert_allclose(state.masses.sum(1) * problem.shares, 1 / len(problem.X), rtol=1e-9)
@@ -235,6 +254,21 @@ def test_refining_ends_below_a_fixed_partition(x64):
         _, states = turns(data(), settings(scheme=scheme), 8)
         objective[scheme] = states[-1].objective
     assert objective["refine"] < objective["fixed"]
+
+
+def test_refining_at_weight_1_ends_near_fair_assignment(x64):
+    """Hundreds of points in small blocks, each turn all of them aligned anew."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat([0, 1], [240, 160])
+    X = rng.normal(size=(400, D)) + 0.5 * groups[:, None]
+    d = Data(X, groups, X[rng.choice(400, K, replace=False)])
+    problem, states = turns(d, settings(scheme="refine", n_blocks=8), MAX_ITER, transport_weight=1.0)
+    assert all(state.solved == 1 for state in states)
+    objectives = np.array([state.objective for state in states])
+    assert np.all(np.diff(objectives) <= 1e-12)
+    distances = ((d.X[:, None] - np.asarray(states[-2].centers + problem.mean)) ** 2).sum(-1)
+    best = best_cost(Instance(distances, d.groups, np.ones(len(d.X)), {"epsilon": 0.0}))
+    assert best <= objectives[-1] <= 1.005 * best
 
 
 @pytest.mark.slow
@@ -317,6 +351,67 @@ def test_what_is_not_finite_stops_the_run():
     assert states[0].status == 3
 
 
+def assert_certified(d, result):
+    """The bound is the least cost at these centres, by HiGHS, at the additive gap that the fractions have."""
+    found = result.assignment
+    first, second = found.counts / found.counts.sum(1, keepdims=True)
+    reached = float(abs(first - second).sum())
+    distances = ((d.X[:, None] - np.asarray(result.centers)) ** 2).sum(-1)
+    best = best_cost(Instance(distances, d.groups, np.ones(len(d.X)), {"epsilon": reached}))
+    assert float(found.dual) == pytest.approx(best, rel=2e-6)
+    assert float(found.gap) == pytest.approx(1 - best / float(found.primal), abs=2e-6)
+    assert found.dual <= found.primal
+    return reached
+
+
+def test_a_plan_that_misses_mass_is_completed(x64, monkeypatch):
+    """The native solver, stopped early, leaves points out; they are assigned all the same, and fairly."""
+    monkeypatch.setattr(ot, "exact", functools.partial(ot.exact, max_iter=3))
+    d = data()
+    problem, chosen = alignment.prepare(d.X, d.groups), settings(solver="exact")
+
+    @jax.jit
+    def one_turn():
+        state = alignment.init(problem, chosen, KEY, jnp.asarray(d.centers), max_iter=1)
+        return alignment.finish(problem, alignment.step(problem, chosen, Parameters(2.0), KEY, state))
+
+    result = one_turn()
+    assert result.assignment.status == 1
+    assert result.assignment.gap > 0.01
+    assert assert_certified(d, result) < 1e-9
+    np.testing.assert_allclose(result.assignment.fractions.sum(1), 1, rtol=1e-9)
+    np.testing.assert_allclose(result.assignment.counts.sum(1), np.bincount(d.groups) / len(d.X), rtol=1e-9)
+
+
+def test_one_block_refined_is_the_whole(x64):
+    objectives = {}
+    for scheme in ("fixed", "refine"):
+        _, states = turns(data(), settings(scheme=scheme, n_blocks=1), 2)
+        objectives[scheme] = [float(state.objective) for state in states]
+        assert states[-1].solved == 1
+    assert objectives["refine"] == pytest.approx(objectives["fixed"], rel=1e-9)
+
+
+def test_what_found_no_room_says_nothing(x64, monkeypatch):
+    """Blocks too small for the points of the smaller group: the coupling stays as it is, which is not convergence."""
+    monkeypatch.setattr(alignment.state, "_ROOM", (4.0, 0.1))
+    d = data()
+    problem, chosen = alignment.prepare(d.X, d.groups), settings(scheme="refine", n_blocks=2, patience=1)
+
+    @jax.jit
+    def run():
+        state = alignment.init(problem, chosen, KEY, jnp.asarray(d.centers), max_iter=4)
+        return alignment.run(problem, chosen, Parameters(2.0, tol=0.5), KEY, state)
+
+    state = run()
+    assert state.n_iter == 4
+    assert state.solved == 0
+    assert not state.converged
+    assert not np.isfinite(state.gap)
+    first, second = proportions(problem, state.masses)
+    np.testing.assert_allclose(first, second, atol=1e-12)
+
+
 def test_settings_that_do_not_go_together():
     two, three = (alignment.prepare(data(m).X, data(m).groups) for m in (2, 3))
     for problem, changes, message in [
@@ -324,6 +419,7 @@ def test_settings_that_do_not_go_together():
         (three, {"scheme": "refine"}, "refine scheme needs two groups"),
         (three, {"rule": "dearest"}, "FCA-C needs two groups"),
         (two, {"solver": "sinkhorn", "rule": "dearest"}, "FCA-C needs"),
+        (two, {"scheme": "refine", "rule": "dearest"}, "the set W of FCA-C is drawn anew"),
     ]:
         with pytest.raises(InputError, match=message):
             alignment.check(problem, settings(**changes))
@@ -358,9 +454,12 @@ def test_result(x64, n_groups, n_blocks, weight):
     wanted = result.assignment.counts * len(d.X)
     assert np.all(np.abs(counts - wanted) < 1 + 1e-6)
     for other in range(1, n_groups):
-        assert_proposition_4_2(
-            counts[0] / counts[0].sum(), counts[other] / counts[other].sum(), counts.sum(1)[[0, other]]
-        )
+        sizes = counts.sum(1)[[0, other]]
+        first, second = result.assignment.counts[[0, other]] * len(d.X) / sizes[:, None]
+        assert_proposition_4_2(first, second, sizes, 1e-12)
+        # labels are the fractions but for one point of a group in each cluster
+        shares = counts[[0, other]] / sizes[:, None]
+        assert_proposition_4_2(*shares, sizes, K * (1 / sizes).sum())
 
 
 def test_labels_by_argmax_and_by_chance():
@@ -398,6 +497,16 @@ def test_upper_quantile(dtype):
             assert len(below) == 0 or tied > allowed or np.sum(block > threshold) == allowed
 
 
+@pytest.mark.parametrize("n_allowed", [0, 1, 3])
+def test_no_pair_of_a_large_block_slips_into_w(n_allowed):
+    """In single precision and at the size of a block of Adult, where a pair is 4e-7 of the whole."""
+    n, m = 1077, 2179
+    values = np.random.default_rng(0).permutation(n * m).reshape(n, m).astype(np.float32)
+    a, b = np.full(n, 0.1 / n, np.float32), np.full(m, 0.1 / m, np.float32)
+    threshold = jax.jit(released.upper_quantile)(values, a, b, np.float32(n_allowed / (n * m)))
+    assert np.sum(values > threshold) == n_allowed
+
+
 @pytest.mark.parametrize("rule", ["dearest", "cheapest"])
 def test_released_pairs(rule):
     rng = np.random.default_rng(0)
@@ -418,9 +527,15 @@ def test_fca_c_goes_from_fair_to_plain_k_means(x64, rule):
     for share in (0.0, 0.1, 1.0):
         problem, states = turns(d, chosen, 3, released=share)
         first, second = np.asarray(proportions(problem, states[-1].masses))
-        assert_proposition_4_2(first, second, [len(ids) for ids in problem.members])
+        # only what the plan puts on W can set the groups apart, each of the two by all of it
+        parameters = jax.tree.map(jnp.asarray, Parameters(transport_weight=2.0, released=share))
+        tuples = jax.jit(alignment.align, static_argnums=1)(problem, chosen, parameters, KEY, states[-2]).coupling
+        in_w = float(jnp.sum(tuples.mass * tuples.released))
+        assert_proposition_4_2(first, second, [len(ids) for ids in problem.members], 2 * in_w)
         costs.append(float(states[-1].cost))
         gap = np.abs(first - second).sum()
+        result = jax.tree.map(np.asarray, programs(chosen)[3](problem, states[-1]))
+        assert assert_certified(d, result) == pytest.approx(gap, abs=1e-9)
         if share == 0:
             assert gap < 1e-12
             _, plain = turns(d, settings(), 3)

@@ -102,6 +102,26 @@ def assign(coupling: Tuples | Pairs, distances: Array, shares: Array) -> Array:
     return jnp.zeros((n_points, n_clusters), distances.dtype).at[coupling.points, label].add(mass, mode="drop")
 
 
+def complete(masses: Array, wanted: Array) -> Array:
+    """Masses (n, K) with what plans left out: spread over the clusters as the rest is, which keeps the groups alike.
+
+    Parameters
+    ----------
+    masses : (n, K) as :func:`assign` gives them. wanted : (n,) mass of each point; less by rounding is not missing.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> complete(jnp.array([[0.25, 0.0], [0.0, 0.25], [0.0, 0.0]]), jnp.array([0.25, 0.25, 0.5])).tolist()
+    [[0.25, 0.0], [0.0, 0.25], [0.25, 0.25]]
+    """
+    missing = wanted - jnp.sum(masses, 1)
+    missing = jnp.where(missing > jnp.sqrt(jnp.finfo(masses.dtype).eps) * wanted, missing, 0)
+    # the same in all where nothing was placed
+    counts = jnp.sum(masses, 0) + jnp.finfo(masses.dtype).tiny
+    return masses + missing[:, None] * (counts / jnp.sum(counts))
+
+
 def _assign_pairs(coupling: Pairs, distances: Array, shares: Array) -> Array:
     n_points, n_clusters = distances.shape
     weighted = distances * shares[:, None]

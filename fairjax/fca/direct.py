@@ -79,12 +79,18 @@ class FairClustering(NamedTuple):
 
 
 def open_points(n_points: int) -> int:
-    """How many of so many points to look at closely: enough for the boundaries of a turn to move within them."""
+    """How many of so many points to look at closely: enough for the boundaries of a turn to move within them.
+
+    Examples
+    --------
+    >>> open_points(5_000), open_points(1_000_000)
+    (5000, 15625)
+    """
     return n_points if n_points <= _ALL_OPEN else max(_LEAST_OPEN, n_points // _OPEN_PART)
 
 
 def init(points: GroupedPoints, centers: Array, *, max_iter: int = 100) -> State:
-    """Before the first turn; ``centers`` (K, d) in the units of the points."""
+    """Before the first turn; ``centers`` (K, d) in the units of the points. O(K d), however many points."""
     dtype = points.features.dtype
     centers = centers.astype(dtype) - points.mean
     infinite = jnp.asarray(jnp.inf, dtype)
@@ -109,7 +115,8 @@ def step(
     """One turn: fair assignment, then centre update.
 
     ``tol`` bounds the movement of the centres that counts as none, relative to the spread of the points; ``n_open`` is
-    the number of points whose assignment is looked at closely (static; by default :func:`open_points`).
+    the number of points whose assignment is looked at closely (static; by default :func:`open_points`). O(n K d) per
+    pass over the points, of which most turns need one or two, and O(K) per open point and Newton step.
     """
     dtype = points.features.dtype
     tiny = jnp.finfo(dtype).tiny
@@ -175,7 +182,26 @@ def run(
     tolerances: Tolerances | None = None,
     n_open: int | None = None,
 ) -> State:
-    """Turns until the centres settle, the cost stops falling or ``until`` turns are done (default: all of them)."""
+    """Turns until the centres settle, the cost stops falling or ``until`` turns are done (default: all of them).
+
+    Examples
+    --------
+    Two groups of three, spread alike though most of one lies left and most of the other right:
+
+    >>> import jax, jax.numpy as jnp
+    >>> from fairjax import fca
+    >>> from fairjax.assignment import control
+    >>> @jax.jit
+    ... def fit(X, groups, centers, epsilon):
+    ...     points = fca.prepare(X, groups, n_groups=2)
+    ...     fairness = control(points.masses, epsilon=epsilon)
+    ...     state = fca.run(points, fairness, fca.init(points, centers, max_iter=10))
+    ...     return fca.finish(points, fairness, state)
+    >>> X, groups = jnp.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]), jnp.array([0, 0, 1, 1, 1, 0])
+    >>> found = fit(X, groups, jnp.array([[0.0], [12.0]]), 0.0)
+    >>> found.assignment.labels.tolist(), round(float(found.cost), 3), bool(found.converged)
+    ([0, 0, 0, 0, 1, 1], 10.542, True)
+    """
     last = state.history.shape[0]
     until = last if until is None else jnp.minimum(until, last)
     return jax.lax.while_loop(
@@ -193,7 +219,10 @@ def finish(
     tolerances: Tolerances | None = None,
     n_open: int | None = None,
 ) -> FairClustering:
-    """Assign the points to the best centres of ``state`` to the full tolerance, with labels and certificate."""
+    """Assign the points to the best centres of ``state`` to the full tolerance, with labels and certificate.
+
+    O(n K d) per pass over the points.
+    """
     tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
     n_open = open_points(points.weights.shape[0]) if n_open is None else n_open
     centers = jnp.where(state.converged & (state.cost <= state.best_cost), state.centers, state.best_centers)

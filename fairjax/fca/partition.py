@@ -206,11 +206,71 @@ def regroup(points: Array, mass: Array, order: Array, n_points: int, n_blocks: i
         for side, width in enumerate(room)
     )
     fits = left_fits & right_fits & (each <= size)
-    # the same tuples add up to either side's masses, but not rounded alike
-    totals = [jnp.sum(block.masses, 1, keepdims=True) for block in (left, right)]
-    right = right._replace(masses=right.masses * (totals[0] / jnp.where(totals[1] > 0, totals[1], 1)))
+    right = _level(left, right)
     left, right = (block._replace(masses=jnp.where(fits[:, None], block.masses, 0)) for block in (left, right))
     return Regrouped(dealt, held, left, right, fits)
+
+
+def within_clusters(
+    key: Array, members: Sequence[Array], masses: Array, n_blocks: int, room: tuple[int, int]
+) -> tuple[Block, Block, Array]:
+    """Blocks that hold the same part of every cluster, of both groups: a random one.
+
+    Each group's points of a cluster, in random order, are cut into ``n_blocks`` pieces of equal mass, and block b takes
+    the b-th piece of every cluster. Where both groups have the same mass in every cluster, they have so in every block:
+    what the points pay to their clusters is then the cost of a coupling of each block, whoever is whose partner.
+
+    Parameters
+    ----------
+    key : typed random key, consumed. members : per group (n_s,) int32 ids of its points. masses : (n, K) of the points
+    in the clusters; sums to 1 over each group. room : most distinct points of the two groups in a block, static.
+
+    Returns
+    -------
+    A :class:`Block` for either group, and () bool, whether all blocks had room. O(B n K).
+
+    Examples
+    --------
+    Both clusters are halved, in both groups:
+
+    >>> import jax, jax.numpy as jnp
+    >>> masses = jnp.eye(2)[jnp.array([0, 0, 1, 1, 0, 0, 1, 1])] / 4
+    >>> members = jnp.arange(4), jnp.arange(4, 8)
+    >>> left, right, fits = within_clusters(jax.random.key(0), members, masses, 2, (2, 2))
+    >>> bool(fits), (left.points // 2).tolist(), (right.points // 2).tolist()
+    (True, [[0, 1], [0, 1]], [[2, 3], [2, 3]])
+    """
+    n_points = masses.shape[0]
+    dealt = []
+    for own, ids, width in zip(jax.random.split(key, 2), members, room, strict=True):
+        ids = jax.random.permutation(own, ids.astype(jnp.int32))
+        held = masses[ids]
+        ends = jnp.cumsum(held, 0)
+        begun = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
+        cuts = ends[-1] * (jnp.arange(n_blocks + 1) / n_blocks)[:, None].astype(masses.dtype)
+        # what rounding leaves behind the last cut belongs to the last block
+        cuts = cuts.at[-1].set(jnp.inf)
+
+        def piece(
+            bounds: tuple[Array, Array], ids: Array = ids, held: Array = held, begun: Array = begun, width: int = width
+        ) -> tuple[Block, Array]:
+            # as fractions of the point, which add up to 1 however sums of masses round
+            before, after = (jnp.clip((cut - begun) / jnp.where(held > 0, held, 1), 0, 1) for cut in bounds)
+            part = jnp.sum((after - before) * held, 1)
+            place = jnp.nonzero(part > 0, size=width, fill_value=len(ids))[0]
+            points = ids.at[place].get(mode="fill", fill_value=n_points)
+            block = Block(points, part.at[place].get(mode="fill", fill_value=0))
+            return block, jnp.sum(part > 0) <= width
+
+        dealt.append(jax.lax.map(piece, (cuts[:-1], cuts[1:])))
+    (left, left_fits), (right, right_fits) = dealt
+    return left, _level(left, right), jnp.all(left_fits & right_fits)
+
+
+def _level(left: Block, right: Block) -> Block:
+    """``right`` with the masses of the blocks of ``left``: they are the same, but not rounded alike."""
+    totals = [jnp.sum(block.masses, 1, keepdims=True) for block in (left, right)]
+    return right._replace(masses=right.masses * (totals[0] / jnp.where(totals[1] > 0, totals[1], 1)))
 
 
 def _distinct(ids: Array, mass: Array, n_points: int, width: int) -> tuple[Block, Array]:

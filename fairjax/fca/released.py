@@ -46,8 +46,9 @@ def upper_quantile(values: Array, a: Array, b: Array, share: Array | float) -> A
     lowest = jnp.min(jnp.where(counted, values, jnp.inf))
     width = highest - lowest
     below = lowest - jnp.maximum(width, jnp.maximum(jnp.abs(lowest), jnp.finfo(values.dtype).tiny))
-    # sums of masses round: a share that is met exactly must count as met
-    allowed = whole * (share + 8 * jnp.finfo(values.dtype).eps)
+    # sums of masses round, and a share that is met exactly must count as met; but no further pair may slip in
+    least_pair = jnp.min(jnp.where(a > 0, a, jnp.inf)) * jnp.min(jnp.where(b > 0, b, jnp.inf))
+    allowed = whole * share + jnp.minimum(8 * jnp.finfo(values.dtype).eps * whole, least_pair / 2)
 
     def halve(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
@@ -58,7 +59,7 @@ def upper_quantile(values: Array, a: Array, b: Array, share: Array | float) -> A
 
     n_halvings = jnp.finfo(values.dtype).nmant + 3
     _, threshold = jax.lax.fori_loop(0, n_halvings, halve, (below, highest))
-    return jnp.where(share >= 1, below, threshold)
+    return jnp.where(share >= 1, below, jnp.where(share <= 0, highest, threshold))
 
 
 def release(costs: Array, nearest: Array, a: Array, b: Array, share: Array | float, rule: Rule) -> tuple[Array, Array]:

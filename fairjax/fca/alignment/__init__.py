@@ -7,7 +7,9 @@ Both lower the objective
     F = Σ mass · [ min_k Σ_s π_s ‖x_s − μ_k‖² + (w − 1) Σ_{s<r} π_sπ_r ‖x_s − x_r‖² ]   over the tuples of the coupling,
 
 for one and the same partition. A partition drawn anew for each turn, as the authors' code does, may raise it; the
-``refine`` scheme deals the tuples of the present coupling anew instead, keeps that coupling feasible, and never does.
+``refine`` scheme deals the present coupling anew instead, keeps it feasible, and never does. With w ≠ 1 it deals
+tuples, along random directions in space; with w = 1, where F does not depend on who is whose partner within a cluster,
+every block takes a random part of every cluster, the same of both groups.
 
 With transport weight w = 1 and no partition the least F is the cost of the cheapest fair clustering, which the direct
 route (:func:`fairjax.fca.run`) finds in O(nK) per pass. With w ≠ 1 the transport problem has to be solved.

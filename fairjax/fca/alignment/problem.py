@@ -48,7 +48,8 @@ class Settings:
     solver : "exact" runs anywhere, "host" is POT's network simplex on the CPU, "sinkhorn" is regularised.
     n_blocks : blocks of the partition, see :func:`~fairjax.fca.partition.block_count`; 1 for none.
     scheme : partitions drawn anew for each turn as the authors do, one for all turns, or refined: the tuples of the
-        present coupling are dealt anew along a random direction. Refining needs two groups and a sparse plan.
+        present coupling are dealt anew, so that F never rises. Refining needs two groups, an exact solver and no
+        ``rule``.
     update, n_center_steps : centre update and its steps per turn.
     rule : None for FCA; "dearest" for FCA-C as the paper writes it, "cheapest" as the authors' code runs it.
     patience : turns without a lower cost or objective before stopping; twice as many where most blocks had no room.
@@ -92,6 +93,12 @@ def prepare(
     ------
     InputError
         For ids that do not fit, weights that are negative or not finite, and for a group without weight.
+
+    Examples
+    --------
+    >>> problem = prepare([[0.0], [1.0], [5.0]], np.array([0, 1, 1]))
+    >>> [ids.tolist() for ids in problem.members], problem.X.ravel().tolist()
+    ([[1, 2], [0]], [-2.0, -1.0, 3.0])
     """
     X = jnp.asarray(X)
     ids = np.asarray(groups)
@@ -126,7 +133,7 @@ def prepare(
 
 
 def check(problem: Problem, settings: Settings) -> None:
-    """Raise InputError for settings that do not go together, or not with the groups."""
+    """Raise InputError for settings that do not go together, or not with the groups; O(1)."""
     n_groups = len(problem.members)
     if settings.solver == "sinkhorn" and n_groups > 2:
         raise InputError(
@@ -141,6 +148,11 @@ def check(problem: Problem, settings: Settings) -> None:
         )
     if settings.rule is not None and (n_groups != 2 or settings.solver == "sinkhorn"):
         raise InputError(f"FCA-C needs two groups and an exact solver; found {n_groups} and {settings.solver!r}")
+    if settings.rule is not None and settings.scheme == "refine":
+        raise InputError(
+            "the refine scheme keeps a coupling, but the set W of FCA-C is drawn anew for each transport: take the "
+            'scheme "random" or "fixed"'
+        )
     if settings.scheme == "refine" and (n_groups != 2 or settings.solver == "sinkhorn"):
         raise InputError(
             f"the refine scheme needs two groups and an exact solver; found {n_groups} and {settings.solver!r}"

@@ -13,9 +13,10 @@ from fairjax.fca.joint_cost import squared_distances
 from fairjax.fca.rounding import How, fractions, hard_labels
 
 MESSAGES = {
-    0: "every transport was solved to its tolerance; the gap is by how much, at most, the assignment is dearer than "
-    "the cheapest one to these centres that is as fair",
-    1: "a transport stopped before its gap was within tolerance; its plan is feasible, and so the assignment is fair",
+    0: "every transport that was run was solved to its tolerance; the gap is by how much, at most, the assignment is "
+    "dearer than the cheapest one to these centres that is as fair",
+    1: "a transport stopped before its gap was within tolerance; what its plan left out is spread over the clusters as "
+    "the rest is, which is fair, but dearer than it need be",
     2: "a transport was infeasible; this should not happen: please report it",
     3: "points or centres are not finite, or too large for their type",
 }
@@ -28,11 +29,12 @@ class Alignment(NamedTuple):
     ----------
     centers : (K, d) means of the clusters, in the units of the points.
     assignment : :class:`~fairjax.assignment.Solution`, of which ``labels`` and the fractions of split points are the
-        plan's, ``prices`` and the bound ``dual`` those of one direct solve at these centres; ``primal`` is the cost of
-        the plan's fractions. ``status`` is the transports', see ``MESSAGES``.
+        plan's, ``prices`` and the bound ``dual`` those of one direct solve at these centres and at the additive gap
+        that the fractions have; ``primal`` is their cost. ``status`` is the transports', see ``MESSAGES``.
     cost : () (weighted) mean squared distance of the labels. n_iter : (). converged : () bool.
     history, objectives : (max_iter,) cost and objective F of each turn.
-    transport_gap : () relative gap of the last transport.
+    transport_gap : () relative gap of the last transport. solved : () share of the blocks that the last turn aligned
+        anew; less than 1 where refining found no room in the others, which kept their coupling.
     """
 
     centers: Array
@@ -43,13 +45,23 @@ class Alignment(NamedTuple):
     history: Array
     objectives: Array
     transport_gap: Array
+    solved: Array
 
 
 def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array | None = None) -> Alignment:
     """Labels, centres and certificate from the turn of least cost.
 
     Centres are the means of the final labels, as the authors evaluate. A direct solve of the fair assignment to them
-    gives what no plan has: prices that assign new points, and a lower bound on the cost of any assignment as fair.
+    gives what no plan has: prices that assign new points, and a lower bound on the cost of any assignment as fair,
+    which is one whose additive gap is at most that of the fractions: rounding for FCA, what W allowed for FCA-C.
+
+    Parameters
+    ----------
+    how, key : as in :func:`~fairjax.fca.hard_labels`.
+
+    Notes
+    -----
+    O(n K) per pass of the direct solve and O(n d) for the centres.
     """
     X, n_points = problem.X, problem.X.shape[0]
     n_groups = len(problem.members)
@@ -61,10 +73,11 @@ def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array 
     centers = jnp.where(sizes > 0, means, state.best_centers)
 
     distances = squared_distances(X, centers)
-    bound = fair_assignment(
-        distances, problem.groups, n_groups=n_groups, weights=None if problem.units is None else weights
-    )
     soft = fractions(state.best_masses)
+    bound = fair_assignment(
+        distances, problem.groups, epsilon=_additive_gap(soft * weights[:, None], problem.groups, n_groups),
+        n_groups=n_groups, weights=None if problem.units is None else weights,
+    )  # fmt: skip
     if problem.units is not None:
         # what has no weight is in no tuple; it goes where the rule for new points sends it
         priced = jnp.argmin(distances + bound.multipliers[problem.groups], -1).astype(labels.dtype)
@@ -92,5 +105,12 @@ def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array 
     cost = jnp.sum(weights * jnp.take_along_axis(distances, labels[:, None], 1)[:, 0])
     return Alignment(
         centers + problem.mean, assignment, cost, state.n_iter, state.converged,
-        state.costs, state.objectives, state.gap,
+        state.costs, state.objectives, state.gap, state.solved,
     )  # fmt: skip
+
+
+def _additive_gap(masses: Array, groups: Array, n_groups: int) -> Array:
+    """Twice the greatest ℓ1 distance of a group's proportions from their mean: for two groups Σ_k |q_0k − q_1k|."""
+    counts = jax.ops.segment_sum(masses, groups, n_groups)
+    proportions = counts / jnp.sum(counts, 1, keepdims=True)
+    return 2 * jnp.max(jnp.sum(jnp.abs(proportions - jnp.mean(proportions, 0)), 1))

@@ -27,6 +27,7 @@ class State(NamedTuple):
     best_centers, best_masses, best_cost, best_objective : of the turn of least cost, and the least objective so far.
     costs, objectives : (max_iter,) history, NaN where no turn was.
     gap, status : () greatest relative gap and status of the last transport. worst : () int32 status of all turns.
+    solved : () share of the blocks that were aligned anew in the last turn: 1 but where refining found no room.
     n_iter, stale : () int32, turns, and turns since something fell. converged : () bool.
     """
 
@@ -46,22 +47,34 @@ class State(NamedTuple):
     gap: Array
     status: Array
     worst: Array
+    solved: Array
     n_iter: Array
     stale: Array
     converged: Array
 
 
 def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, max_iter: int = 100) -> State:
-    """Before the first turn; ``centers`` (K, d) in the units of the points. The key is only for the refine scheme."""
+    """Before the first turn; ``centers`` (K, d) in the units of the points. The key is only for the refine scheme.
+
+    O(n (K + log n)).
+
+    Raises
+    ------
+    InputError
+        As :func:`~fairjax.fca.alignment.check`.
+    """
     check(problem, settings)
     X = problem.X
     centers = centers.astype(X.dtype) - problem.mean
     tuples = None
     if settings.scheme == "refine":
         points, mass = partition.random_pairs(key, problem.members, X.dtype, problem.units)
-        left, right = room(problem, settings.n_blocks)
-        extra = settings.n_blocks * (left + right - 1) - mass.shape[0]
+        left, right = room(problem, settings.n_blocks, centers.shape[0])
         shape = (settings.n_blocks, left + right - 1)
+        # of n0 + n1 tuples the last has no mass, and a single block has no place for it
+        n_places = shape[0] * shape[1]
+        points, mass = points[:n_places], mass[:n_places]
+        extra = n_places - mass.shape[0]
         points = jnp.pad(points, ((0, extra), (0, 0)), constant_values=X.shape[0]).reshape(*shape, 2)
         tuples = Tuples(points, jnp.pad(mass, (0, extra)).reshape(shape), jnp.zeros(shape, bool))
     infinite = jnp.asarray(jnp.inf, X.dtype)
@@ -85,15 +98,19 @@ def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, ma
         gap=infinite,
         status=none,
         worst=none,
+        solved=jnp.zeros((), X.dtype),
         n_iter=none,
         stale=none,
         converged=jnp.array(False),
     )
 
 
-def room(problem: Problem, n_blocks: int) -> tuple[int, int]:
+def room(problem: Problem, n_blocks: int, n_clusters: int) -> tuple[int, int]:
     """Most distinct points of the two groups in a block of the refine scheme."""
     sizes = [ids.shape[0] for ids in problem.members]
     slacks = _ROOM if problem.units is None else _ROOM_WEIGHTED
-    left, right = (min(size, int(slack * -(-size // n_blocks)) + 2) for size, slack in zip(sizes, slacks, strict=True))
+    # a block's piece of every cluster may hold one point more, which is cut
+    left, right = (
+        min(size, int(slack * -(-size // n_blocks)) + 2 + n_clusters) for size, slack in zip(sizes, slacks, strict=True)
+    )
     return left, right

@@ -1,5 +1,6 @@
 """Phase 1 of FCA: transport between the groups for the present centres, all blocks of the partition in one batch."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,10 +11,11 @@ from fairjax import ot
 from fairjax.fca import partition
 from fairjax.fca.alignment.problem import Parameters, Problem, Settings
 from fairjax.fca.alignment.state import State, room
-from fairjax.fca.coupling import Pairs, Tuples, aligned_points, alone, fold
+from fairjax.fca.coupling import Pairs, Tuples, aligned_points, alone, assign, complete, fold
 from fairjax.fca.joint_cost import joint_cost, squared_distances
 from fairjax.fca.partition import Block
 from fairjax.fca.released import release
+from fairjax.fca.rounding import fractions
 
 
 class Aligned(NamedTuple):
@@ -33,19 +35,50 @@ class Aligned(NamedTuple):
 
 
 def align(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
-    """Phase 1: transport between the groups for the present centres, all blocks in one batch."""
+    """Phase 1: transport between the groups for the present centres, all blocks in one batch.
+
+    O(n0 n1 (K + d) / B) for the costs of B blocks and as much memory as they take, and the transports themselves; a
+    partition takes O(n log n).
+    """
     if settings.scheme == "refine":
         return _refined(problem, settings, parameters, key, state)
     dtype = problem.X.dtype
     if problem.units is None:
         blocks = partition.deal(key, problem.members, problem.X.shape[0], settings.n_blocks, dtype)
     else:
-        blocks = partition.whole(problem.members, (problem.units / partition.UNITS).astype(dtype))
+        blocks = partition.whole(problem.members, point_masses(problem))
     return _fold_all(problem, settings, parameters, state, blocks)
 
 
+def point_masses(problem: Problem) -> Array:
+    """Masses (n,) of the points within their groups; each group sums to 1."""
+    if problem.units is None:
+        return problem.weights / problem.shares
+    return (problem.units / partition.UNITS).astype(problem.X.dtype)
+
+
 def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
-    """The tuples of the present coupling dealt into blocks, each aligned anew where there is room; F never rises."""
+    """The present coupling dealt into blocks, each aligned anew where there is room; F never rises."""
+    dealt = redeal(problem, settings, parameters, key, state)
+    found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right))
+    assert isinstance(found.coupling, Tuples)
+    keep = dealt.fits[:, None]
+    coupling = Tuples(
+        jnp.where(keep[..., None], found.coupling.points, dealt.points),
+        jnp.where(keep, found.coupling.mass, dealt.mass),
+        found.coupling.released,
+    )
+    return found._replace(coupling=coupling, solved=jnp.mean(dealt.fits, dtype=problem.X.dtype))
+
+
+def redeal(
+    problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State
+) -> partition.Regrouped:
+    """The present coupling of the refine scheme dealt into blocks: its tuples, and what of them is to be aligned anew.
+
+    Blocks where all points had room hold the same mass of both groups, and have a coupling no dearer than the present
+    one; the others keep their tuples. O(n log n) for tuples, O(B n K) for clusters.
+    """
     assert state.tuples is not None
     held, n_points = state.tuples, problem.X.shape[0]
     points, mass = held.points.reshape(-1, 2), held.mass.reshape(-1)
@@ -54,17 +87,20 @@ def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: 
     cells = partition.cells(key, problem.X[smaller], mass, settings.n_blocks)
     # the first coupling is random: its tuples stay in their order, which keeps each point's together
     order = jnp.where(state.n_iter == 0, jnp.arange(len(cells), dtype=cells.dtype), cells)
-    rooms = room(problem, settings.n_blocks)
+    rooms = room(problem, settings.n_blocks, state.centers.shape[0])
     dealt = partition.regroup(points, mass, order, n_points, settings.n_blocks, rooms)
-    found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right))
-    assert isinstance(found.coupling, Tuples)
-    keep = dealt.fits[:, None]
-    coupling = Tuples(
-        jnp.where(keep[..., None], found.coupling.points, dealt.points),
-        jnp.where(keep, found.coupling.mass, dealt.mass),
-        keep & found.coupling.released,
-    )
-    return found._replace(coupling=coupling, solved=jnp.mean(dealt.fits, dtype=problem.X.dtype))
+
+    def by_clusters() -> partition.Regrouped:
+        wanted = point_masses(problem)
+        masses = complete(assign(held, squared_distances(problem.X, state.centers), problem.shares), wanted)
+        left, right, fit = partition.within_clusters(
+            key, problem.members, fractions(masses) * wanted[:, None], settings.n_blocks, rooms
+        )
+        anew = dealt._replace(left=left, right=right, fits=jnp.ones_like(dealt.fits))
+        return jax.tree.map(partial(jnp.where, fit), anew, dealt)
+
+    # at weight 1 only clusters count, not partners, who are then too far apart for compact cells to hold them
+    return jax.lax.cond(jnp.asarray(parameters.transport_weight) == 1, by_clusters, lambda: dealt)
 
 
 def _fold_all(
@@ -99,7 +135,10 @@ def _fold_all(
 def block_costs(
     problem: Problem, settings: Settings, parameters: Parameters, centers: Array, tuples: Tuples, block: Block
 ) -> tuple[Array, Array | None]:
-    """Costs (B, E, R) of aligning the tuples of each block with its points of a further group; with FCA-C also W."""
+    """Costs (B, E, R) of aligning the tuples of each block with its points of a further group; with FCA-C also W.
+
+    O(B E R (K + d)); W takes as many passes over the costs as floats have digits.
+    """
     X, n_points = problem.X, problem.X.shape[0]
     weighted = squared_distances(X, centers) * problem.shares[:, None]
     inside = jnp.minimum(tuples.points, n_points - 1), jnp.minimum(block.points, n_points - 1)
@@ -142,7 +181,7 @@ def _solve(
 
 
 def entries(solution: ot.OTSolution | ot.BasicSolution) -> ot.Support:
-    """The positive entries of the basic plans (B, n, m) of an exact solver."""
+    """The positive entries of the basic plans (B, n, m) of an exact solver; O(B n m) unless it lists them itself."""
     return solution.entries if isinstance(solution, ot.BasicSolution) else ot.support(solution)
 
 
