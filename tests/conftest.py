@@ -4,10 +4,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
 
 import jax
 import pytest
 
+_MAPS = Path("/proc/self/maps")
+_MANY = 30_000  # memory maps; Linux allows a process 65,530, and a compiler that gets none aborts
 _SHARED = "FAIRJAX_TEST_PROGRAMS"  # names the folder to the worker processes
 
 # what is asserted here to the last digits is asserted of the programs that users run
@@ -32,6 +36,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind."""
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(_SHARED), ignore_errors=True)
+
+
+_tests = count(1)
+
+
+@pytest.fixture(autouse=True)
+def room_for_programs() -> Iterator[None]:
+    """Every program holds some memory maps: a process that compiles thousands lets go of them in time."""
+    yield
+    if next(_tests) % 10 == 0 and _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="module", autouse=True)
