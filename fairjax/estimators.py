@@ -1,7 +1,7 @@
 """The scikit-learn surface: numpy in, one transfer, a compiled run, numpy out."""
 
 import warnings
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairjax import _groups
+from fairjax._checks import check_choice, check_count
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -329,14 +330,10 @@ class FCA(ClusterMixin, BaseEstimator):
         return (reached <= drawn).sum(1, dtype=np.int32)
 
     def _check_parameters(self) -> None:
-        if self.method not in ("direct", "exact", "sinkhorn"):
-            raise InputError(f"method is {self.method!r}; expected 'direct', 'exact' or 'sinkhorn'")
-        if self.center_update not in ("lloyd", "gradient"):
-            raise InputError(f"center_update is {self.center_update!r}; expected 'lloyd' or 'gradient'")
+        check_choice("method", self.method, ("direct", "exact", "sinkhorn"))
+        check_choice("center_update", self.center_update, ("lloyd", "gradient"))
         for name in ("n_clusters", "n_init", "max_iter", "partition_size"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
+            check_count(name, getattr(self, name))
         _check_range("epsilon", self.epsilon, 2.0)
         _check_range("tol", self.tol, np.inf)
         _check_range("transport_weight", self.transport_weight, np.inf)

@@ -420,6 +420,9 @@ def test_settings_that_do_not_go_together():
         (three, {"rule": "dearest"}, "FCA-C needs two groups"),
         (two, {"solver": "sinkhorn", "rule": "dearest"}, "FCA-C needs"),
         (two, {"scheme": "refine", "rule": "dearest"}, "the set W of FCA-C is drawn anew"),
+        (two, {"n_blocks": 1000}, "n_blocks is 1000, and the smallest group has"),
+        (two, {"n_blocks": 0}, "n_blocks is 0; expected a whole number"),
+        (two, {"rule": "nearest"}, "rule is 'nearest'; expected one of None, 'dearest', 'cheapest'"),
     ]:
         with pytest.raises(InputError, match=message):
             alignment.check(problem, settings(**changes))

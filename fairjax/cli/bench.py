@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fairjax import __version__, _progress
+from fairjax._checks import check_count
 from fairjax.cli import compilation, inputs
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
@@ -21,8 +22,7 @@ _LEVELS = (0.5, 0.8, 0.9, 1.0)  # floors on the balance, as shares of the best p
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Compare on every data set and print a table, or JSON."""
     for name in ("clusters", "seeds"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} is {getattr(options, name)}; expected a whole number of at least 1")
+        check_count(f"--{name}", getattr(options, name))
     compilation.keep_programs()
     results = []
     with Bar(not options.json) as bar:

@@ -6,7 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairjax import _groups, parallel
+from fairjax._checks import check_choice, check_count
 from fairjax.deep import files, method
 from fairjax.deep.checkpoints import Keeper, check_folder, fingerprint, identity, restore
 from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
@@ -303,15 +304,13 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
                 continue
             if name in self._choices or name == "compute":
                 allowed = ("float32", "bfloat16") if name == "compute" else self._choices[name]
-                if value not in allowed:
-                    raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
+                check_choice(name, value, allowed)
             elif isinstance(defaults[name].default, bool):
                 if not isinstance(value, (bool, np.bool_)):
                     raise InputError(f"{name} is {value!r}; expected True or False")
             elif name in ("n_latent", "batch_size") or isinstance(defaults[name].default, int):
                 least = 0 if name.endswith("warmup_epochs") else 1
-                if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-                    raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
+                check_count(name, value, least)
                 if int(value) >= 2**31:
                     raise InputError(f"{name} is {value}; expected a whole number below 2^31")
             elif isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:

@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
+from fairjax._checks import check_choice, check_count
 from fairjax.deep.blocks import unit_rows
 from fairjax.deep.losses import cosine_log_assignment, gaussian_log_assignment, student_log_assignment
 from fairjax.deep.nets import Network, OwnNetwork
@@ -103,13 +104,10 @@ class Config(ABC):
     def __post_init__(self) -> None:
         """Refuse a misspelt choice, which would else count as the other, and stages without a step."""
         for name, allowed in self.choices.items():
-            if getattr(self, name) not in allowed:
-                found = getattr(self, name)
-                raise InputError(f"{name} is {found!r}; expected one of {', '.join(map(repr, allowed))}")
+            check_choice(name, getattr(self, name), allowed)
         for field in dataclasses.fields(self):
-            value, least = getattr(self, field.name), 0 if field.name == "warmup_epochs" else 1
-            if field.type in (int, "int") and value < least:
-                raise InputError(f"{field.name} is {value!r}; expected a whole number of at least {least}")
+            if field.type is int:
+                check_count(field.name, getattr(self, field.name), least=0 if field.name == "warmup_epochs" else 1)
 
     @abstractmethod
     def tasks(self, data: Data) -> list[Task]:

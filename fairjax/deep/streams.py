@@ -55,7 +55,7 @@ def prepare(x: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Data:
     Raises
     ------
     InputError
-        If rows are no floating numbers, or `groups` is not one id of at least 0 for each.
+        If there are no rows, if they are no floating numbers, or `groups` is not one id of at least 0 for each.
 
     Examples
     --------
@@ -65,6 +65,8 @@ def prepare(x: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Data:
     ([1, 3], [[0, 0, 0], [1, 2, 3]])
     """
     rows = np.asarray(x)
+    if rows.ndim < 2 or 0 in rows.shape:
+        raise InputError(f"x has shape {rows.shape}; expected rows (N, D) or images (N, h, w, c), at least one")
     if not jnp.issubdtype(rows.dtype, jnp.floating):
         # whole numbers would make learning rates of 0
         raise InputError(f"x holds {rows.dtype}; expected floating numbers, such as x.astype(np.float32)")

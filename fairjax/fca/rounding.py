@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from fairjax._checks import check_choice
 from fairjax.assignment import primal
 from fairjax.assignment.dual import Points, group_sums
 from fairjax.errors import InputError
@@ -57,8 +58,7 @@ def hard_labels(
     >>> hard_labels(halves, jnp.array([0, 0, 1, 1]), 2).tolist()
     [0, 1, 0, 1]
     """
-    if how not in get_args(How):
-        raise InputError(f"how is {how!r}; expected one of {', '.join(map(repr, get_args(How)))}")
+    check_choice("how", how, get_args(How))
     shares = fractions(masses)
     if how == "argmax":
         return jnp.argmax(shares, -1).astype(jnp.int32)

@@ -34,12 +34,6 @@ def as_centers(centers: ArrayLike, X: Array) -> Array:
     return centers
 
 
-def check_count(name: str, value: int) -> None:
-    """Check a static number of clusters, restarts or trials."""
-    if value < 1:
-        raise InputError(f"{name} is {value}, expected a whole number of at least 1.")
-
-
 def weighted_mean(X: Array, weights: Array) -> Array:
     """Return the mean of the rows, (d,); zero where no weight is positive."""
     return per_unit(jnp.matmul(weights, X, precision="highest"), weights)

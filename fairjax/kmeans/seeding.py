@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from fairjax._checks import check_count
 from fairjax.kmeans.distances import clear_distances
-from fairjax.kmeans.points import as_weighted_points, check_count, weighted_mean
+from fairjax.kmeans.points import as_weighted_points, weighted_mean
 
 _BLOCK = 1024  # rows per block of the two-level draw in `_draw`
 

@@ -1,7 +1,5 @@
 """Checks of ids and weights, shared by all scores: by value where values can be read, else by shape."""
 
-from collections.abc import Collection
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,9 +98,3 @@ def check_same_length(first: jax.Array, second: jax.Array, names: str) -> None:
         raise InputError(
             f"{names} have lengths {first.shape[0]} and {second.shape[0]}; expected the same points in both."
         )
-
-
-def check_choice(value: str, choices: Collection[str], keyword: str) -> None:
-    """Check an option given by name."""
-    if value not in choices:
-        raise InputError(f"{keyword} is {value!r}; expected one of {', '.join(map(repr, choices))}.")

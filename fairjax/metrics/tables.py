@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jax.scipy.special import xlogy
 from jax.typing import ArrayLike
 
+from fairjax._checks import check_choice
 from fairjax.errors import InputError
-from fairjax.metrics._inputs import check_choice, floating
+from fairjax.metrics._inputs import floating
 from fairjax.metrics.matching import best_matching
 
 BALANCE_KINDS = ("ratio", "fraction", "relative")
@@ -35,7 +36,7 @@ def balance(table: ArrayLike, *, kind: str = "ratio", strict: bool = False) -> j
     >>> float(balance([[2, 1], [3, 3], [0, 0]]))
     0.5
     """
-    check_choice(kind, BALANCE_KINDS, "kind")
+    check_choice("kind", kind, BALANCE_KINDS)
     counts = _table(table)
     present = _present(counts)
     if kind == "ratio":
@@ -73,7 +74,7 @@ def group_violation(table: ArrayLike, *, kind: str = "pairwise", delta: ArrayLik
     >>> float(group_violation([[3, 1], [1, 3]]))
     1.0
     """
-    check_choice(kind, VIOLATION_KINDS, "kind")
+    check_choice("kind", kind, VIOLATION_KINDS)
     counts = _table(table)
     present = _present(counts)
     if kind == "bera":
@@ -96,7 +97,7 @@ def entropy(table: ArrayLike, *, smoothing: ArrayLike = 0.0, reduce: str = "none
     >>> [round(float(h), 4) for h in entropy([[2, 5], [2, 5]])]
     [0.6931, 0.6931]
     """
-    check_choice(reduce, ENTROPY_REDUCTIONS, "reduce")
+    check_choice("reduce", reduce, ENTROPY_REDUCTIONS)
     counts = _table(table)
     present = _present(counts)
     proportions = _divide(counts, counts.sum(0)[None, :])
@@ -133,7 +134,7 @@ def fwd(table: ArrayLike, *, mode: str = "l1", reduce: str = "mean") -> jax.Arra
     >>> float(fwd([[3, 1], [2, 2]]))
     0.25
     """
-    check_choice(mode, FWD_MODES, "mode")
+    check_choice("mode", mode, FWD_MODES)
     counts = _table(table)
     present = _present(counts)
     uniform = _divide(present.astype(counts.dtype), present.sum())
@@ -188,7 +189,7 @@ def nmi(table: ArrayLike, *, average: str = "arithmetic") -> jax.Array:
     >>> float(nmi([[2, 0], [0, 2]]))
     1.0
     """
-    check_choice(average, NMI_AVERAGES, "average")
+    check_choice("average", average, NMI_AVERAGES)
     counts = _table(table)
     joint = _divide(counts, counts.sum())
     rows, columns = joint.sum(1), joint.sum(0)
@@ -248,7 +249,7 @@ def _entropy(shares: jax.Array, axis: int) -> jax.Array:
 
 
 def _reduce(per_cluster: jax.Array, counts: jax.Array, how: str) -> jax.Array:
-    check_choice(how, REDUCTIONS, "reduce")
+    check_choice("reduce", how, REDUCTIONS)
     sizes = counts.sum(1)
     if how == "max":
         score = jnp.max(jnp.where(sizes > 0, per_cluster, -jnp.inf))

@@ -1,7 +1,6 @@
 """Arguments of the solvers, checked and brought to arrays."""
 
 import warnings
-from numbers import Integral
 
 import jax
 import jax.numpy as jnp
@@ -31,12 +30,6 @@ def real_array(name: str, values: ArrayLike) -> Array:
     if not jnp.issubdtype(array.dtype, jnp.floating):
         return array.astype(jnp.result_type(float))
     return array if jnp.finfo(array.dtype).bits >= 32 else array.astype(jnp.float32)
-
-
-def check_count(name: str, value: int | None) -> None:
-    """Raise InputError unless a static count is None or a whole number of at least 1."""
-    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < 1):
-        raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
 
 
 def is_traced(*values: Array | None) -> bool:

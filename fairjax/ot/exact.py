@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from fairjax.ot.arguments import check_count
+from fairjax._checks import check_count
 from fairjax.ot.certificate import certify, tightened
 from fairjax.ot.factors import Costs
 from fairjax.ot.forest import basic
@@ -88,7 +88,8 @@ def exact(
     >>> round(float(solution.primal), 6), int(solution.status)
     (0.666667, 0)
     """
-    check_count("max_iter", max_iter)
+    if max_iter is not None:
+        check_count("max_iter", max_iter)
     return solve(_solver(init is not None, max_iter), costs, a, b, init)
 
 

@@ -18,8 +18,9 @@ from jax import Array
 from jax.scipy.special import logsumexp
 from jax.typing import ArrayLike
 
+from fairjax._checks import check_count
 from fairjax.errors import InputError
-from fairjax.ot.arguments import check_count, is_traced, real_array
+from fairjax.ot.arguments import is_traced, real_array
 from fairjax.ot.certificate import certify, row_duals, tightened
 from fairjax.ot.factors import Costs, cost_array
 from fairjax.ot.problem import Duals, Problem, solve

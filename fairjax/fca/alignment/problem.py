@@ -1,7 +1,7 @@
 """What the alignment route works on: the points laid out, settings that compile, parameters that are traced."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._checks import check_choice, check_count
 from fairjax.errors import InputError
 from fairjax.fca import partition
 from fairjax.fca.center_update import CenterUpdate
@@ -53,6 +54,11 @@ class Settings:
     update, n_center_steps : centre update and its steps per turn.
     rule : None for FCA; "dearest" for FCA-C as the paper writes it, "cheapest" as the authors' code runs it.
     patience : turns without a lower cost or objective before stopping; twice as many where most blocks had no room.
+
+    Raises
+    ------
+    InputError
+        For a choice that there is not, or a number that is not whole or less than 1.
     """
 
     solver: Solver = "exact"
@@ -62,6 +68,14 @@ class Settings:
     n_center_steps: int = 1
     rule: Rule | None = None
     patience: int = 5
+
+    def __post_init__(self) -> None:
+        check_choice("solver", self.solver, get_args(Solver))
+        check_choice("scheme", self.scheme, get_args(Scheme))
+        check_choice("update", self.update, get_args(CenterUpdate))
+        check_choice("rule", self.rule, (None, *get_args(Rule)))
+        for name in ("n_blocks", "n_center_steps", "patience"):
+            check_count(name, getattr(self, name))
 
 
 class Parameters(NamedTuple):
@@ -134,13 +148,17 @@ def prepare(
 
 def check(problem: Problem, settings: Settings) -> None:
     """Raise InputError for settings that do not go together, or not with the groups; O(1)."""
-    n_groups = len(problem.members)
+    n_groups, smallest = len(problem.members), min(len(ids) for ids in problem.members)
+    if settings.n_blocks > smallest:
+        raise InputError(
+            f"n_blocks is {settings.n_blocks}, and the smallest group has {smallest} points; every block needs one of "
+            f"them: take at most {smallest}"
+        )
     if settings.solver == "sinkhorn" and n_groups > 2:
         raise InputError(
             f'there are {n_groups} groups; method="sinkhorn" aligns two: take method="exact" or method="direct"'
         )
     if problem.units is not None and settings.n_blocks > 1 and settings.scheme != "refine":
-        smallest = min(len(ids) for ids in problem.members)
         raise InputError(
             "points of different weights cannot be dealt into blocks at random: with more than two groups, or "
             f'method="sinkhorn", take a partition_size above {smallest // 2}, half the smallest group, or '
