@@ -237,10 +237,10 @@ def full(quick: bool) -> dict[str, Any]:
     """All points at once, which the partition only approaches; takes 6 GiB."""
     X, groups = load("Adult", quick)
     start, rows = k_means_start(X, 2025), []
-    cases = [(None, "fixed", 4), (1024, "refine", 4)]
-    for size, scheme, turns in cases:
-        found = solve(X, groups, start, weight=2.0, turns=most(turns), size=size, scheme=scheme, patience=3)
-        rows.append(told({"weight": 2.0, "partition_size": size, "scheme": scheme} | found))
+    for weight in (2.0, 1.0):
+        for size, scheme in ((None, "fixed"), (1024, "refine")):
+            found = solve(X, groups, start, weight=weight, turns=most(4), size=size, scheme=scheme, patience=3)
+            rows.append(told({"weight": weight, "partition_size": size or "full", "scheme": scheme} | found))
     return {"n": len(X), "n_clusters": K, "rows": rows}
 
 
