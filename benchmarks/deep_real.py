@@ -207,11 +207,11 @@ class Clock:
             raise OverBudgetError
 
     def step_seconds(self, names: list[str]) -> dict[str, Any]:
-        """Medians over chunks in which nothing was compiled."""
+        """Medians over chunks in which nothing was compiled; a step that goes back is where the next seed begins."""
         found = {}
         for stage, marks in self.marks.items():
             pairs = pairwise(marks)
-            each = [(t1 - t0) / (s1 - s0) for (s0, t0, c0), (s1, t1, c1) in pairs if c1 - c0 < 0.01]
+            each = [(t1 - t0) / (s1 - s0) for (s0, t0, c0), (s1, t1, c1) in pairs if s1 > s0 and c1 - c0 < 0.01]
             if each:
                 found[names[stage]] = measure.spread(each)
         return found
