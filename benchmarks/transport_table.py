@@ -29,8 +29,9 @@ def exact() -> None:
 
 def sinkhorn() -> None:
     ways = ("sinkhorn", "best of ott-jax", "plain ott-jax", "POT ot.batch")
-    print("| a quarter of the batch | " + " | ".join(f"{way}, s" for way in ways) + " | best of ott-jax is | errors, in this order |")
-    print("| --- |" + " --- |" * (len(ways) + 2))
+    heads = ["a quarter of the batch", *(f"{way}, s" for way in ways), "best of ott-jax is", "errors, in this order"]
+    print("| " + " | ".join(heads) + " |")
+    print("| --- " * len(heads) + "|")
     for name, row in rows_of("sinkhorn").items():
         timed = [way for way in row if way.startswith(_OTT) and "seconds" in row[way]]
         best = min(timed, key=lambda way: median(row, way))
