@@ -1,6 +1,5 @@
 """The scikit-learn surface of FCA: conventions, groups of any kind, controls, prediction, bad input."""
 
-import os
 import pickle
 import warnings
 
@@ -10,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
+from data_files import need
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fairjax import FCA, _driver, _progress, datasets
+from fairjax.datasets import sources
 from fairjax.errors import InputError
 
 K = 3
@@ -413,8 +414,8 @@ def test_any_data_are_clustered_fairly(seed, coarse, rare, epsilon, heavy):
     assert _driver.spread(table) <= epsilon + slack + 1e-4
 
 
-@pytest.mark.skipif("FAIRJAX_DATA" not in os.environ, reason="needs FAIRJAX_DATA, the folder with adult.data")
 def test_adult_reaches_the_published_tables():
+    need(sources.ADULT_TRAIN)
     adult = datasets.load_adult(l2_normalize=True)
     model = FCA(n_clusters=10, n_init=3, random_state=0).fit(adult.X, sensitive_features=adult.sensitive)
     assert model.cost_ <= 0.3160
