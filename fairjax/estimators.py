@@ -91,7 +91,8 @@ class FCA(ClusterMixin, BaseEstimator):
         Whether its centres settled within `max_iter` turns.
     gap_ : float
         How far, at most, the assignment is above the cheapest one to these centres that is as fair: (cost − proven
-        bound) / cost, before points on a boundary are rounded to one cluster. On the alignment routes it shows what
+        bound) / cost, before points on a boundary are rounded to one cluster. Where the cost is next to nothing it is
+        relative to a thousandth of what another cluster typically costs more. On the alignment routes it shows what
         blocks, regularisation and a `transport_weight` other than 1 cost.
     multipliers_ : ndarray (M, K)
         Price in cost units that a point of a group pays to enter a cluster: the rule for new points.

@@ -2,12 +2,13 @@
 
 from fairjax.assignment.controls import Control
 from fairjax.assignment.fair import FairAssignment, control, fair_assignment
-from fairjax.assignment.solution import MESSAGES, Solution, Tolerances, default_tolerances
+from fairjax.assignment.solution import MESSAGES, Prices, Solution, Tolerances, default_tolerances
 
 __all__ = [
     "MESSAGES",
     "Control",
     "FairAssignment",
+    "Prices",
     "Solution",
     "Tolerances",
     "control",

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from fairjax.assignment.dual import Points, group_sums
+from fairjax._precision import first_least
+from fairjax.assignment.programme import Points, group_sums
 
 # A fraction this small is none: what is left is rounding, or the solver's residual, and then at most a thousandth.
 _SLIVER, _LARGEST_SLIVER = 1e-6, 1e-3
@@ -49,7 +50,7 @@ class _Flow(NamedTuple):
 def _start(points: Points, reduced: Array, blur: Array, wanted: Array) -> tuple[Array, Array]:
     """Cheapest clusters (m,), ties filled where the group still lacks most; also the deficits (M, K) left."""
     n_clusters = reduced.shape[1]
-    labels = jnp.argmin(reduced, -1).astype(jnp.int32)
+    labels = first_least(reduced)
     tied = reduced <= blur + jnp.take_along_axis(blur, labels[:, None], -1)
     open_tie = (jnp.sum(tied, -1) > 1) & (points.weights > 0)
     settled = jnp.where(open_tie, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=reduced.dtype)
@@ -70,7 +71,7 @@ def _fill(points: Points, waiting: Array, possible: Array, labels: Array, defici
         group, weight = points.groups[point], points.weights[point]
         # compared in thousandths of the point, so that rounding decides nothing
         lacking = jnp.round(1024 * deficit[group] / weight)
-        label = jnp.argmax(jnp.where(possible[point], lacking, -jnp.inf)).astype(jnp.int32)
+        label = first_least(jnp.where(possible[point], -lacking, jnp.inf))
         return labels.at[point].set(label), deficit.at[group, label].add(-weight)
 
     return jax.lax.fori_loop(0, jnp.sum(waiting), place, (labels, deficit))
@@ -94,8 +95,9 @@ def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
         least = jnp.min(jnp.where(present, counts, jnp.inf), 1)
         return least / jnp.maximum(jnp.max(counts, 1), jnp.finfo(counts.dtype).tiny)
 
-    # in steps far coarser than rounding, which shall decide nothing; of a power of two, so that few ratios lie between
-    steps = 2.0 ** (16 if jnp.finfo(wanted.dtype).bits <= 32 else 32)
+    # in steps far coarser than what a solver leaves, which shall decide nothing; of a power of two, so that few ratios
+    # lie between
+    steps = 2.0**16
     lower, upper = (jnp.round(steps * balance_with(counts * unit)) for counts in (down, down + 1))
     urgency = jnp.where(upper >= lower, lower - 2 * steps, -upper)
     # what is a whole number already, none included, stays
@@ -115,7 +117,7 @@ def _cheapest_moves(points: Points, reduced: Array, available: Array) -> tuple[A
         # two plain minima take a fraction of the time of one argmin along points
         return least, jnp.min(jnp.where(extra == least, index, n_points - 1), 0)
 
-    extra, point = jax.lax.map(from_cluster, jnp.arange(n_clusters))
+    extra, point = jax.lax.map(from_cluster, jnp.arange(n_clusters, dtype=jnp.int32))
     # rounding must not make a cycle look cheap
     return jnp.maximum(extra, 0), point
 
@@ -123,13 +125,13 @@ def _cheapest_moves(points: Points, reduced: Array, available: Array) -> tuple[A
 def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
     """Distances (K,) from any source along arcs (K, K), and each node's predecessor (K,); Bellman–Ford."""
     n_clusters = extra.shape[0]
-    nodes = jnp.arange(n_clusters)
+    nodes = jnp.arange(n_clusters, dtype=jnp.int32)
     start = (jnp.where(sources, 0, jnp.inf).astype(extra.dtype), nodes, jnp.array(True), jnp.zeros((), jnp.int32))
 
     def relax(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         distance, predecessor, _, n_rounds = carry
         through = distance[:, None] + extra
-        best = jnp.argmin(through, 0)
+        best = first_least(through, 0)
         shorter = through[best, nodes] < distance
         distance = jnp.where(shorter, through[best, nodes], distance)
         return distance, jnp.where(shorter, best, predecessor), jnp.any(shorter), n_rounds + 1
@@ -153,7 +155,7 @@ def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: b
     else:
         sources, sinks = deficit < 0, deficit > 0
     distance, predecessor = _shortest_paths(extra, sources)
-    sink = jnp.argmin(jnp.where(sinks, distance, jnp.inf))
+    sink = first_least(jnp.where(sinks, distance, jnp.inf))
     reachable = jnp.isfinite(distance[sink]) & sinks[sink]
 
     def bottleneck(carry: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -234,7 +236,7 @@ def finish(
     def split(flow: _Flow) -> _Flow:
         small = jnp.abs(flow.deficit) <= negligible[:, None] / n_clusters
         flow = flow._replace(deficit=jnp.where(small, 0, flow.deficit))
-        group = jnp.argmax(jnp.max(jnp.abs(flow.deficit), 1) / jnp.maximum(negligible, jnp.finfo(dtype).tiny))
+        group = first_least(-jnp.max(jnp.abs(flow.deficit), 1) / jnp.maximum(negligible, jnp.finfo(dtype).tiny))
         return _augment(points, reduced, flow, group, whole=False)
 
     start = _Flow(jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False))
@@ -250,7 +252,7 @@ def finish(
     whole = jnp.where(equal, _whole_counts(wanted, points.masses, heaviest), wanted)
     sliver = jnp.clip(40 * residual / jnp.where(points.weights > 0, points.weights, 1), _SLIVER, _LARGEST_SLIVER)
     fractional = (jnp.max(exact.fractions, -1) < 1 - sliver) & (points.weights > 0)
-    labels = jnp.argmax(exact.fractions, -1).astype(jnp.int32)
+    labels = first_least(-exact.fractions)
     hard = jnp.where(fractional, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
     deficit = whole - points.placed - group_sums(hard, points.groups, n_groups)
     possible = exact.fractions > sliver[:, None]
@@ -265,7 +267,7 @@ def finish(
         return jnp.max(jnp.abs(flow.deficit), 1) >= jnp.maximum(allowed, negligible)
 
     def shift(flow: _Flow) -> _Flow:
-        group = jnp.argmax(jnp.where(off(flow), jnp.max(jnp.abs(flow.deficit), 1), 0))
+        group = first_least(-jnp.where(off(flow), jnp.max(jnp.abs(flow.deficit), 1), 0))
         return _augment(points, reduced, flow, group, whole=True)
 
     rounded = jax.lax.while_loop(
@@ -274,4 +276,4 @@ def finish(
         _Flow(jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False)),
     )
     met = jnp.all(jnp.abs(exact.deficit) <= 32 * negligible[:, None])
-    return Plan(exact.fractions, jnp.argmax(rounded.fractions, -1).astype(jnp.int32), exact.n_moves, met)
+    return Plan(exact.fractions, first_least(-rounded.fractions), exact.n_moves, met)

@@ -3,12 +3,24 @@
 Under given prices most points are far from changing their cluster. Point i may change only if prices within its group
 move against each other by more than its *margin*, the difference between its two cheapest clusters. So one pass over
 all points finds labels, margins and counts; the m points of least margin become the open points of a small problem
-(:class:`~fairjax.assignment.dual.Points`) in which all others count as placed; and its solution is the solution for
-all points if no placed point's margin was exceeded. That is checked, not assumed: otherwise prices move only as far as
-the check allows, where the dual of the small problem equals the dual of all points and therefore has risen, and the
-next pass looks again. From warm prices one pass is the rule. Cold prices come from a random sample.
+(:class:`~fairjax.assignment.programme.Points`) in which all others count as placed; and its solution is the solution
+for all points if no placed point's margin was exceeded. That is checked, not assumed; where it was, the dual has risen
+all the same (:func:`~fairjax.assignment.programme.with_placed`), and the next pass looks again.
 
-The cost per pass is that of a Lloyd step of k-means: O(n K d), plus O(m K²) for each Newton step.
+Prices that have far to go are estimated first, from a sample of the points with the least margins in which each stands
+for several. An estimate proves nothing; it tells where to look next, and one that leads below the bound that was
+reached is dropped. A look regards a part of the points:
+
+===============================  =========================================  ==================
+after a look at                  the next one starts from                   and regards
+===============================  =========================================  ==================
+all of the part, margins held    -- that is the end
+a sample of it, margins held     what was found                             a tenth of the part
+either, margins exceeded         what was found                             ten times the part
+all of it, the bound has fallen  the last prices whose bound was proven     a tenth of the part
+===============================  =========================================  ==================
+
+The cost per pass is that of a Lloyd step of k-means: O(n K d), plus O(m K (M + K)) for each step of the solver.
 """
 
 from collections.abc import Callable
@@ -17,18 +29,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
 
-from fairjax._laziness import only_if
-from fairjax.assignment import controls, dual
+from fairjax._precision import in_double
+from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
-from fairjax.assignment.dual import Ascent, Points
+from fairjax.assignment.programme import Anchor, Points, group_sums
+from fairjax.assignment.solution import Optimum, Prices, Solution, Tolerances, certify, optimum
 
 _SAMPLE = 4096
 _AIM = 0.75
-_COOLER = 0.3
-_SAMPLED = 4  # points in the sample for an estimate, for each open one
-_LOOSELY = 10.0  # times the tolerance, for estimates
+_FEWER, _MORE = 0.1, 2.0
+_WITHIN = 0.9  # of the least margin: at all of it, placed points are about to move
 
 
 class Pass(NamedTuple):
@@ -66,56 +77,39 @@ class Source(NamedTuple):
     masses: Array
 
 
-class Prices(NamedTuple):
-    """Dual variables to start from.
-
-    Attributes
-    ----------
-    y : (M, K) free variables of the normaliser. temperature : () at which it is smoothed.
-    start : () temperature from which cooling should start in a problem a little different; 0 if these are cold.
-    """
-
-    y: Array
-    temperature: Array
-    start: Array
-
-
 class Assignment(NamedTuple):
-    """Optimal prices and the soft assignment near the boundaries.
+    """Optimal prices and the interior assignment near the boundaries.
 
     Attributes
     ----------
-    ascent : :class:`~fairjax.assignment.dual.Ascent` of the last small problem, whose points are ``points``.
+    optimum : of the last small problem, whose points are ``points``.
     rows : (m,) which points these are; n for padding.
-    found : :class:`Pass` in which the other points were placed. warm : prices for the next, similar problem.
+    found : :class:`Pass` in which the other points were placed.
     n_passes : () int32. valid : () bool, no placed point could have been cheaper elsewhere.
     """
 
-    ascent: Ascent
+    optimum: Optimum
     points: Points
     rows: Array
     found: Pass
-    warm: Prices
     n_passes: Array
     valid: Array
 
 
 class _Search(NamedTuple):
-    """Between two passes: what was found, with the prices to look at next, and a fallback below ``bound``."""
+    """Between two looks: the last one, the prices of the next, the part of the points it regards, a proven fallback."""
 
     assignment: Assignment
+    prices: Prices
+    part: Array
     safe: Prices
     bound: Array
 
 
-def prices(control: Control, warm: Prices) -> Array:
+@in_double
+def prices(control: Control, y: Array) -> Array:
     """Prices (M, K) of the groups in the clusters."""
-    return controls.normalise(control, warm.y, warm.temperature)[0]
-
-
-def follow(ascent: Ascent) -> Prices:
-    """Prices to start the next, similar problem from."""
-    return Prices(ascent.y, ascent.temperature, jnp.maximum(_COOLER * ascent.warmest, ascent.temperature))
+    return controls.normalise(control, y)[0]
 
 
 def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Source:
@@ -129,7 +123,7 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Sou
         second = jnp.min(jnp.where(chosen > 0, jnp.inf, reduced), -1)
         margins = second - jnp.min(reduced, -1)
         weighted = chosen * weights[:, None]
-        counts = dual.group_sums(weighted, groups, masses.shape[0])
+        counts = group_sums(weighted, groups, masses.shape[0])
         return Pass(labels, margins, counts, jnp.sum(weighted * costs), jnp.zeros((), costs.dtype))
 
     def rows(index: Array) -> Array:
@@ -166,62 +160,69 @@ def _indices(flags: Array, size: int) -> Array:
     return jnp.where(rank < until[-1], index, n_points)
 
 
-def nearest(margins: Array, weights: Array, n_open: int) -> tuple[Array, Array]:
-    """Indices (m,) of about the least margins, n as padding, and the least margin of all others."""
+class Chosen(NamedTuple):
+    """Which points to open.
+
+    Attributes
+    ----------
+    rows : (m,) indices, n as padding. weights : (m,) of these points, or of what each of them stands for.
+    radius : () the least margin of all points that are neither chosen nor stood for. exact : () bool, nobody is.
+    """
+
+    rows: Array
+    weights: Array
+    radius: Array
+    exact: Array
+
+
+def _scattered(n_points: int, part: Array) -> Array:
+    """Flags (n,) of an evenly scattered ``part`` () of the points."""
+    # multiples of the golden ratio
+    spread = jnp.arange(n_points, dtype=jnp.uint32) * jnp.uint32(2_654_435_769)
+    return (spread >> 8).astype(jnp.int32) < jnp.minimum(part * 2.0**24, 2.0**24).astype(jnp.int32)
+
+
+def choose(source: Source, margins: Array, part: Array, n_open: int) -> Chosen:
+    """About the least ``part`` () of the margins (n,): all of these points if there are places, else a sample."""
     n_points = margins.shape[0]
-    margins = jnp.where(weights > 0, margins, jnp.inf)
+    margins = jnp.where(source.weights > 0, margins, jnp.inf)
     sample = jnp.sort(margins[:: max(1, n_points // _SAMPLE)])
-    wide, narrow = (sample[int(part * n_open / n_points * sample.shape[0])] for part in (_AIM, _AIM / 2))
-    # a sample may mislead: once in a hundred times more than n_open points lie within the wide one
-    threshold = jnp.where(jnp.sum(margins < wide) <= n_open, wide, narrow)
-    near = margins < threshold
+    exact = part * n_points <= 1.001 * n_open
+
+    def quantile(part: Array) -> Array:
+        at = (part * sample.shape[0]).astype(jnp.int32)
+        return jnp.where(at < sample.shape[0], sample[jnp.minimum(at, sample.shape[0] - 1)], jnp.inf)
+
+    places = n_open / n_points
+    wide, narrow = quantile(jnp.asarray(_AIM * places)), quantile(jnp.asarray(_AIM / 2 * places))
+    # a sample may mislead: once in a hundred times more points lie within the wide margin than have a place
+    within = jnp.where(jnp.sum(margins < wide) <= n_open, wide, narrow)
+    near = margins < jnp.where(exact, within, quantile(part))
+    n_near = jnp.sum(near).astype(margins.dtype)
+    kept = jnp.where(exact, 1.0, jnp.minimum(_AIM * n_open / jnp.maximum(n_near, 1), 1.0)).astype(margins.dtype)
+    flags = near & (_scattered(n_points, kept) | exact)
+    rows = _indices(flags, n_open)
+    weights = jnp.where(rows < n_points, source.weights[jnp.minimum(rows, n_points - 1)], 0) / kept
     radius = jnp.min(jnp.where(near, jnp.inf, margins))
-    return _indices(near, n_open), jnp.where(jnp.sum(near) <= n_open, radius, 0)
+    return Chosen(rows, weights, jnp.where(jnp.sum(flags) <= n_open, radius, 0), exact)
 
 
-def _open(source: Source, found: Pass, index: Array) -> Points:
-    """The small problem in which only the points at ``index`` (m,) are open."""
+def _open(source: Source, found: Pass, index: Array, weights: Array) -> Points:
+    """The small problem in which only the points at ``index`` (m,) are open, with ``weights`` (m,)."""
     n_points = source.groups.shape[0]
     n_groups, n_clusters = found.counts.shape
     costs = source.rows(index)
     inside = jnp.minimum(index, n_points - 1)
-    weights = jnp.where(index < n_points, source.weights[inside], 0)
     groups, labels = source.groups[inside], found.labels[inside]
     chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype) * weights[:, None]
-    own = dual.group_sums(chosen, groups, n_groups)
+    own = group_sums(chosen, groups, n_groups)
     lowest = jnp.min(costs, -1)
     offset = found.cost - jnp.sum(chosen * costs) + jnp.sum(weights * lowest)
     # what is subtracted is part of the sum up to rounding, which must not become a count below zero
-    placed = jnp.maximum(found.counts - own, 0)
+    placed = found.counts - own
+    placed = jnp.where(jnp.abs(placed) <= 1e-6 * found.counts, 0, placed)
     masses = jnp.sum(placed, 1) + jnp.sum(own, 1)
     return Points(costs - lowest[:, None], groups, weights, placed, masses, offset)
-
-
-def _estimate(source: Source, found: Pass, near: Points, index: Array, radius: Array) -> Points:
-    """The small problem ``near`` of the points at ``index`` (m,), with every so many-th of the others open as well.
-
-    Each of those stands for the placed points of its group and cluster. What they say is an estimate and proves
-    nothing, but it tells where to look next when prices have far to go.
-    """
-    n_points = source.groups.shape[0]
-    n_sample = min(n_points, _SAMPLED * index.shape[0])
-    n_groups, n_clusters = found.counts.shape
-    sample = (jnp.arange(n_sample) * (n_points / n_sample)).astype(jnp.int32)
-    costs, groups, labels = source.rows(sample), source.groups[sample], found.labels[sample]
-    weights = jnp.where(found.margins[sample] >= radius, source.weights[sample], 0)
-    cell = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype)
-    drawn = dual.group_sums(cell * weights[:, None], groups, n_groups)
-    scale = jnp.where(drawn > 0, near.placed / jnp.where(drawn > 0, drawn, 1), 0)
-    weights = weights * scale[groups, labels]
-    lowest = jnp.min(costs, -1)
-    return Points(
-        jnp.concatenate([near.costs, costs - lowest[:, None]]),
-        jnp.concatenate([near.groups, groups]),
-        jnp.concatenate([near.weights, weights]),
-        jnp.where(drawn > 0, 0, near.placed),
-        near.masses,
-        near.offset - jnp.sum(weights * (jnp.sum(cell * costs, -1) - lowest)),
-    )
 
 
 def whole(source: Source) -> Points:
@@ -233,92 +234,94 @@ def whole(source: Source) -> Points:
     return Points(costs - lowest[:, None], source.groups, source.weights, placed, source.masses, offset)
 
 
-def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
-    """No prices yet."""
-    smallest = jnp.asarray(jnp.finfo(dtype).tiny, dtype)
-    return Prices(jnp.zeros((n_groups, n_clusters), dtype), smallest, jnp.zeros((), dtype))
-
-
 def assign(
     source: Source,
     control: Control,
     warm: Prices,
     *,
-    tolerance: Array,
-    residual_tolerance: Array,
+    tolerances: Tolerances,
     n_open: int,
     max_passes: int = 30,
-    max_iter: int = 1000,
+    max_iter: int = 100,
 ) -> Assignment:
-    """Maximise the dual of all points from ``warm`` prices (or :func:`cold` ones).
+    """Optimal prices for all points from ``warm`` ones (or :func:`~fairjax.assignment.solution.cold` ones).
 
-    ``tolerance`` and ``residual_tolerance`` are those of :func:`~fairjax.assignment.dual.maximise`. ``n_open`` is the
-    size of the small problems; from n on there is one problem of all points and no screening.
+    ``n_open`` is the size of the small problems; from n on there is one problem of all points and no screening.
     """
     n_points = source.groups.shape[0]
-
-    def maximise(points: Points, warm: Prices, loosen: float = 1) -> Ascent:
-        return dual.maximise(
-            points,
-            controls.adapt(control, points.masses),
-            warm.y,
-            jnp.where(warm.start > 0, warm.start, dual.hottest(points)),
-            tolerance=loosen * tolerance,
-            residual_tolerance=loosen * residual_tolerance,
-            max_iter=max_iter,
-        )
-
     if n_open >= n_points:
         points = whole(source)
         zero = jnp.zeros((), warm.y.dtype)
         none_placed = Pass(jnp.zeros((n_points,), jnp.int32), jnp.full((n_points,), zero), points.placed, zero, zero)
-        ascent = maximise(points, warm)
-        after = follow(ascent)
-        return Assignment(ascent, points, jnp.arange(n_points), none_placed, after, jnp.int32(1), jnp.array(True))
+        found = optimum(points, control, warm, tolerances, max_iter=max_iter)
+        return Assignment(found, points, jnp.arange(n_points), none_placed, jnp.int32(1), jnp.array(True))
 
-    def near_by(found: Pass) -> tuple[Points, Array, Array]:
-        index, radius = nearest(found.margins, source.weights, n_open)
-        return _open(source, found, index), index, radius
+    fewest = jnp.asarray(n_open / n_points, warm.y.dtype)
 
     def look(search: _Search) -> _Search:
-        warm, last = search.assignment.warm, search.assignment
-        before = prices(control, warm)
+        start = search.prices
+        before = prices(control, start.y)
         found = source.scan(before)
-        points, index, radius = near_by(found)
-        spread = controls.exact_spread(control, source.masses, jnp.max(before, 1), jnp.min(before, 1))
+        spread = controls.exact_spread(control, source.masses, before)
         bound = found.cost + jnp.sum(found.counts * before) - spread
+        chosen = choose(source, found.margins, search.part, n_open)
+        # an estimate that led below what was had is dropped
+        lost = chosen.exact & (bound < search.bound - tolerances.gap * jnp.abs(bound))
 
-        # cold prices have farther to go than the points near by can tell
-        is_warm = warm.start > 0
-        ascent = only_if(is_warm, maximise, (points, warm), last.ascent)
-        after = follow(ascent)
-        change = prices(control, after) - before
+        points = _open(source, found, chosen.rows, chosen.weights)
+        best = optimum(points, control, start, tolerances, Anchor(before, chosen.radius), max_iter=max_iter)
+        change = prices(control, best.prices.y) - before
         shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
-        valid = is_warm & (shift <= radius)
-        reach = jnp.where(valid, 1, radius / jnp.where(valid, 1, shift))
-        safe = warm._replace(y=warm.y + reach * (ascent.y - warm.y))
+        held = best.solved & (shift <= _WITHIN * chosen.radius)
+        valid = held & chosen.exact & ~lost
+        # where a warm start led nowhere, the next one is cold
+        again = start._replace(reach=jnp.full_like(start.reach, jnp.inf))
+        following = jax.tree.map(
+            lambda safe, found, again: jnp.where(lost, safe, jnp.where(best.solved, found, again)),
+            search.safe, best.prices, again,
+        )  # fmt: skip
+        proven = chosen.exact & ~lost
+        safe = jax.tree.map(lambda old, new: jnp.where(proven, new, old), search.safe, best.prices)
+        bound = jnp.where(proven, jnp.maximum(bound, search.bound), search.bound)
+        # fewer points where the prices held, which are known better now; more where they did not
+        part = search.part * jnp.where(held | lost, _FEWER, _MORE)
+        part = jnp.clip(part, fewest, 1)
+        done = Assignment(best, points, chosen.rows, found, search.assignment.n_passes + 1, valid)
+        return _Search(done, following, part, safe, bound)
 
-        # an estimate that led below what was had is dropped for the safe step
-        lost = bound < search.bound - tolerance * jnp.abs(bound)
-        following = only_if(
-            ~valid & ~lost,
-            lambda *found: follow(maximise(_estimate(source, *found), warm, loosen=_LOOSELY)),
-            (found, points, index, radius),
-            jax.tree.map(lambda one, other: jnp.where(valid, one, other), after, search.safe),
-        )
-        safe = jax.tree.map(lambda old, new: jnp.where(lost, old, new), search.safe, safe)
-        bound = jnp.where(is_warm, jnp.maximum(bound, search.bound), search.bound)
-        return _Search(Assignment(ascent, points, index, found, following, last.n_passes + 1, valid), safe, bound)
-
-    def nothing(warm: Prices) -> Assignment:
-        found = source.scan(warm.y)
-        points, index, _ = near_by(found)
-        return Assignment(maximise(points, warm), points, index, found, warm, jnp.int32(0), jnp.array(False))
-
-    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(nothing, warm))
-    none = none._replace(ascent=none.ascent._replace(y=warm.y, temperature=warm.temperature), warm=warm)
+    nothing = _nothing(source, control, warm, tolerances, n_open)
+    part = jnp.where(jnp.isfinite(warm.reach), fewest, 1)
+    lowest = jnp.asarray(-jnp.inf, warm.y.dtype)
     return jax.lax.while_loop(
         lambda search: ~search.assignment.valid & (search.assignment.n_passes < max_passes),
         look,
-        _Search(none, warm, jnp.asarray(-jnp.inf, warm.y.dtype)),
+        _Search(nothing, warm, part, warm, lowest),
     ).assignment
+
+
+def _nothing(source: Source, control: Control, warm: Prices, tolerances: Tolerances, n_open: int) -> Assignment:
+    """Before the first look; nothing is computed."""
+
+    def shapes() -> Assignment:
+        found = source.scan(warm.y)
+        index = jnp.zeros((n_open,), jnp.int32)
+        points = _open(source, found, index, source.weights[:n_open])
+        best = optimum(points, control, warm, tolerances, Anchor(warm.y, jnp.zeros_like(warm.reach)), max_iter=0)
+        return Assignment(best, points, index, found, jnp.int32(0), jnp.array(False))
+
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(shapes))
+
+
+def finish(source: Source, control: Control, found: Assignment, tolerances: Tolerances) -> Solution:
+    """Feasible fractions at the prices that were found, labels rounded from them, and the certificate."""
+    points = found.points
+    rounding = float(jnp.finfo(points.costs.dtype).eps)
+    best = certify(points, control, found.optimum, tolerances, rounding)
+    n_points = source.groups.shape[0]
+    labels = found.found.labels.at[found.rows].set(best.labels, mode="drop")
+    status = jnp.where(found.valid | (best.status != 0), best.status, 1).astype(jnp.int32)
+    rows = jnp.where(points.weights > 0, found.rows, n_points)
+    return Solution(
+        labels, rows, best.fractions, best.counts, best.prices, best.pressure, best.primal, best.dual, best.gap, status,
+        found.optimum.n_iter, found.n_passes,
+    )  # fmt: skip

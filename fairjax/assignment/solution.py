@@ -7,19 +7,19 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from fairjax._laziness import only_if
-from fairjax.assignment import controls, dual, primal, screening
+from fairjax._precision import first_least, in_double
+from fairjax.assignment import controls, interior, primal
 from fairjax.assignment.controls import Control
-from fairjax.assignment.dual import Points
-from fairjax.assignment.screening import Assignment, Source
+from fairjax.assignment.programme import Anchor, Points, group_sums, programme, with_placed
 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
-_NEAREST = 4096
+FLOOR = 1e-3  # part of the spread of the costs that a gap is relative to where the cost itself is less
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound is within tolerance",
     UNSOLVED: "stopped before gap and counts were within tolerance; the gap says how far the cost may be from the "
-    "best, the counts how far the control is from met",
+    "best, the counts how far the control is from met; where weights, costs or bounds differ by more orders of "
+    "magnitude than float32 has digits, float64 helps",
     INFEASIBLE: "no assignment satisfies the fairness control: loosen it",
     INVALID: "costs, weights or groups are invalid (NaN, infinite, negative weights or group ids out of range)",
 }
@@ -31,8 +31,8 @@ class Tolerances(NamedTuple):
     Attributes
     ----------
     gap : () relative duality gap to report as solved.
-    inner : () gap that the dual ascent aims at, smaller so that the feasible assignment stays within ``gap``.
-    residual : () share of the weight by which soft counts may miss the control.
+    inner : () gap that the solver aims at, smaller so that the feasible assignment stays within ``gap``.
+    residual : () share of a group by which counts may miss the control before they are put right.
     """
 
     gap: Array
@@ -43,8 +43,163 @@ class Tolerances(NamedTuple):
 def default_tolerances(dtype: DTypeLike) -> Tolerances:
     """1e-6 in float64 and 1e-5 in float32, what the README promises."""
     if jnp.finfo(dtype).bits >= 64:
-        return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(2e-7, dtype), jnp.asarray(1e-10, dtype))
-    return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(2e-6, dtype), jnp.asarray(2e-6, dtype))
+        return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(1e-10, dtype), jnp.asarray(1e-9, dtype))
+    return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(1e-8, dtype), jnp.asarray(1e-8, dtype))
+
+
+class Prices(NamedTuple):
+    """Where to start.
+
+    Attributes
+    ----------
+    y : (M, K) prices in the control, free variables of its normaliser. level : (K,) of the clusters.
+    reach : () by how much the optimal prices are expected to differ, in cost units; infinite if nothing is known.
+    """
+
+    y: Array
+    level: Array
+    reach: Array
+
+
+class Optimum(NamedTuple):
+    """Optimal prices of a small problem.
+
+    Attributes
+    ----------
+    prices : :class:`Prices`. fractions : (m, K) of the open points, interior: each is positive, most hardly.
+    targets : (M, K) counts that satisfy the control. n_iter : () int32. solved : () bool.
+    """
+
+    prices: Prices
+    fractions: Array
+    targets: Array
+    n_iter: Array
+    solved: Array
+
+
+class Certified(NamedTuple):
+    """A feasible assignment of the open points and what it proves; the fields are those of :class:`Solution`."""
+
+    fractions: Array
+    labels: Array
+    counts: Array
+    prices: Array
+    pressure: Array
+    primal: Array
+    dual: Array
+    gap: Array
+    status: Array
+
+
+def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
+    """Nothing is known."""
+    level = jnp.full((n_clusters,), 1 / n_clusters, dtype)
+    return Prices(jnp.zeros((n_groups, n_clusters), dtype), level, jnp.asarray(jnp.inf, dtype))
+
+
+def _exact(points: Points, control: Control) -> tuple[Points, Control]:
+    """The problem with the groups' masses, and what the control takes from them, added up in the present precision."""
+    sums = group_sums(points.weights[:, None], points.groups, points.placed.shape[0])[:, 0]
+    masses = jnp.sum(points.placed, 1) + sums
+    return points._replace(masses=masses), controls.adapt(control, masses)
+
+
+@in_double
+def optimum(
+    points: Points,
+    control: Control,
+    warm: Prices,
+    tolerances: Tolerances,
+    anchor: Anchor | None = None,
+    *,
+    max_iter: int = 100,
+) -> Optimum:
+    """Optimal prices from warm ones; ``anchor`` says what is known of placed points, where there are any.
+
+    O(m K (M + K) + (M K)^3) per step of the interior-point method.
+    """
+    n_points = points.costs.shape[0]
+    points, control = _exact(points, control)
+    placed = points.placed / jnp.where(points.masses > 0, points.masses, 1)[:, None]
+    if anchor is not None:
+        points = with_placed(points, anchor)
+    problem = programme(points, control)
+    scale = interior.spread_of_costs(problem)
+    if points.placed.shape[0] == 1:
+        # nothing to be fair to: every point in its cheapest cluster
+        fractions = jax.nn.one_hot(first_least(points.costs), points.placed.shape[1], dtype=points.costs.dtype)
+        counts = points.placed + jnp.sum(points.weights[:, None] * fractions, 0)
+        prices = Prices(jnp.zeros_like(warm.y), counts[0], jnp.zeros((), scale.dtype))
+        return Optimum(prices, fractions[:n_points], counts, jnp.int32(1), jnp.array(True))
+    known = jnp.isfinite(warm.reach)
+    open_part = jnp.sum(points.weights[:n_points])
+    least = tolerances.inner * FLOOR * scale / warm.level.shape[0]
+    mu = jnp.clip(jnp.maximum(jnp.where(known, warm.reach, 1), _NEAR * scale) * open_part, least, scale)
+    far, near = (
+        interior.start(problem, control.kind),
+        interior.start_near(problem, control.kind, warm.y, warm.level, mu),
+    )
+    first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
+    tolerance = interior.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
+    end = interior.run(problem, control.kind, first, tolerance, max_iter=max_iter)
+    at = end.iterate
+    # counts of the points alone: the rows behind them are what the gap lets groups differ by, and placed points, of
+    # which an interior assignment moves next to nothing
+    alone = problem._replace(shares=problem.shares.at[n_points:].set(0), placed=placed)
+    shares = interior.counts(alone, at.fractions)
+    targets = controls.targets(control, shares, at.level, points.masses, _NEGLIGIBLE)
+    # a constant for all clusters is none that a group's points would notice
+    change = at.prices - warm.y
+    change = jnp.max(jnp.max(change, 1) - jnp.min(change, 1))
+    prices = Prices(at.prices, at.level, jnp.where(known, change, scale))
+    return Optimum(prices, at.fractions[:, :n_points].T, targets, end.n_iter, end.solved)
+
+
+_NEAR = 1e-3  # of the scale of costs: no start is nearer than that
+_NEGLIGIBLE = 1e-9  # of a group: a share this small is the solver's residual
+
+
+@in_double
+def certify(points: Points, control: Control, found: Optimum, tolerances: Tolerances, rounding: float) -> Certified:
+    """The cheapest assignment with the counts of ``found``, and the gap that its prices prove.
+
+    ``rounding`` is the relative rounding of the prices that are reported. It is counted: the gap is at most what is
+    told.
+    """
+    points, control = _exact(points, control)
+    n_groups, n_clusters = points.placed.shape
+    prices, _ = controls.normalise(control, found.prices.y)
+    reduced = points.costs + prices[points.groups]
+    if n_groups == 1:
+        # nothing to be fair to: every point in its cheapest cluster
+        labels = first_least(reduced)
+        fractions = jax.nn.one_hot(labels, n_clusters, dtype=reduced.dtype)
+        plan = primal.Plan(fractions, labels, jnp.int32(0), jnp.array(True))
+    else:
+        # rounded to the caller's dtype, they may add up to a little more or less than the group
+        total = jnp.sum(found.targets, 1)
+        targets = found.targets * (points.masses / jnp.where(total > 0, total, 1))[:, None]
+        plan = primal.finish(points, prices, targets, max(_RESIDUAL, 2 * rounding))
+    weighted = plan.fractions * points.weights[:, None]
+    counts = points.placed + group_sums(weighted, points.groups, n_groups)
+    slack = reduced - jnp.min(reduced, -1, keepdims=True)
+    # every sum is one of terms that are not negative
+    loss = jnp.sum(weighted * slack) + controls.exact_spread(control, points.masses, prices) - jnp.sum(prices * counts)
+    cost = points.offset + jnp.sum(weighted * points.costs)
+    reported, pressure = controls.settled(control, found.prices.y)
+    blur = rounding * jnp.sum(counts * jnp.abs(reported))
+    scale = interior.spread_of_costs(programme(points, control))
+    gap = (jnp.maximum(loss, 0) + blur) / jnp.maximum(jnp.abs(cost), FLOOR * scale)
+
+    finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
+    fair = controls.violation(control, counts, points.masses) <= tolerances.gap
+    status = jnp.where(plan.met & fair & (gap <= tolerances.gap), SOLVED, UNSOLVED)
+    status = jnp.where(control.feasible, status, INFEASIBLE)
+    status = jnp.where(finite, status, INVALID).astype(jnp.int32)
+    return Certified(plan.fractions, plan.labels, counts, reported, pressure, cost, cost - loss, gap, status)
+
+
+_RESIDUAL = 1e-11  # of a group's weight: a count off by no more, or by rounding, is met
 
 
 class Solution(NamedTuple):
@@ -55,9 +210,10 @@ class Solution(NamedTuple):
     labels : (n,) int32. rows : (m,) points that may be split, n as padding. fractions : (m, K) where they go.
     counts : (M, K) weight per group and cluster of the fractional assignment; weights sum to 1.
     prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
+    pressure : (M, K) below zero where a count is held up by its lower bound, above zero where by its upper one.
     primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
-    gap : () relative difference, computed without cancellation. status : () int32, see ``MESSAGES``.
-    n_iter : () Newton steps of the last ascent. n_passes : () passes over all points.
+    gap : () their difference, relative to the cost or to a thousandth of the spread of the costs if that is more.
+    status : () int32, see ``MESSAGES``. n_iter : () steps of the last solve. n_passes : () passes over all points.
     """
 
     labels: Array
@@ -65,87 +221,10 @@ class Solution(NamedTuple):
     fractions: Array
     counts: Array
     prices: Array
+    pressure: Array
     primal: Array
     dual: Array
     gap: Array
     status: Array
     n_iter: Array
     n_passes: Array
-
-
-def solution(source: Source, control: Control, found: Assignment, tolerances: Tolerances) -> Solution:
-    """Finish an assignment: cheapest feasible fractions at its prices, labels rounded from them, certificate."""
-    points, ascent = found.points, found.ascent
-    control = controls.adapt(control, points.masses)
-    dtype = points.costs.dtype
-    n_groups, n_clusters = points.placed.shape
-    prices, _ = controls.normalise(control, ascent.y, ascent.temperature)
-    spread = controls.exact_spread(control, points.masses, jnp.max(prices, 1), jnp.min(prices, 1))
-    if n_groups == 1:
-        # nothing to be fair to: every point in its cheapest cluster
-        reduced = points.costs + prices[points.groups]
-        labels = jnp.argmin(reduced, -1).astype(jnp.int32)
-        plan = primal.Plan(jax.nn.one_hot(labels, n_clusters, dtype=dtype), labels, jnp.int32(0), jnp.array(True))
-    else:
-        wanted = controls.targets(
-            control, ascent.slopes, ascent.allowance, ascent.counts, points.masses, tolerances.residual
-        )
-        plan = _finish(points, prices, wanted, tolerances)
-
-    weighted = plan.fractions * points.weights[:, None]
-    counts = points.placed + dual.group_sums(weighted, points.groups, n_groups)
-    reduced = points.costs + prices[points.groups]
-    slack = reduced - jnp.min(reduced, -1, keepdims=True)
-    loss = jnp.sum(weighted * slack) + spread - jnp.sum(prices * counts)
-    cost = points.offset + jnp.sum(weighted * points.costs)
-    # a cost of zero to rounding has no relative gap
-    magnitude = jnp.sum(weighted * (points.costs + jnp.abs(prices[points.groups]))) + jnp.abs(points.offset)
-    negligible = 2 * jnp.finfo(dtype).eps * magnitude
-    free = (jnp.abs(cost) <= 100 * negligible) & (loss <= negligible)
-    gap = jnp.where(free, 0, jnp.maximum(loss, 0) / jnp.maximum(jnp.abs(cost), jnp.finfo(dtype).tiny))
-
-    finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
-    fair = controls.violation(control, counts, points.masses) <= tolerances.gap
-    solved = plan.met & found.valid & fair & (gap <= tolerances.gap)
-    status = jnp.where(solved, SOLVED, UNSOLVED)
-    status = jnp.where(control.feasible, status, INFEASIBLE)
-    status = jnp.where(finite, status, INVALID).astype(jnp.int32)
-
-    reported, _ = controls.settled(control, ascent.y, ascent.temperature)
-    n_points = source.groups.shape[0]
-    labels = found.found.labels.at[found.rows].set(plan.labels, mode="drop")
-    rows = jnp.where(points.weights > 0, found.rows, n_points)
-    return Solution(
-        labels, rows, plan.fractions, counts, reported, cost, cost - loss, gap, status,
-        ascent.n_iter, found.n_passes,
-    )  # fmt: skip
-
-
-def _finish(points: Points, prices: Array, wanted: Array, tolerances: Tolerances) -> primal.Plan:
-    """:func:`fairjax.assignment.primal.finish`, of many open points only those nearest to a boundary if they do."""
-    n_points, n_clusters = points.costs.shape
-    residual = dual.PRECISE * tolerances.residual
-    if n_points <= 2 * _NEAREST:
-        return primal.finish(points, prices, wanted, residual)
-    reduced = points.costs + prices[points.groups]
-    labels = jnp.argmin(reduced, -1).astype(jnp.int32)
-    chosen = jax.nn.one_hot(labels, n_clusters, dtype=reduced.dtype)
-    margins = jnp.min(jnp.where(chosen > 0, jnp.inf, reduced), -1) - jnp.min(reduced, -1)
-    rows, _ = screening.nearest(margins, points.weights, _NEAREST)
-    inside = jnp.minimum(rows, n_points - 1)
-    weights = jnp.where(rows < n_points, points.weights[inside], 0)
-    far = points.weights.at[rows].set(0, mode="drop")
-    placed = points.placed + dual.group_sums(chosen * far[:, None], points.groups, wanted.shape[0])
-    few = Points(points.costs[inside], points.groups[inside], weights, placed, points.masses, points.offset)
-    near = primal.finish(few, prices, wanted, residual)
-    plan = primal.Plan(
-        chosen.at[rows].set(near.fractions, mode="drop"),
-        labels.at[rows].set(near.labels, mode="drop"),
-        near.n_moves,
-        near.met,
-    )
-    # counts that only far moves could meet, though nearer ones are among the points left out
-    extra = jnp.sum(plan.fractions * points.weights[:, None] * (reduced - jnp.min(reduced, -1, keepdims=True)))
-    cost = points.offset + jnp.sum(plan.fractions * points.weights[:, None] * points.costs)
-    dear = extra > tolerances.gap * jnp.abs(cost)
-    return only_if(~plan.met | dear, primal.finish, (points, prices, wanted, residual), plan)

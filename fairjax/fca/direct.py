@@ -22,14 +22,15 @@ from jax import Array
 
 from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
-from fairjax.assignment.screening import Prices
-from fairjax.assignment.solution import Solution, Tolerances, default_tolerances, solution
+from fairjax.assignment.solution import Prices, Solution, Tolerances, cold, default_tolerances
 from fairjax.fca.points import GroupedPoints, coordinates, labelled_cost, squared_distances
 
-_ALL_OPEN = 8192  # points up to which screening does not pay
-_LEAST_OPEN = 4096
-_OPEN_PART = 64  # of more points, one in so many
-_NOISE = 0.1
+_ALL_OPEN = 4096  # points up to which screening does not pay
+_LEAST_OPEN = 2048
+_OPEN_PART = 128  # of more points, one in so many
+_MOST_OPEN = 16_384  # but no more than that: a sample tells where to look
+_NOISE = 0.02
+_ROUGH = 0.3
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -84,9 +85,9 @@ def open_points(n_points: int) -> int:
     Examples
     --------
     >>> open_points(5_000), open_points(1_000_000)
-    (5000, 15625)
+    (2048, 7812)
     """
-    return n_points if n_points <= _ALL_OPEN else max(_LEAST_OPEN, n_points // _OPEN_PART)
+    return n_points if n_points <= _ALL_OPEN else min(max(_LEAST_OPEN, n_points // _OPEN_PART), _MOST_OPEN)
 
 
 def init(points: GroupedPoints, centers: Array, *, max_iter: int = 100) -> State:
@@ -95,7 +96,7 @@ def init(points: GroupedPoints, centers: Array, *, max_iter: int = 100) -> State
     centers = centers.astype(dtype) - points.mean
     infinite = jnp.asarray(jnp.inf, dtype)
     none = jnp.zeros((), jnp.int32)
-    warm = screening.cold(points.masses.shape[0], centers.shape[0], dtype)
+    warm = cold(points.masses.shape[0], centers.shape[0], dtype)
     history = jnp.full((max_iter,), jnp.nan, dtype)
     drift = jnp.zeros_like(warm.y)
     return State(
@@ -116,20 +117,23 @@ def step(
 
     ``tol`` bounds the movement of the centres that counts as none, relative to the spread of the points; ``n_open`` is
     the number of points whose assignment is looked at closely (static; by default :func:`open_points`). O(n K d) per
-    pass over the points, of which most turns need one or two, and O(K) per open point and Newton step.
+    pass over the points, of which most turns need one or two, and O(K) per open point and step of the solver.
     """
     dtype = points.features.dtype
     tiny = jnp.finfo(dtype).tiny
     tolerances = default_tolerances(dtype) if tolerances is None else tolerances
     n_points = points.weights.shape[0]
     n_open = open_points(n_points) if n_open is None else n_open
+    # an interior assignment within the promised gap will do to move the centres
+    foreseen = _foreseen(state)
+    rough = tolerances._replace(inner=_ROUGH * tolerances.gap, residual=tolerances.gap)
     found = screening.assign(
-        squared_distances(points, state.centers), control, _foreseen(state),
-        tolerance=tolerances.inner, residual_tolerance=tolerances.residual, n_open=n_open,
+        squared_distances(points, state.centers), control, foreseen,
+        tolerances=rough, n_open=n_open,
     )  # fmt: skip
 
     near = found.points
-    soft = found.ascent.responsibilities * near.weights[:, None]
+    soft = found.optimum.fractions * near.weights[:, None]
     inside = jnp.minimum(found.rows, n_points - 1)
     counts = jnp.sum(near.placed, 0) + jnp.sum(soft, 0)
     if n_open < n_points:
@@ -150,12 +154,12 @@ def step(
     shift = gain / jnp.maximum(points.variance, tiny)
     better = cost < state.best_cost
     # below a part of what the assignment may miss, movement is noise
-    settled = (shift <= jnp.square(tol)) | (gain <= _NOISE * tolerances.inner * cost)
+    settled = (shift <= jnp.square(tol)) | (gain <= _NOISE * tolerances.gap * cost)
     risen = cost > state.best_cost * (1 + 2 * tolerances.gap)
     return State(
         centers,
-        found.warm,
-        jnp.where(state.warm.start > 0, found.ascent.y - state.warm.y, 0),
+        _followed(foreseen, found.optimum.prices),
+        jnp.where(jnp.isfinite(state.warm.reach), found.optimum.prices.y - state.warm.y, 0),
         cost,
         shift,
         jnp.where(better, state.centers, state.best_centers),
@@ -165,6 +169,13 @@ def step(
         state.n_passes + found.n_passes,
         settled | risen,
     )
+
+
+def _followed(foreseen: Prices, found: Prices) -> Prices:
+    """The prices that were found; the next ones are expected to be foreseen as well or as badly as these."""
+    missed = found.y - foreseen.y
+    missed = jnp.max(jnp.max(missed, 1) - jnp.min(missed, 1))
+    return found._replace(reach=jnp.where(jnp.isfinite(foreseen.reach), missed, found.reach))
 
 
 def _foreseen(state: State) -> Prices:
@@ -229,9 +240,9 @@ def finish(
     source = squared_distances(points, centers)
     found = screening.assign(
         source, control, state.warm,
-        tolerance=tolerances.inner, residual_tolerance=tolerances.residual, n_open=n_open,
+        tolerances=tolerances, n_open=n_open,
     )  # fmt: skip
-    best = solution(source, control, found, tolerances)
+    best = screening.finish(source, control, found, tolerances)
     cost = labelled_cost(points, centers, best.labels)
     return FairClustering(
         centers + points.mean, best, cost, state.n_iter, state.n_passes + found.n_passes, state.converged, state.history

@@ -8,7 +8,7 @@ from jax import Array
 
 from fairjax._checks import check_choice
 from fairjax.assignment import primal
-from fairjax.assignment.dual import Points, group_sums
+from fairjax.assignment.programme import Points, group_sums
 from fairjax.errors import InputError
 
 How = Literal["balanced", "argmax", "sample"]

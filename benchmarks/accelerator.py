@@ -1,0 +1,399 @@
+"""What one accelerator does with every route, in a few minutes; writes ``benchmarks/results/accelerator.json``.
+
+    python benchmarks/accelerator.py [--only adult,passes] [--budget SECONDS] [--out PATH] [--quick]
+
+    adult        a whole fit to convergence
+    passes       a turn of FCA on 10^6 to 10^8 points, beside a plain Lloyd iteration and what memory allows
+    batches      20 starts x 10 levels of epsilon by vmap and by lax.map; 1,000 small data sets by vmap
+    deep         a training step of FCMI and of DeepFCA, one seed and five seeds in one vmap
+    transport    exact and entropic transport of random batches, beside ott-jax
+
+The file is written after every row, so that whatever stops the script loses nothing. At the end of ``--budget``, or on
+SIGTERM, it writes down where it was and ends, even in the middle of a program. A figure that fails leaves its error in
+one line. Everything is float32; compilation is timed apart, several programs at a time where there are cores enough.
+
+Adult is looked for where ``FAIRJAX_DATA`` says; otherwise blobs of its size take its place, and the rows say so.
+``--quick`` takes tiny sizes, to see that everything runs; its file goes to the temporary folder.
+"""
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import direct
+import jax
+import jax.numpy as jnp
+import measure
+import numpy as np
+from sklearn.cluster import KMeans
+
+import fairjax
+from fairjax import datasets, errors, fca, ot
+from fairjax.assignment import control
+
+K, REG, ERROR = 10, 0.01, 1e-3  # clusters; weight of the entropy over the mean cost, and its error of the marginals
+LONG, LONGEST = 5.0, 90.0  # seconds of runs of one program, and of a whole batch that is still tried
+WARM, MORE = 5, 3  # turns before those that are timed, and these
+ESTIMATES = {"adult": 30, "passes": 40, "batches": 40, "deep": 40, "transport": 15}  # seconds of a figure
+BANDWIDTH = {"H100": 3.35e12, "H200": 4.8e12}  # bytes per second
+COMPILERS = max(1, min(4, len(os.sched_getaffinity(0)) // 4))
+# passes: n, d, K; sets: number, n, d, K; part of a batch that is tried first; transport: number, n
+FULL: dict[str, Any] = {
+    "passes": [(10**6, 16, 16), (10**7, 8, 10), (10**8, 8, 10)], "adult": 32_561, "starts": 20, "levels": 10,
+    "sets": (1000, 1000, 5, 5), "part": 20, "network": ("conv", (28, 28, 1)), "batch": 512, "steps": 5, "seeds": (1, 5),
+    "transport": [(256, 128), (64, 512), (8, 1024)],
+}  # fmt: skip
+QUICK: dict[str, Any] = {
+    "passes": [(20_000, 4, 4)], "adult": 1000, "starts": 2, "levels": 2, "sets": (4, 200, 5, 4), "part": 1,
+    "network": ("mlp", (64,)), "batch": 16, "steps": 2, "seeds": (2,), "transport": [(2, 16)],
+}  # fmt: skip
+
+TOLD = ("error", "skipped", "median", "compile_seconds", "cost", "gap", "status", "fits_per_second", "times_lloyd")
+Row = dict[str, Any]
+
+
+class Session:
+    """The rows so far, as they are on disk, and the clock."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.scale, self.sizes = ("quick", QUICK) if options.quick else ("full", FULL)
+        self.budget, self.began = options.budget, time.perf_counter()
+        self.path = options.out or Path(tempfile.gettempdir() if options.quick else measure.RESULTS, "accelerator.json")
+        # where the file lay says nothing of the figures
+        given = ["PATH" if each == str(options.out) else each for each in sys.argv[1:]]
+        self.command = " ".join(["python benchmarks/accelerator.py", *given])
+        self.rows: list[Row] = []
+        self.bounds: dict[int, jax.Array] = {}  # of the transport problems, once they are solved
+        self.now, self.lock = "start", threading.Lock()
+
+    def left(self) -> float:
+        return self.budget - (time.perf_counter() - self.began)
+
+    def add(self, section: str, row: Row) -> None:
+        row = {"section": section} | row | {"device": jax.devices()[0].device_kind}
+        every = row | row.get("seconds", {})
+        short = {name: f"{each:.4g}" if isinstance(each, float) else each for name, each in every.items()}
+        print(row["what"], *(f"{name} {short[name]}" for name in TOLD if name in short), sep=", ", flush=True)
+        with self.lock:
+            # JSON has no numbers that are not finite
+            self.rows.append(json.loads(json.dumps(row), parse_constant=lambda _: None))
+            self.write()
+
+    def write(self, **more: Any) -> None:
+        """Beside its place first, so that there is a whole file at any time."""
+        more |= {"budget": self.budget, "seconds": self.budget - self.left(), "compilers": COMPILERS, "rows": self.rows}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            os.replace(measure.write(self.scale, self.command, more, Path(folder), family="accelerator"), self.path)
+
+    def watch(self, signals: int) -> None:
+        """Ends the process at the end of the budget or on a signal, even while Python waits for a program."""
+        heard = select.select([signals], [], [], max(self.left(), 0))[0]
+        with self.lock:
+            stopped = f"{'by a signal' if heard else 'at the end of the budget'}, in {self.now}"
+            self.write(stopped=stopped)
+            print(f"stopped {stopped}", flush=True)
+            os._exit(0)
+
+
+def compiled(**calls: tuple[Any, Any, Row]) -> dict[str, tuple[Any, float]]:
+    """Programs and the seconds that each took, by name, from function, arguments, static arguments."""
+    with ThreadPoolExecutor(COMPILERS) as pool:
+        found = pool.map(lambda call: measure.compiled(call[0], *call[1], **call[2]), calls.values())
+        return dict(zip(calls, found, strict=True))
+
+
+def timed(program: Any, *arguments: Any, parts: Any = lambda _: 1, most: int = 5) -> tuple[Any, Row]:
+    """Result and row of a compiled program; the peak of memory is that of the process up to now.
+
+    Seconds are per part of the result; the first run warms up, and counts only where it takes long.
+    """
+    result, runs = None, []
+    while not runs or (len(runs) <= most and sum(runs) < LONG):
+        began = time.perf_counter()
+        result = jax.block_until_ready(program[0](*arguments))
+        runs.append(time.perf_counter() - began)
+    return result, {
+        "seconds": measure.spread([each / parts(result) for each in runs[1:] or runs]),
+        "dtype": "float32", "compile_seconds": program[1],
+        "temporary_bytes": int(program[0].memory_analysis().temp_size_in_bytes),
+        "peak_bytes_of_process": (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
+    }  # fmt: skip
+
+
+def measured(function: Any, *arguments: Any, most: int = 3) -> tuple[Any, Row]:
+    return timed(measure.compiled(jax.jit(function), *arguments), *arguments, most=most)
+
+
+def certificate(found: fca.FairClustering) -> Row:
+    """Of one fit, or of all fits of a batch: mean cost, greatest gap, every status that there is."""
+    turns = {"mean": float(np.mean(found.n_iter)), "greatest": int(np.max(found.n_iter))}
+    about = {"cost": float(np.mean(found.cost)), "gap": float(np.max(found.assignment.gap)), "turns": turns}
+    return about | {"status": np.unique(found.assignment.status).tolist(), "converged": int(np.sum(found.converged))}
+
+
+def by_memory(n_bytes: int, row: Row) -> Row:
+    """Against reading so many bytes once."""
+    rate = next((rate for name, rate in BANDWIDTH.items() if name in jax.devices()[0].device_kind), None)
+    return {"bytes_read": n_bytes, "times_full_bandwidth": rate and row["seconds"]["median"] * rate / n_bytes}
+
+
+@partial(jax.jit, static_argnames=("n", "d", "n_clusters"))
+def blobs(key: jax.Array, *, n: int, d: int, n_clusters: int) -> tuple[jax.Array, jax.Array]:
+    """Points (n, d) and groups (n,) on the device: overlapping blobs, a group has more of every second one."""
+    of_blob, of_group, of_center, of_point = jax.random.split(key, 4)
+    blob = jax.random.randint(of_blob, (n,), 0, n_clusters)
+    groups = jax.random.bernoulli(of_group, 0.35 + 0.5 * (blob % 2)).astype(jnp.int32)
+    centers = jax.random.uniform(of_center, (n_clusters, d), minval=-2.0, maxval=2.0)
+    return centers[blob] + 2.5 * jax.random.normal(of_point, (n, d)), groups
+
+
+@cache
+def adult(n: int, n_starts: int) -> tuple[str, jax.Array, jax.Array, jax.Array]:
+    """What the data are, points, groups, and centres of scikit-learn's KMeans (starts, K, d) by fixed seeds."""
+    try:
+        name, (X, groups) = "Adult, L2", direct.ordered(datasets.load_adult(l2_normalize=True))
+    except errors.InputError:
+        name, (X, groups) = "synthetic blobs of Adult's size, without its file", direct.blobs(32_561, 5, K)
+    X, groups = X[:: len(X) // n], groups[:: len(X) // n]
+    starts = [KMeans(K, n_init=1, random_state=seed).fit(X).cluster_centers_ for seed in (2025, *range(n_starts - 1))]
+    return name, jnp.asarray(X, jnp.float32), jnp.asarray(groups), jnp.asarray(np.stack(starts), jnp.float32)
+
+
+def fit(X: jax.Array, groups: jax.Array, centers: jax.Array, epsilon: jax.Array) -> fca.FairClustering:
+    """A whole fit of two groups from given centres, labels and certificate included."""
+    points = fca.prepare(X, groups, n_groups=2)
+    fairness = control(points.masses, epsilon=epsilon)
+    return fca.finish(points, fairness, fca.run(points, fairness, fca.init(points, centers)))
+
+
+@partial(jax.jit, static_argnames=("n_blocks", "scatter"))
+def lloyd(X: jax.Array, centers: jax.Array, n_iter: jax.Array, *, n_blocks: int, scatter: bool) -> jax.Array:
+    """Iterations of k-means as one writes them down: distances by a product, sums by another one or by a scatter."""
+
+    def block(centers: jax.Array, X: jax.Array) -> tuple[jax.Array, jax.Array]:
+        labels = jnp.argmin(jnp.sum(centers**2, 1) - 2 * jnp.matmul(X, centers.T, precision="highest"), 1)
+        if scatter:
+            add = partial(jax.ops.segment_sum, segment_ids=labels, num_segments=len(centers))
+            return add(X), add(jnp.ones_like(X[:, 0]))
+        chosen = jax.nn.one_hot(labels, len(centers), dtype=X.dtype)
+        return jnp.matmul(chosen.T, X, precision="highest"), jnp.sum(chosen, 0)
+
+    def one(_: jax.Array, centers: jax.Array) -> jax.Array:
+        sums, counts = jax.lax.map(partial(block, centers), X.reshape(n_blocks, -1, X.shape[1]))
+        sums, counts = sums.sum(0), counts.sum(0)
+        return jnp.where(counts[:, None] > 0, sums / jnp.maximum(counts, 1)[:, None], centers)
+
+    return jax.lax.fori_loop(0, n_iter, one, centers)
+
+
+def whole_fit(session: Session) -> Iterator[Row]:
+    name, X, groups, starts = adult(session.sizes["adult"], session.sizes["starts"])
+    found, row = measured(fit, X, groups, starts[0], jnp.float32(0), most=15)
+    each, what = row["seconds"]["median"] / max(int(found.n_iter), 1), f"whole fit, {len(X)} x {X.shape[1]}, K={K}"
+    yield {"what": what, "data": name, **row, **certificate(found), "seconds_per_turn": each}
+
+
+def turn(session: Session, n: int, d: int, n_clusters: int) -> Iterator[Row]:
+    """Lloyd iterations, and a turn of FCA from the warm prices of the turns before, on the same points."""
+    X, groups = blobs(jax.random.key(0), n=n, d=d, n_clusters=n_clusters)
+    none, size, least = jnp.float32(0), f"n={n:,}, d={d}, K={n_clusters}", float("inf")
+    iterate, n_blocks = (X, X[:n_clusters], jnp.int32(5)), 10 if n > 10**7 else 1
+    shapes = jax.eval_shape(partial(direct.begin, n_groups=2), X, groups, iterate[1])
+    programs = compiled(
+        product=(lloyd, iterate, {"n_blocks": n_blocks, "scatter": False}),
+        scatter=(lloyd, iterate, {"n_blocks": n_blocks, "scatter": True}),
+        begin=(direct.begin, (X, groups, iterate[1]), {"n_groups": 2}),
+        turns=(direct.turns, (*shapes, none, none, jnp.int32(0)), {}),
+        finish=(direct.finish, (*shapes, none), {}),
+    )
+    for way in ("product", "scatter"):
+        start, row = timed(programs[way], *iterate, parts=lambda _: 5)
+        least = min(least, row["seconds"]["median"])
+        yield {"what": f"Lloyd iteration, sums by {way}, {size}", **row, **by_memory(X.nbytes, row)}
+
+    points, state = programs["begin"][0](X, groups, start)
+    ready = programs["turns"][0](points, state, none, none, jnp.int32(WARM))
+    last, before = jnp.int32(WARM + MORE), int(ready.n_iter)
+    later, row = timed(programs["turns"], points, ready, none, none, last, parts=lambda now: int(now.n_iter) - before)
+    found, end = timed(programs["finish"], points, later, none, most=2)
+    yield {
+        "what": f"turn of FCA, {size}", **row, **certificate(found),
+        "compile_seconds": sum(programs[name][1] for name in ("begin", "turns", "finish")),
+        "turns_timed": int(later.n_iter) - before, "passes_in_them": int(later.n_passes) - int(ready.n_passes),
+        "finish_seconds": end["seconds"]["median"], "times_lloyd": row["seconds"]["median"] / least,
+        **by_memory(X.nbytes + groups.nbytes + points.weights.nbytes, row),
+    }  # fmt: skip
+
+
+def guarded(session: Session, what: str, function: Any, shared: Any, members: Any) -> Iterator[Row]:
+    """A part of the fits first, then all of them if by these they take no longer than is left."""
+    seconds, few = 0.0, len(members[0]) // session.sizes["part"]
+    for fits in sorted({few, len(members[0])}):
+        estimate, name = seconds * fits / few, f"{what}, {fits} fits"
+        if estimate > min(LONGEST, session.left()):
+            yield {"what": name, "skipped": f"estimated {estimate:.0f} s"}
+            continue
+        found, row = measured(function, *shared, *(each[:fits] for each in members))
+        seconds = row["seconds"]["median"]
+        yield {"what": name, **row, **certificate(found), "fits": fits, "fits_per_second": fits / seconds}
+
+
+def sweep(session: Session, way: str) -> Iterator[Row]:
+    name, X, groups, starts = adult(session.sizes["adult"], session.sizes["starts"])
+    levels = jnp.linspace(0, 0.5, session.sizes["levels"])
+    members = jnp.repeat(starts, len(levels), 0), jnp.tile(levels, len(starts))
+    ways = {
+        "vmap": jax.vmap(fit, in_axes=(None, None, 0, 0)),
+        "map": lambda X, groups, *members: jax.lax.map(lambda pair: fit(X, groups, *pair), members),
+    }
+    for row in guarded(session, f"starts x levels by {way}, {len(X)} points", ways[way], (X, groups), members):
+        yield row | {"data": name}
+
+
+def small_sets(session: Session, n_sets: int, n: int, d: int, n_clusters: int) -> Iterator[Row]:
+    some = partial(blobs, n=n, d=d, n_clusters=n_clusters)
+    X, groups = jax.vmap(some)(jax.random.split(jax.random.key(1), n_sets))
+    members = X, groups, X[:, :n_clusters], jnp.zeros(n_sets)
+    yield from guarded(session, f"data sets of {n} x {d}, K={n_clusters}, by vmap", jax.vmap(fit), (), members)
+
+
+def training(session: Session, method: str, n_seeds: int) -> Iterator[Row]:
+    """Steps of the last stage within an epoch, without what comes before each epoch (k-means, FCA)."""
+    from deep_real import first_states  # here, so that what is missing costs this section only
+
+    from fairjax.deep import Network, deepfca, fcmi, prepare
+    from fairjax.deep.trainer import RUNNING, train_chunk
+
+    (kind, shape), batch, length = (session.sizes[name] for name in ("network", "batch", "steps"))
+    data = prepare(np.random.default_rng(0).random((8 * batch, *shape), np.float32), np.arange(8 * batch) % 2)
+    options = (("n_groups", 2), ("output", "tanh"), ("unit_norm", True))
+    network = Network(kind=kind, shape=shape, n_latent=K, options=options)
+    config: Any = fcmi.FCMIConfig if method == "FCMI" else deepfca.DeepFCAConfig
+    keys = jax.random.key(0) if n_seeds == 1 else jax.random.split(jax.random.key(0), n_seeds)
+    *_, (task, state) = first_states(config(network=network, n_clusters=K, batch=batch), keys, data)
+    # in a program of its own, where the state is not given away and can be used again
+    program = measure.compiled(jax.jit(partial(train_chunk, task, length=length)), state, data, jnp.int32(0))
+    state, _ = program[0](state, data, jnp.int32(0))  # shuffles the rows
+    (state, terms), row = timed(program, state, data, jnp.int32(1), parts=lambda _: length)
+    yield {
+        "what": f"{method}, batch {batch}, seeds: {n_seeds}", **row,
+        "seconds_per_seed": row["seconds"]["median"] / n_seeds, "cost": float(np.mean(sum(terms.values())[-1])),
+        "status": np.unique(state.failed != RUNNING).astype(int).tolist(),
+    }  # fmt: skip
+
+
+def ott_jax(costs: jax.Array, reg: jax.Array, *, annealed: bool) -> tuple[jax.Array, ...]:
+    """As transport.py's fastest settings; kernel mode is not among them here, since it underflows in float32."""
+    from ott.geometry import epsilon_scheduler, geometry
+    from ott.problems.linear import linear_problem
+    from ott.solvers.linear import acceleration, sinkhorn
+
+    momentum = acceleration.Momentum(value=1.5, start=0)
+    solver = sinkhorn.Sinkhorn(threshold=ERROR, max_iterations=20_000, implicit_diff=None, momentum=momentum)
+    # from a tenth of the mean cost, as fairjax anneals
+    epsilon = epsilon_scheduler.Epsilon(target=reg, init=0.1 / REG, decay=0.9) if annealed else reg
+
+    def solve(cost: jax.Array) -> tuple[jax.Array, ...]:
+        found = solver(linear_problem.LinearProblem(geometry.Geometry(cost, epsilon=epsilon)))
+        return found.matrix, found.g, (~found.converged).astype(jnp.int32)
+
+    return jax.vmap(solve)(costs)
+
+
+@jax.jit
+def judged(costs: jax.Array, plans: jax.Array, bounds: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """By one definition for all solvers, of plans (B, n, n) with their rows scaled: greatest ℓ1 error of the columns;
+    then, rounded to their marginals, mean cost and greatest relative excess over proven bounds (B,)."""
+    even = jnp.full(costs.shape[-1], 1 / costs.shape[-1])
+    plans = plans / jnp.sum(plans, -1, keepdims=True) * even[0]
+    error = jnp.max(jnp.sum(jnp.abs(jnp.sum(plans, 1) - even), -1))
+    values = jnp.sum(jax.vmap(lambda plan: ot.rounded(plan, even, even))(plans) * costs, (1, 2))
+    return error, jnp.mean(values), jnp.max(values / bounds - 1)
+
+
+solved = attrgetter("plan", "g", "status", "dual")
+SOLVERS: dict[str, Callable[..., tuple[jax.Array, ...]]] = {
+    "exact": lambda costs, reg: solved(ot.exact(costs)),
+    "sinkhorn": lambda costs, reg: solved(ot.sinkhorn(costs, reg=reg, tolerance=ERROR))[:3],
+    "ott-jax, momentum 1.5": partial(ott_jax, annealed=False),
+    "ott-jax, annealed, momentum 1.5": partial(ott_jax, annealed=True),
+}
+
+
+def transport(session: Session, way: str, n_problems: int, n: int) -> Iterator[Row]:
+    """Squared distances between uniform points in the plane; the gap of every solver is to the exact one's bound."""
+    x, y = jax.random.uniform(jax.random.key(n), (2, n_problems, n, 2))
+    costs = jnp.sum(jnp.square(x[:, :, None] - y[:, None]), -1)
+    (plans, g, status, *bounds), row = measured(SOLVERS[way], costs, REG * jnp.mean(costs))
+    if bounds:
+        session.bounds[n] = bounds[0]
+    else:  # as it was before rounding
+        plans = jax.nn.softmax((g[:, None] - costs) / (REG * jnp.mean(costs)), -1)
+    error, cost, gap = map(float, judged(costs, plans, session.bounds.get(n, jnp.nan)))
+    row |= {"cost": cost, "gap": gap, "status": np.unique(status).tolist(), "column_error": error}
+    yield {"what": f"{way}, {n_problems} x {n} x {n}", **row}
+
+
+def run(session: Session, wanted: list[str]) -> None:
+    """The most valuable first."""
+    figures: list[tuple[str, Any, tuple[Any, ...]]] = [
+        ("adult", whole_fit, ()),
+        *(("passes", turn, size) for size in session.sizes["passes"]),
+        *(("batches", sweep, (way,)) for way in ("vmap", "map")),
+        ("batches", small_sets, session.sizes["sets"]),
+        *(("deep", training, (method, seeds)) for method in ("FCMI", "DeepFCA") for seeds in session.sizes["seeds"]),
+        *(("transport", transport, (way, *size)) for size in session.sizes["transport"] for way in SOLVERS),
+    ]
+    for section, measurement, arguments in (figure for figure in figures if figure[0] in wanted):
+        session.now = what = f"{measurement.__name__}{arguments}"
+        if session.sizes is FULL and ESTIMATES[section] > session.left():
+            session.add(section, {"what": what, "skipped": f"estimated {ESTIMATES[section]} s"})
+            continue
+        try:
+            for row in measurement(session, *arguments):
+                session.add(section, row)
+        except Exception as problem:
+            error = f"{type(problem).__name__}: {problem}"
+            session.add(section, {"what": what, "error": " ".join(error.split())[:300]})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sections = ",".join(ESTIMATES)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=sections, help="sections, with commas")
+    parser.add_argument("--budget", type=float, default=480, help="seconds after which to stop, wherever it is")
+    parser.add_argument("--out", type=Path, help="the file to write")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything runs")
+    options = parser.parse_args()
+    if not set(options.only) <= set(ESTIMATES):
+        parser.error(f"--only knows {sections}")
+    # a machine that is lent may hold the package as source alone
+    measure.versions = lambda: {module.__name__: module.__version__ for module in (fairjax, jax, np)}
+    session = Session(options)
+    heard, told = os.pipe2(os.O_NONBLOCK)
+    signal.set_wakeup_fd(told)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    threading.Thread(target=session.watch, args=(heard,), daemon=True).start()
+    if options.quick and jax.default_backend() == "cpu":
+        jax.config.update("jax_disable_most_optimizations", True)  # compiles faster
+    run(session, options.only)
+    failed = sum("error" in row for row in session.rows)
+    print(f"{len(session.rows)} rows, {failed} errors, {session.budget - session.left():.0f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

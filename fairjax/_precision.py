@@ -1,0 +1,68 @@
+"""Small problems solved in double precision, whatever the dtype of the data."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _floats_to(dtype: Any, tree: Any) -> Any:
+    def convert(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf.astype(dtype)
+        return leaf
+
+    return jax.tree.map(convert, tree)
+
+
+def in_double(function: Callable[P, T]) -> Callable[P, T]:
+    """``function`` computed in double precision.
+
+    Floating-point arrays among its arguments are converted to float64, those among its results to the dtype that the
+    first argument's floating-point arrays had. It works inside ``jit``, ``vmap``, ``scan`` and ``shard_map`` whether
+    or not JAX's ``jax_enable_x64`` is on. What JAX lowers or batches later, outside of the context, may not name its
+    dtype: :func:`first_least` stands in for ``argmin``, :func:`product` for ``matmul`` and ``einsum``.
+    """
+
+    @functools.wraps(function)
+    def doubled(*args: P.args, **kwargs: P.kwargs) -> T:
+        dtype = next(
+            leaf.dtype
+            for leaf in jax.tree.leaves(args)
+            if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating)
+        )
+        with jax.enable_x64(True):
+            args, kwargs = _floats_to(jnp.float64, (args, kwargs))
+            return _floats_to(dtype, function(*args, **kwargs))
+
+    return doubled
+
+
+def first_least(values: Array, axis: int = -1) -> Array:
+    """Index (int32) of the least value along an axis, the first of equal ones; as ``argmin``, see :func:`in_double`.
+
+    One reduction of pairs: comparing with the minimum afterwards may fail, since a compiler that fuses the values into
+    both uses may round them in two ways.
+    """
+    axis = axis % values.ndim
+    index = jax.lax.broadcasted_iota(jnp.int32, values.shape, axis)
+
+    def better(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
+        wins = (other[0] < one[0]) | ((other[0] == one[0]) & (other[1] < one[1]))
+        return jnp.where(wins, other[0], one[0]), jnp.where(wins, other[1], one[1])
+
+    worst = (jnp.asarray(jnp.inf, values.dtype), jnp.asarray(jnp.iinfo(jnp.int32).max, jnp.int32))
+    _, first = jax.lax.reduce((values, index), worst, better, (axis,))
+    return jnp.minimum(first, jnp.int32(values.shape[axis] - 1))
+
+
+def product(a: Array, b: Array) -> Array:
+    """Product of matrices or vectors at full precision, of the dtype of its factors; see :func:`in_double`."""
+    contracted = (((a.ndim - 1,), (0,)), ((), ()))
+    return jax.lax.dot_general(a, b, contracted, precision=jax.lax.Precision.HIGHEST)

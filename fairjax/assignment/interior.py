@@ -1,0 +1,412 @@
+"""A primal-dual interior-point method for the fair assignment programme.
+
+Write A_ik > 0 for the fractions of row i, z_ik > 0 for its reduced costs: cost plus price, less the row's own value.
+A and its optimal prices are those for which A_ik z_ik = 0. Interior points keep these products positive and near a
+common value μ (divided by the row's weight: the path of the plain linear programme, on which a row that weighs nothing
+delays nobody), and lower it step by step. Each step is one Newton step for the optimality conditions with the products
+as target, and a second one with the same matrix that corrects its curvature (Mehrotra, 1992). Bounds that the control
+puts on counts are treated in the same way, their slack in place of A, the force they exert in place of z.
+
+Only the prices of M groups in K clusters are coupled (:mod:`fairjax.assignment.newton`); everything else is a few
+passes over the m rows: O(m K (M + K)) for each step and O((M K)^3) for its matrix.
+
+The start is feasible: every group spread alike, which satisfies every control. From there path-following methods
+converge from O(n log 1/ε) steps down whatever the data (Wright, Primal-Dual Interior-Point Methods, 1997, chapter 5);
+with Mehrotra's choice of the target ten to twenty are usual, and the count hardly depends on the size of the groups, on
+how loose the control is, on ties or on outliers.
+
+Tried and lost: Newton on the dual smoothed by log-sum-exp, where a step reaches no farther than a few temperatures, so
+that a group of one person (whose part of the dual is piecewise linear with K pieces) took hundreds; products that are
+equal without regard to weights, which a group of 1e-12 of the weight slows down to a standstill; eliminating the prices
+and not the levels, whose matrix is singular wherever two clusters of a group are tied. In single precision the products
+stay some 1e-5 away from zero: the programme is solved in double precision whatever the dtype of the data.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax._precision import product
+from fairjax.assignment import newton
+from fairjax.assignment.controls import Kind
+from fairjax.assignment.newton import System
+from fairjax.assignment.programme import Programme
+
+_BOUNDARY = 0.9  # part of the way to the boundary that a step may go
+_FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
+_SHORTEST = 1e-4  # steps shorter than this get nowhere
+_POWER = 1 / 8
+_STALLS = 3  # so many of them end the search
+
+
+class Bounds(NamedTuple):
+    """The control's bounds: slack (M, K) of the counts below and above, and the forces (M, K) that the bounds exert.
+
+    Of groups without room, whose slack is not defined, all is 1 and 0.
+    """
+
+    slack_below: Array
+    slack_above: Array
+    force_below: Array
+    force_above: Array
+
+
+class Iterate(NamedTuple):
+    """An interior point.
+
+    Attributes
+    ----------
+    fractions, reduced : (K, m) A and z of the rows. prices : (M, K) of the control. total : (K,) price that all groups
+        pay alike; 0 but for ``shares``. level : (K,) of the clusters. bounds : :class:`Bounds`.
+    """
+
+    fractions: Array
+    reduced: Array
+    prices: Array
+    total: Array
+    level: Array
+    bounds: Bounds
+
+
+class State(NamedTuple):
+    """An iterate and what decides when to stop.
+
+    Attributes
+    ----------
+    complementarity : () weighted sum of the products: the duality gap once the counts are met.
+    cost : () of the fractions. residual : () by how much counts miss the control, at most, as a share of their group.
+    n_iter : () int32. n_stalls : () int32, steps in a row that got nowhere. solved : () bool.
+    """
+
+    iterate: Iterate
+    complementarity: Array
+    cost: Array
+    residual: Array
+    n_iter: Array
+    n_stalls: Array
+    solved: Array
+
+
+class Tolerance(NamedTuple):
+    """``gap`` relative to the cost, which counts as at least ``floor`` (); ``residual`` as a share of a group."""
+
+    gap: Array
+    floor: Array
+    residual: Array
+
+
+class _Weights(NamedTuple):
+    """Weights (m,) of rows and (M, K) of bounds, the product that is central at μ = 1, and the sum over all of both."""
+
+    rows: Array
+    bounds: Array
+    central_rows: Array
+    central_bounds: Array
+    whole: Array
+
+
+def spread_of_costs(programme: Programme) -> Array:
+    """Typical extra cost of another cluster (): the scale of the problem; 1 if there is none.
+
+    A power mean over the rows of their mean extra cost. With so low a power a few far outliers do not set the scale.
+    """
+    weights = programme.shares * (product(programme.masses, programme.members))
+    weights = jnp.where(programme.signs > 0, weights, 0)
+    mean = jnp.sum(weights * (over_clusters(programme.costs) / programme.costs.shape[0]) ** _POWER) / jnp.sum(weights)
+    mean = mean ** (1 / _POWER)
+    return jnp.where(mean > 0, mean, 1)
+
+
+def counts(programme: Programme, fractions: Array) -> Array:
+    """Counts (M, K) of fractions (K, m), as shares of the groups."""
+    return programme.placed + _gather(programme, fractions)
+
+
+def _gather(programme: Programme, values: Array) -> Array:
+    weighted = programme.members * (programme.shares * programme.signs)
+    return product(weighted, values.T)
+
+
+def _at_rows(programme: Programme, prices: Array) -> Array:
+    """Prices (M, K) as the rows (K, m) pay them."""
+    return product(prices.T, programme.members * programme.signs)
+
+
+def over_clusters(values: Array) -> Array:
+    """Sums (m,) of (K, m) over the clusters, as a product: compilers for CPUs walk such a sum column by column."""
+    return product(jnp.ones((values.shape[0],), values.dtype), values)
+
+
+def _roomy(programme: Programme) -> Array:
+    """Whether (M, K) the control leaves a count room."""
+    return jnp.broadcast_to(~programme.pinned[:, None], programme.placed.shape)
+
+
+def _weights(programme: Programme) -> _Weights:
+    rows = programme.shares * (product(programme.masses, programme.members))
+    bounds = jnp.where(_roomy(programme), programme.masses[:, None], 0)
+    n_clusters = programme.costs.shape[0]
+    n_rows, n_groups = jnp.sum(rows > 0), jnp.sum(jnp.any(bounds > 0, 1))
+    return _Weights(
+        rows,
+        bounds,
+        jnp.where(rows > 0, 1 / jnp.where(rows > 0, rows * n_rows, 1), 0),
+        jnp.where(bounds > 0, 1 / jnp.where(bounds > 0, bounds * n_groups, 1), 0),
+        n_clusters * (1.0 + 2 * (n_groups > 0)),
+    )
+
+
+def start(programme: Programme, kind: Kind) -> Iterate:
+    """A feasible interior point: all rows spread evenly, the bounds' slack as it follows from that."""
+    n_clusters = programme.placed.shape[1]
+    weights = _weights(programme)
+    mu = spread_of_costs(programme)
+    even = jnp.full_like(programme.costs, 1 / n_clusters)
+    reduced = programme.costs + n_clusters * mu * jnp.where(weights.rows > 0, weights.central_rows, 1)
+    roomy, present = _roomy(programme), programme.masses > 0
+    lower, upper = programme.lower[:, None], programme.upper[:, None]
+    level = jnp.ones((), mu.dtype)
+    if kind == "balance":
+        # between what the upper and what the lower bounds allow; where groups without room fix the level, there
+        least = jnp.max(jnp.where(roomy, 1 / upper, 0))
+        most = jnp.min(jnp.where(roomy & (lower > 0), 1 / lower, jnp.inf))
+        between = jnp.sqrt(least * jnp.maximum(jnp.minimum(most, 4 * least), least))
+        fixed = jnp.max(programme.slopes)
+        level = jnp.where(fixed > 0, 1 / jnp.where(fixed > 0, fixed, 1), between)
+    least_slack = jnp.finfo(mu.dtype).eps
+    below = jnp.where(roomy, jnp.maximum(1 - lower * level, least_slack), 1) / n_clusters
+    above = jnp.where(roomy, jnp.maximum(upper * level - 1, least_slack), 1) / n_clusters
+    bounds = Bounds(below, above, mu * weights.central_bounds / below, mu * weights.central_bounds / above)
+    total = jnp.zeros((n_clusters,), mu.dtype)
+    if kind == "shares":
+        pull = jnp.where(roomy, upper * bounds.force_above - lower * bounds.force_below, 0)
+        total = -jnp.sum(jnp.where(present[:, None], programme.masses[:, None] * pull, 0), 0)
+    level = jnp.full((n_clusters,), level / n_clusters)
+    return Iterate(even, reduced, bounds.force_above - bounds.force_below, total, level, bounds)
+
+
+def start_near(programme: Programme, kind: Kind, prices: Array, level: Array, mu: Array) -> Iterate:
+    """An interior point near prices (M, K) of a similar programme and its levels (K,); ``mu`` says how near."""
+    weights = _weights(programme)
+    roomy = _roomy(programme)
+    n_clusters = level.shape[0]
+    central = mu * jnp.where(weights.central_bounds > 0, weights.central_bounds, 1)
+    below = jnp.where(roomy, jnp.maximum(-prices, 0) + n_clusters * central, 0)
+    above = jnp.where(roomy, jnp.maximum(prices, 0) + n_clusters * central, 0)
+    slack_below = jnp.where(roomy, central / jnp.where(roomy, below, 1), 1)
+    slack_above = jnp.where(roomy, central / jnp.where(roomy, above, 1), 1)
+    bounds = Bounds(slack_below, slack_above, below, above)
+    total = jnp.zeros_like(level)
+    if kind == "shares":
+        pull = programme.upper[:, None] * above - programme.lower[:, None] * below
+        pull = jnp.where(roomy, pull, programme.slopes[:, None] * prices)
+        total = -jnp.sum(programme.masses[:, None] * pull, 0)
+    paid = programme.costs + _at_rows(programme, prices + total)
+    reduced = paid - jnp.min(paid, 0) + mu * jnp.where(weights.rows > 0, weights.central_rows, 1)
+    fractions = 1 / reduced
+    return Iterate(fractions / over_clusters(fractions), reduced, prices, total, level, bounds)
+
+
+class _Newton(NamedTuple):
+    """The linear system at an iterate, with what its right-hand sides need.
+
+    Attributes
+    ----------
+    system : :class:`~fairjax.assignment.newton.System`.
+    ratios : (K, m) A/z. total_ratio : (m,) their sums over the clusters. relative : (K, m) ratios over these sums.
+    stiff_below, stiff_above : (M, K) force over slack. give : (M, K) by how much a count yields to its price.
+    slope : (M, K) counts per level at which the bounds balance. counts : (M, K) of the fractions.
+    miss_below, miss_above : (M, K) by how much slack differs from what counts and level say.
+    """
+
+    system: System
+    ratios: Array
+    total_ratio: Array
+    relative: Array
+    stiff_below: Array
+    stiff_above: Array
+    give: Array
+    slope: Array
+    counts: Array
+    miss_below: Array
+    miss_above: Array
+
+
+def _linearise(programme: Programme, kind: Kind, at: Iterate) -> _Newton:
+    roomy, bounds = _roomy(programme), at.bounds
+    lower, upper = programme.lower[:, None], programme.upper[:, None]
+    active = programme.shares > 0
+    ratios = jnp.where(active, at.fractions / at.reduced, 1)
+    below = jnp.where(roomy, bounds.force_below / bounds.slack_below, 1)
+    above = jnp.where(roomy, bounds.force_above / bounds.slack_above, 1)
+    give = jnp.where(roomy, 1 / (below + above), 0)
+    slope = jnp.where(roomy, (upper * above + lower * below) * give, programme.slopes[:, None])
+    bend = jnp.where(roomy, programme.masses[:, None] * (upper - lower) ** 2 * below * above * give, 0)
+    total_ratio = over_clusters(ratios)
+    relative = ratios / total_ratio
+    links = newton.laplacian_links(programme, ratios, relative)
+    system = newton.factorise(programme, links, give, slope, jnp.sum(bend, 0), kind)
+    found = counts(programme, at.fractions)
+    return _Newton(
+        system,
+        ratios,
+        total_ratio,
+        relative,
+        below,
+        above,
+        give,
+        slope,
+        found,
+        jnp.where(roomy, found - lower * at.level - bounds.slack_below, 0),
+        jnp.where(roomy, upper * at.level - found - bounds.slack_above, 0),
+    )
+
+
+def _direction(
+    programme: Programme, kind: Kind, at: Iterate, linear: _Newton, own: Array, below: Array, above: Array
+) -> Iterate:
+    """Newton direction that brings products A z to themselves plus ``own`` z (K, m), those of bounds by (M, K) each."""
+    roomy, bounds = _roomy(programme), at.bounds
+    masses = programme.masses[:, None]
+    lower, upper = programme.lower[:, None], programme.upper[:, None]
+    give, slope = linear.give, linear.slope
+
+    missing = 1 - over_clusters(at.fractions + own)
+    pushed = _gather(programme, own + linear.relative * missing)
+
+    from_below = below / bounds.slack_below - linear.stiff_below * linear.miss_below
+    from_above = above / bounds.slack_above - linear.stiff_above * linear.miss_above
+    unbalanced = jnp.where(roomy, at.prices - bounds.force_above + bounds.force_below, 0)
+    excess = unbalanced - (from_above - from_below)
+    lacking = jnp.where(roomy, give * excess, slope * at.level - linear.counts)
+    room = upper - lower
+    turned = room * give * (linear.stiff_below * from_above + linear.stiff_above * from_below)
+    pull = jnp.where(roomy, upper * bounds.force_above - lower * bounds.force_below, slope * at.prices)
+    pull += jnp.where(roomy, slope * unbalanced + turned, 0)
+    coupling = -jnp.sum(masses * pull, 0) - at.total
+
+    forces = masses * (pushed - lacking)
+    if kind == "shares":
+        whole = jnp.sum(masses * (linear.counts + pushed), 0) - at.level
+        forces = jnp.concatenate([forces, whole[None]])
+    change = newton.solve(linear.system, programme, forces, coupling)
+    n_groups = masses.shape[0]
+    prices = change.prices[:n_groups]
+    total = change.prices[n_groups] if kind == "shares" else jnp.zeros_like(at.total)
+
+    paid = _at_rows(programme, prices + total)
+    value = (missing + over_clusters(linear.ratios * paid)) / linear.total_ratio
+    reduced = paid - value
+    slack_below = give * (prices + excess + room * linear.stiff_above * change.level) + linear.miss_below
+    slack_above = give * (room * linear.stiff_below * change.level - prices - excess) + linear.miss_above
+    slack_below, slack_above = jnp.where(roomy, slack_below, 0), jnp.where(roomy, slack_above, 0)
+    forces_of = Bounds(
+        slack_below,
+        slack_above,
+        jnp.where(roomy, (below - bounds.force_below * slack_below) / bounds.slack_below, 0),
+        jnp.where(roomy, (above - bounds.force_above * slack_above) / bounds.slack_above, 0),
+    )
+    return Iterate(own - linear.ratios * reduced, reduced, prices, total, change.level, forces_of)
+
+
+def _reach(programme: Programme, at: Iterate, along: Iterate) -> tuple[Array, Array]:
+    """Largest steps (at most 1) that keep the primal and the dual part positive."""
+    active, roomy = programme.shares > 0, _roomy(programme)
+    bounds, step = at.bounds, along.bounds
+    falls = jnp.stack([
+        jnp.stack([-step.slack_below / bounds.slack_below, -step.slack_above / bounds.slack_above]),
+        jnp.stack([-step.force_below, -step.force_above])
+        / jnp.stack([jnp.where(roomy, bounds.force_below, 1), jnp.where(roomy, bounds.force_above, 1)]),
+    ])  # fmt: skip
+    falls = jnp.max(jnp.where(roomy, falls, 0), (1, 2, 3))
+    primal = jnp.max(jnp.where(active, -along.fractions / at.fractions, 0))
+    dual = jnp.max(jnp.where(active, -along.reduced / at.reduced, 0))
+    return 1 / jnp.maximum(1, jnp.maximum(primal, falls[0])), 1 / jnp.maximum(1, jnp.maximum(dual, falls[1]))
+
+
+def _moved(at: Iterate, along: Iterate, primal: Array, dual: Array) -> Iterate:
+    bounds, step = at.bounds, along.bounds
+    return Iterate(
+        at.fractions + primal * along.fractions,
+        at.reduced + dual * along.reduced,
+        at.prices + dual * along.prices,
+        at.total + dual * along.total,
+        at.level + primal * along.level,
+        Bounds(
+            bounds.slack_below + primal * step.slack_below,
+            bounds.slack_above + primal * step.slack_above,
+            bounds.force_below + dual * step.force_below,
+            bounds.force_above + dual * step.force_above,
+        ),
+    )
+
+
+def _complementarity(weights: _Weights, at: Iterate) -> Array:
+    bounds = at.bounds
+    products = bounds.slack_below * bounds.force_below + bounds.slack_above * bounds.force_above
+    return product(over_clusters(at.fractions * at.reduced), weights.rows) + jnp.sum(weights.bounds * products)
+
+
+def _measure(programme: Programme, weights: _Weights, at: Iterate) -> tuple[Array, Array, Array]:
+    """Complementarity, cost and residual of an iterate."""
+    lower, upper = programme.lower[:, None], programme.upper[:, None]
+    found = counts(programme, at.fractions)
+    below = jnp.abs(found - lower * at.level - at.bounds.slack_below) / jnp.maximum(1, lower)
+    above = jnp.abs(upper * at.level - found - at.bounds.slack_above) / jnp.maximum(1, upper)
+    pinned = jnp.abs(found - programme.slopes[:, None] * at.level)
+    missed = jnp.where(_roomy(programme), jnp.maximum(below, above), pinned)
+    missed = jnp.where(programme.masses[:, None] > 0, missed, 0)
+    cost = programme.offset + product(over_clusters(at.fractions * programme.costs), weights.rows)
+    return _complementarity(weights, at), cost, jnp.max(missed)
+
+
+def step(programme: Programme, kind: Kind, state: State, tolerance: Tolerance) -> State:
+    """One step: predictor, target, corrector."""
+    at, weights, bounds = state.iterate, _weights(programme), state.iterate.bounds
+    linear = _linearise(programme, kind, at)
+    below, above = bounds.slack_below * bounds.force_below, bounds.slack_above * bounds.force_above
+    predicted = _direction(programme, kind, at, linear, -at.fractions, -below, -above)
+    ahead = _complementarity(weights, _moved(at, predicted, *_reach(programme, at, predicted)))
+    ahead = jnp.clip(ahead / state.complementarity, 0.05, 1)
+    # products below what the tolerance asks for only cost digits: then the counts are what is left to meet
+    enough = tolerance.gap * jnp.maximum(jnp.abs(state.cost), tolerance.floor)
+    target = jnp.maximum(ahead**3 * state.complementarity, _FLOOR * enough) / weights.whole
+    by = predicted.bounds
+    bent = target * weights.central_rows - predicted.fractions * predicted.reduced
+    corrected = _direction(
+        programme, kind, at, linear,
+        bent / at.reduced - at.fractions,
+        target * weights.central_bounds - below - by.slack_below * by.force_below,
+        target * weights.central_bounds - above - by.slack_above * by.force_above,
+    )  # fmt: skip
+    primal, dual = _reach(programme, at, corrected)
+    primal, dual = (jnp.where(reach < 1, _BOUNDARY * reach, 1) for reach in (primal, dual))
+    there = _moved(at, corrected, primal, dual)
+    complementarity, cost, residual = _measure(programme, weights, there)
+    finite = jnp.isfinite(complementarity) & jnp.isfinite(residual)
+    there = jax.tree.map(lambda new, old: jnp.where(finite, new, old), there, at)
+    stalls = ~finite | (jnp.maximum(primal, dual) < _SHORTEST)
+    enough = tolerance.gap * jnp.maximum(jnp.abs(cost), tolerance.floor)
+    return State(
+        there,
+        jnp.where(finite, complementarity, state.complementarity),
+        jnp.where(finite, cost, state.cost),
+        jnp.where(finite, residual, state.residual),
+        state.n_iter + 1,
+        jnp.where(finite, jnp.where(stalls, state.n_stalls + 1, 0), _STALLS),
+        finite & (complementarity <= enough) & (residual <= tolerance.residual),
+    )
+
+
+def run(programme: Programme, kind: Kind, first: Iterate, tolerance: Tolerance, *, max_iter: int = 100) -> State:
+    """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``."""
+    complementarity, cost, residual = _measure(programme, _weights(programme), first)
+    zero = jnp.zeros((), jnp.int32)
+    state = State(first, complementarity, cost, residual, zero, zero, jnp.array(False))
+    return jax.lax.while_loop(
+        lambda state: ~state.solved & (state.n_stalls < _STALLS) & (state.n_iter < max_iter),
+        lambda state: step(programme, kind, state, tolerance),
+        state,
+    )

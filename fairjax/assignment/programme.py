@@ -1,0 +1,145 @@
+"""Fair assignment as a linear programme in a form that an interior-point method can start from.
+
+Rows are points, each spread over the clusters by fractions that sum to 1. The counts of a group, as shares of the
+group, follow from its rows,
+
+    q_sk = placed_sk + Σ_{i in s} shares_i signs_i fractions_ik,
+
+and the control bounds them by the *level* t_k of a cluster: lower_s t_k ≤ q_sk ≤ upper_s t_k, or q_sk = slope_s t_k
+for a group without room. For ``shares`` the level is the cluster's whole count, otherwise it is free.
+
+The additive gap ε is turned into rows too: each group may add ε/4 of itself to its counts and take as much off them,
+spread over the clusters at will. That is one row of each sign, at no cost, in every group.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.assignment.controls import Control
+
+
+class Points(NamedTuple):
+    """An assignment problem in which some points are already placed.
+
+    Attributes
+    ----------
+    costs : (m, K) cost of each open point in each cluster, any offset per point.
+    groups : (m,) int group of each open point.
+    weights : (m,) share of the whole weight; 0 for padding.
+    placed : (M, K) counts of the points that are not open; below zero where open points stand for too many others.
+    masses : (M,) share of each group in the whole, open and placed points together.
+    offset : () cost that no price changes: the placed points' and what was taken off the open points' rows.
+    """
+
+    costs: Array
+    groups: Array
+    weights: Array
+    placed: Array
+    masses: Array
+    offset: Array
+
+
+class Programme(NamedTuple):
+    """The programme; m rows, K clusters, M groups. Rows of share 0 are padding.
+
+    Attributes
+    ----------
+    costs : (K, m) extra cost of each row over its cheapest cluster. shares : (m,) of the row's group.
+    signs : (m,) by which the row counts. members : (M, m) 1 where the row is of the group, else 0.
+    placed : (M, K) shares of each group that have their cluster. masses : (M,) of the groups.
+    lower, upper : (M,) bounds of the counts per level. slopes : (M,) of groups without room.
+    pinned : (M,) bool, the groups without room, absent ones among them. offset : () cost outside the programme.
+    """
+
+    costs: Array
+    shares: Array
+    signs: Array
+    members: Array
+    placed: Array
+    masses: Array
+    lower: Array
+    upper: Array
+    slopes: Array
+    pinned: Array
+    offset: Array
+
+
+class Anchor(NamedTuple):
+    """Where points were placed: at prices (M, K), and no one's margin was below ``radius`` ()."""
+
+    prices: Array
+    radius: Array
+
+
+def with_placed(points: Points, anchor: Anchor) -> Points:
+    """The problem in which the placed points of each group and cluster may leave it together, as one more open point.
+
+    Each of them pays at least ``radius`` for any other cluster, and this one pays just that. So the programme always
+    has a solution, its dual is a lower bound for that of all points, and touches it at the anchor: the optimal prices
+    are at least as good as those of the anchor, and they are optimal for all points if none of these points moves.
+    """
+    n_groups, n_clusters = points.placed.shape
+    own = jnp.tile(jnp.eye(n_clusters, dtype=bool), (n_groups, 1))
+    prices = jnp.repeat(anchor.prices, n_clusters, 0)
+    at_own = anchor.prices.reshape(-1, 1)
+    costs = jnp.where(own, 0, anchor.radius + at_own - prices)
+    # an infinite radius: there is nobody who could move
+    costs = jnp.where(jnp.isfinite(costs), costs, 0)
+    groups = jnp.repeat(jnp.arange(n_groups, dtype=points.groups.dtype), n_clusters)
+    return Points(
+        jnp.concatenate([points.costs, costs]),
+        jnp.concatenate([points.groups, groups]),
+        jnp.concatenate([points.weights, jnp.maximum(points.placed, 0).reshape(-1)]),
+        jnp.minimum(points.placed, 0),
+        points.masses,
+        points.offset,
+    )
+
+
+def programme(points: Points, control: Control) -> Programme:
+    """The programme of ``points`` under ``control``; the first m rows are the points."""
+    n_groups, n_clusters = points.placed.shape
+    dtype = points.costs.dtype
+    present = points.masses > 0
+    masses = jnp.where(present, points.masses, 1)
+    members = (points.groups == jnp.arange(n_groups)[:, None]).astype(dtype)
+    lowest = jnp.min(points.costs, 1)
+    costs = (points.costs - lowest[:, None]).T
+    shares = points.weights / masses[points.groups]
+    signs = jnp.ones_like(shares)
+    pinned = (control.lower == control.upper) | ~present
+    if control.kind == "gap":
+        room = jnp.where(present, control.epsilon / 4, 0)
+        costs = jnp.concatenate([costs, jnp.zeros((n_clusters, 2 * n_groups), dtype)], 1)
+        shares = jnp.concatenate([shares, room, room])
+        signs = jnp.concatenate([signs, -jnp.ones((n_groups,), dtype), jnp.ones((n_groups,), dtype)])
+        own = jnp.eye(n_groups, dtype=dtype)
+        members = jnp.concatenate([members, own, own], 1)
+        pinned = jnp.ones((n_groups,), bool)
+    return Programme(
+        costs,
+        shares,
+        signs,
+        members,
+        points.placed / masses[:, None],
+        points.masses,
+        control.lower / masses,
+        control.upper / masses,
+        jnp.where(present & pinned, control.lower / masses, 0),
+        pinned,
+        points.offset + jnp.sum(points.weights * lowest),
+    )
+
+
+def group_sums(values: Array, groups: Array, n_groups: int) -> Array:
+    """Sums (M, K) of rows (m, K) by group, block by block: one long running sum would lose digits."""
+    block = 512
+    padding = -values.shape[0] % block
+    member = (groups[:, None] == jnp.arange(n_groups)).astype(values.dtype)
+    member = jnp.pad(member, ((0, padding), (0, 0))).reshape(-1, block, n_groups)
+    values = jnp.pad(values, ((0, padding), (0, 0))).reshape(-1, block, values.shape[1])
+    blocks = jax.lax.dot_general(member, values, (((1,), (1,)), ((0,), (0,))), precision=jax.lax.Precision.HIGHEST)
+    return jnp.sum(blocks, 0)
