@@ -193,12 +193,23 @@ def targets(control: Control, shares: Array, level: Array, masses: Array, neglig
     present = masses[:, None] > 0
     pinned = _pinned(control)[:, None]
     fair = jnp.broadcast_to(profile, shares.shape)
-    if control.kind != "gap":
+    if control.kind == "gap":
+        apart = shares - fair
+        size = jnp.sum(jnp.abs(apart), 1, keepdims=True)
+        allowed = control.epsilon / 2
+        shares = fair + apart * jnp.where(size > allowed, allowed / jnp.where(size > 0, size, 1), 1)
+    else:
         whole = jnp.sum(masses[:, None] * shares, 0)
         # the profile has to be one that the groups with room have in common, too
         profile = jnp.where(jnp.any(pinned & present), profile, whole / jnp.sum(whole))
         fair = jnp.broadcast_to(profile, shares.shape)
         shares = jnp.where(pinned, fair, shares)
+        if control.kind == "balance":
+            own = jnp.max(
+                jnp.where(pinned & present, control.lower[:, None] / jnp.where(present, masses[:, None], 1), 0)
+            )
+            scaled = profile / jnp.where(own > 0, own, 1)
+            shares = jnp.where(pinned, shares, _within(control, shares, jnp.where(own > 0, scaled, level), masses))
     shares = jnp.maximum(shares, 0)
     part = _excess(control, shares, fair, masses)
     table = jnp.where(present, shares + part * (fair - shares), 0)
@@ -206,6 +217,19 @@ def targets(control: Control, shares: Array, level: Array, masses: Array, neglig
     table = jnp.where(table > negligible, table, 0)
     total = jnp.sum(table, 1, keepdims=True)
     return masses[:, None] * table / jnp.where(total > 0, total, 1)
+
+
+def _within(control: Control, shares: Array, level: Array, masses: Array) -> Array:
+    """Shares (M, K) within the bounds for a given level (K,); what that changes of a group goes where it has room."""
+    present = jnp.where(masses > 0, masses, 1)[:, None]
+    lower = control.lower[:, None] * level / present
+    upper = jnp.maximum(control.upper[:, None] * level / present, lower)
+    inside = jnp.clip(shares, lower, upper)
+    lacking = 1 - jnp.sum(inside, 1, keepdims=True)
+    room = jnp.where(lacking > 0, upper - inside, inside - lower)
+    whole = jnp.sum(room, 1, keepdims=True)
+    moved = inside + lacking * room / jnp.where(whole > 0, whole, 1)
+    return jnp.where(whole >= jnp.abs(lacking), moved, shares)
 
 
 _MET = 1e-13  # of a group: within rounding

@@ -108,13 +108,17 @@ class _Weights(NamedTuple):
 
 
 def spread_of_costs(programme: Programme) -> Array:
-    """Typical extra cost of another cluster (): the scale of the problem; 1 if there is none.
+    """Typical extra cost of the next cheapest cluster (): the scale of the problem; 1 if there is none.
 
-    A power mean over the rows of their mean extra cost. With so low a power a few far outliers do not set the scale.
+    A power mean over the rows. With so low a power, and without the dearer clusters, neither a few far outliers nor a
+    cluster that is far from everybody sets the scale.
     """
-    weights = programme.shares * (product(programme.masses, programme.members))
-    weights = jnp.where(programme.signs > 0, weights, 0)
-    mean = jnp.sum(weights * (over_clusters(programme.costs) / programme.costs.shape[0]) ** _POWER) / jnp.sum(weights)
+    weights = programme.shares * product(programme.masses, programme.members)
+    extra = jnp.min(jnp.where(programme.costs > 0, programme.costs, jnp.inf), 0)
+    counted = (programme.signs > 0) & jnp.isfinite(extra)
+    weights = jnp.where(counted, weights, 0)
+    total = jnp.sum(weights)
+    mean = jnp.sum(weights * jnp.where(counted, extra, 0) ** _POWER) / jnp.where(total > 0, total, 1)
     mean = mean ** (1 / _POWER)
     return jnp.where(mean > 0, mean, 1)
 

@@ -275,5 +275,5 @@ def finish(
         shift,
         _Flow(jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False)),
     )
-    met = jnp.all(jnp.abs(exact.deficit) <= 32 * negligible[:, None])
+    met = jnp.all(jnp.abs(exact.deficit) <= jnp.maximum(32 * negligible, residual * points.masses)[:, None])
     return Plan(exact.fractions, first_least(-rounded.fractions), exact.n_moves, met)
