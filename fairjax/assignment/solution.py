@@ -13,7 +13,10 @@ from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums, programme, with_placed
 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
-FLOOR = 1e-3  # part of the spread of the costs that a gap is relative to where the cost itself is less
+FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
+_NEAR = 1e-3  # of the scale of the costs: no start is nearer than that
+_NEGLIGIBLE = 1e-9  # of a group: a share this small is the solver's residual
+_RESIDUAL = 1e-11  # of a group: a count off by no more, or by rounding, is met
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound is within tolerance",
@@ -155,10 +158,6 @@ def optimum(
     return Optimum(prices, at.fractions[:, :n_points].T, targets, end.n_iter, end.solved)
 
 
-_NEAR = 1e-3  # of the scale of costs: no start is nearer than that
-_NEGLIGIBLE = 1e-9  # of a group: a share this small is the solver's residual
-
-
 @in_double
 def certify(points: Points, control: Control, found: Optimum, tolerances: Tolerances, rounding: float) -> Certified:
     """The cheapest assignment with the counts of ``found``, and the gap that its prices prove.
@@ -199,9 +198,6 @@ def certify(points: Points, control: Control, found: Optimum, tolerances: Tolera
     return Certified(plan.fractions, plan.labels, counts, reported, pressure, cost, cost - loss, gap, status)
 
 
-_RESIDUAL = 1e-11  # of a group's weight: a count off by no more, or by rounding, is met
-
-
 class Solution(NamedTuple):
     """A fair assignment of the points to given clusters.
 
@@ -212,7 +208,7 @@ class Solution(NamedTuple):
     prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
     pressure : (M, K) below zero where a count is held up by its lower bound, above zero where by its upper one.
     primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
-    gap : () their difference, relative to the cost or to a thousandth of the spread of the costs if that is more.
+    gap : () their difference, relative to the cost or to a thousandth of the scale of the costs if that is more.
     status : () int32, see ``MESSAGES``. n_iter : () steps of the last solve. n_passes : () passes over all points.
     """
 
