@@ -162,7 +162,7 @@ def fair_assignment(
     tolerances : Tolerances, optional
         By default a relative gap of 1e-6 in float64 and 1e-5 in float32.
     max_iter : int
-        steps before giving up with status 1.
+        Steps before giving up with status 1.
 
     Returns
     -------

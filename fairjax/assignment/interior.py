@@ -10,10 +10,11 @@ puts on counts are treated in the same way, their slack in place of A, the force
 Only the prices of M groups in K clusters are coupled (:mod:`fairjax.assignment.newton`); everything else is a few
 passes over the m rows: O(m K (M + K)) for each step and O((M K)^3) for its matrix.
 
-The start is feasible: every group spread alike, which satisfies every control. From there path-following methods
-converge from O(n log 1/ε) steps down whatever the data (Wright, Primal-Dual Interior-Point Methods, 1997, chapter 5);
-with Mehrotra's choice of the target ten to twenty are usual, and the count hardly depends on the size of the groups, on
-how loose the control is, on ties or on outliers.
+The start is feasible: every group spread alike, which satisfies every control. From there a path-following method that
+keeps the products near each other needs at most O(n log 1/ε) steps (Wright, Primal-Dual Interior-Point Methods, 1997,
+chapter 5). Mehrotra's choice of the target has no such proof, but ten to twenty steps are usual, and their number hardly
+depends on the size of the groups, on how loose the control is, on ties or on outliers. Whether a run has succeeded is
+not assumed: the gap and the counts at its end say so.
 
 Tried and lost: Newton on the dual smoothed by log-sum-exp, where a step reaches no farther than a few temperatures, so
 that a group of one person (whose part of the dual is piecewise linear with K pieces) took hundreds; products that are
@@ -37,7 +38,7 @@ from fairjax.assignment.programme import Programme
 _BOUNDARY = 0.9  # part of the way to the boundary that a step may go
 _FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
 _SHORTEST = 1e-4  # steps shorter than this get nowhere
-_POWER = 1 / 8
+_POWER = 1 / 8  # of the mean that is the scale of the costs
 _STALLS = 3  # so many of them end the search
 
 
@@ -149,7 +150,7 @@ def _roomy(programme: Programme) -> Array:
 
 
 def _weights(programme: Programme) -> _Weights:
-    rows = programme.shares * (product(programme.masses, programme.members))
+    rows = programme.shares * product(programme.masses, programme.members)
     bounds = jnp.where(_roomy(programme), programme.masses[:, None], 0)
     n_clusters = programme.costs.shape[0]
     n_rows, n_groups = jnp.sum(rows > 0), jnp.sum(jnp.any(bounds > 0, 1))

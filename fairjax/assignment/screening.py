@@ -16,7 +16,7 @@ after a look at                  the next one starts from                   and 
 ===============================  =========================================  ==================
 all of the part, margins held    -- that is the end
 a sample of it, margins held     what was found                             a tenth of the part
-either, margins exceeded         what was found                             ten times the part
+either, margins exceeded         what was found                             twice the part
 all of it, the bound has fallen  the last prices whose bound was proven     a tenth of the part
 ===============================  =========================================  ==================
 
@@ -36,9 +36,9 @@ from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums
 from fairjax.assignment.solution import Optimum, Prices, Solution, Tolerances, certify, optimum
 
-_SAMPLE = 4096
-_AIM = 0.75
-_FEWER, _MORE = 0.1, 2.0
+_SAMPLE = 4096  # margins that quantiles are read from
+_AIM = 0.75  # of the places, to be filled: quantiles of a sample are not exact
+_FEWER, _MORE = 0.1, 2.0  # the next part, in parts of the last
 _WITHIN = 0.9  # of the least margin: at all of it, placed points are about to move
 
 

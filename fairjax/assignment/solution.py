@@ -182,7 +182,7 @@ def certify(points: Points, control: Control, found: Optimum, tolerances: Tolera
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + group_sums(weighted, points.groups, n_groups)
     slack = reduced - jnp.min(reduced, -1, keepdims=True)
-    # every sum is one of terms that are not negative
+    # the counts' own error is in it; that of the prices, which are rounded when they are reported, is added below
     loss = jnp.sum(weighted * slack) + controls.exact_spread(control, points.masses, prices) - jnp.sum(prices * counts)
     cost = points.offset + jnp.sum(weighted * points.costs)
     reported, pressure = controls.settled(control, found.prices.y)

@@ -29,8 +29,8 @@ _ALL_OPEN = 4096  # points up to which screening does not pay
 _LEAST_OPEN = 2048
 _OPEN_PART = 128  # of more points, one in so many
 _MOST_OPEN = 16_384  # but no more than that: a sample tells where to look
-_NOISE = 0.02
-_ROUGH = 0.3
+_NOISE = 0.02  # of the tolerated gap: a fall of the cost by less is none
+_ROUGH = 0.3  # of the tolerated gap: what an assignment may miss before the centres move
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
