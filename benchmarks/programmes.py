@@ -40,7 +40,7 @@ from fairjax import fair_assignment
 
 TOLERANCES = {"float64": 1e-6, "float32": 1e-5}
 SLACK = 2.0  # so many tolerances make a fault
-SPREAD_SHARE = 0.01  # of the spread of the costs, at least, is what gaps are relative to
+SCALE_SHARE, POWER = 1e-3, 1 / 8  # see scale_of
 QUICK_SHAPES, QUICK_COUNT = 3, 10_000
 BATCH, BATCH_ENTRIES = 64, 2**18
 SAMPLE = 0.01  # of the instances go to HiGHS in any case
@@ -50,10 +50,17 @@ KEPT = 40  # faulty instances written out per fault, kind, control and dtype
 
 
 def scale_of(programme: Programme, primal: float) -> float:
-    """What a gap is relative to: the cost, or a part of what the choice of clusters is about where that is more."""
-    spread = np.sum(programme.share * (programme.costs.mean(1) - programme.costs.min(1)))
+    """What a gap is relative to: the cost, or a thousandth of what the next cheapest cluster costs more, typically.
+
+    Typical is a power mean, which hardly minds a few points that are far from everything.
+    """
+    dearer = programme.costs - programme.costs.min(1, keepdims=True)
+    extra = np.min(np.where(dearer > 0, dearer, np.inf), 1)
+    share = np.where(np.isfinite(extra), programme.share, 0)
+    extra = np.where(np.isfinite(extra), extra, 0)
     # costs that are all zero have no scale of their own
-    return max(abs(float(primal)), SPREAD_SHARE * float(spread)) or 1.0
+    typical = float((share @ extra**POWER / share.sum()) ** (1 / POWER)) if share.sum() else 0.0
+    return max(abs(float(primal)), SCALE_SHARE * typical) or 1.0
 
 
 # --- solving ----------------------------------------------------------------------------------------------------
@@ -354,7 +361,7 @@ def main() -> None:
     tally, done = Tally(), []
     for specs in pieces(options):
         done.append(piece(specs, tally))
-        found = {"tolerances": TOLERANCES, "slack": SLACK, "spread_share": SPREAD_SHARE, "pieces": done}
+        found = {"tolerances": TOLERANCES, "slack": SLACK, "scale_share": SCALE_SHARE, "pieces": done}
         path = measure.write("study", command, found | tally.record(), folder, family="programmes")
         path = path.replace(folder / "programmes.json")
         print(_progress(done[-1]), flush=True)

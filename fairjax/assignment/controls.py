@@ -20,9 +20,9 @@ every admissible column N of counts. Instead of constraining ν we take free var
 so that every y gives a bound.
 
 A bound that only the whole data's own share meets leaves a group no room: what it may have less in one cluster it
-would have to have more in another. Such groups are *pinned*: both slopes are their own share, which keeps to the face
-of the cone where all fair counts lie. Adding a constant to the prices of a pinned group then leaves the dual as it is,
-and :func:`settled` uses that to give prices which are feasible for the control as it was asked for.
+would have to have more in another. :func:`fitted` makes such groups *pinned*: both slopes are their own share, which
+keeps to the face of the cone where all fair counts lie. Adding a constant to the prices of a pinned group then leaves
+the dual as it is, and :func:`settled` uses that to give prices which are feasible for the control as it was asked for.
 """
 
 from dataclasses import dataclass, field, replace
@@ -31,6 +31,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike, DTypeLike
 
 Kind = Literal["gap", "balance", "shares"]
 
@@ -44,7 +45,8 @@ class Control:
     ----------
     lower, upper : (M,) least and greatest admissible count per unit of cluster; equal for a pinned group.
     room_below, room_above : (M,) bool, whether the control itself would let a pinned group have less or more.
-    epsilon : () additive gap; 0 unless ``kind`` is ``gap``. asked : () floor of the balance; 0 unless ``balance``.
+    epsilon : () additive gap; 0 unless ``kind`` is ``gap``. floor : () of the balance; 0 unless ``balance``.
+    leeway : () relative rounding of the masses: a bound that the data's own share misses by no more counts as met.
     feasible : () bool, whether any assignment satisfies the control.
     kind : static.
     """
@@ -54,86 +56,100 @@ class Control:
     room_below: Array
     room_above: Array
     epsilon: Array
-    asked: Array
+    floor: Array
+    leeway: Array
     feasible: Array
     kind: Kind = field(metadata={"static": True})
+
+
+def _asked(kind: Kind, lower: Array, upper: Array, epsilon: ArrayLike, floor: ArrayLike, feasible: Array) -> Control:
+    """A control as it was asked for: nobody is pinned yet."""
+    dtype, none = lower.dtype, jnp.zeros(lower.shape, bool)
+    return Control(
+        lower, upper, none, none, jnp.asarray(epsilon, dtype), jnp.asarray(floor, dtype),
+        jnp.asarray(_leeway(dtype), dtype), feasible, kind,
+    )  # fmt: skip
+
+
+def _leeway(dtype: DTypeLike) -> float:
+    return max(8 * float(jnp.finfo(dtype).eps), 1e-7)
 
 
 def gap(epsilon: Array, masses: Array) -> Control:
     """Additive gap of at most ``epsilon`` in [0, 2] between group profiles; masses (M,) sum to 1."""
     epsilon = jnp.asarray(epsilon, masses.dtype)
-    none = jnp.zeros(masses.shape, bool)
-    return Control(masses, masses, none, none, epsilon, jnp.zeros_like(epsilon), epsilon >= 0, "gap")
-
-
-def _leeway(masses: Array) -> float:
-    """Relative leeway within which a bound counts as the whole data's own share."""
-    return max(8 * float(jnp.finfo(masses.dtype).eps), 1e-7)
+    return _asked("gap", masses, masses, epsilon, 0.0, epsilon >= 0)
 
 
 def balance(floor: Array, masses: Array) -> Control:
     """Ratio of any two groups' counts at least ``floor`` in every cluster; feasible up to min π / max π."""
     floor = jnp.asarray(floor, masses.dtype)
-    present = masses > 0
-    relative = masses / jnp.max(masses)
-    best = jnp.min(jnp.where(present, relative, jnp.inf))
-    leeway = _leeway(masses)
-    feasible = (floor >= 0) & (floor <= best * (1 + leeway))
+    feasible = (floor >= 0) & (floor <= _best_balance(masses) * (1 + _leeway(masses.dtype)))
     floor = jnp.maximum(floor, 0)
-    at_limit = floor >= best * (1 - leeway)
-    smallest, largest = present & (relative <= best * (1 + leeway)), relative >= 1 - leeway
-    pinned = at_limit & (smallest | largest)
-    zero = jnp.zeros((), masses.dtype)
-    return Control(
-        jnp.where(pinned, relative, jnp.where(present, floor, zero)),
-        jnp.where(pinned, relative, present.astype(masses.dtype)),
-        pinned & ~smallest,
-        pinned & ~largest,
-        zero,
-        jnp.minimum(floor, best),
-        feasible,
-        "balance",
-    )
+    return _asked("balance", jnp.broadcast_to(floor, masses.shape), jnp.ones_like(masses), 0.0, floor, feasible)
 
 
 def shares(lower: Array, upper: Array, masses: Array) -> Control:
     """Share of each group in every non-empty cluster within [lower, upper] (M,); feasible iff π is within."""
     lower = jnp.broadcast_to(jnp.asarray(lower, masses.dtype), masses.shape)
     upper = jnp.broadcast_to(jnp.asarray(upper, masses.dtype), masses.shape)
-    leeway = _leeway(masses)
+    leeway = _leeway(masses.dtype)
     within = (lower <= masses * (1 + leeway)) & (masses * (1 - leeway) <= upper)
-    feasible = jnp.all(within | (masses == 0))
-    no_less, no_more = lower >= masses * (1 - leeway), upper <= masses * (1 + leeway)
-    # a group without points has no share, whatever is asked of it
-    pinned = no_less | no_more | (masses == 0)
-    return Control(
-        jnp.where(pinned, masses, lower),
-        jnp.where(pinned, masses, upper),
-        pinned & ~no_less & (masses > 0),
-        pinned & ~no_more & (masses > 0),
-        jnp.zeros((), masses.dtype),
-        jnp.zeros((), masses.dtype),
-        feasible,
-        "shares",
+    return _asked("shares", lower, upper, 0.0, 0.0, jnp.all(within | (masses == 0)))
+
+
+def _best_balance(masses: Array) -> Array:
+    return jnp.min(jnp.where(masses > 0, masses, jnp.inf)) / jnp.max(masses)
+
+
+def fitted(control: Control, masses: Array, *, exact: bool) -> Control:
+    """The control for counts whose row sums are ``masses`` (M,), those groups pinned that it leaves no room.
+
+    Where the masses are ``exact``, as sums in double precision of weights as they were given, only such a group has no
+    room; otherwise one within the leeway of it has none either.
+    """
+    leeway = 8 * jnp.finfo(masses.dtype).eps if exact else control.leeway
+    present = masses > 0
+    if control.kind == "gap":
+        own = masses / jnp.sum(masses)
+        return replace(control, lower=own, upper=own)
+    if control.kind == "balance":
+        own, best = masses / jnp.max(masses), _best_balance(masses)
+        at_limit = control.floor >= best * (1 - leeway)
+        no_less, no_more = at_limit & (own <= best * (1 + leeway)), at_limit & (own >= 1 - leeway)
+        # a group without points has no count, whatever is asked of it
+        lower, upper = jnp.minimum(control.lower, best), jnp.where(present, control.upper, 0)
+        pinned = present & (no_less | no_more)
+    else:
+        own, best = masses / jnp.sum(masses), jnp.inf
+        lower, upper = control.lower, control.upper
+        no_less, no_more = lower >= own * (1 - leeway), upper <= own * (1 + leeway)
+        pinned = no_less | no_more | ~present
+        # what all others have is the rest of every cluster
+        pinned |= jnp.sum(~pinned) == 1
+    return replace(
+        control,
+        lower=jnp.where(pinned, own, jnp.where(present, lower, 0)),
+        upper=jnp.where(pinned, own, upper),
+        room_below=pinned & ~no_less & present,
+        room_above=pinned & ~no_more & present,
+        floor=jnp.minimum(control.floor, best),
     )
+
+
+def allows_all(control: Control, masses: Array) -> Array:
+    """Whether (() bool) the control asks for nothing: every assignment satisfies it, to rounding."""
+    if control.kind == "gap":
+        # so far at most is each of M disjoint profiles from their centre
+        return control.epsilon >= 4 * (1 - 1 / masses.shape[0])
+    if control.kind == "balance":
+        return control.floor <= 1e-12 * _best_balance(masses)
+    return jnp.all((masses == 0) | ((control.lower <= 0) & (control.upper >= 1)))
 
 
 def _pinned(control: Control) -> Array:
     """Groups (M,) without room."""
     return control.lower == control.upper
-
-
-def adapt(control: Control, masses: Array) -> Control:
-    """The control for counts whose row sums are ``masses`` (M,), where rounding makes them differ from the data's."""
-    pinned, whole = _pinned(control), jnp.max(masses) if control.kind == "balance" else jnp.sum(masses)
-    own = masses / whole
-    best = jnp.min(jnp.where(masses > 0, masses, jnp.inf)) / jnp.max(masses)
-    return replace(
-        control,
-        lower=jnp.where(pinned, own, control.lower),
-        upper=jnp.where(pinned, own, control.upper),
-        asked=jnp.minimum(control.asked, best),
-    )
 
 
 def _expectile(control: Control, y: Array) -> Array:
@@ -159,6 +175,26 @@ def normalise(control: Control, y: Array) -> tuple[Array, Array]:
     return prices, prices
 
 
+def proven(control: Control, masses: Array, prices: Array) -> Array:
+    """Prices (M, K) less what counts could earn from them in each cluster that the control admits as it was asked for.
+
+    They prove a bound. Of feasible prices, which only lost their last digits, that is next to nothing.
+    """
+    present, own = masses > 0, masses / jnp.sum(masses)
+    if control.kind == "gap":
+        return prices - jnp.sum(own[:, None] * prices, 0)
+    if control.kind == "balance":
+        floor = jnp.minimum(control.floor, _best_balance(masses))
+        every = replace(control, lower=jnp.where(present, floor, 0), upper=jnp.where(present, 1.0, 0))
+        return prices - _expectile(every, jnp.where(present[:, None], prices, 0))
+    # the best shares that sum to 1 within the bounds: by duality the least of as many values as there are groups
+    lower = jnp.where(present, jnp.minimum(control.lower, own), 0)[None, :, None]
+    upper = jnp.where(present, jnp.maximum(control.upper, own), 0)[None, :, None]
+    apart = prices[None] - prices[:, None]
+    earned = prices + jnp.sum(jnp.maximum(lower * apart, upper * apart), 1)
+    return prices - jnp.min(jnp.where(present[:, None], earned, jnp.inf), 0)
+
+
 def settled(control: Control, y: Array) -> tuple[Array, Array]:
     """As :func:`normalise`, of y shifted without a change of the dual so as to respect pinned groups' room.
 
@@ -166,6 +202,9 @@ def settled(control: Control, y: Array) -> tuple[Array, Array]:
     """
     if control.kind == "gap":
         return normalise(control, y)
+    if control.kind == "shares":
+        # where nobody has room, prices may be shifted in each cluster: there a group that would have some pays nothing
+        y = y - jnp.sum(jnp.where((control.room_below & control.room_above)[:, None], y, 0), 0)
     _, kinks = normalise(control, y)
     down = jnp.where(control.room_above, jnp.maximum(jnp.max(kinks, 1), 0), 0)
     up = jnp.where(control.room_below, jnp.maximum(-jnp.min(kinks, 1), 0), 0)
@@ -183,77 +222,104 @@ def exact_spread(control: Control, masses: Array, prices: Array) -> Array:
     return jnp.sum((control.epsilon / 4) * masses * (jnp.max(prices, 1) - jnp.min(prices, 1)))
 
 
-def targets(control: Control, shares: Array, level: Array, masses: Array, negligible: float) -> Array:
+def targets(control: Control, shares: Array, level: Array, masses: Array) -> Array:
     """Counts (M, K) that satisfy the control exactly (to rounding), near shares (M, K) of the groups that nearly do.
 
-    Where a bound is missed, the counts are mixed with those of perfect fairness, which miss none, by as little as will
-    do. ``level`` (K,) is that of the clusters; shares of a group up to ``negligible`` become none.
+    ``level`` (K,) is that of the clusters, a multiple of the common profile.
     """
-    profile = jnp.maximum(level, 0) / jnp.sum(jnp.maximum(level, 0))
     present = masses[:, None] > 0
-    pinned = _pinned(control)[:, None]
-    fair = jnp.broadcast_to(profile, shares.shape)
+    shares = _normalised(jnp.where(present, jnp.maximum(shares, 0), 0))
+    level = jnp.maximum(level, 0)
     if control.kind == "gap":
-        apart = shares - fair
+        profile = level / jnp.sum(level)
+        apart = shares - profile
         size = jnp.sum(jnp.abs(apart), 1, keepdims=True)
         allowed = control.epsilon / 2
-        shares = fair + apart * jnp.where(size > allowed, allowed / jnp.where(size > 0, size, 1), 1)
-    else:
-        whole = jnp.sum(masses[:, None] * shares, 0)
-        # the profile has to be one that the groups with room have in common, too
-        profile = jnp.where(jnp.any(pinned & present), profile, whole / jnp.sum(whole))
-        fair = jnp.broadcast_to(profile, shares.shape)
-        shares = jnp.where(pinned, fair, shares)
-        if control.kind == "balance":
-            own = jnp.max(
-                jnp.where(pinned & present, control.lower[:, None] / jnp.where(present, masses[:, None], 1), 0)
-            )
-            scaled = profile / jnp.where(own > 0, own, 1)
-            shares = jnp.where(pinned, shares, _within(control, shares, jnp.where(own > 0, scaled, level), masses))
-    shares = jnp.maximum(shares, 0)
-    part = _excess(control, shares, fair, masses)
-    table = jnp.where(present, shares + part * (fair - shares), 0)
-    # a share of a group that is only the solver's residual must not pay for a cluster that is far away
-    table = jnp.where(table > negligible, table, 0)
+        table = profile + apart * jnp.where(size > allowed, allowed / jnp.where(size > 0, size, 1), 1)
+        return masses[:, None] * _normalised(table)
+    return _within_bounds(control, masses[:, None] * _with_room(control, shares, level, masses), masses)
+
+
+def _normalised(table: Array) -> Array:
+    """Rows divided by their sums."""
     total = jnp.sum(table, 1, keepdims=True)
-    return masses[:, None] * table / jnp.where(total > 0, total, 1)
+    return table / jnp.where(total > 0, total, 1)
 
 
-def _within(control: Control, shares: Array, level: Array, masses: Array) -> Array:
-    """Shares (M, K) within the bounds for a given level (K,); what that changes of a group goes where it has room."""
-    present = jnp.where(masses > 0, masses, 1)[:, None]
-    lower = control.lower[:, None] * level / present
-    upper = jnp.maximum(control.upper[:, None] * level / present, lower)
-    inside = jnp.clip(shares, lower, upper)
+def _with_room(control: Control, shares: Array, level: Array, masses: Array) -> Array:
+    """Shares (M, K) within the bounds that a given level sets; groups without room take a common profile."""
+    pinned, present = _pinned(control) & (masses > 0), masses > 0
+    each = jnp.where(present, masses, 1)[:, None]
+    lower, upper = control.lower[:, None] / each, control.upper[:, None] / each
+    if control.kind == "balance":
+        profile = level / jnp.sum(level)
+        # as much of it as every group can fill, and no more than it must
+        least = jnp.max(jnp.where(present, 1 / jnp.where(present, upper[:, 0], 1), 0))
+        most = jnp.min(jnp.where(lower[:, 0] > 0, 1 / jnp.where(lower[:, 0] > 0, lower[:, 0], 1), jnp.inf))
+        level = profile * jnp.clip(jnp.sum(level), least, jnp.maximum(most, least))
+        inside = _clipped(shares, lower * level, upper * level)
+        return jnp.where(pinned[:, None], profile, inside)
+    profile = jnp.sum(masses[:, None] * shares, 0)
+    lower, upper = lower * profile, upper * profile
+    inside = jnp.where(pinned[:, None], profile, _clipped(shares, lower, upper))
+    # the groups with room make up for what is missing of the profile, each as far as it has room
+    missing = profile - jnp.sum(masses[:, None] * inside, 0)
+    room = jnp.where(missing > 0, upper - inside, inside - lower)
+    room = jnp.where((present & ~pinned)[:, None], masses[:, None] * jnp.maximum(room, 0), 0)
+    part = missing / jnp.where(jnp.sum(room, 0) > 0, jnp.sum(room, 0), 1)
+    inside += jnp.clip(part, -1, 1) * room / each
+    return jnp.where(pinned[:, None], profile, _clipped(inside, lower, upper))
+
+
+def _clipped(shares: Array, lower: Array, upper: Array) -> Array:
+    """Shares (M, K) within bounds (M, K); what that changes of a group goes where it has room."""
+    inside = jnp.clip(shares, lower, jnp.maximum(upper, lower))
     lacking = 1 - jnp.sum(inside, 1, keepdims=True)
-    room = jnp.where(lacking > 0, upper - inside, inside - lower)
+    room = jnp.maximum(jnp.where(lacking > 0, upper - inside, inside - lower), 0)
     whole = jnp.sum(room, 1, keepdims=True)
     moved = inside + lacking * room / jnp.where(whole > 0, whole, 1)
     return jnp.where(whole >= jnp.abs(lacking), moved, shares)
 
 
-_MET = 1e-13  # of a group: within rounding
+def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
+    """Counts (M, K) within the bounds of ``balance`` or ``shares``.
+
+    Where bounds are missed, counts are mixed with those of perfect fairness, which miss none, by as little as will do:
+    first in each cluster by itself, so that one which hardly has points costs the others nothing, then in all.
+    """
+    fair = masses[:, None] * jnp.sum(counts, 0) / jnp.sum(masses)
+    counts += _excess(control, counts, fair) * (fair - counts)
+    missing = masses - jnp.sum(counts, 1)
+    profile = jnp.sum(counts, 0) / jnp.sum(counts)
+    counts += missing[:, None] * profile
+    fair = masses[:, None] * profile
+    return counts + jnp.max(_excess(control, counts, fair)) * (fair - counts)
 
 
-def _excess(control: Control, shares: Array, fair: Array, masses: Array) -> Array:
-    """Least part () of ``fair`` (M, K) in a mixture with ``shares`` (M, K) that satisfies the bounds."""
-    if control.kind == "gap":
-        return jnp.zeros((), shares.dtype)
+_MET = 1e-13  # of a group's fair share: within rounding
 
-    def room(table: Array) -> Array:
-        counts = masses[:, None] * table
+
+def _excess(control: Control, counts: Array, fair: Array) -> Array:
+    """Least part (K,) of ``fair`` (M, K) in a mixture with ``counts`` (M, K) that satisfies the bounds.
+
+    Those of groups without room are left aside: their counts are fair already.
+    """
+    roomy = ~_pinned(control)
+
+    def room(counts: Array) -> Array:
         if control.kind == "balance":
-            present = (masses > 0)[:, None] & (masses > 0)[None, :]
-            pairs = counts[:, None] - control.asked * counts[None]
-            return jnp.where(present[..., None], pairs, 0)
+            pairs = counts[:, None] - control.floor * counts[None]
+            present = control.upper > 0
+            counted = (roomy[:, None] | roomy[None, :]) & present[:, None] & present[None, :]
+            return jnp.where(counted[..., None], pairs, 0)
         whole = jnp.sum(counts, 0)
-        return jnp.stack([counts - control.lower[:, None] * whole, control.upper[:, None] * whole - counts])
+        both = jnp.stack([counts - control.lower[:, None] * whole, control.upper[:, None] * whole - counts])
+        return jnp.where(roomy[:, None], both, 0)
 
-    ours, theirs = room(shares), jnp.maximum(room(fair), 0)
-    # a bound that the groups without room meet exactly is missed by rounding only
-    own = masses[:, None, None] if control.kind == "balance" else masses[:, None]
+    ours, theirs = room(counts), jnp.maximum(room(fair), 0)
+    own = fair[:, None] if control.kind == "balance" else fair
     missed = jnp.where(-ours > _MET * own, -ours, 0)
-    return jnp.max(jnp.where(missed > 0, missed / jnp.where(missed > 0, theirs + missed, 1), 0))
+    return jnp.max(jnp.where(missed > 0, missed / jnp.where(missed > 0, theirs + missed, 1), 0), (0, 1))
 
 
 def violation(control: Control, counts: Array, masses: Array) -> Array:
@@ -266,7 +332,7 @@ def violation(control: Control, counts: Array, masses: Array) -> Array:
         return jnp.maximum(jnp.max(jnp.where(both, apart, 0)) - control.epsilon, 0)
     if control.kind == "balance":
         most = jnp.max(counts, 0)
-        least = jnp.where(masses > 0, control.asked, 0)[:, None] * most
+        least = jnp.where(masses > 0, control.floor, 0)[:, None] * most
         return jnp.max(jnp.maximum(least - counts, 0))
     total = jnp.sum(counts, 0)
     below = control.lower[:, None] * total - counts

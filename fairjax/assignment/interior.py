@@ -12,9 +12,9 @@ passes over the m rows: O(m K (M + K)) for each step and O((M K)^3) for its matr
 
 The start is feasible: every group spread alike, which satisfies every control. From there a path-following method that
 keeps the products near each other needs at most O(n log 1/ε) steps (Wright, Primal-Dual Interior-Point Methods, 1997,
-chapter 5). Mehrotra's choice of the target has no such proof, but ten to twenty steps are usual, and their number hardly
-depends on the size of the groups, on how loose the control is, on ties or on outliers. Whether a run has succeeded is
-not assumed: the gap and the counts at its end say so.
+chapter 5). Mehrotra's choice of the target has no such proof, but ten to twenty steps are usual, and their number
+hardly depends on the size of the groups, on how loose the control is, on ties or on outliers. Whether a run has
+succeeded is not assumed: the gap and the counts at its end say so.
 
 Tried and lost: Newton on the dual smoothed by log-sum-exp, where a step reaches no farther than a few temperatures, so
 that a group of one person (whose part of the dual is piecewise linear with K pieces) took hundreds; products that are
@@ -39,6 +39,7 @@ _BOUNDARY = 0.9  # part of the way to the boundary that a step may go
 _FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
 _SHORTEST = 1e-4  # steps shorter than this get nowhere
 _POWER = 1 / 8  # of the mean that is the scale of the costs
+_LEAST_SLACK = 0.1
 _STALLS = 3  # so many of them end the search
 
 
@@ -108,7 +109,7 @@ class _Weights(NamedTuple):
     whole: Array
 
 
-def spread_of_costs(programme: Programme) -> Array:
+def scale_of_costs(programme: Programme) -> Array:
     """Typical extra cost of the next cheapest cluster (): the scale of the problem; 1 if there is none.
 
     A power mean over the rows. With so low a power, and without the dearer clusters, neither a few far outliers nor a
@@ -121,7 +122,8 @@ def spread_of_costs(programme: Programme) -> Array:
     total = jnp.sum(weights)
     mean = jnp.sum(weights * jnp.where(counted, extra, 0) ** _POWER) / jnp.where(total > 0, total, 1)
     mean = mean ** (1 / _POWER)
-    return jnp.where(mean > 0, mean, 1)
+    # without extra costs, and without any at all, there is nothing to compare with
+    return jnp.where(mean > 0, mean, jnp.where(programme.offset != 0, jnp.abs(programme.offset), 1))
 
 
 def counts(programme: Programme, fractions: Array) -> Array:
@@ -167,7 +169,7 @@ def start(programme: Programme, kind: Kind) -> Iterate:
     """A feasible interior point: all rows spread evenly, the bounds' slack as it follows from that."""
     n_clusters = programme.placed.shape[1]
     weights = _weights(programme)
-    mu = spread_of_costs(programme)
+    mu = scale_of_costs(programme)
     even = jnp.full_like(programme.costs, 1 / n_clusters)
     reduced = programme.costs + n_clusters * mu * jnp.where(weights.rows > 0, weights.central_rows, 1)
     roomy, present = _roomy(programme), programme.masses > 0
@@ -180,7 +182,7 @@ def start(programme: Programme, kind: Kind) -> Iterate:
         between = jnp.sqrt(least * jnp.maximum(jnp.minimum(most, 4 * least), least))
         fixed = jnp.max(programme.slopes)
         level = jnp.where(fixed > 0, 1 / jnp.where(fixed > 0, fixed, 1), between)
-    least_slack = jnp.finfo(mu.dtype).eps
+    least_slack = _LEAST_SLACK
     below = jnp.where(roomy, jnp.maximum(1 - lower * level, least_slack), 1) / n_clusters
     above = jnp.where(roomy, jnp.maximum(upper * level - 1, least_slack), 1) / n_clusters
     bounds = Bounds(below, above, mu * weights.central_bounds / below, mu * weights.central_bounds / above)
@@ -296,14 +298,18 @@ def _direction(
     if kind == "shares":
         whole = jnp.sum(masses * (linear.counts + pushed), 0) - at.level
         forces = jnp.concatenate([forces, whole[None]])
-    change = newton.solve(linear.system, programme, forces, coupling)
+    change = newton.solve(linear.system, forces, coupling)
     n_groups = masses.shape[0]
-    prices = change.prices[:n_groups]
-    total = change.prices[n_groups] if kind == "shares" else jnp.zeros_like(at.total)
+    all_prices = change.prices.shift + change.prices.rest
+    prices, rest = all_prices[:n_groups], change.prices.rest[:n_groups]
+    total = jnp.zeros_like(at.total)
+    if kind == "shares":
+        total, rest = all_prices[n_groups], rest + change.prices.rest[n_groups]
 
-    paid = _at_rows(programme, prices + total)
-    value = (missing + over_clusters(linear.ratios * paid)) / linear.total_ratio
-    reduced = paid - value
+    paid = _at_rows(programme, rest)
+    # the row's own value in two parts: where A/z is large, what is left after the first has all its digits
+    paid -= over_clusters(linear.relative * paid)
+    reduced = paid - over_clusters(linear.relative * paid) - missing / linear.total_ratio
     slack_below = give * (prices + excess + room * linear.stiff_above * change.level) + linear.miss_below
     slack_above = give * (room * linear.stiff_below * change.level - prices - excess) + linear.miss_above
     slack_below, slack_above = jnp.where(roomy, slack_below, 0), jnp.where(roomy, slack_above, 0)
@@ -392,8 +398,10 @@ def step(programme: Programme, kind: Kind, state: State, tolerance: Tolerance) -
     complementarity, cost, residual = _measure(programme, weights, there)
     finite = jnp.isfinite(complementarity) & jnp.isfinite(residual)
     there = jax.tree.map(lambda new, old: jnp.where(finite, new, old), there, at)
-    stalls = ~finite | (jnp.maximum(primal, dual) < _SHORTEST)
     enough = tolerance.gap * jnp.maximum(jnp.abs(cost), tolerance.floor)
+    # rounding may keep counts from being met any better
+    stuck = (complementarity <= enough) & (residual > 0.5 * state.residual)
+    stalls = ~finite | (jnp.maximum(primal, dual) < _SHORTEST) | stuck
     return State(
         there,
         jnp.where(finite, complementarity, state.complementarity),
@@ -405,7 +413,7 @@ def step(programme: Programme, kind: Kind, state: State, tolerance: Tolerance) -
     )
 
 
-def run(programme: Programme, kind: Kind, first: Iterate, tolerance: Tolerance, *, max_iter: int = 100) -> State:
+def run(programme: Programme, kind: Kind, first: Iterate, tolerance: Tolerance, *, max_iter: Array | int = 100) -> State:
     """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``."""
     complementarity, cost, residual = _measure(programme, _weights(programme), first)
     zero = jnp.zeros((), jnp.int32)

@@ -6,8 +6,10 @@ control ties the groups together. Its coupling has the form Σ_s a_sk x_sk − �
 change of the cluster's level; it is solved for the entry with the largest coefficient, the *hub* of the cluster. What
 is left is symmetric and positive definite.
 
-Prices of groups that the control leaves no room may be shifted by a constant without any effect; these directions, and
-a common one if no group has room, get a stiffness of their own.
+Points do not notice a constant that is added to all prices of their group, and where the control leaves a group little
+room, hardly anything resists it: the constant may be larger than all differences by ten orders of magnitude. So it is
+an unknown of its own, the *shift*, in place of the price in one cluster, the group's *anchor*; the other unknowns are
+differences to it. A group without any room has no shift.
 """
 
 from typing import NamedTuple
@@ -17,40 +19,67 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._precision import first_least, product
+from fairjax.assignment.controls import Kind
 from fairjax.assignment.programme import Programme
 
 
-class System(NamedTuple):
-    """A factorised step; S is the number of groups, one more for ``shares``, whose total is bounded like a group.
+_STEADY = 0.1  # of the largest coefficient, in every cluster: enough for a hub
+
+
+class Couplings(NamedTuple):
+    """What a step couples; S is the number of groups, one more for ``shares``, whose total is bounded like a group.
 
     Attributes
     ----------
     links : (M, K, K) strength, within a group, of the link between two clusters.
+    masses : (M,) of the groups.
     give : (S, K) by how much a count yields to its price where the control leaves room, weighted by the group's mass.
-    couplings : (S, K) coefficients a of the coupling. bend : (K,) its κ.
-    hub : (S, K) bool. ratio : (S, K) couplings divided by that of the hub, 0 at the hub itself.
-    free : (S, K) bool, the unknowns. idle : (S, K) stiffness of constant shifts. stiffness : (S, K) of the hubs.
-    factor : (S K, S K) inverse of the lower factor of the matrix scaled by ``scale`` (S, K); pivots : (S K,).
+    coefficients : (S, K) a of the control's coupling. bend : (K,) its κ.
+    hub : (S, K) bool. ratio : (S, K) coefficients divided by that of the hub, 0 at the hub itself.
+    anchor : (S, K) bool, where the unknown is the group's shift. busiest : (K,) bool, the cluster with the strongest
+        links; the shift of what is the hub everywhere is its price there.
+    free : (S, K) bool, the unknowns. stiffness : (S, K) of the hubs.
     """
 
     links: Array
+    masses: Array
     give: Array
-    couplings: Array
+    coefficients: Array
     bend: Array
     hub: Array
     ratio: Array
+    anchor: Array
+    busiest: Array
     free: Array
-    idle: Array
     stiffness: Array
+
+
+class System(NamedTuple):
+    """A factorised step.
+
+    Attributes
+    ----------
+    couplings : :class:`Couplings`. scale : (S, K) by which rows and columns of the matrix are multiplied.
+    factor : (S K, S K) inverse of the lower factor of the scaled matrix. pivots : (S K,).
+    """
+
+    couplings: Couplings
     scale: Array
     factor: Array
     pivots: Array
 
 
-class Change(NamedTuple):
-    """Change of the prices in the control (S, K) and of the clusters' levels (K,)."""
+class Prices(NamedTuple):
+    """Change of the prices in the control: ``shift`` (S, 1) of a group in all clusters plus ``rest`` (S, K)."""
 
-    prices: Array
+    shift: Array
+    rest: Array
+
+
+class Change(NamedTuple):
+    """Change of the prices and of the clusters' levels (K,)."""
+
+    prices: Prices
     level: Array
 
 
@@ -84,120 +113,129 @@ def laplacian_links(programme: Programme, ratios: Array, relative: Array) -> Arr
     return jnp.where(jnp.eye(n_clusters, dtype=bool), 0, links)
 
 
-def _resist(system: System, programme: Programme, prices: Array) -> Array:
-    """What a change of prices (S, K) does to the counts (S, K), weighted by the groups' masses."""
-    n_groups = programme.masses.shape[0]
-    rows = prices if prices.shape[0] == n_groups else prices[:n_groups] + prices[n_groups]
-    moved = jnp.sum(system.links * (rows[:, :, None] - rows[:, None, :]), 2) * programme.masses[:, None]
-    if prices.shape[0] > n_groups:
+def _resist(couplings: Couplings, prices: Prices) -> Array:
+    """What a change of prices does to the counts (S, K), weighted by the groups' masses."""
+    n_groups = couplings.masses.shape[0]
+    shift, rest = prices
+    with_total = rest.shape[0] > n_groups
+    rows = rest[:n_groups] + rest[n_groups] if with_total else rest
+    # by differences of prices, so that strong links lose no digits
+    moved = jnp.sum(couplings.links * (rows[:, :, None] - rows[:, None, :]), 2) * couplings.masses[:, None]
+    if with_total:
         moved = jnp.concatenate([moved, jnp.sum(moved, 0)[None]])
-    return moved + system.give * prices
+    return moved + couplings.give * (shift + rest)
 
 
-def _to_prices(system: System, unknowns: Array) -> Array:
-    """Prices (S, K) of unknowns (S, K), the coupling met but for its right-hand side."""
-    return jnp.where(system.hub, unknowns - jnp.sum(system.ratio * unknowns, 0), unknowns)
+def _to_prices(couplings: Couplings, unknowns: Array, offset: Array) -> Prices:
+    """Prices of unknowns (S, K), the coupling met with ``offset`` (K,) for its right-hand side over that of the hub."""
+    hub, anchor, ratio = couplings.hub, couplings.anchor, couplings.ratio
+    shift = jnp.sum(jnp.where(anchor, unknowns, 0), 1)
+    rest = jnp.where(anchor | hub, 0, unknowns)
+    # where one is the hub everywhere, its price in the busiest cluster is its shift
+    there = jnp.sum(jnp.where(couplings.busiest, ratio, 0), 1, keepdims=True)
+    offset_there = jnp.sum(jnp.where(couplings.busiest, offset, 0))
+    common = offset_there - product(shift, there)
+    apart = offset - offset_there - jnp.sum(ratio * rest, 0) - product(shift, ratio - there)
+    shift = jnp.where(jnp.all(hub, 1), common, shift)[:, None]
+    return Prices(shift, jnp.where(hub, unknowns + apart + (common - shift), rest))
 
 
-def _to_unknowns(system: System, forces: Array) -> Array:
+def _to_unknowns(couplings: Couplings, forces: Array) -> Array:
     """Transpose of :func:`_to_prices`."""
-    at_hub = jnp.sum(jnp.where(system.hub, forces, 0), 0)
-    return forces - system.ratio * at_hub
+    hub, anchor = couplings.hub, couplings.anchor
+    forces = forces - couplings.ratio * _at_hub(couplings, forces)
+    shifting = jnp.sum(jnp.where(hub, 0, forces), 1, keepdims=True)
+    return jnp.where(anchor, shifting, forces)
 
 
-def _apply(system: System, programme: Programme, unknowns: Array) -> Array:
-    """The matrix times ``unknowns`` (S, K), by differences of prices, so that strong links lose no digits."""
-    forces = _to_unknowns(system, _resist(system, programme, _to_prices(system, unknowns)))
-    shift = jnp.sum(jnp.where(system.hub, 0, unknowns), 1, keepdims=True)
-    forces = forces + jnp.where(system.hub, system.stiffness * unknowns, system.idle * shift)
-    return jnp.where(system.free, forces, 0)
+def _at_hub(couplings: Couplings, values: Array) -> Array:
+    """Of values (S, K) those (K,) of each cluster's hub."""
+    return jnp.sum(jnp.where(couplings.hub, values, 0), 0)
 
 
-def factorise(programme: Programme, links: Array, give: Array, slopes: Array, bend: Array, kind: str) -> System:
+def _apply(couplings: Couplings, unknowns: Array) -> Array:
+    """The matrix times ``unknowns`` (S, K)."""
+    prices = _to_prices(couplings, unknowns, jnp.zeros_like(couplings.bend))
+    forces = _to_unknowns(couplings, _resist(couplings, prices)) + couplings.stiffness * unknowns
+    return jnp.where(couplings.free, forces, 0)
+
+
+def factorise(programme: Programme, links: Array, give: Array, slopes: Array, bend: Array, kind: Kind) -> System:
     """The system of a step.
 
     ``links`` (M, K, K); ``give`` (M, K), ``slopes`` (M, K) and ``bend`` (K,) are those of the control (see
     :mod:`fairjax.assignment.interior`). O((M K)^3).
     """
-    masses = programme.masses[:, None]
-    present = masses > 0
-    n_groups, n_clusters = slopes.shape
-    eye = jnp.eye(n_clusters, dtype=links.dtype)
-    couplings = masses * slopes
-    give = masses * give
-    pinned = (programme.pinned[:, None] & present) | jnp.zeros_like(slopes, bool)
-    strength = masses[:, 0] * jnp.max(jnp.sum(links, 2), 1)
-    idle = jnp.where(pinned, strength[:, None] / n_clusters, 0)
-    alive = present | jnp.zeros_like(slopes, bool)
-    groups = masses[:, 0, None, None] * (jnp.sum(links, 2)[:, :, None] * eye - links)
-    blocks = jnp.zeros((n_groups, n_groups, n_clusters, n_clusters), links.dtype)
-    blocks = blocks.at[jnp.arange(n_groups), jnp.arange(n_groups)].set(groups)
-    if kind == "shares":
-        every = jnp.sum(groups, 0)[None, None]
-        blocks = jnp.concatenate([blocks, groups[:, None]], 1)
-        blocks = jnp.concatenate([blocks, jnp.concatenate([groups[None], every], 1)], 0)
-        row = jnp.zeros((1, n_clusters), links.dtype)
-        couplings = jnp.concatenate([couplings, row + 1])
-        give, idle = jnp.concatenate([give, row]), jnp.concatenate([idle, row])
-        hub = jnp.arange(n_groups + 1)[:, None] == jnp.full((n_clusters,), n_groups)
-        # without any room a common change of all groups' prices is one of the total's
-        rigid = jnp.all(programme.pinned | ~present[:, 0])
-        heaviest = jnp.arange(n_groups)[:, None] == first_least(-programme.masses)
-        alive = jnp.concatenate([alive & ~(rigid & heaviest), row == 0])
-    else:
-        # a group without room, if there is one: then the same hub in every cluster
-        first = first_least(-couplings - jnp.where(pinned, 2 * jnp.max(couplings, 0), 0), 0)
-        hub = jnp.arange(n_groups)[:, None] == first
-    at_hub = jnp.sum(jnp.where(hub, couplings, 0), 0)
-    ratio = jnp.where(hub, 0, couplings / at_hub)
-    free = alive & (~hub | (bend > 0))
-    stiffness = jnp.where(hub & free, at_hub**2 / jnp.where(bend > 0, bend, 1), 0)
-    return _assemble(System(links, give, couplings, bend, hub, ratio, free, idle, stiffness, give, give, give), blocks)
-
-
-def _assemble(system: System, blocks: Array) -> System:
-    """Scale and invert the matrix whose blocks (S, S, K, K) couple groups before the hubs are eliminated."""
-    n_rows, n_clusters = system.give.shape
-    eye = jnp.eye(n_clusters, dtype=blocks.dtype)
-    same = jnp.eye(n_rows, dtype=blocks.dtype)
-    blocks = blocks + same[:, :, None, None] * (system.give[:, :, None] * eye)[:, None]
-    # rows of prices in terms of unknowns: x_s, less ratio of all unknowns where s is the hub
-    hub, ratio = system.hub.astype(blocks.dtype), system.ratio
-    at_hub = jnp.sum(hub[:, None, :, None] * blocks, 0)
-    blocks = blocks - ratio[:, None, :, None] * at_hub[None]
-    at_hub = jnp.sum(hub[None, :, None, :] * blocks, 1)
-    blocks = blocks - ratio[None, :, None, :] * at_hub[:, None]
-    spoke = 1 - hub
-    idle = system.idle[:, :, None] * spoke[:, :, None] * spoke[:, None, :]
-    blocks = blocks + same[:, :, None, None] * idle[:, None]
-    matrix = blocks.transpose(0, 2, 1, 3).reshape(n_rows * n_clusters, n_rows * n_clusters)
-    free = system.free.reshape(-1)
-    diagonal = jnp.diagonal(matrix) + system.stiffness.reshape(-1)
-    diagonal = jnp.where(free & (diagonal > 0), diagonal, 1)
-    scale = jax.lax.rsqrt(diagonal)
+    couplings = _couple(programme, links, give, slopes, bend, kind)
+    shape, free = couplings.free.shape, couplings.free.reshape(-1)
+    unit = jnp.eye(free.shape[0], dtype=links.dtype)
+    columns = jax.vmap(lambda column: _apply(couplings, column.reshape(shape)).reshape(-1))(unit)
+    # the sum of what moves between the clusters is zero, which the column of a shift says exactly
+    matrix = jnp.where(couplings.anchor.reshape(-1)[None, :], columns.T, columns)
+    matrix = jnp.where(free[:, None] & free[None, :], matrix, 0)
+    diagonal = jnp.diagonal(matrix)
+    scale = jax.lax.rsqrt(jnp.where(diagonal > 0, diagonal, 1))
     ridge = 4 * jnp.finfo(matrix.dtype).eps
-    off = jnp.where(free[:, None] & free[None, :], matrix * scale[:, None] * scale[None, :], 0)
-    whole = jnp.where(jnp.eye(len(free), dtype=bool), 1 + ridge, off)
-    factor, pivots = eliminate(whole)
-    return system._replace(scale=scale.reshape(n_rows, n_clusters), factor=factor, pivots=pivots)
+    factor, pivots = eliminate(jnp.where(unit > 0, 1 + ridge, matrix * scale[:, None] * scale[None, :]))
+    return System(couplings, scale.reshape(shape), factor, pivots)
 
 
-def solve(system: System, programme: Programme, forces: Array, coupling: Array, *, refinements: int = 1) -> Change:
+def _couple(programme: Programme, links: Array, give: Array, slopes: Array, bend: Array, kind: Kind) -> Couplings:
+    """The hubs, the anchors, and what is free and stiff."""
+    n_groups, n_clusters = slopes.shape
+    masses = programme.masses
+    present = masses > 0
+    pinned = jnp.broadcast_to(programme.pinned[:, None], slopes.shape)
+    degrees = jnp.sum(links, 2)
+    alive = jnp.broadcast_to(present[:, None], slopes.shape)
+    give, coefficients = masses[:, None] * give, masses[:, None] * slopes
+    if kind == "shares":
+        nothing = jnp.zeros((1, n_clusters), links.dtype)
+        give, degrees = jnp.concatenate([give, nothing]), jnp.concatenate([degrees, nothing])
+        coefficients = jnp.concatenate([coefficients, nothing + 1])
+        pinned = jnp.concatenate([pinned, nothing > 0])
+        hub = jnp.broadcast_to(jnp.arange(n_groups + 1)[:, None] == n_groups, coefficients.shape)
+        # without any room a common change of all groups' prices is one of the total's
+        rigid = jnp.all(programme.pinned)
+        heaviest = jnp.arange(n_groups)[:, None] == first_least(-masses)
+        alive = jnp.concatenate([alive & ~(rigid & heaviest), nothing == 0])
+    else:
+        # the same hub in every cluster if possible, so that groups have shifts: one without room, or one that is
+        # nearly the largest everywhere
+        largest = jnp.max(coefficients, 0)
+        least = jnp.min(coefficients / largest, 1)
+        steady = (jnp.arange(n_groups) == first_least(-least)) & (least >= _STEADY)
+        preferred = coefficients + largest * (2.0 * (pinned & present[:, None]) + 1.0 * steady[:, None])
+        hub = jnp.arange(n_groups)[:, None] == first_least(-preferred, 0)
+    at_hub = jnp.sum(jnp.where(hub, coefficients, 0), 0)
+    ratio = jnp.where(hub, 0, coefficients / at_hub)
+    busiest = jnp.arange(n_clusters) == first_least(-product(masses, degrees[:n_groups]))
+    anchor = jnp.arange(n_clusters) == first_least(jnp.where(hub, jnp.inf, -degrees))[:, None]
+    anchor &= ~hub
+    free = alive & (~hub | (bend > 0)) & ~(anchor & pinned)
+    stiffness = jnp.where(hub & free, at_hub**2 / jnp.where(bend > 0, bend, 1), 0)
+    return Couplings(links, masses, give, coefficients, bend, hub, ratio, anchor, busiest, free, stiffness)
+
+
+def solve(system: System, forces: Array, coupling: Array, *, refinements: int = 1) -> Change:
     """Change of prices under forces (S, K) and a right-hand side (K,) of the coupling."""
+    couplings = system.couplings
 
     def apply_inverse(values: Array) -> Array:
         scaled = (system.scale * values).reshape(-1)
         cleared = product(system.factor, scaled) / system.pivots
         return system.scale * product(cleared, system.factor).reshape(values.shape)
 
-    at_hub = jnp.sum(jnp.where(system.hub, system.couplings, 0), 0)
-    offset = jnp.where(system.hub, coupling / at_hub, 0)
-    wanted = jnp.where(system.free, _to_unknowns(system, forces - _resist(system, programme, offset)), 0)
+    at_hub = _at_hub(couplings, couplings.coefficients)
+    offset = coupling / at_hub
+    alone = _to_prices(couplings, jnp.zeros_like(forces), offset)
+    wanted = jnp.where(couplings.free, _to_unknowns(couplings, forces - _resist(couplings, alone)), 0)
     unknowns = apply_inverse(wanted)
     for _ in range(refinements):
-        unknowns = unknowns + apply_inverse(wanted - _apply(system, programme, unknowns))
-    prices = _to_prices(system, unknowns) + offset
-    at = jnp.sum(jnp.where(system.hub, unknowns, 0), 0) * at_hub / jnp.where(system.bend > 0, system.bend, 1)
+        unknowns = unknowns + apply_inverse(wanted - _apply(couplings, unknowns))
+    prices = _to_prices(couplings, unknowns, offset)
+    bends = couplings.bend > 0
+    by_bend = _at_hub(couplings, unknowns) * at_hub / jnp.where(bends, couplings.bend, 1)
     # without bend the level follows from what the hub's own equation lacks
-    lacking = jnp.sum(jnp.where(system.hub, forces - _resist(system, programme, prices), 0), 0) / at_hub
-    return Change(prices, jnp.where(system.bend > 0, at, lacking))
+    lacking = _at_hub(couplings, forces - _resist(couplings, prices)) / at_hub
+    return Change(prices, jnp.where(bends, by_bend, lacking))

@@ -34,7 +34,7 @@ from fairjax._precision import in_double
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums
-from fairjax.assignment.solution import Optimum, Prices, Solution, Tolerances, certify, optimum
+from fairjax.assignment.solution import SOLVED, UNSOLVED, Optimum, Prices, Solution, Tolerances, certify, optimum
 
 _SAMPLE = 4096  # margins that quantiles are read from
 _AIM = 0.75  # of the places, to be filled: quantiles of a sample are not exact
@@ -107,9 +107,9 @@ class _Search(NamedTuple):
 
 
 @in_double
-def prices(control: Control, y: Array) -> Array:
+def prices(control: Control, masses: Array, y: Array) -> Array:
     """Prices (M, K) of the groups in the clusters."""
-    return controls.normalise(control, y)[0]
+    return controls.normalise(controls.fitted(control, masses, exact=False), y)[0]
 
 
 def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Source:
@@ -260,7 +260,7 @@ def assign(
 
     def look(search: _Search) -> _Search:
         start = search.prices
-        before = prices(control, start.y)
+        before = prices(control, source.masses, start.y)
         found = source.scan(before)
         spread = controls.exact_spread(control, source.masses, before)
         bound = found.cost + jnp.sum(found.counts * before) - spread
@@ -270,7 +270,7 @@ def assign(
 
         points = _open(source, found, chosen.rows, chosen.weights)
         best = optimum(points, control, start, tolerances, Anchor(before, chosen.radius), max_iter=max_iter)
-        change = prices(control, best.prices.y) - before
+        change = prices(control, source.masses, best.prices.y) - before
         shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
         held = best.solved & (shift <= _WITHIN * chosen.radius)
         valid = held & chosen.exact & ~lost
@@ -312,16 +312,20 @@ def _nothing(source: Source, control: Control, warm: Prices, tolerances: Toleran
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(shapes))
 
 
+def all_open(source: Source, found: Assignment) -> bool:
+    """Whether there was one problem of all points, none of them placed."""
+    return found.rows.shape[0] >= source.groups.shape[0]
+
+
 def finish(source: Source, control: Control, found: Assignment, tolerances: Tolerances) -> Solution:
     """Feasible fractions at the prices that were found, labels rounded from them, and the certificate."""
     points = found.points
-    rounding = float(jnp.finfo(points.costs.dtype).eps)
-    best = certify(points, control, found.optimum, tolerances, rounding)
     n_points = source.groups.shape[0]
-    labels = found.found.labels.at[found.rows].set(best.labels, mode="drop")
-    status = jnp.where(found.valid | (best.status != 0), best.status, 1).astype(jnp.int32)
-    rows = jnp.where(points.weights > 0, found.rows, n_points)
-    return Solution(
-        labels, rows, best.fractions, best.counts, best.prices, best.pressure, best.primal, best.dual, best.gap, status,
-        found.optimum.n_iter, found.n_passes,
-    )  # fmt: skip
+    exact = all_open(source, found)
+    best = certify(points, control, found.optimum, tolerances, points.costs.dtype, exact=exact)
+    return best._replace(
+        labels=found.found.labels.at[found.rows].set(best.labels, mode="drop"),
+        rows=jnp.where(points.weights > 0, found.rows, n_points),
+        status=jnp.where(found.valid | (best.status != SOLVED), best.status, UNSOLVED).astype(jnp.int32),
+        n_passes=found.n_passes,
+    )

@@ -15,7 +15,6 @@ from fairjax.assignment.programme import Anchor, Points, group_sums, programme, 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
 _NEAR = 1e-3  # of the scale of the costs: no start is nearer than that
-_NEGLIGIBLE = 1e-9  # of a group: a share this small is the solver's residual
 _RESIDUAL = 1e-11  # of a group: a count off by no more, or by rounding, is met
 
 MESSAGES = {
@@ -46,8 +45,8 @@ class Tolerances(NamedTuple):
 def default_tolerances(dtype: DTypeLike) -> Tolerances:
     """1e-6 in float64 and 1e-5 in float32, what the README promises."""
     if jnp.finfo(dtype).bits >= 64:
-        return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(1e-10, dtype), jnp.asarray(1e-9, dtype))
-    return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(1e-8, dtype), jnp.asarray(1e-8, dtype))
+        return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(1e-10, dtype), jnp.asarray(1e-11, dtype))
+    return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(1e-8, dtype), jnp.asarray(1e-11, dtype))
 
 
 class Prices(NamedTuple):
@@ -80,18 +79,30 @@ class Optimum(NamedTuple):
     solved: Array
 
 
-class Certified(NamedTuple):
-    """A feasible assignment of the open points and what it proves; the fields are those of :class:`Solution`."""
+class Solution(NamedTuple):
+    """A fair assignment of the points to given clusters.
 
-    fractions: Array
+    Attributes
+    ----------
+    labels : (n,) int32. rows : (m,) points that may be split, n as padding. fractions : (m, K) where they go.
+    counts : (M, K) weight per group and cluster of the fractional assignment; weights sum to 1.
+    prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
+    primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
+    gap : () their difference, relative to the cost or to a thousandth of the scale of the costs if that is more.
+    status : () int32, see ``MESSAGES``. n_iter : () steps of the last solve. n_passes : () passes over all points.
+    """
+
     labels: Array
+    rows: Array
+    fractions: Array
     counts: Array
     prices: Array
-    pressure: Array
     primal: Array
     dual: Array
     gap: Array
     status: Array
+    n_iter: Array
+    n_passes: Array
 
 
 def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
@@ -100,11 +111,16 @@ def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
     return Prices(jnp.zeros((n_groups, n_clusters), dtype), level, jnp.asarray(jnp.inf, dtype))
 
 
-def _exact(points: Points, control: Control) -> tuple[Points, Control]:
-    """The problem with the groups' masses, and what the control takes from them, added up in the present precision."""
+def _fitted(points: Points, control: Control, *, exact: bool) -> tuple[Points, Control]:
+    """The problem, its weights made to sum to 1 in the present precision, and the control for its groups' masses."""
     sums = group_sums(points.weights[:, None], points.groups, points.placed.shape[0])[:, 0]
     masses = jnp.sum(points.placed, 1) + sums
-    return points._replace(masses=masses), controls.adapt(control, masses)
+    whole = jnp.sum(masses)
+    points = points._replace(
+        weights=points.weights / whole, placed=points.placed / whole, masses=masses / whole,
+        offset=points.offset / whole,
+    )  # fmt: skip
+    return points, controls.fitted(control, points.masses, exact=exact)
 
 
 @in_double
@@ -122,18 +138,20 @@ def optimum(
     O(m K (M + K) + (M K)^3) per step of the interior-point method.
     """
     n_points = points.costs.shape[0]
-    points, control = _exact(points, control)
-    placed = points.placed / jnp.where(points.masses > 0, points.masses, 1)[:, None]
+    points, control = _fitted(points, control, exact=anchor is None)
+    each = jnp.where(points.masses > 0, points.masses, 1)[:, None]
+    placed = points.placed / each
     if anchor is not None:
         points = with_placed(points, anchor)
     problem = programme(points, control)
-    scale = interior.spread_of_costs(problem)
-    if points.placed.shape[0] == 1:
-        # nothing to be fair to: every point in its cheapest cluster
-        fractions = jax.nn.one_hot(first_least(points.costs), points.placed.shape[1], dtype=points.costs.dtype)
-        counts = points.placed + jnp.sum(points.weights[:, None] * fractions, 0)
+    scale = interior.scale_of_costs(problem)
+    cheapest = jax.nn.one_hot(first_least(points.costs), placed.shape[1], dtype=points.costs.dtype)
+    if placed.shape[0] == 1:
+        # nothing to be fair to
+        counts = points.placed + jnp.sum(points.weights[:, None] * cheapest, 0)
         prices = Prices(jnp.zeros_like(warm.y), counts[0], jnp.zeros((), scale.dtype))
-        return Optimum(prices, fractions[:n_points], counts, jnp.int32(1), jnp.array(True))
+        return Optimum(prices, cheapest[:n_points], counts, jnp.int32(1), jnp.array(True))
+    free = controls.allows_all(control, points.masses)
     known = jnp.isfinite(warm.reach)
     open_part = jnp.sum(points.weights[:n_points])
     least = tolerances.inner * FLOOR * scale / warm.level.shape[0]
@@ -144,30 +162,34 @@ def optimum(
     )
     first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
     tolerance = interior.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
-    end = interior.run(problem, control.kind, first, tolerance, max_iter=max_iter)
+    end = interior.run(problem, control.kind, first, tolerance, max_iter=jnp.where(free, 0, max_iter))
     at = end.iterate
+    fractions, y = jnp.where(free, cheapest[:n_points], at.fractions[:, :n_points].T), jnp.where(free, 0, at.prices)
     # counts of the points alone: the rows behind them are what the gap lets groups differ by, and placed points, of
     # which an interior assignment moves next to nothing
-    alone = problem._replace(shares=problem.shares.at[n_points:].set(0), placed=placed)
-    shares = interior.counts(alone, at.fractions)
-    targets = controls.targets(control, shares, at.level, points.masses, _NEGLIGIBLE)
+    moved = points.weights[:n_points, None] * fractions
+    counts = each * placed + group_sums(moved, points.groups[:n_points], placed.shape[0])
+    targets = jnp.where(free, counts, controls.targets(control, counts / each, at.level, points.masses))
     # a constant for all clusters is none that a group's points would notice
-    change = at.prices - warm.y
+    change = y - warm.y
     change = jnp.max(jnp.max(change, 1) - jnp.min(change, 1))
-    prices = Prices(at.prices, at.level, jnp.where(known, change, scale))
-    return Optimum(prices, at.fractions[:, :n_points].T, targets, end.n_iter, end.solved)
+    prices = Prices(y, at.level, jnp.where(known, change, scale))
+    return Optimum(prices, fractions, targets, end.n_iter, end.solved | free)
 
 
 @in_double
-def certify(points: Points, control: Control, found: Optimum, tolerances: Tolerances, rounding: float) -> Certified:
-    """The cheapest assignment with the counts of ``found``, and the gap that its prices prove.
+def certify(
+    points: Points, asked: Control, found: Optimum, tolerances: Tolerances, dtype: DTypeLike, *, exact: bool
+) -> Solution:
+    """The cheapest assignment of the open points with the counts of ``found``, and the gap that its prices prove.
 
-    ``rounding`` is the relative rounding of the prices that are reported. It is counted: the gap is at most what is
-    told.
+    The proof is that of the prices as they are reported, rounded to ``dtype``, for the control as it was ``asked`` for:
+    whoever checks it needs nothing else. ``exact``: all points are open.
     """
-    points, control = _exact(points, control)
+    points, control = _fitted(points, asked, exact=exact)
     n_groups, n_clusters = points.placed.shape
-    prices, _ = controls.normalise(control, found.prices.y)
+    reported = controls.settled(control, found.prices.y)[0].astype(dtype).astype(points.costs.dtype)
+    prices = controls.proven(asked, points.masses, reported)
     reduced = points.costs + prices[points.groups]
     if n_groups == 1:
         # nothing to be fair to: every point in its cheapest cluster
@@ -178,49 +200,27 @@ def certify(points: Points, control: Control, found: Optimum, tolerances: Tolera
         # rounded to the caller's dtype, they may add up to a little more or less than the group
         total = jnp.sum(found.targets, 1)
         targets = found.targets * (points.masses / jnp.where(total > 0, total, 1))[:, None]
-        plan = primal.finish(points, prices, targets, max(_RESIDUAL, 2 * rounding))
+        plan = primal.finish(points, prices, targets, max(_RESIDUAL, 2 * float(jnp.finfo(dtype).eps)))
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + group_sums(weighted, points.groups, n_groups)
     slack = reduced - jnp.min(reduced, -1, keepdims=True)
-    # the counts' own error is in it; that of the prices, which are rounded when they are reported, is added below
     loss = jnp.sum(weighted * slack) + controls.exact_spread(control, points.masses, prices) - jnp.sum(prices * counts)
     cost = points.offset + jnp.sum(weighted * points.costs)
-    reported, pressure = controls.settled(control, found.prices.y)
-    blur = rounding * jnp.sum(counts * jnp.abs(reported))
-    scale = interior.spread_of_costs(programme(points, control))
-    gap = (jnp.maximum(loss, 0) + blur) / jnp.maximum(jnp.abs(cost), FLOOR * scale)
+    scale = interior.scale_of_costs(programme(points, control))
+    gap = jnp.maximum(loss, 0) / jnp.maximum(jnp.abs(cost), FLOOR * scale)
 
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
     fair = controls.violation(control, counts, points.masses) <= tolerances.gap
     status = jnp.where(plan.met & fair & (gap <= tolerances.gap), SOLVED, UNSOLVED)
     status = jnp.where(control.feasible, status, INFEASIBLE)
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)
-    return Certified(plan.fractions, plan.labels, counts, reported, pressure, cost, cost - loss, gap, status)
+    rows = jnp.arange(points.costs.shape[0], dtype=jnp.int32)
+    return Solution(
+        plan.labels, rows, plan.fractions, counts, reported, cost, cost - loss, gap, status, found.n_iter, jnp.int32(0)
+    )
 
 
-class Solution(NamedTuple):
-    """A fair assignment of the points to given clusters.
-
-    Attributes
-    ----------
-    labels : (n,) int32. rows : (m,) points that may be split, n as padding. fractions : (m, K) where they go.
-    counts : (M, K) weight per group and cluster of the fractional assignment; weights sum to 1.
-    prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
-    pressure : (M, K) below zero where a count is held up by its lower bound, above zero where by its upper one.
-    primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
-    gap : () their difference, relative to the cost or to a thousandth of the scale of the costs if that is more.
-    status : () int32, see ``MESSAGES``. n_iter : () steps of the last solve. n_passes : () passes over all points.
-    """
-
-    labels: Array
-    rows: Array
-    fractions: Array
-    counts: Array
-    prices: Array
-    pressure: Array
-    primal: Array
-    dual: Array
-    gap: Array
-    status: Array
-    n_iter: Array
-    n_passes: Array
+@in_double
+def pressure(points: Points, control: Control, found: Optimum, *, exact: bool) -> Array:
+    """How counts press on their bounds (M, K): below zero where the lower one holds them up, above zero the other."""
+    return controls.settled(_fitted(points, control, exact=exact)[1], found.prices.y)[1]
