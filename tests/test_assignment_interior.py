@@ -190,7 +190,7 @@ def test_step_solves_the_whole_system(double, form, n_pinned):
 
     right = matrix @ rng.normal(size=(size + 1) * K)
     found = step_of(masses, pinned, links, give, slopes, bend, right[:-K].reshape(size, K), right[-K:], form=form)
-    found = np.r_[np.ravel(found.prices), found.level]
+    found = np.r_[np.ravel(found.prices.shift + found.prices.rest), found.level]
     np.testing.assert_allclose(matrix @ found, right, atol=1e-10)
     # without room some changes of prices make no difference
     idle, dense = null_space(matrix, 1e-10), np.linalg.lstsq(matrix, right, 1e-10)[0]
@@ -204,9 +204,10 @@ def begun(points, fair):
     return problem, at, interior.counts(problem, at.fractions)
 
 
-@pytest.mark.parametrize("tightness", [0.0, 0.5, 0.999999])
+@pytest.mark.parametrize("tightness", [0.0, 0.5, 0.999999, 1 - 1e-12])
 @pytest.mark.parametrize("form", FORMS)
-def test_start_is_feasible(double, form, tightness):
+def test_start_is_interior(double, form, tightness):
+    """Positive throughout; rows and prices feasible, counts but for the least slack."""
     for draw in HARD:
         costs, groups, weights = draw(np.random.default_rng(0))
         share, masses = weights / weights.sum(), masses_of(groups, weights)
@@ -214,10 +215,13 @@ def test_start_is_feasible(double, form, tightness):
         problem, at, counts = begun(points, control_of(form, masses, tightness))
         roomy, pinned = ~problem.pinned, problem.slopes[:, None] * at.level
         assert np.any(roomy) == (form != "gap")
-        below = problem.lower[:, None] * at.level + at.bounds.slack_below
-        above = problem.upper[:, None] * at.level - at.bounds.slack_above
-        for bound, largest in ((below, 1), (above, max(1, float(np.max(problem.upper))))):
-            np.testing.assert_allclose(counts, np.where(roomy[:, None], bound, pinned), atol=1e-12 * largest)
+        for missed in (
+            counts - problem.lower[:, None] * at.level - at.bounds.slack_below,
+            problem.upper[:, None] * at.level - counts - at.bounds.slack_above,
+        ):
+            assert np.all(np.abs(missed[roomy]) <= interior._LEAST_SLACK / K + 1e-12 * problem.upper.max())
+        np.testing.assert_allclose(counts[problem.pinned], pinned[problem.pinned], atol=1e-12)
+        np.testing.assert_allclose(at.prices, at.bounds.force_above - at.bounds.force_below, rtol=1e-12)
         np.testing.assert_allclose(at.fractions.sum(0), 1, atol=1e-12)
         assert all(np.all(part > 0) for part in (at.fractions, at.reduced, *(part[roomy] for part in at.bounds)))
 

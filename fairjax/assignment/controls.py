@@ -261,24 +261,28 @@ def _with_room(control: Control, shares: Array, level: Array, masses: Array) -> 
         return jnp.where(pinned[:, None], profile, inside)
     profile = jnp.sum(masses[:, None] * shares, 0)
     lower, upper = lower * profile, upper * profile
+    roomy = (present & ~pinned)[:, None]
+
+    def closer(_: Array, inside: Array) -> Array:
+        """The groups with room make up for what is missing of the profile, each as far as it has room."""
+        missing = profile - jnp.sum(masses[:, None] * inside, 0)
+        room = jnp.where(missing > 0, upper - inside, inside - lower)
+        room = jnp.where(roomy, masses[:, None] * jnp.maximum(room, 0), 0)
+        part = missing / jnp.where(jnp.sum(room, 0) > 0, jnp.sum(room, 0), 1)
+        inside += jnp.clip(part, -1, 1) * room / each
+        return jnp.where(roomy, _clipped(inside, lower, upper), inside)
+
     inside = jnp.where(pinned[:, None], profile, _clipped(shares, lower, upper))
-    # the groups with room make up for what is missing of the profile, each as far as it has room
-    missing = profile - jnp.sum(masses[:, None] * inside, 0)
-    room = jnp.where(missing > 0, upper - inside, inside - lower)
-    room = jnp.where((present & ~pinned)[:, None], masses[:, None] * jnp.maximum(room, 0), 0)
-    part = missing / jnp.where(jnp.sum(room, 0) > 0, jnp.sum(room, 0), 1)
-    inside += jnp.clip(part, -1, 1) * room / each
-    return jnp.where(pinned[:, None], profile, _clipped(inside, lower, upper))
+    return jax.lax.fori_loop(0, _ROUNDS, closer, inside)
 
 
 def _clipped(shares: Array, lower: Array, upper: Array) -> Array:
-    """Shares (M, K) within bounds (M, K); what that changes of a group goes where it has room."""
+    """Shares (M, K) within bounds (M, K); what that changes of a group goes where it has room, as far as there is any."""
     inside = jnp.clip(shares, lower, jnp.maximum(upper, lower))
     lacking = 1 - jnp.sum(inside, 1, keepdims=True)
     room = jnp.maximum(jnp.where(lacking > 0, upper - inside, inside - lower), 0)
     whole = jnp.sum(room, 1, keepdims=True)
-    moved = inside + lacking * room / jnp.where(whole > 0, whole, 1)
-    return jnp.where(whole >= jnp.abs(lacking), moved, shares)
+    return inside + jnp.clip(lacking / jnp.where(whole > 0, whole, 1), -1, 1) * room
 
 
 def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
@@ -296,6 +300,7 @@ def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
     return counts + jnp.max(_excess(control, counts, fair)) * (fair - counts)
 
 
+_ROUNDS = 20  # between what groups and what clusters ask for
 _MET = 1e-13  # of a group's fair share: within rounding
 
 
@@ -323,18 +328,17 @@ def _excess(control: Control, counts: Array, fair: Array) -> Array:
 
 
 def violation(control: Control, counts: Array, masses: Array) -> Array:
-    """Weight (of 1) by which counts (M, K) leave the control, at most; 0 when they satisfy it."""
+    """By how much counts (M, K) leave the control, at most, as a share of the group concerned; 0 if they satisfy it."""
+    present = masses[:, None] > 0
+    each = jnp.where(present, masses[:, None], 1)
     if control.kind == "gap":
         total = jnp.sum(counts, 1, keepdims=True)
         profiles = counts / jnp.where(total > 0, total, 1)
         apart = jnp.sum(jnp.abs(profiles[:, None] - profiles[None]), -1)
-        both = (masses[:, None] > 0) & (masses[None] > 0)
-        return jnp.maximum(jnp.max(jnp.where(both, apart, 0)) - control.epsilon, 0)
+        return jnp.maximum(jnp.max(jnp.where(present & present.T, apart, 0)) - control.epsilon, 0)
     if control.kind == "balance":
-        most = jnp.max(counts, 0)
-        least = jnp.where(masses > 0, control.floor, 0)[:, None] * most
-        return jnp.max(jnp.maximum(least - counts, 0))
-    total = jnp.sum(counts, 0)
-    below = control.lower[:, None] * total - counts
-    above = counts - control.upper[:, None] * total
-    return jnp.max(jnp.maximum(jnp.maximum(below, above), 0))
+        missed = control.floor * jnp.max(counts, 0) - counts
+    else:
+        total = jnp.sum(counts, 0)
+        missed = jnp.maximum(control.lower[:, None] * total - counts, counts - control.upper[:, None] * total)
+    return jnp.max(jnp.where(present, jnp.maximum(missed, 0) / each, 0))

@@ -216,8 +216,9 @@ def fair_assignment(
 
     def solve(costs: Array, n_open: int) -> tuple[FairAssignment, _Multipliers]:
         source = screening.of_matrix(costs, groups, share, masses)
-        found = screening.assign(source, fairness, warm, tolerances=tolerances, n_open=n_open, max_iter=max_iter)
-        best = screening.finish(source, fairness, found, tolerances)
+        found, best = screening.solve(
+            source, fairness, warm, tolerances=tolerances, n_open=n_open, max_iter=max_iter
+        )  # fmt: skip
         hard = jax.nn.one_hot(best.labels, costs.shape[1], dtype=costs.dtype)
         probabilities = hard.at[best.rows].set(best.fractions, mode="drop")
         result = FairAssignment(
@@ -225,7 +226,7 @@ def fair_assignment(
         )
         level = found.optimum.prices.level
         profile = level / jnp.sum(level)
-        pressing = pressure(found.points, fairness, found.optimum, exact=screening.all_open(source, found))
+        pressing = pressure(found.points, fairness, found.optimum, exact=n_open >= n_points)
         return result, _Multipliers(best.counts, pressing, profile)
 
     result, multipliers = solve(fixed_costs, min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))

@@ -10,9 +10,11 @@ puts on counts are treated in the same way, their slack in place of A, the force
 Only the prices of M groups in K clusters are coupled (:mod:`fairjax.assignment.newton`); everything else is a few
 passes over the m rows: O(m K (M + K)) for each step and O((M K)^3) for its matrix.
 
-The start is feasible: every group spread alike, which satisfies every control. From there a path-following method that
-keeps the products near each other needs at most O(n log 1/ε) steps (Wright, Primal-Dual Interior-Point Methods, 1997,
-chapter 5). Mehrotra's choice of the target has no such proof, but ten to twenty steps are usual, and their number
+At the start every group is spread alike, which satisfies every control. Only the slack of a narrow bound is taken for
+wider than it is: with their true slack, bounds of a group with hardly any room would exert forces beyond measure, and
+so the steps meet these bounds on their way, as they would any other infeasible start. Path-following methods that keep
+the products near each other need at most O(n² log 1/ε) steps from there (Wright, Primal-Dual Interior-Point Methods,
+1997, chapter 6). Mehrotra's choice of the target has no such proof, but ten to twenty steps are usual, and their number
 hardly depends on the size of the groups, on how loose the control is, on ties or on outliers. Whether a run has
 succeeded is not assumed: the gap and the counts at its end say so.
 
@@ -39,8 +41,8 @@ _BOUNDARY = 0.9  # part of the way to the boundary that a step may go
 _FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
 _SHORTEST = 1e-4  # steps shorter than this get nowhere
 _POWER = 1 / 8  # of the mean that is the scale of the costs
-_LEAST_SLACK = 0.1
-_STALLS = 3  # so many of them end the search
+_LEAST_SLACK = 0.1  # of a group's even share
+_STALLS = 6  # so many of them end the search
 
 
 class Bounds(NamedTuple):
@@ -166,7 +168,7 @@ def _weights(programme: Programme) -> _Weights:
 
 
 def start(programme: Programme, kind: Kind) -> Iterate:
-    """A feasible interior point: all rows spread evenly, the bounds' slack as it follows from that."""
+    """An interior point: all rows spread evenly, the bounds' slack as it follows from that, but not too small."""
     n_clusters = programme.placed.shape[1]
     weights = _weights(programme)
     mu = scale_of_costs(programme)
@@ -182,9 +184,8 @@ def start(programme: Programme, kind: Kind) -> Iterate:
         between = jnp.sqrt(least * jnp.maximum(jnp.minimum(most, 4 * least), least))
         fixed = jnp.max(programme.slopes)
         level = jnp.where(fixed > 0, 1 / jnp.where(fixed > 0, fixed, 1), between)
-    least_slack = _LEAST_SLACK
-    below = jnp.where(roomy, jnp.maximum(1 - lower * level, least_slack), 1) / n_clusters
-    above = jnp.where(roomy, jnp.maximum(upper * level - 1, least_slack), 1) / n_clusters
+    below = jnp.where(roomy, jnp.maximum(1 - lower * level, _LEAST_SLACK), 1) / n_clusters
+    above = jnp.where(roomy, jnp.maximum(upper * level - 1, _LEAST_SLACK), 1) / n_clusters
     bounds = Bounds(below, above, mu * weights.central_bounds / below, mu * weights.central_bounds / above)
     total = jnp.zeros((n_clusters,), mu.dtype)
     if kind == "shares":
@@ -374,24 +375,33 @@ def _measure(programme: Programme, weights: _Weights, at: Iterate) -> tuple[Arra
 
 
 def step(programme: Programme, kind: Kind, state: State, tolerance: Tolerance) -> State:
-    """One step: predictor, target, corrector."""
+    """One step: predictor, target, corrector; once the products are small enough, only towards the counts."""
     at, weights, bounds = state.iterate, _weights(programme), state.iterate.bounds
     linear = _linearise(programme, kind, at)
     below, above = bounds.slack_below * bounds.force_below, bounds.slack_above * bounds.force_above
-    predicted = _direction(programme, kind, at, linear, -at.fractions, -below, -above)
-    ahead = _complementarity(weights, _moved(at, predicted, *_reach(programme, at, predicted)))
-    ahead = jnp.clip(ahead / state.complementarity, 0.05, 1)
-    # products below what the tolerance asks for only cost digits: then the counts are what is left to meet
     enough = tolerance.gap * jnp.maximum(jnp.abs(state.cost), tolerance.floor)
-    target = jnp.maximum(ahead**3 * state.complementarity, _FLOOR * enough) / weights.whole
-    by = predicted.bounds
-    bent = target * weights.central_rows - predicted.fractions * predicted.reduced
-    corrected = _direction(
-        programme, kind, at, linear,
-        bent / at.reduced - at.fractions,
-        target * weights.central_bounds - below - by.slack_below * by.force_below,
-        target * weights.central_bounds - above - by.slack_above * by.force_above,
-    )  # fmt: skip
+    # steps along which the products stay as they are lose no digits to prices that are free to move
+    moving = (state.complementarity > enough) | (state.n_stalls % 2 == 1)
+    moving = jnp.where(moving, 1.0, 0.0).astype(enough.dtype)
+
+    def towards(_: Array, carry: tuple[Iterate, Array]) -> tuple[Iterate, Array]:
+        """The direction to products of ``target``, corrected for the curvature along the one before."""
+        before, target = carry
+        by = before.bounds
+        bent = target * weights.central_rows - before.fractions * before.reduced
+        along = _direction(
+            programme, kind, at, linear,
+            moving * (bent / at.reduced - at.fractions),
+            moving * (target * weights.central_bounds - below - by.slack_below * by.force_below),
+            moving * (target * weights.central_bounds - above - by.slack_above * by.force_above),
+        )  # fmt: skip
+        ahead = _complementarity(weights, _moved(at, along, *_reach(programme, at, along)))
+        ahead = jnp.clip(ahead / state.complementarity, 0.05, 1)
+        # products below what the tolerance asks for only cost digits
+        return along, jnp.maximum(ahead**3 * state.complementarity, _FLOOR * enough) / weights.whole
+
+    nowhere = jax.tree.map(jnp.zeros_like, at)
+    corrected, _ = jax.lax.fori_loop(0, 2, towards, (nowhere, jnp.zeros_like(enough)))
     primal, dual = _reach(programme, at, corrected)
     primal, dual = (jnp.where(reach < 1, _BOUNDARY * reach, 1) for reach in (primal, dual))
     there = _moved(at, corrected, primal, dual)

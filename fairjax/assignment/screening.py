@@ -29,6 +29,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from fairjax._precision import in_double
 from fairjax.assignment import controls
@@ -226,12 +227,10 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> Points:
 
 
 def whole(source: Source) -> Points:
-    """All points open."""
+    """All points open; nothing is subtracted from their costs, which would lose digits."""
     costs = source.rows(jnp.arange(source.groups.shape[0]))
-    lowest = jnp.min(costs, -1)
     placed = jnp.zeros((source.masses.shape[0], costs.shape[1]), costs.dtype)
-    offset = jnp.sum(source.weights * lowest)
-    return Points(costs - lowest[:, None], source.groups, source.weights, placed, source.masses, offset)
+    return Points(costs, source.groups, source.weights, placed, source.masses, jnp.zeros((), costs.dtype))
 
 
 def assign(
@@ -251,10 +250,7 @@ def assign(
     n_points = source.groups.shape[0]
     if n_open >= n_points:
         points = whole(source)
-        zero = jnp.zeros((), warm.y.dtype)
-        none_placed = Pass(jnp.zeros((n_points,), jnp.int32), jnp.full((n_points,), zero), points.placed, zero, zero)
-        found = optimum(points, control, warm, tolerances, max_iter=max_iter)
-        return Assignment(found, points, jnp.arange(n_points), none_placed, jnp.int32(1), jnp.array(True))
+        return _of_all(points, optimum(points, control, warm, tolerances, max_iter=max_iter))
 
     fewest = jnp.asarray(n_open / n_points, warm.y.dtype)
 
@@ -312,20 +308,38 @@ def _nothing(source: Source, control: Control, warm: Prices, tolerances: Toleran
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(shapes))
 
 
-def all_open(source: Source, found: Assignment) -> bool:
-    """Whether there was one problem of all points, none of them placed."""
-    return found.rows.shape[0] >= source.groups.shape[0]
+def _of_all(points: Points, found: Optimum) -> Assignment:
+    """The assignment where all points were open."""
+    n_points, zero = points.groups.shape[0], jnp.zeros((), points.costs.dtype)
+    none_placed = Pass(jnp.zeros((n_points,), jnp.int32), jnp.full((n_points,), zero), points.placed, zero, zero)
+    return Assignment(found, points, jnp.arange(n_points), none_placed, jnp.int32(1), jnp.array(True))
 
 
-def finish(source: Source, control: Control, found: Assignment, tolerances: Tolerances) -> Solution:
-    """Feasible fractions at the prices that were found, labels rounded from them, and the certificate."""
-    points = found.points
+@in_double
+def _solved(
+    points: Points, control: Control, warm: Prices, tolerances: Tolerances, dtype: DTypeLike, max_iter: int
+) -> tuple[Optimum, Solution]:
+    """Optimum and solution where all points are open, with no rounding in between."""
+    found = optimum(points, control, warm, tolerances, max_iter=max_iter)
+    return found, certify(points, control, found, tolerances, dtype, exact=True)
+
+
+def solve(
+    source: Source, control: Control, warm: Prices, *, tolerances: Tolerances, n_open: int, max_iter: int = 100
+) -> tuple[Assignment, Solution]:
+    """As :func:`assign`, and the solution: feasible fractions, labels rounded from them, and the certificate."""
     n_points = source.groups.shape[0]
-    exact = all_open(source, found)
-    best = certify(points, control, found.optimum, tolerances, points.costs.dtype, exact=exact)
-    return best._replace(
+    if n_open >= n_points:
+        points = whole(source)
+        optimal, best = _solved(points, control, warm, tolerances, points.costs.dtype, max_iter)
+        return _of_all(points, optimal), best._replace(n_passes=jnp.int32(1))
+    found = assign(source, control, warm, tolerances=tolerances, n_open=n_open, max_iter=max_iter)
+    points = found.points
+    best = certify(points, control, found.optimum, tolerances, points.costs.dtype, exact=False)
+    solution = best._replace(
         labels=found.found.labels.at[found.rows].set(best.labels, mode="drop"),
         rows=jnp.where(points.weights > 0, found.rows, n_points),
         status=jnp.where(found.valid | (best.status != SOLVED), best.status, UNSOLVED).astype(jnp.int32),
         n_passes=found.n_passes,
     )
+    return found, solution

@@ -15,7 +15,6 @@ from fairjax.assignment.programme import Anchor, Points, group_sums, programme, 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
 _NEAR = 1e-3  # of the scale of the costs: no start is nearer than that
-_RESIDUAL = 1e-11  # of a group: a count off by no more, or by rounding, is met
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound is within tolerance",
@@ -190,27 +189,39 @@ def certify(
     n_groups, n_clusters = points.placed.shape
     reported = controls.settled(control, found.prices.y)[0].astype(dtype).astype(points.costs.dtype)
     prices = controls.proven(asked, points.masses, reported)
-    reduced = points.costs + prices[points.groups]
+    # a constant that a group pays everywhere decides nothing between clusters, and may be larger than all costs
+    busiest = jnp.take_along_axis(prices, first_least(-found.targets)[:, None], 1)
+    apart = prices - busiest
+    reduced = points.costs + apart[points.groups]
     if n_groups == 1:
         # nothing to be fair to: every point in its cheapest cluster
-        labels = first_least(reduced)
-        fractions = jax.nn.one_hot(labels, n_clusters, dtype=reduced.dtype)
-        plan = primal.Plan(fractions, labels, jnp.int32(0), jnp.array(True))
+        labels = first_least(points.costs)
+        fractions = jax.nn.one_hot(labels, n_clusters, dtype=points.costs.dtype)
+        plan = primal.Plan(fractions, labels, jnp.zeros((), jnp.int32), jnp.array(True))
     else:
-        # rounded to the caller's dtype, they may add up to a little more or less than the group
+        # of points among many, counts are rounded to the caller's dtype, and add up to a little more or less
         total = jnp.sum(found.targets, 1)
         targets = found.targets * (points.masses / jnp.where(total > 0, total, 1))[:, None]
-        plan = primal.finish(points, prices, targets, max(_RESIDUAL, 2 * float(jnp.finfo(dtype).eps)))
+        plan = primal.finish(points, apart, targets, 0.0 if exact else 2 * float(jnp.finfo(dtype).eps))
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + group_sums(weighted, points.groups, n_groups)
     slack = reduced - jnp.min(reduced, -1, keepdims=True)
     loss = jnp.sum(weighted * slack) + controls.exact_spread(control, points.masses, prices) - jnp.sum(prices * counts)
+    # and the rounding of what is added up, which huge prices may make larger than what is left; with bounds on shares,
+    # prices of light groups are compared with those of all others
+    present = points.masses[:, None] > 0
+    largest = jnp.max(jnp.where(present, jnp.abs(reported), 0))
+    summed = largest if asked.kind == "shares" else 4 * jnp.sum(counts * jnp.abs(reported))
+    loss = jnp.maximum(loss, 0) + jnp.finfo(prices.dtype).eps * summed
     cost = points.offset + jnp.sum(weighted * points.costs)
     scale = interior.scale_of_costs(programme(points, control))
-    gap = jnp.maximum(loss, 0) / jnp.maximum(jnp.abs(cost), FLOOR * scale)
+    gap = loss / jnp.maximum(jnp.abs(cost), FLOOR * scale)
 
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
-    fair = controls.violation(control, counts, points.masses) <= tolerances.gap
+    # fractions, too, have only the digits that are reported
+    rounded = plan.fractions.astype(dtype).astype(points.costs.dtype) * points.weights[:, None]
+    rounded = points.placed + group_sums(rounded, points.groups, n_groups)
+    fair = controls.violation(control, rounded, points.masses) <= tolerances.gap
     status = jnp.where(plan.met & fair & (gap <= tolerances.gap), SOLVED, UNSOLVED)
     status = jnp.where(control.feasible, status, INFEASIBLE)
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)

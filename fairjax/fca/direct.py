@@ -238,11 +238,7 @@ def finish(
     n_open = open_points(points.weights.shape[0]) if n_open is None else n_open
     centers = jnp.where(state.converged & (state.cost <= state.best_cost), state.centers, state.best_centers)
     source = squared_distances(points, centers)
-    found = screening.assign(
-        source, control, state.warm,
-        tolerances=tolerances, n_open=n_open,
-    )  # fmt: skip
-    best = screening.finish(source, control, found, tolerances)
+    found, best = screening.solve(source, control, state.warm, tolerances=tolerances, n_open=n_open)
     cost = labelled_cost(points, centers, best.labels)
     return FairClustering(
         centers + points.mean, best, cost, state.n_iter, state.n_passes + found.n_passes, state.converged, state.history
