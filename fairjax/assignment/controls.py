@@ -152,15 +152,15 @@ def _pinned(control: Control) -> Array:
     return control.lower == control.upper
 
 
-def _expectile(control: Control, y: Array) -> Array:
-    """Expectile t (K,) of y (M, K), the root of Σ_s max(l_s (y_s − t), u_s (y_s − t)).
+def _expectile(control: Control, y: Array, margin: ArrayLike = 0.0) -> Array:
+    """Expectile t (K,) of y (M, K), the root of Σ_s max(l_s (y_s − t), u_s (y_s − t)); at most, with a relative margin.
 
     It is the greatest root of the sum's linear pieces.
     """
     above = y[None] >= y[:, None]
     slopes = jnp.where(above, control.upper[None, :, None], control.lower[None, :, None])
     total = jnp.sum(slopes, 1)
-    roots = jnp.sum(slopes * y[None], 1) / jnp.where(total > 0, total, 1)
+    roots = jnp.sum(slopes * (y + margin * jnp.abs(y))[None], 1) / jnp.where(total > 0, total, 1)
     return jnp.max(jnp.where(total > 0, roots, -jnp.inf), 0)
 
 
@@ -178,21 +178,27 @@ def normalise(control: Control, y: Array) -> tuple[Array, Array]:
 def proven(control: Control, masses: Array, prices: Array) -> Array:
     """Prices (M, K) less what counts could earn from them in each cluster that the control admits as it was asked for.
 
-    They prove a bound. Of feasible prices, which only lost their last digits, that is next to nothing.
+    They prove a bound, the rounding of what could be earned counted. Of feasible prices, which only lost their last
+    digits, that is next to nothing.
     """
     present, own = masses > 0, masses / jnp.sum(masses)
+    prices = jnp.where(present[:, None], prices, 0)
+    margin = 8 * jnp.finfo(prices.dtype).eps
     if control.kind == "gap":
-        return prices - jnp.sum(own[:, None] * prices, 0)
-    if control.kind == "balance":
+        earned = jnp.sum(own[:, None] * prices, 0) + margin * jnp.sum(own[:, None] * jnp.abs(prices), 0)
+    elif control.kind == "balance":
         floor = jnp.minimum(control.floor, _best_balance(masses))
         every = replace(control, lower=jnp.where(present, floor, 0), upper=jnp.where(present, 1.0, 0))
-        return prices - _expectile(every, jnp.where(present[:, None], prices, 0))
-    # the best shares that sum to 1 within the bounds: by duality the least of as many values as there are groups
-    lower = jnp.where(present, jnp.minimum(control.lower, own), 0)[None, :, None]
-    upper = jnp.where(present, jnp.maximum(control.upper, own), 0)[None, :, None]
-    apart = prices[None] - prices[:, None]
-    earned = prices + jnp.sum(jnp.maximum(lower * apart, upper * apart), 1)
-    return prices - jnp.min(jnp.where(present[:, None], earned, jnp.inf), 0)
+        earned = _expectile(every, prices, margin)
+    else:
+        # the best shares that sum to 1 within the bounds: by duality the least of as many values as there are groups
+        lower = jnp.where(present, jnp.minimum(control.lower, own), 0)[None, :, None]
+        upper = jnp.where(present, jnp.maximum(control.upper, own), 0)[None, :, None]
+        apart = prices[None] - prices[:, None]
+        terms = jnp.maximum(lower * apart, upper * apart)
+        values = prices + jnp.sum(terms, 1) + margin * (jnp.abs(prices) + jnp.sum(jnp.abs(terms), 1))
+        earned = jnp.min(jnp.where(present[:, None], values, jnp.inf), 0)
+    return prices - earned
 
 
 def settled(control: Control, y: Array) -> tuple[Array, Array]:

@@ -207,12 +207,9 @@ def certify(
     counts = points.placed + group_sums(weighted, points.groups, n_groups)
     slack = reduced - jnp.min(reduced, -1, keepdims=True)
     loss = jnp.sum(weighted * slack) + controls.exact_spread(control, points.masses, prices) - jnp.sum(prices * counts)
-    # and the rounding of what is added up, which huge prices may make larger than what is left; with bounds on shares,
-    # prices of light groups are compared with those of all others
-    present = points.masses[:, None] > 0
-    largest = jnp.max(jnp.where(present, jnp.abs(reported), 0))
-    summed = largest if asked.kind == "shares" else 4 * jnp.sum(counts * jnp.abs(reported))
-    loss = jnp.maximum(loss, 0) + jnp.finfo(prices.dtype).eps * summed
+    # and the rounding of what is added up, which huge prices may make larger than what is left
+    summed = jnp.sum(counts * jnp.abs(reported))
+    loss = jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed
     cost = points.offset + jnp.sum(weighted * points.costs)
     scale = interior.scale_of_costs(programme(points, control))
     gap = loss / jnp.maximum(jnp.abs(cost), FLOOR * scale)
