@@ -33,6 +33,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
+from fairjax._precision import first_least
+
 Kind = Literal["gap", "balance", "shares"]
 
 
@@ -201,6 +203,22 @@ def proven(control: Control, masses: Array, prices: Array) -> Array:
     return prices - earned
 
 
+def _rebased(control: Control, y: Array) -> Array:
+    """Less what all groups pay in a cluster, y (M, K): that hardly matters where none has much room.
+
+    What is left is 0 for one group with room: the one for which the dual is greatest.
+    """
+    roomy = ~_pinned(control)
+    # without any, a group that would have room but for the others
+    based = roomy | (~jnp.any(roomy) & control.room_below & control.room_above)
+    lower, upper = control.lower[None, :, None], control.upper[None, :, None]
+    apart = y[None] - y[:, None]
+    values = y + jnp.sum(jnp.maximum(lower * apart, upper * apart), 1)
+    values = jnp.where(based[:, None], values, jnp.inf)
+    base = jnp.arange(y.shape[0])[:, None] == first_least(values, 0)
+    return y - jnp.sum(jnp.where(base & based[:, None], y, 0), 0)
+
+
 def settled(control: Control, y: Array) -> tuple[Array, Array]:
     """As :func:`normalise`, of y shifted without a change of the dual so as to respect pinned groups' room.
 
@@ -209,8 +227,7 @@ def settled(control: Control, y: Array) -> tuple[Array, Array]:
     if control.kind == "gap":
         return normalise(control, y)
     if control.kind == "shares":
-        # where nobody has room, prices may be shifted in each cluster: there a group that would have some pays nothing
-        y = y - jnp.sum(jnp.where((control.room_below & control.room_above)[:, None], y, 0), 0)
+        y = _rebased(control, y)
     _, kinks = normalise(control, y)
     down = jnp.where(control.room_above, jnp.maximum(jnp.max(kinks, 1), 0), 0)
     up = jnp.where(control.room_below, jnp.maximum(-jnp.min(kinks, 1), 0), 0)
@@ -283,7 +300,7 @@ def _with_room(control: Control, shares: Array, level: Array, masses: Array) -> 
 
 
 def _clipped(shares: Array, lower: Array, upper: Array) -> Array:
-    """Shares (M, K) within bounds (M, K); what that changes of a group goes where it has room, as far as there is any."""
+    """Shares (M, K) within bounds (M, K); what that changes of a group goes where it has room, if there is any."""
     inside = jnp.clip(shares, lower, jnp.maximum(upper, lower))
     lacking = 1 - jnp.sum(inside, 1, keepdims=True)
     room = jnp.maximum(jnp.where(lacking > 0, upper - inside, inside - lower), 0)

@@ -37,7 +37,8 @@ class FairAssignment(NamedTuple):
     primal, dual : ()
         Weighted mean cost of ``probabilities`` and a proven lower bound for any fair assignment.
     gap : ()
-        (primal − dual) / primal, worked out in double precision from the multipliers as they are returned. Where the cost is less than a thousandth of what another cluster typically costs more, relative to that.
+        (primal − dual) / primal, worked out in double precision from the multipliers as they are returned. Where the
+        cost is less than a thousandth of what another cluster typically costs more, relative to that.
     status : () int32
         0 solved (gap ≤ 1e-6 in float64, 1e-5 in float32), 1 not within tolerance (`gap` and the counts say how far),
         2 the control cannot be met, 3 invalid input; texts in ``fairjax.assignment.MESSAGES``.

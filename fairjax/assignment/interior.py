@@ -423,7 +423,9 @@ def step(programme: Programme, kind: Kind, state: State, tolerance: Tolerance) -
     )
 
 
-def run(programme: Programme, kind: Kind, first: Iterate, tolerance: Tolerance, *, max_iter: Array | int = 100) -> State:
+def run(
+    programme: Programme, kind: Kind, first: Iterate, tolerance: Tolerance, *, max_iter: Array | int = 100
+) -> State:
     """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``."""
     complementarity, cost, residual = _measure(programme, _weights(programme), first)
     zero = jnp.zeros((), jnp.int32)

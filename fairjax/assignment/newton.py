@@ -22,7 +22,6 @@ from fairjax._precision import first_least, product
 from fairjax.assignment.controls import Kind
 from fairjax.assignment.programme import Programme
 
-
 _STEADY = 0.1  # of the largest coefficient, in every cluster: enough for a hub
 
 

@@ -26,8 +26,8 @@ from fairjax.assignment.solution import Prices, Solution, Tolerances, cold, defa
 from fairjax.fca.points import GroupedPoints, coordinates, labelled_cost, squared_distances
 
 _ALL_OPEN = 4096  # points up to which screening does not pay
-_LEAST_OPEN = 2048
-_OPEN_PART = 128  # of more points, one in so many
+_LEAST_OPEN = 1024
+_OPEN_PART = 256  # of more points, one in so many
 _MOST_OPEN = 16_384  # but no more than that: a sample tells where to look
 _NOISE = 0.02  # of the tolerated gap: a fall of the cost by less is none
 _ROUGH = 0.3  # of the tolerated gap: what an assignment may miss before the centres move
@@ -85,7 +85,7 @@ def open_points(n_points: int) -> int:
     Examples
     --------
     >>> open_points(5_000), open_points(1_000_000)
-    (2048, 7812)
+    (1024, 3906)
     """
     return n_points if n_points <= _ALL_OPEN else min(max(_LEAST_OPEN, n_points // _OPEN_PART), _MOST_OPEN)
 
