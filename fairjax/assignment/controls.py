@@ -37,6 +37,9 @@ from fairjax._precision import first_least
 
 Kind = Literal["gap", "balance", "shares"]
 
+_ROUNDS = 20  # between what groups and what clusters ask for
+_MET = 1e-13  # of a group's fair share: within rounding
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def fitted(control: Control, masses: Array, *, exact: bool) -> Control:
         lower, upper = jnp.minimum(control.lower, best), jnp.where(present, control.upper, 0)
         pinned = present & (no_less | no_more)
     else:
-        own, best = masses / jnp.sum(masses), jnp.inf
+        own, best = masses / jnp.sum(masses), jnp.asarray(jnp.inf, masses.dtype)
         lower, upper = control.lower, control.upper
         no_less, no_more = lower >= own * (1 - leeway), upper <= own * (1 + leeway)
         pinned = no_less | no_more | ~present
@@ -321,10 +324,6 @@ def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
     counts += missing[:, None] * profile
     fair = masses[:, None] * profile
     return counts + jnp.max(_excess(control, counts, fair)) * (fair - counts)
-
-
-_ROUNDS = 20  # between what groups and what clusters ask for
-_MET = 1e-13  # of a group's fair share: within rounding
 
 
 def _excess(control: Control, counts: Array, fair: Array) -> Array:
