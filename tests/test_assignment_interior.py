@@ -15,7 +15,7 @@ from fairjax.assignment import controls, interior, newton
 from fairjax.assignment.programme import Anchor, Points, Programme, programme, with_placed
 
 N, K, M = 20, 4, 3
-TIGHTNESS = (0.0, 1e-6, 0.5, 0.999, 0.999999, 1.0)
+TIGHTNESS = (0.0, 1e-6, 0.5, 0.999999, 1 - 1e-8, 1.0)
 
 
 @pytest.fixture
@@ -115,6 +115,27 @@ def test_two_groups_of_two_in_a_thousand():
     found = jax.jit(lambda c: fair_assignment(c, groups, min_balance=0.9 * 2 / 996))(costs.astype(np.float32))
     assert (found.primal.dtype, found.status) == (np.float32, 0)
     assert found.primal <= best_cost(Instance(costs, groups, weights, {"epsilon": 0.0})) * (1 + 2e-5)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"epsilon": 4 * (1 - 1 / M)}, {"min_balance": 0.0}, {"lower": 0.0, "upper": 1.0}], ids=str
+)
+def test_what_asks_for_nothing_takes_no_steps(asked):
+    """Traced, so that nobody knows before; the cheapest clusters are then proven to be best."""
+    costs, groups, _ = KINDS["generic"](np.random.default_rng(5), N, K, M)
+    found = jax.jit(lambda asked: fair_assignment(costs.astype(np.float32), groups, n_groups=M, **asked))(asked)
+    assert (found.status, found.n_iter) == (0, 0)
+    np.testing.assert_array_equal(found.labels, np.argmin(costs, 1))
+    assert not np.any(found.multipliers)
+
+
+def test_three_disjoint_profiles_are_farther_apart_than_two():
+    """An ε of 2 lets two groups live apart; three may have 5/6 of each apart, 1 in ℓ1 from their centre."""
+    costs = np.ones((3, 3), np.float32) - np.eye(3, dtype=np.float32)
+    apart = jax.jit(lambda epsilon: fair_assignment(costs, np.arange(3), epsilon=epsilon))
+    assert apart(8 / 3).primal == 0
+    assert apart(2.0).status == 0
+    assert apart(2.0).primal == pytest.approx(1 / 6, rel=1e-5)
 
 
 def assert_optimal(problems, dtype=np.float64):
