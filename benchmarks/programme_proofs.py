@@ -154,6 +154,9 @@ def highs(programme: Programme, unit: float, fair: float, seconds: float) -> Opt
         objective, total = np.r_[objective, np.zeros(k + m * k)], np.ones(n + 1)
     else:
         rows = _fair_rows(control, masses, k)
+        if not np.all(np.isfinite(rows.data)):
+            # a group that is all of the weight, to the digits of float64
+            return None
         upper, bound, equal, total = rows @ counts, np.zeros(rows.shape[0]), one_each, np.ones(n)
     options = _tolerances(fair) | {"time_limit": seconds}
     found = linprog(objective, upper, bound, equal, total, method="highs-ds", options=options)
