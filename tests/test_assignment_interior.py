@@ -11,7 +11,7 @@ from scipy.linalg import null_space
 
 from fairjax import fair_assignment
 from fairjax._precision import first_least, in_double
-from fairjax.assignment import controls, interior, newton
+from fairjax.assignment import controls, iterates, newton
 from fairjax.assignment.programme import Anchor, Points, Programme, programme, with_placed
 
 N, K, M = 20, 4, 3
@@ -221,8 +221,8 @@ def test_step_solves_the_whole_system(double, form, n_pinned):
 @jax.jit
 def begun(points, fair):
     problem = programme(points, fair)
-    at = interior.start(problem, fair.kind)
-    return problem, at, interior.counts(problem, at.fractions)
+    at = iterates.start(problem, fair.kind)
+    return problem, at, iterates.counts(problem, at.fractions)
 
 
 @pytest.mark.parametrize("tightness", [0.0, 0.5, 0.999999, 1 - 1e-12])
@@ -240,7 +240,7 @@ def test_start_is_interior(double, form, tightness):
             counts - problem.lower[:, None] * at.level - at.bounds.slack_below,
             problem.upper[:, None] * at.level - counts - at.bounds.slack_above,
         ):
-            assert np.all(np.abs(missed[roomy]) <= interior._LEAST_SLACK / K + 1e-12 * problem.upper.max())
+            assert np.all(np.abs(missed[roomy]) <= iterates.LEAST_SLACK / K + 1e-12 * problem.upper.max())
         np.testing.assert_allclose(counts[problem.pinned], pinned[problem.pinned], atol=1e-12)
         np.testing.assert_allclose(at.prices, at.bounds.force_above - at.bounds.force_below, rtol=1e-12)
         np.testing.assert_allclose(at.fractions.sum(0), 1, atol=1e-12)

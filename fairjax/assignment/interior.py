@@ -10,13 +10,11 @@ puts on counts are treated in the same way, their slack in place of A, the force
 Only the prices of M groups in K clusters are coupled (:mod:`fairjax.assignment.newton`); everything else is a few
 passes over the m rows: O(m K (M + K)) for each step and O((M K)^3) for its matrix.
 
-At the start every group is spread alike, which satisfies every control. Only the slack of a narrow bound is taken for
-wider than it is: with their true slack, bounds of a group with hardly any room would exert forces beyond measure, and
-so the steps meet these bounds on their way, as they would any other infeasible start. Path-following methods that keep
-the products near each other need at most O(n² log 1/ε) steps from there (Wright, Primal-Dual Interior-Point Methods,
-1997, chapter 6). Mehrotra's choice of the target has no such proof, but ten to twenty steps are usual, and their number
-hardly depends on the size of the groups, on how loose the control is, on ties or on outliers. Whether a run has
-succeeded is not assumed: the gap and the counts at its end say so.
+Where to start is told in :mod:`fairjax.assignment.iterates`; the cold start satisfies all but the narrowest bounds.
+Path-following methods that keep the products near each other need at most O(n² log 1/ε) steps from there (Wright,
+Primal-Dual Interior-Point Methods, 1997, chapter 6). Mehrotra's choice of the target has no such proof, but ten to
+twenty steps are usual, and their number hardly depends on the size of the groups, on how loose the control is, on ties
+or on outliers. Whether a run has succeeded is not assumed: the gap and the counts at its end say so.
 
 Tried and lost: Newton on the dual smoothed by log-sum-exp, where a step reaches no farther than a few temperatures, so
 that a group of one person (whose part of the dual is piecewise linear with K pieces) took hundreds; products that are
@@ -32,46 +30,16 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._precision import product
-from fairjax.assignment import newton
+from fairjax.assignment import iterates, newton
 from fairjax.assignment.controls import Kind
+from fairjax.assignment.iterates import Bounds, Iterate, Weights
 from fairjax.assignment.newton import System
 from fairjax.assignment.programme import Programme
 
 _BOUNDARY = 0.9  # part of the way to the boundary that a step may go
 _FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
 _SHORTEST = 1e-4  # steps shorter than this get nowhere
-_POWER = 1 / 8  # of the mean that is the scale of the costs
-_LEAST_SLACK = 0.1  # of a group's even share
 _STALLS = 6  # so many of them end the search
-
-
-class Bounds(NamedTuple):
-    """The control's bounds: slack (M, K) of the counts below and above, and the forces (M, K) that the bounds exert.
-
-    Of groups without room, whose slack is not defined, all is 1 and 0.
-    """
-
-    slack_below: Array
-    slack_above: Array
-    force_below: Array
-    force_above: Array
-
-
-class Iterate(NamedTuple):
-    """An interior point.
-
-    Attributes
-    ----------
-    fractions, reduced : (K, m) A and z of the rows. prices : (M, K) of the control. total : (K,) price that all groups
-        pay alike; 0 but for ``shares``. level : (K,) of the clusters. bounds : :class:`Bounds`.
-    """
-
-    fractions: Array
-    reduced: Array
-    prices: Array
-    total: Array
-    level: Array
-    bounds: Bounds
 
 
 class State(NamedTuple):
@@ -101,122 +69,6 @@ class Tolerance(NamedTuple):
     residual: Array
 
 
-class _Weights(NamedTuple):
-    """Weights (m,) of rows and (M, K) of bounds, the product that is central at μ = 1, and the sum over all of both."""
-
-    rows: Array
-    bounds: Array
-    central_rows: Array
-    central_bounds: Array
-    whole: Array
-
-
-def scale_of_costs(programme: Programme) -> Array:
-    """Typical extra cost of the next cheapest cluster (): the scale of the problem; 1 if there is none.
-
-    A power mean over the rows. With so low a power, and without the dearer clusters, neither a few far outliers nor a
-    cluster that is far from everybody sets the scale.
-    """
-    weights = programme.shares * product(programme.masses, programme.members)
-    extra = jnp.min(jnp.where(programme.costs > 0, programme.costs, jnp.inf), 0)
-    counted = (programme.signs > 0) & jnp.isfinite(extra)
-    weights = jnp.where(counted, weights, 0)
-    total = jnp.sum(weights)
-    mean = jnp.sum(weights * jnp.where(counted, extra, 0) ** _POWER) / jnp.where(total > 0, total, 1)
-    mean = mean ** (1 / _POWER)
-    # without extra costs, and without any at all, there is nothing to compare with
-    return jnp.where(mean > 0, mean, jnp.where(programme.offset != 0, jnp.abs(programme.offset), 1))
-
-
-def counts(programme: Programme, fractions: Array) -> Array:
-    """Counts (M, K) of fractions (K, m), as shares of the groups."""
-    return programme.placed + _gather(programme, fractions)
-
-
-def _gather(programme: Programme, values: Array) -> Array:
-    weighted = programme.members * (programme.shares * programme.signs)
-    return product(weighted, values.T)
-
-
-def _at_rows(programme: Programme, prices: Array) -> Array:
-    """Prices (M, K) as the rows (K, m) pay them."""
-    return product(prices.T, programme.members * programme.signs)
-
-
-def over_clusters(values: Array) -> Array:
-    """Sums (m,) of (K, m) over the clusters, as a product: compilers for CPUs walk such a sum column by column."""
-    return product(jnp.ones((values.shape[0],), values.dtype), values)
-
-
-def _roomy(programme: Programme) -> Array:
-    """Whether (M, K) the control leaves a count room."""
-    return jnp.broadcast_to(~programme.pinned[:, None], programme.placed.shape)
-
-
-def _weights(programme: Programme) -> _Weights:
-    rows = programme.shares * product(programme.masses, programme.members)
-    bounds = jnp.where(_roomy(programme), programme.masses[:, None], 0)
-    n_clusters = programme.costs.shape[0]
-    n_rows, n_groups = jnp.sum(rows > 0), jnp.sum(jnp.any(bounds > 0, 1))
-    return _Weights(
-        rows,
-        bounds,
-        jnp.where(rows > 0, 1 / jnp.where(rows > 0, rows * n_rows, 1), 0),
-        jnp.where(bounds > 0, 1 / jnp.where(bounds > 0, bounds * n_groups, 1), 0),
-        n_clusters * (1.0 + 2 * (n_groups > 0)),
-    )
-
-
-def start(programme: Programme, kind: Kind) -> Iterate:
-    """An interior point: all rows spread evenly, the bounds' slack as it follows from that, but not too small."""
-    n_clusters = programme.placed.shape[1]
-    weights = _weights(programme)
-    mu = scale_of_costs(programme)
-    even = jnp.full_like(programme.costs, 1 / n_clusters)
-    reduced = programme.costs + n_clusters * mu * jnp.where(weights.rows > 0, weights.central_rows, 1)
-    roomy, present = _roomy(programme), programme.masses > 0
-    lower, upper = programme.lower[:, None], programme.upper[:, None]
-    level = jnp.ones((), mu.dtype)
-    if kind == "balance":
-        # between what the upper and what the lower bounds allow; where groups without room fix the level, there
-        least = jnp.max(jnp.where(roomy, 1 / upper, 0))
-        most = jnp.min(jnp.where(roomy & (lower > 0), 1 / lower, jnp.inf))
-        between = jnp.sqrt(least * jnp.maximum(jnp.minimum(most, 4 * least), least))
-        fixed = jnp.max(programme.slopes)
-        level = jnp.where(fixed > 0, 1 / jnp.where(fixed > 0, fixed, 1), between)
-    below = jnp.where(roomy, jnp.maximum(1 - lower * level, _LEAST_SLACK), 1) / n_clusters
-    above = jnp.where(roomy, jnp.maximum(upper * level - 1, _LEAST_SLACK), 1) / n_clusters
-    bounds = Bounds(below, above, mu * weights.central_bounds / below, mu * weights.central_bounds / above)
-    total = jnp.zeros((n_clusters,), mu.dtype)
-    if kind == "shares":
-        pull = jnp.where(roomy, upper * bounds.force_above - lower * bounds.force_below, 0)
-        total = -jnp.sum(jnp.where(present[:, None], programme.masses[:, None] * pull, 0), 0)
-    level = jnp.full((n_clusters,), level / n_clusters)
-    return Iterate(even, reduced, bounds.force_above - bounds.force_below, total, level, bounds)
-
-
-def start_near(programme: Programme, kind: Kind, prices: Array, level: Array, mu: Array) -> Iterate:
-    """An interior point near prices (M, K) of a similar programme and its levels (K,); ``mu`` says how near."""
-    weights = _weights(programme)
-    roomy = _roomy(programme)
-    n_clusters = level.shape[0]
-    central = mu * jnp.where(weights.central_bounds > 0, weights.central_bounds, 1)
-    below = jnp.where(roomy, jnp.maximum(-prices, 0) + n_clusters * central, 0)
-    above = jnp.where(roomy, jnp.maximum(prices, 0) + n_clusters * central, 0)
-    slack_below = jnp.where(roomy, central / jnp.where(roomy, below, 1), 1)
-    slack_above = jnp.where(roomy, central / jnp.where(roomy, above, 1), 1)
-    bounds = Bounds(slack_below, slack_above, below, above)
-    total = jnp.zeros_like(level)
-    if kind == "shares":
-        pull = programme.upper[:, None] * above - programme.lower[:, None] * below
-        pull = jnp.where(roomy, pull, programme.slopes[:, None] * prices)
-        total = -jnp.sum(programme.masses[:, None] * pull, 0)
-    paid = programme.costs + _at_rows(programme, prices + total)
-    reduced = paid - jnp.min(paid, 0) + mu * jnp.where(weights.rows > 0, weights.central_rows, 1)
-    fractions = 1 / reduced
-    return Iterate(fractions / over_clusters(fractions), reduced, prices, total, level, bounds)
-
-
 class _Newton(NamedTuple):
     """The linear system at an iterate, with what its right-hand sides need.
 
@@ -243,7 +95,7 @@ class _Newton(NamedTuple):
 
 
 def _linearise(programme: Programme, kind: Kind, at: Iterate) -> _Newton:
-    roomy, bounds = _roomy(programme), at.bounds
+    roomy, bounds = iterates.has_room(programme), at.bounds
     lower, upper = programme.lower[:, None], programme.upper[:, None]
     active = programme.shares > 0
     ratios = jnp.where(active, at.fractions / at.reduced, 1)
@@ -252,11 +104,11 @@ def _linearise(programme: Programme, kind: Kind, at: Iterate) -> _Newton:
     give = jnp.where(roomy, 1 / (below + above), 0)
     slope = jnp.where(roomy, (upper * above + lower * below) * give, programme.slopes[:, None])
     bend = jnp.where(roomy, programme.masses[:, None] * (upper - lower) ** 2 * below * above * give, 0)
-    total_ratio = over_clusters(ratios)
+    total_ratio = iterates.over_clusters(ratios)
     relative = ratios / total_ratio
     links = newton.laplacian_links(programme, ratios, relative)
     system = newton.factorise(programme, links, give, slope, jnp.sum(bend, 0), kind)
-    found = counts(programme, at.fractions)
+    found = iterates.counts(programme, at.fractions)
     return _Newton(
         system,
         ratios,
@@ -276,13 +128,13 @@ def _direction(
     programme: Programme, kind: Kind, at: Iterate, linear: _Newton, own: Array, below: Array, above: Array
 ) -> Iterate:
     """Newton direction that brings products A z to themselves plus ``own`` z (K, m), those of bounds by (M, K) each."""
-    roomy, bounds = _roomy(programme), at.bounds
+    roomy, bounds = iterates.has_room(programme), at.bounds
     masses = programme.masses[:, None]
     lower, upper = programme.lower[:, None], programme.upper[:, None]
     give, slope = linear.give, linear.slope
 
-    missing = 1 - over_clusters(at.fractions + own)
-    pushed = _gather(programme, own + linear.relative * missing)
+    missing = 1 - iterates.over_clusters(at.fractions + own)
+    pushed = iterates.gather(programme, own + linear.relative * missing)
 
     from_below = below / bounds.slack_below - linear.stiff_below * linear.miss_below
     from_above = above / bounds.slack_above - linear.stiff_above * linear.miss_above
@@ -307,10 +159,10 @@ def _direction(
     if kind == "shares":
         total, rest = all_prices[n_groups], rest + change.prices.rest[n_groups]
 
-    paid = _at_rows(programme, rest)
+    paid = iterates.at_rows(programme, rest)
     # the row's own value in two parts: where A/z is large, what is left after the first has all its digits
-    paid -= over_clusters(linear.relative * paid)
-    reduced = paid - over_clusters(linear.relative * paid) - missing / linear.total_ratio
+    paid -= iterates.over_clusters(linear.relative * paid)
+    reduced = paid - iterates.over_clusters(linear.relative * paid) - missing / linear.total_ratio
     slack_below = give * (prices + excess + room * linear.stiff_above * change.level) + linear.miss_below
     slack_above = give * (room * linear.stiff_below * change.level - prices - excess) + linear.miss_above
     slack_below, slack_above = jnp.where(roomy, slack_below, 0), jnp.where(roomy, slack_above, 0)
@@ -325,7 +177,7 @@ def _direction(
 
 def _reach(programme: Programme, at: Iterate, along: Iterate) -> tuple[Array, Array]:
     """Largest steps (at most 1) that keep the primal and the dual part positive."""
-    active, roomy = programme.shares > 0, _roomy(programme)
+    active, roomy = programme.shares > 0, iterates.has_room(programme)
     bounds, step = at.bounds, along.bounds
     falls = jnp.stack([
         jnp.stack([-step.slack_below / bounds.slack_below, -step.slack_above / bounds.slack_above]),
@@ -355,28 +207,28 @@ def _moved(at: Iterate, along: Iterate, primal: Array, dual: Array) -> Iterate:
     )
 
 
-def _complementarity(weights: _Weights, at: Iterate) -> Array:
+def _complementarity(weights: Weights, at: Iterate) -> Array:
     bounds = at.bounds
     products = bounds.slack_below * bounds.force_below + bounds.slack_above * bounds.force_above
-    return product(over_clusters(at.fractions * at.reduced), weights.rows) + jnp.sum(weights.bounds * products)
+    return product(iterates.over_clusters(at.fractions * at.reduced), weights.rows) + jnp.sum(weights.bounds * products)
 
 
-def _measure(programme: Programme, weights: _Weights, at: Iterate) -> tuple[Array, Array, Array]:
+def _measure(programme: Programme, weights: Weights, at: Iterate) -> tuple[Array, Array, Array]:
     """Complementarity, cost and residual of an iterate."""
     lower, upper = programme.lower[:, None], programme.upper[:, None]
-    found = counts(programme, at.fractions)
+    found = iterates.counts(programme, at.fractions)
     below = jnp.abs(found - lower * at.level - at.bounds.slack_below) / jnp.maximum(1, lower)
     above = jnp.abs(upper * at.level - found - at.bounds.slack_above) / jnp.maximum(1, upper)
     pinned = jnp.abs(found - programme.slopes[:, None] * at.level)
-    missed = jnp.where(_roomy(programme), jnp.maximum(below, above), pinned)
+    missed = jnp.where(iterates.has_room(programme), jnp.maximum(below, above), pinned)
     missed = jnp.where(programme.masses[:, None] > 0, missed, 0)
-    cost = programme.offset + product(over_clusters(at.fractions * programme.costs), weights.rows)
+    cost = programme.offset + product(iterates.over_clusters(at.fractions * programme.costs), weights.rows)
     return _complementarity(weights, at), cost, jnp.max(missed)
 
 
 def step(programme: Programme, kind: Kind, state: State, tolerance: Tolerance) -> State:
     """One step: predictor, target, corrector; once the products are small enough, only towards the counts."""
-    at, weights, bounds = state.iterate, _weights(programme), state.iterate.bounds
+    at, weights, bounds = state.iterate, iterates.weigh(programme), state.iterate.bounds
     linear = _linearise(programme, kind, at)
     below, above = bounds.slack_below * bounds.force_below, bounds.slack_above * bounds.force_above
     enough = tolerance.gap * jnp.maximum(jnp.abs(state.cost), tolerance.floor)
@@ -427,7 +279,7 @@ def run(
     programme: Programme, kind: Kind, first: Iterate, tolerance: Tolerance, *, max_iter: Array | int = 100
 ) -> State:
     """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``."""
-    complementarity, cost, residual = _measure(programme, _weights(programme), first)
+    complementarity, cost, residual = _measure(programme, iterates.weigh(programme), first)
     zero = jnp.zeros((), jnp.int32)
     state = State(first, complementarity, cost, residual, zero, zero, jnp.array(False))
     return jax.lax.while_loop(

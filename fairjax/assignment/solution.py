@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from fairjax._precision import first_least, in_double
-from fairjax.assignment import controls, interior, primal
+from fairjax.assignment import controls, interior, iterates, primal
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums, programme, with_placed
 
@@ -143,7 +143,7 @@ def optimum(
     if anchor is not None:
         points = with_placed(points, anchor)
     problem = programme(points, control)
-    scale = interior.scale_of_costs(problem)
+    scale = iterates.scale_of_costs(problem)
     cheapest = jax.nn.one_hot(first_least(points.costs), placed.shape[1], dtype=points.costs.dtype)
     if placed.shape[0] == 1:
         # nothing to be fair to
@@ -156,8 +156,8 @@ def optimum(
     least = tolerances.inner * FLOOR * scale / warm.level.shape[0]
     mu = jnp.clip(jnp.maximum(jnp.where(known, warm.reach, 1), _NEAR * scale) * open_part, least, scale)
     far, near = (
-        interior.start(problem, control.kind),
-        interior.start_near(problem, control.kind, warm.y, warm.level, mu),
+        iterates.start(problem, control.kind),
+        iterates.start_near(problem, control.kind, warm.y, warm.level, mu),
     )
     first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
     tolerance = interior.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
@@ -211,7 +211,7 @@ def certify(
     summed = jnp.sum(counts * jnp.abs(reported))
     loss = jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed
     cost = points.offset + jnp.sum(weighted * points.costs)
-    scale = interior.scale_of_costs(programme(points, control))
+    scale = iterates.scale_of_costs(programme(points, control))
     gap = loss / jnp.maximum(jnp.abs(cost), FLOOR * scale)
 
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)

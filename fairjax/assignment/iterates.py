@@ -1,0 +1,165 @@
+"""Points of the interior-point method: what an iterate is, what is read off it, and where to start.
+
+At the cold start every group is spread alike, which satisfies every control. Only the slack of a narrow bound is taken
+for wider than it is: with their true slack, bounds of a group with hardly any room would exert forces beyond measure,
+and so the steps meet these bounds on their way, as they would from any other infeasible start.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax._precision import product
+from fairjax.assignment.controls import Kind
+from fairjax.assignment.programme import Programme
+
+_POWER = 1 / 8  # of the mean that is the scale of the costs
+LEAST_SLACK = 0.1  # of a group's even share
+
+
+class Bounds(NamedTuple):
+    """The control's bounds: slack (M, K) of the counts below and above, and the forces (M, K) that the bounds exert.
+
+    Of groups without room, whose slack is not defined, all is 1 and 0.
+    """
+
+    slack_below: Array
+    slack_above: Array
+    force_below: Array
+    force_above: Array
+
+
+class Iterate(NamedTuple):
+    """An interior point.
+
+    Attributes
+    ----------
+    fractions, reduced : (K, m) A and z of the rows. prices : (M, K) of the control. total : (K,) price that all groups
+        pay alike; 0 but for ``shares``. level : (K,) of the clusters. bounds : :class:`Bounds`.
+    """
+
+    fractions: Array
+    reduced: Array
+    prices: Array
+    total: Array
+    level: Array
+    bounds: Bounds
+
+
+class Weights(NamedTuple):
+    """Weights (m,) of rows and (M, K) of bounds, the product that is central at μ = 1, and the sum over all of both."""
+
+    rows: Array
+    bounds: Array
+    central_rows: Array
+    central_bounds: Array
+    whole: Array
+
+
+def scale_of_costs(programme: Programme) -> Array:
+    """Typical extra cost of the next cheapest cluster (): the scale of the problem.
+
+    A power mean over the rows. With so low a power, and without the dearer clusters, neither a few far outliers nor a
+    cluster that is far from everybody sets the scale.
+    """
+    weights = programme.shares * product(programme.masses, programme.members)
+    extra = jnp.min(jnp.where(programme.costs > 0, programme.costs, jnp.inf), 0)
+    counted = (programme.signs > 0) & jnp.isfinite(extra)
+    weights = jnp.where(counted, weights, 0)
+    total = jnp.sum(weights)
+    mean = jnp.sum(weights * jnp.where(counted, extra, 0) ** _POWER) / jnp.where(total > 0, total, 1)
+    mean = mean ** (1 / _POWER)
+    # where all clusters cost the same, the cost is a scale; where that is zero, too, any is
+    return jnp.where(mean > 0, mean, jnp.where(programme.offset != 0, jnp.abs(programme.offset), 1))
+
+
+def counts(programme: Programme, fractions: Array) -> Array:
+    """Counts (M, K) of fractions (K, m), as shares of the groups."""
+    return programme.placed + gather(programme, fractions)
+
+
+def gather(programme: Programme, values: Array) -> Array:
+    """Sums (M, K) of values (K, m) of the rows over the groups, as shares of these."""
+    weighted = programme.members * (programme.shares * programme.signs)
+    return product(weighted, values.T)
+
+
+def at_rows(programme: Programme, prices: Array) -> Array:
+    """Prices (M, K) as the rows (K, m) pay them."""
+    return product(prices.T, programme.members * programme.signs)
+
+
+def over_clusters(values: Array) -> Array:
+    """Sums (m,) of (K, m) over the clusters, as a product: compilers for CPUs walk such a sum column by column."""
+    return product(jnp.ones((values.shape[0],), values.dtype), values)
+
+
+def has_room(programme: Programme) -> Array:
+    """Whether (M, K) the control leaves a count room."""
+    return jnp.broadcast_to(~programme.pinned[:, None], programme.placed.shape)
+
+
+def weigh(programme: Programme) -> Weights:
+    """The weights of rows and bounds, and their central products."""
+    rows = programme.shares * product(programme.masses, programme.members)
+    bounds = jnp.where(has_room(programme), programme.masses[:, None], 0)
+    n_clusters = programme.costs.shape[0]
+    n_rows, n_groups = jnp.sum(rows > 0), jnp.sum(jnp.any(bounds > 0, 1))
+    return Weights(
+        rows,
+        bounds,
+        jnp.where(rows > 0, 1 / jnp.where(rows > 0, rows * n_rows, 1), 0),
+        jnp.where(bounds > 0, 1 / jnp.where(bounds > 0, bounds * n_groups, 1), 0),
+        n_clusters * (1.0 + 2 * (n_groups > 0)),
+    )
+
+
+def start(programme: Programme, kind: Kind) -> Iterate:
+    """An interior point: all rows spread evenly, the bounds' slack as it follows from that, but not too small."""
+    n_clusters = programme.placed.shape[1]
+    weights = weigh(programme)
+    mu = scale_of_costs(programme)
+    even = jnp.full_like(programme.costs, 1 / n_clusters)
+    reduced = programme.costs + n_clusters * mu * jnp.where(weights.rows > 0, weights.central_rows, 1)
+    roomy, present = has_room(programme), programme.masses > 0
+    lower, upper = programme.lower[:, None], programme.upper[:, None]
+    level = jnp.ones((), mu.dtype)
+    if kind == "balance":
+        # between what the upper and what the lower bounds allow; where groups without room fix the level, there
+        least = jnp.max(jnp.where(roomy, 1 / upper, 0))
+        most = jnp.min(jnp.where(roomy & (lower > 0), 1 / lower, jnp.inf))
+        between = jnp.sqrt(least * jnp.maximum(jnp.minimum(most, 4 * least), least))
+        fixed = jnp.max(programme.slopes)
+        level = jnp.where(fixed > 0, 1 / jnp.where(fixed > 0, fixed, 1), between)
+    below = jnp.where(roomy, jnp.maximum(1 - lower * level, LEAST_SLACK), 1) / n_clusters
+    above = jnp.where(roomy, jnp.maximum(upper * level - 1, LEAST_SLACK), 1) / n_clusters
+    bounds = Bounds(below, above, mu * weights.central_bounds / below, mu * weights.central_bounds / above)
+    total = jnp.zeros((n_clusters,), mu.dtype)
+    if kind == "shares":
+        pull = jnp.where(roomy, upper * bounds.force_above - lower * bounds.force_below, 0)
+        total = -jnp.sum(jnp.where(present[:, None], programme.masses[:, None] * pull, 0), 0)
+    level = jnp.full((n_clusters,), level / n_clusters)
+    return Iterate(even, reduced, bounds.force_above - bounds.force_below, total, level, bounds)
+
+
+def start_near(programme: Programme, kind: Kind, prices: Array, level: Array, mu: Array) -> Iterate:
+    """An interior point near prices (M, K) of a similar programme and its levels (K,); ``mu`` says how near."""
+    weights = weigh(programme)
+    roomy = has_room(programme)
+    n_clusters = level.shape[0]
+    central = mu * jnp.where(weights.central_bounds > 0, weights.central_bounds, 1)
+    below = jnp.where(roomy, jnp.maximum(-prices, 0) + n_clusters * central, 0)
+    above = jnp.where(roomy, jnp.maximum(prices, 0) + n_clusters * central, 0)
+    slack_below = jnp.where(roomy, central / jnp.where(roomy, below, 1), 1)
+    slack_above = jnp.where(roomy, central / jnp.where(roomy, above, 1), 1)
+    bounds = Bounds(slack_below, slack_above, below, above)
+    total = jnp.zeros_like(level)
+    if kind == "shares":
+        pull = programme.upper[:, None] * above - programme.lower[:, None] * below
+        pull = jnp.where(roomy, pull, programme.slopes[:, None] * prices)
+        total = -jnp.sum(programme.masses[:, None] * pull, 0)
+    paid = programme.costs + at_rows(programme, prices + total)
+    reduced = paid - jnp.min(paid, 0) + mu * jnp.where(weights.rows > 0, weights.central_rows, 1)
+    fractions = 1 / reduced
+    return Iterate(fractions / over_clusters(fractions), reduced, prices, total, level, bounds)
