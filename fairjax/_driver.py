@@ -19,6 +19,7 @@ import numpy.typing as npt
 from jax import Array
 
 from fairjax import _progress, fca, kmeans
+from fairjax._compiling import stage
 from fairjax.assignment.controls import Control
 from fairjax.assignment.fair import control as fairness_control
 from fairjax.errors import InputError
@@ -135,7 +136,7 @@ def starts(problem: Problem, init: str | npt.NDArray[Any], n_clusters: int, n_in
         if init == "random":
             yield Start(kmeans.init_random(own, problem.X, n_clusters, problem.weights), None)
         else:
-            found = kmeans.fit(own, problem.X, n_clusters, problem.weights)
+            found = _k_means(own, problem.X, problem.weights, n_clusters=n_clusters)
             yield Start(found.centers, found)
 
 
@@ -207,17 +208,18 @@ def _solve(
 ) -> FairClustering:
     dtype = problem.X.dtype
     value, tolerance = jnp.asarray(fairness.value, dtype), jnp.asarray(tol, dtype)
-    state = _begin(problem.points, centers, length=history_length(max_iter))
-    turns, done, settled = 1, 0, False
-    while not settled and done < max_iter:
+    state = _begin(problem.points, centers, length=history_length(max_iter), n_open=n_open)
+    until = jnp.asarray(max_iter, jnp.int32)
+    turns, done = 1, 0
+    while not bool(state.ended):
         began = time.perf_counter()
-        until = jnp.asarray(min(done + turns, max_iter), jnp.int32)
-        state = _turns(problem.points, state, value, tolerance, until, kind=fairness.kind, n_open=n_open)
-        done, settled = int(state.n_iter), bool(state.converged)
-        _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / max_iter)
+        pause = jnp.asarray(done + turns, jnp.int32)
+        state = _turns(problem.points, state, value, tolerance, until, pause, kind=fairness.kind)
+        done = int(state.n_iter)
+        _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / max(max_iter, 1))
         if time.perf_counter() - began < _STRETCH:
             turns *= 2
-    result = _finish(problem.points, state, value, kind=fairness.kind, n_open=n_open)
+    result = _finish(problem.points, state, value, kind=fairness.kind)
     return jax.block_until_ready(result)
 
 
@@ -321,23 +323,28 @@ def _control(points: GroupedPoints, kind: str, value: Array) -> Control:
     return fairness_control(points.masses, min_balance=value)
 
 
-@partial(jax.jit, static_argnames="n_groups")
+@partial(stage, static_argnames="n_groups")
 def _lay_out(X: Array, groups: Array, weights: Array, *, n_groups: int) -> GroupedPoints:
     return fca.prepare(X, groups, weights, n_groups=n_groups)
 
 
-@partial(jax.jit, static_argnames="length")
-def _begin(points: GroupedPoints, centers: Array, *, length: int) -> State:
-    return fca.init(points, centers, max_iter=length)
+@partial(stage, static_argnames="n_clusters")
+def _k_means(key: Array, X: Array, weights: Array, *, n_clusters: int) -> KMeansResult:
+    return kmeans.fit(key, X, n_clusters, weights)
 
 
-@partial(jax.jit, static_argnames=("kind", "n_open"))
+@partial(stage, static_argnames=("length", "n_open"))
+def _begin(points: GroupedPoints, centers: Array, *, length: int, n_open: int) -> State:
+    return fca.init(points, centers, max_iter=length, n_open=n_open)
+
+
+@partial(stage, static_argnames="kind")
 def _turns(
-    points: GroupedPoints, state: State, value: Array, tol: Array, until: Array, *, kind: str, n_open: int
+    points: GroupedPoints, state: State, value: Array, tol: Array, until: Array, pause: Array, *, kind: str
 ) -> State:
-    return fca.run(points, _control(points, kind, value), state, until=until, tol=tol, n_open=n_open)
+    return fca.run(points, _control(points, kind, value), state, until=until, pause=pause, tol=tol)
 
 
-@partial(jax.jit, static_argnames=("kind", "n_open"))
-def _finish(points: GroupedPoints, state: State, value: Array, *, kind: str, n_open: int) -> FairClustering:
-    return fca.finish(points, _control(points, kind, value), state, n_open=n_open)
+@partial(stage, static_argnames="kind")
+def _finish(points: GroupedPoints, state: State, value: Array, *, kind: str) -> FairClustering:
+    return fca.finish(points, _control(points, kind, value), state)

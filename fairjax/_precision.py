@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,34 +12,56 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _floats_to(dtype: Any, tree: Any) -> Any:
-    def convert(leaf: Any) -> Any:
-        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating):
-            return leaf.astype(dtype)
-        return leaf
+class Double(NamedTuple):
+    """A float64 array that keeps its digits outside of :func:`in_double`: as two of the caller's dtype, to be added."""
 
-    return jax.tree.map(convert, tree)
+    high: Array
+    low: Array
+
+    @classmethod
+    def of(cls, values: Array) -> "Double":
+        """``values`` in float64."""
+        return cls(values, jnp.zeros_like(values))
+
+    def whole(self) -> Array:
+        """The values again, inside of :func:`in_double`."""
+        return self.high + self.low
+
+
+def _is_float(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def _doubled(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if _is_float(leaf) else leaf, tree)
+
+
+def _rounded(dtype: Any, tree: Any) -> Any:
+    def rounded(leaf: Any) -> Any:
+        if isinstance(leaf, Double):
+            high = leaf.high.astype(dtype)
+            return Double(high, (leaf.high - high.astype(jnp.float64)).astype(dtype))
+        return leaf.astype(dtype) if _is_float(leaf) else leaf
+
+    return jax.tree.map(rounded, tree, is_leaf=lambda node: isinstance(node, Double))
 
 
 def in_double(function: Callable[P, T]) -> Callable[P, T]:
     """``function`` computed in double precision.
 
     Floating-point arrays among its arguments are converted to float64, those among its results to the dtype that the
-    first argument's floating-point arrays had. It works inside ``jit``, ``vmap``, ``scan`` and ``shard_map`` whether
-    or not JAX's ``jax_enable_x64`` is on. What JAX lowers or batches later, outside of the context, may not name its
-    dtype: :func:`first_least` stands in for ``argmin``, :func:`product` for ``matmul`` and ``einsum``.
+    first argument's floating-point arrays had; a :class:`Double` keeps its digits. It works inside ``jit``, ``vmap``,
+    ``scan`` and ``shard_map`` whether or not JAX's ``jax_enable_x64`` is on. What JAX lowers or batches later, outside
+    of the context, may not name its dtype: :func:`first_least` stands in for ``argmin``, :func:`product` for
+    ``matmul`` and ``einsum``.
     """
 
     @functools.wraps(function)
     def doubled(*args: P.args, **kwargs: P.kwargs) -> T:
-        dtype = next(
-            leaf.dtype
-            for leaf in jax.tree.leaves(args)
-            if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating)
-        )
+        dtype = next(leaf.dtype for leaf in jax.tree.leaves(args) if _is_float(leaf))
         with jax.enable_x64(True):
-            args, kwargs = _floats_to(jnp.float64, (args, kwargs))
-            return _floats_to(dtype, function(*args, **kwargs))
+            args, kwargs = _doubled((args, kwargs))
+            return _rounded(dtype, function(*args, **kwargs))
 
     return doubled
 

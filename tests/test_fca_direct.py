@@ -49,15 +49,15 @@ def routines(name, m=M, n_open=None):
 
     def start(d):
         points = fca.prepare(d.X, d.groups, d.weights, n_groups=m)
-        return fca.init(points, d.centers, max_iter=MAX_ITER)
+        return fca.init(points, d.centers, max_iter=MAX_ITER, n_open=n_open)
 
     def advance(d, level, state, until, tol):
         points, control = problem(d, level)
-        return fca.run(points, control, state, until=until, tol=tol, n_open=n_open)
+        return fca.run(points, control, state, until=until, tol=tol)
 
     def finish(d, level, state):
         points, control = problem(d, level)
-        return fca.finish(points, control, state, n_open=n_open)
+        return fca.finish(points, control, state)
 
     return jax.jit(start), jax.jit(advance), jax.jit(finish)
 

@@ -222,13 +222,13 @@ def _rebased(control: Control, y: Array) -> Array:
     return y - jnp.sum(jnp.where(base & based[:, None], y, 0), 0)
 
 
-def settled(control: Control, y: Array) -> tuple[Array, Array]:
-    """As :func:`normalise`, of y shifted without a change of the dual so as to respect pinned groups' room.
+def settled(control: Control, y: Array) -> Array:
+    """Shift y (M, K), without a change of the dual, so that its prices respect the room of pinned groups.
 
     Without that room a group's prices may have either sign; with room above only those at most zero are feasible.
     """
     if control.kind == "gap":
-        return normalise(control, y)
+        return y
     if control.kind == "shares":
         y = _rebased(control, y)
     _, kinks = normalise(control, y)
@@ -240,7 +240,7 @@ def settled(control: Control, y: Array) -> tuple[Array, Array]:
         excess = jnp.sum(control.lower * (down - up))
         up += jnp.where(control.room_below, jnp.maximum(excess, 0) / jnp.where(rising > 0, rising, 1), 0)
         down += jnp.where(control.room_above, jnp.maximum(-excess, 0) / jnp.where(sinking > 0, sinking, 1), 0)
-    return normalise(control, y + (up - down)[:, None])
+    return y + (up - down)[:, None]
 
 
 def exact_spread(control: Control, masses: Array, prices: Array) -> Array:

@@ -217,9 +217,8 @@ def fair_assignment(
 
     def solve(costs: Array, n_open: int) -> tuple[FairAssignment, _Multipliers]:
         source = screening.of_matrix(costs, groups, share, masses)
-        found, best = screening.solve(
-            source, fairness, warm, tolerances=tolerances, n_open=n_open, max_iter=max_iter
-        )  # fmt: skip
+        found = screening.assign(source, fairness, warm, tolerances=tolerances, n_open=n_open, max_iter=max_iter)
+        best = screening.conclude(found, fairness, tolerances=tolerances)
         hard = jax.nn.one_hot(best.labels, costs.shape[1], dtype=costs.dtype)
         probabilities = hard.at[best.rows].set(best.fractions, mode="drop")
         result = FairAssignment(

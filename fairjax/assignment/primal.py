@@ -47,19 +47,8 @@ class _Flow(NamedTuple):
     stuck: Array
 
 
-def _start(points: Points, reduced: Array, blur: Array, wanted: Array) -> tuple[Array, Array]:
-    """Cheapest clusters (m,), ties filled where the group still lacks most; also the deficits (M, K) left."""
-    n_clusters = reduced.shape[1]
-    labels = first_least(reduced)
-    tied = reduced <= blur + jnp.take_along_axis(blur, labels[:, None], -1)
-    open_tie = (jnp.sum(tied, -1) > 1) & (points.weights > 0)
-    settled = jnp.where(open_tie, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=reduced.dtype)
-    deficit = wanted - points.placed - group_sums(settled, points.groups, wanted.shape[0])
-    return _fill(points, open_tie, tied, labels, deficit)
-
-
-def _fill(points: Points, waiting: Array, possible: Array, labels: Array, deficit: Array) -> tuple[Array, Array]:
-    """Labels (m,) and deficits (M, K) after each waiting point went to that possible cluster which lacks most.
+def _fill(points: Points, waiting: Array, possible: Array, labels: Array, deficit: Array) -> Array:
+    """Labels (m,) after each waiting point went to that possible cluster which lacks most, of ``deficit`` (M, K).
 
     Heaviest first, so that the last ones to be placed do little harm; equal deficits go to the lowest cluster.
     """
@@ -74,7 +63,7 @@ def _fill(points: Points, waiting: Array, possible: Array, labels: Array, defici
         label = first_least(jnp.where(possible[point], -lacking, jnp.inf))
         return labels.at[point].set(label), deficit.at[group, label].add(-weight)
 
-    return jax.lax.fori_loop(0, jnp.sum(waiting), place, (labels, deficit))
+    return jax.lax.fori_loop(0, jnp.sum(waiting), place, (labels, deficit))[0]
 
 
 def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
@@ -140,20 +129,20 @@ def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
     return distance, predecessor
 
 
-def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: bool) -> _Flow:
-    """Move weight of one group along one cheapest path from a cluster with too much to one with too little."""
+def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: Array) -> _Flow:
+    """Move weight of one group along one cheapest path from a cluster with too much to one with too little.
+
+    ``whole`` () bool: points move as a whole, else by as much as is needed.
+    """
     deficit = flow.deficit[group]
     mine = (points.groups == group) & (points.weights > 0)
     available = mine[:, None] & (flow.fractions > 0)
     extra, mover = _cheapest_moves(points, reduced, available)
     # a unit may leave any cluster with too much, or enter any with too little; the far end must want it most
     largest = jnp.max(jnp.abs(deficit))
-    if whole:
-        from_excess = jnp.max(-deficit) >= jnp.max(deficit)
-        sources = jnp.where(from_excess, deficit <= -largest, deficit < 0)
-        sinks = jnp.where(from_excess, deficit > 0, deficit >= largest)
-    else:
-        sources, sinks = deficit < 0, deficit > 0
+    from_excess = jnp.max(-deficit) >= jnp.max(deficit)
+    sources = jnp.where(whole & from_excess, deficit <= -largest, deficit < 0)
+    sinks = jnp.where(whole & ~from_excess, deficit >= largest, deficit > 0)
     distance, predecessor = _shortest_paths(extra, sources)
     sink = first_least(jnp.where(sinks, distance, jnp.inf))
     reachable = jnp.isfinite(distance[sink]) & sinks[sink]
@@ -214,66 +203,71 @@ def finish(
     dtype = points.costs.dtype
     n_groups, n_clusters = wanted.shape
     eps = jnp.finfo(dtype).eps
+    residual = jnp.asarray(residual, dtype)
+    weighing = points.weights > 0
     reduced = points.costs + prices[points.groups]
     reduced = reduced - jnp.min(reduced, -1, keepdims=True)
+    cheapest = jax.nn.one_hot(first_least(reduced), n_clusters, dtype=dtype)
     # what rounding may have done to each entry: entries closer than that are equal
     blur = 2 * eps * (jnp.abs(points.costs) + jnp.abs(prices[points.groups]))
-
-    def lacking(labels: Array, counts: Array) -> Array:
-        # anew after many placements one by one, each of which rounds
-        hard = points.weights[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
-        return counts - points.placed - group_sums(hard, points.groups, n_groups)
-
-    labels, _ = _start(points, reduced, blur, wanted)
-    deficit = _rounded_off(lacking(labels, wanted), jnp.asarray(residual, dtype) * points.masses)
-
+    tied = reduced <= blur + jnp.sum(cheapest * blur, -1, keepdims=True)
     # what rounding in the sums leaves, per group
     negligible = 2 * eps * points.masses
 
-    def unmet(flow: _Flow) -> Array:
-        return jnp.max(jnp.abs(flow.deficit), 1) > negligible
-
-    def split(flow: _Flow) -> _Flow:
-        small = jnp.abs(flow.deficit) <= negligible[:, None] / n_clusters
-        flow = flow._replace(deficit=jnp.where(small, 0, flow.deficit))
-        group = first_least(-jnp.max(jnp.abs(flow.deficit), 1) / jnp.maximum(negligible, jnp.finfo(dtype).tiny))
-        return _augment(points, reduced, flow, group, whole=False)
-
-    start = _Flow(jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False))
-    exact = jax.lax.while_loop(
-        lambda flow: jnp.any(unmet(flow)) & ~flow.stuck & (flow.n_moves < max_moves), split, start
-    )
-
-    # Rounding: each fractional point goes where its group still lacks most, then whole points move while a cluster
-    # is off its whole number (for unequal weights: a heaviest point off).
-    heaviest = jax.ops.segment_max(jnp.where(points.weights > 0, points.weights, 0), points.groups, n_groups)
-    lightest = jax.ops.segment_min(jnp.where(points.weights > 0, points.weights, jnp.inf), points.groups, n_groups)
+    # for equal weights whole points move while a cluster is off its whole number, for others a heaviest point off
+    heaviest = jax.ops.segment_max(jnp.where(weighing, points.weights, 0), points.groups, n_groups)
+    lightest = jax.ops.segment_min(jnp.where(weighing, points.weights, jnp.inf), points.groups, n_groups)
     equal = jnp.all((heaviest <= 0) | (heaviest <= lightest * (1 + 16 * eps)))
-    whole = jnp.where(equal, _whole_counts(wanted, points.masses, heaviest), wanted)
-    sliver = jnp.clip(40 * residual / jnp.where(points.weights > 0, points.weights, 1), _SLIVER, _LARGEST_SLIVER)
-    fractional = (jnp.max(exact.fractions, -1) < 1 - sliver) & (points.weights > 0)
-    labels = first_least(-exact.fractions)
-    hard = jnp.where(fractional, 0, points.weights)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
-    deficit = whole - points.placed - group_sums(hard, points.groups, n_groups)
-    possible = exact.fractions > sliver[:, None]
-    labels, _ = _fill(points, fractional, possible, labels, deficit)
-    deficit = lacking(labels, whole)
-    # whole points are missing, or none: clusters that lack equally many must tie exactly
     unit = jnp.where(heaviest > 0, heaviest, 1)[:, None]
-    deficit = jnp.where(equal, jnp.round(deficit / unit) * unit, deficit)
-    allowed = heaviest * jnp.where(equal, 0.5, 1 - 1e-4)
+    rounded = jnp.where(equal, _whole_counts(wanted, points.masses, heaviest), wanted)
+    allowed = jnp.maximum(heaviest * jnp.where(equal, 0.5, 1 - 1e-4), negligible)
+    sliver = jnp.clip(40 * residual / jnp.where(weighing, points.weights, 1), _SLIVER, _LARGEST_SLIVER)
 
-    def off(flow: _Flow) -> Array:
-        return jnp.max(jnp.abs(flow.deficit), 1) >= jnp.maximum(allowed, negligible)
+    def lacking(wanted: Array, labels: Array, placed: Array) -> Array:
+        hard = jnp.where(placed, points.weights, 0)[:, None] * jax.nn.one_hot(labels, n_clusters, dtype=dtype)
+        return wanted - points.placed - group_sums(hard, points.groups, n_groups)
 
-    def shift(flow: _Flow) -> _Flow:
-        group = first_least(-jnp.where(off(flow), jnp.max(jnp.abs(flow.deficit), 1), 0))
-        return _augment(points, reduced, flow, group, whole=True)
+    def filled(whole: Array, fractions: Array) -> _Flow:
+        """Each point where it is cheapest; of equal clusters, or those that it is split between, where most is lacking.
 
-    rounded = jax.lax.while_loop(
-        lambda flow: jnp.any(off(flow)) & ~flow.stuck & (flow.n_moves < 4 * n_clusters * n_groups),
-        shift,
-        _Flow(jax.nn.one_hot(labels, n_clusters, dtype=dtype), deficit, jnp.zeros((), jnp.int32), jnp.array(False)),
-    )
+        Few points then have to move.
+        """
+        target = jnp.where(whole, rounded, wanted)
+        preferred = jnp.where(whole, jnp.where(fractions > sliver[:, None], fractions, 0), tied + cheapest)
+        labels = first_least(-preferred)
+        waiting = (jnp.sum(preferred > 0, -1) > 1) & weighing
+        labels = _fill(points, waiting, preferred > 0, labels, lacking(target, labels, ~waiting))
+        # anew after many placements one by one, each of which rounds
+        deficit = lacking(target, labels, weighing)
+        # whole points are missing, or none: clusters that lack equally many must tie exactly
+        even = jnp.where(equal, jnp.round(deficit / unit) * unit, deficit)
+        deficit = jnp.where(whole, even, _rounded_off(deficit, residual * points.masses))
+        labels = jax.nn.one_hot(labels, n_clusters, dtype=dtype)
+        return _Flow(labels, deficit, jnp.zeros((), jnp.int32), jnp.array(False))
+
+    def stage(i: Array, carry: tuple[_Flow, Array]) -> tuple[_Flow, Array]:
+        """Meet the counts by parts of points, then round these to whole points."""
+        exact, fractions = carry
+        whole = i == 1
+        most = jnp.where(whole, 4 * n_clusters * n_groups, max_moves)
+        enough = jnp.maximum(jnp.where(whole, allowed, negligible), jnp.finfo(dtype).tiny)
+
+        def excess(flow: _Flow) -> Array:
+            return jnp.max(jnp.abs(flow.deficit), 1) / enough
+
+        def move(flow: _Flow) -> _Flow:
+            small = jnp.abs(flow.deficit) <= negligible[:, None] / n_clusters
+            flow = flow._replace(deficit=jnp.where(small, 0, flow.deficit))
+            return _augment(points, reduced, flow, first_least(-excess(flow)), whole)
+
+        flow = jax.lax.while_loop(
+            lambda flow: jnp.any(excess(flow) > 1) & ~flow.stuck & (flow.n_moves < most),
+            move,
+            filled(whole, fractions),
+        )
+        return jax.tree.map(lambda exact, flow: jnp.where(whole, exact, flow), exact, flow), flow.fractions
+
+    nothing = _Flow(cheapest, jnp.zeros_like(wanted), jnp.zeros((), jnp.int32), jnp.array(False))
+    exact, labels = jax.lax.fori_loop(0, 2, stage, (nothing, cheapest))
     met = jnp.all(jnp.abs(exact.deficit) <= jnp.maximum(32 * negligible, residual * points.masses)[:, None])
-    return Plan(exact.fractions, first_least(-rounded.fractions), exact.n_moves, met)
+    return Plan(exact.fractions, first_least(-labels), exact.n_moves, met)

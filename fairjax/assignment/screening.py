@@ -29,9 +29,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
 
-from fairjax._precision import in_double
+from fairjax._precision import Double, in_double
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums
@@ -68,7 +67,7 @@ class Source(NamedTuple):
     scan : prices (M, K) -> :class:`Pass`.
     rows : indices (m,) -> costs (m, K); an index of n or more gives any finite row.
     groups, weights : (n,) of all points; weights sum to 1.
-    masses : (M,) weight of each group.
+    masses : (M,) weight of each group. extra : zeros like what a pass sums up.
     """
 
     scan: Callable[[Array], Pass]
@@ -76,6 +75,7 @@ class Source(NamedTuple):
     groups: Array
     weights: Array
     masses: Array
+    extra: Array
 
 
 class Assignment(NamedTuple):
@@ -85,14 +85,15 @@ class Assignment(NamedTuple):
     ----------
     optimum : of the last small problem, whose points are ``points``.
     rows : (m,) which points these are; n for padding.
-    found : :class:`Pass` in which the other points were placed.
+    labels : (n,) int32, where the other points were placed. extra : what that pass has summed up.
     n_passes : () int32. valid : () bool, no placed point could have been cheaper elsewhere.
     """
 
     optimum: Optimum
     points: Points
     rows: Array
-    found: Pass
+    labels: Array
+    extra: Array
     n_passes: Array
     valid: Array
 
@@ -130,7 +131,7 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Sou
     def rows(index: Array) -> Array:
         return costs[jnp.minimum(index, n_points - 1)]
 
-    return Source(scan, rows, groups, weights, masses)
+    return Source(scan, rows, groups, weights, masses, jnp.zeros((), costs.dtype))
 
 
 def _set_bit(word: Array, rank: Array) -> Array:
@@ -250,7 +251,10 @@ def assign(
     n_points = source.groups.shape[0]
     if n_open >= n_points:
         points = whole(source)
-        return _of_all(points, optimum(points, control, warm, tolerances, max_iter=max_iter))
+        found = optimum(points, control, warm, tolerances, max_iter=max_iter)
+        none_placed = jnp.zeros((n_points,), jnp.int32)
+        rows = jnp.arange(n_points, dtype=jnp.int32)
+        return Assignment(found, points, rows, none_placed, source.extra, jnp.int32(1), jnp.array(True))
 
     fewest = jnp.asarray(n_open / n_points, warm.y.dtype)
 
@@ -282,64 +286,46 @@ def assign(
         # fewer points where the prices held, which are known better now; more where they did not
         part = search.part * jnp.where(held | lost, _FEWER, _MORE)
         part = jnp.clip(part, fewest, 1)
-        done = Assignment(best, points, chosen.rows, found, search.assignment.n_passes + 1, valid)
+        n_passes = search.assignment.n_passes + 1
+        done = Assignment(best, points, chosen.rows, found.labels, found.extra, n_passes, valid)
         return _Search(done, following, part, safe, bound)
 
-    nothing = _nothing(source, control, warm, tolerances, n_open)
+    first = nothing(source, warm.y.shape[1], n_open)
     part = jnp.where(jnp.isfinite(warm.reach), fewest, 1)
     lowest = jnp.asarray(-jnp.inf, warm.y.dtype)
     return jax.lax.while_loop(
         lambda search: ~search.assignment.valid & (search.assignment.n_passes < max_passes),
         look,
-        _Search(nothing, warm, part, warm, lowest),
+        _Search(first, warm, part, warm, lowest),
     ).assignment
 
 
-def _nothing(source: Source, control: Control, warm: Prices, tolerances: Tolerances, n_open: int) -> Assignment:
-    """Before the first look; nothing is computed."""
-
-    def shapes() -> Assignment:
-        found = source.scan(warm.y)
-        index = jnp.zeros((n_open,), jnp.int32)
-        points = _open(source, found, index, source.weights[:n_open])
-        best = optimum(points, control, warm, tolerances, Anchor(warm.y, jnp.zeros_like(warm.reach)), max_iter=0)
-        return Assignment(best, points, index, found, jnp.int32(0), jnp.array(False))
-
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(shapes))
-
-
-def _of_all(points: Points, found: Optimum) -> Assignment:
-    """The assignment where all points were open."""
-    n_points, zero = points.groups.shape[0], jnp.zeros((), points.costs.dtype)
-    none_placed = Pass(jnp.zeros((n_points,), jnp.int32), jnp.full((n_points,), zero), points.placed, zero, zero)
-    return Assignment(found, points, jnp.arange(n_points), none_placed, jnp.int32(1), jnp.array(True))
+def nothing(source: Source, n_clusters: int, n_open: int) -> Assignment:
+    """Before the first look: all is zero."""
+    n_points, n_groups = source.groups.shape[0], source.masses.shape[0]
+    table = jnp.zeros((n_groups, n_clusters), source.weights.dtype)
+    none, zero = jnp.zeros((), jnp.int32), table[0, 0]
+    fractions = jnp.zeros((n_open, n_clusters), table.dtype)
+    rows = jnp.zeros((n_open,), jnp.int32)
+    return Assignment(
+        Optimum(Prices(table, table[0], zero), table, fractions, Double(table, table), none, jnp.array(False)),
+        Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero),
+        rows,
+        jnp.zeros((n_points,), jnp.int32),
+        source.extra,
+        none,
+        jnp.array(False),
+    )
 
 
-@in_double
-def _solved(
-    points: Points, control: Control, warm: Prices, tolerances: Tolerances, dtype: DTypeLike, max_iter: int
-) -> tuple[Optimum, Solution]:
-    """Optimum and solution where all points are open, with no rounding in between."""
-    found = optimum(points, control, warm, tolerances, max_iter=max_iter)
-    return found, certify(points, control, found, tolerances, dtype, exact=True)
-
-
-def solve(
-    source: Source, control: Control, warm: Prices, *, tolerances: Tolerances, n_open: int, max_iter: int = 100
-) -> tuple[Assignment, Solution]:
-    """As :func:`assign`, and the solution: feasible fractions, labels rounded from them, and the certificate."""
-    n_points = source.groups.shape[0]
-    if n_open >= n_points:
-        points = whole(source)
-        optimal, best = _solved(points, control, warm, tolerances, points.costs.dtype, max_iter)
-        return _of_all(points, optimal), best._replace(n_passes=jnp.int32(1))
-    found = assign(source, control, warm, tolerances=tolerances, n_open=n_open, max_iter=max_iter)
+def conclude(found: Assignment, control: Control, *, tolerances: Tolerances) -> Solution:
+    """The solution: feasible fractions, labels rounded from them, and the certificate."""
+    n_points, n_open = found.labels.shape[0], found.rows.shape[0]
     points = found.points
-    best = certify(points, control, found.optimum, tolerances, points.costs.dtype, exact=False)
-    solution = best._replace(
-        labels=found.found.labels.at[found.rows].set(best.labels, mode="drop"),
+    best = certify(points, control, found.optimum, tolerances, points.costs.dtype, exact=n_open >= n_points)
+    return best._replace(
+        labels=found.labels.at[found.rows].set(best.labels, mode="drop"),
         rows=jnp.where(points.weights > 0, found.rows, n_points),
         status=jnp.where(found.valid | (best.status != SOLVED), best.status, UNSOLVED).astype(jnp.int32),
         n_passes=found.n_passes,
     )
-    return found, solution

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from fairjax._precision import first_least, in_double
+from fairjax._precision import Double, first_least, in_double
 from fairjax.assignment import controls, interior, iterates, primal
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums, programme, with_placed
@@ -67,13 +67,16 @@ class Optimum(NamedTuple):
 
     Attributes
     ----------
-    prices : :class:`Prices`. fractions : (m, K) of the open points, interior: each is positive, most hardly.
-    targets : (M, K) counts that satisfy the control. n_iter : () int32. solved : () bool.
+    prices : :class:`Prices`. settled : (M, K) the same, see :func:`~fairjax.assignment.controls.settled`.
+    fractions : (m, K) of the open points, interior: each is positive, most hardly.
+    targets : (M, K) counts that satisfy the control, with digits for points that weigh little in their group.
+    n_iter : () int32. solved : () bool.
     """
 
     prices: Prices
+    settled: Array
     fractions: Array
-    targets: Array
+    targets: Double
     n_iter: Array
     solved: Array
 
@@ -149,7 +152,9 @@ def optimum(
         # nothing to be fair to
         counts = points.placed + jnp.sum(points.weights[:, None] * cheapest, 0)
         prices = Prices(jnp.zeros_like(warm.y), counts[0], jnp.zeros((), scale.dtype))
-        return Optimum(prices, cheapest[:n_points], counts, jnp.int32(1), jnp.array(True))
+        return Optimum(
+            prices, prices.y, cheapest[:n_points], Double.of(counts), jnp.int32(1), jnp.array(True)
+        )  # fmt: skip
     free = controls.allows_all(control, points.masses)
     known = jnp.isfinite(warm.reach)
     open_part = jnp.sum(points.weights[:n_points])
@@ -173,7 +178,9 @@ def optimum(
     change = y - warm.y
     change = jnp.max(jnp.max(change, 1) - jnp.min(change, 1))
     prices = Prices(y, at.level, jnp.where(known, change, scale))
-    return Optimum(prices, fractions, targets, end.n_iter, end.solved | free)
+    return Optimum(
+        prices, controls.settled(control, y), fractions, Double.of(targets), end.n_iter, end.solved | free
+    )  # fmt: skip
 
 
 @in_double
@@ -187,10 +194,11 @@ def certify(
     """
     points, control = _fitted(points, asked, exact=exact)
     n_groups, n_clusters = points.placed.shape
-    reported = controls.settled(control, found.prices.y)[0].astype(dtype).astype(points.costs.dtype)
+    reported = controls.normalise(control, found.settled)[0].astype(dtype).astype(points.costs.dtype)
     prices = controls.proven(asked, points.masses, reported)
     # a constant that a group pays everywhere decides nothing between clusters, and may be larger than all costs
-    busiest = jnp.take_along_axis(prices, first_least(-found.targets)[:, None], 1)
+    targets = found.targets.whole()
+    busiest = jnp.take_along_axis(prices, first_least(-targets)[:, None], 1)
     apart = prices - busiest
     reduced = points.costs + apart[points.groups]
     if n_groups == 1:
@@ -200,8 +208,8 @@ def certify(
         plan = primal.Plan(fractions, labels, jnp.zeros((), jnp.int32), jnp.array(True))
     else:
         # of points among many, counts are rounded to the caller's dtype, and add up to a little more or less
-        total = jnp.sum(found.targets, 1)
-        targets = found.targets * (points.masses / jnp.where(total > 0, total, 1))[:, None]
+        total = jnp.sum(targets, 1)
+        targets = targets * (points.masses / jnp.where(total > 0, total, 1))[:, None]
         plan = primal.finish(points, apart, targets, 0.0 if exact else 2 * float(jnp.finfo(dtype).eps))
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + group_sums(weighted, points.groups, n_groups)
@@ -231,4 +239,4 @@ def certify(
 @in_double
 def pressure(points: Points, control: Control, found: Optimum, *, exact: bool) -> Array:
     """How counts press on their bounds (M, K): below zero where the lower one holds them up, above zero the other."""
-    return controls.settled(_fitted(points, control, exact=exact)[1], found.prices.y)[1]
+    return controls.normalise(_fitted(points, control, exact=exact)[1], found.settled)[1]

@@ -10,8 +10,9 @@ so it never rises, and the turns end when the centres no longer move. This is FC
 transport weight π0π1, where alignment is a flow through the K clusters and needs neither a plan of n0 × n1 entries
 nor a partition.
 
-``init``, ``step`` and ``run`` are pure; ``finish`` turns the last state into labels with a certificate. Everything
-works under ``jit``, and under ``vmap`` over starting centres and over the traced value of the control.
+``init``, ``step`` and ``run`` are pure. A run ends with an assignment to the full tolerance for the cheapest centres,
+in the loop of the turns so that the solver is compiled once; ``finish`` turns it into labels with a certificate.
+Everything works under ``jit``, and under ``vmap`` over starting centres and over the traced value of the control.
 """
 
 from typing import NamedTuple
@@ -22,7 +23,16 @@ from jax import Array
 
 from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
-from fairjax.assignment.solution import Prices, Solution, Tolerances, cold, default_tolerances
+from fairjax.assignment.screening import Assignment
+from fairjax.assignment.solution import (
+    SOLVED,
+    UNSOLVED,
+    Prices,
+    Solution,
+    Tolerances,
+    cold,
+    default_tolerances,
+)
 from fairjax.fca.points import GroupedPoints, coordinates, labelled_cost, squared_distances
 
 _ALL_OPEN = 4096  # points up to which screening does not pay
@@ -44,7 +54,8 @@ class State(NamedTuple):
     cost : () of the last assignment, to the centres before. shift : () mean squared movement of the centres, relative
     to the variance of the points. best_centers, best_cost : of the cheapest turn so far.
     history : (max_iter,) cost of each turn, NaN where none was.
-    n_iter : () int32. n_passes : () int32, passes over all points. converged : () bool.
+    n_iter : () int32. n_passes : () int32, passes over all points in these turns. converged : () bool.
+    assignment : the last one. ended : () bool, whether it is that to the cheapest centres, to the full tolerance.
     """
 
     centers: Array
@@ -58,6 +69,8 @@ class State(NamedTuple):
     n_iter: Array
     n_passes: Array
     converged: Array
+    assignment: Assignment
+    ended: Array
 
 
 class FairClustering(NamedTuple):
@@ -90,18 +103,34 @@ def open_points(n_points: int) -> int:
     return n_points if n_points <= _ALL_OPEN else min(max(_LEAST_OPEN, n_points // _OPEN_PART), _MOST_OPEN)
 
 
-def init(points: GroupedPoints, centers: Array, *, max_iter: int = 100) -> State:
-    """Before the first turn; ``centers`` (K, d) in the units of the points. O(K d), however many points."""
+def init(points: GroupedPoints, centers: Array, *, max_iter: int = 100, n_open: int | None = None) -> State:
+    """Before the first turn; ``centers`` (K, d) in the units of the points. O(K d + n).
+
+    ``n_open`` is the number of points whose assignment is looked at closely (static; by default
+    :func:`open_points`).
+    """
     dtype = points.features.dtype
+    n_points, (n_clusters, _) = points.weights.shape[0], centers.shape
+    n_open = min(n_points, open_points(n_points) if n_open is None else n_open)
     centers = centers.astype(dtype) - points.mean
     infinite = jnp.asarray(jnp.inf, dtype)
     none = jnp.zeros((), jnp.int32)
-    warm = cold(points.masses.shape[0], centers.shape[0], dtype)
-    history = jnp.full((max_iter,), jnp.nan, dtype)
-    drift = jnp.zeros_like(warm.y)
+    warm = cold(points.masses.shape[0], n_clusters, dtype)
     return State(
-        centers, warm, drift, infinite, infinite, centers, infinite, history, none, none, jnp.array(False)
-    )  # fmt: skip
+        centers,
+        warm,
+        jnp.zeros_like(warm.y),
+        infinite,
+        infinite,
+        centers,
+        infinite,
+        jnp.full((max_iter,), jnp.nan, dtype),
+        none,
+        none,
+        jnp.array(False),
+        screening.nothing(squared_distances(points, centers), n_clusters, n_open),
+        jnp.array(False),
+    )
 
 
 def step(
@@ -109,37 +138,56 @@ def step(
     control: Control,
     state: State,
     *,
+    last: Array | bool = False,
     tol: Array | float = 1e-4,
     tolerances: Tolerances | None = None,
-    n_open: int | None = None,
 ) -> State:
     """One turn: fair assignment, then centre update.
 
-    ``tol`` bounds the movement of the centres that counts as none, relative to the spread of the points; ``n_open`` is
-    the number of points whose assignment is looked at closely (static; by default :func:`open_points`). O(n K d) per
-    pass over the points, of which most turns need one or two, and O(K) per open point and step of the solver.
+    The ``last`` one (may be traced) assigns the points to the cheapest centres so far, to the full tolerance, and
+    leaves the centres where they are. ``tol`` bounds the movement of the centres that counts as none, relative to the
+    spread of the points. O(n K d) per pass over the points, of which most turns need one or two, and O(K) per open
+    point and step of the solver.
     """
-    dtype = points.features.dtype
-    tiny = jnp.finfo(dtype).tiny
-    tolerances = default_tolerances(dtype) if tolerances is None else tolerances
-    n_points = points.weights.shape[0]
-    n_open = open_points(n_points) if n_open is None else n_open
+    tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
+    cheapest = jnp.where(state.converged & (state.cost <= state.best_cost), state.centers, state.best_centers)
+    centers = jnp.where(last, cheapest, state.centers)
     # an interior assignment within the promised gap will do to move the centres
-    foreseen = _foreseen(state)
-    rough = tolerances._replace(inner=_ROUGH * tolerances.gap, residual=tolerances.gap)
+    wanted = tolerances._replace(
+        inner=jnp.where(last, tolerances.inner, _ROUGH * tolerances.gap),
+        residual=jnp.where(last, tolerances.residual, tolerances.gap),
+    )
+    # prices move on as they did, for so do the centres
+    foreseen = state.warm._replace(y=state.warm.y + jnp.where(last, 0, state.drift))
     found = screening.assign(
-        squared_distances(points, state.centers), control, foreseen,
-        tolerances=rough, n_open=n_open,
+        squared_distances(points, centers), control, foreseen,
+        tolerances=wanted, n_open=state.assignment.rows.shape[0],
     )  # fmt: skip
+    moved = _moved(points, state, foreseen, found, tol, tolerances)
+    kept = state._replace(best_centers=centers)
+    state = jax.tree.map(lambda kept, moved: kept if kept is moved else jnp.where(last, kept, moved), kept, moved)
+    return state._replace(assignment=found, ended=jnp.asarray(last))
 
+
+def _moved(
+    points: GroupedPoints,
+    state: State,
+    foreseen: Prices,
+    found: Assignment,
+    tol: Array | float,
+    tolerances: Tolerances,
+) -> State:
+    """``state`` with the centres moved to the means of what was assigned to them."""
+    dtype = points.features.dtype
+    n_points, tiny = points.weights.shape[0], jnp.finfo(dtype).tiny
     near = found.points
     soft = found.optimum.fractions * near.weights[:, None]
     inside = jnp.minimum(found.rows, n_points - 1)
     counts = jnp.sum(near.placed, 0) + jnp.sum(soft, 0)
-    if n_open < n_points:
-        hard = jax.nn.one_hot(found.found.labels[inside], soft.shape[1], dtype=dtype)
+    if found.rows.shape[0] < n_points:
+        hard = jax.nn.one_hot(found.labels[inside], soft.shape[1], dtype=dtype)
         moved = soft - hard * near.weights[:, None]
-        before = found.found.extra
+        before = found.extra
     else:
         moved, before = soft, jnp.zeros_like(state.centers)
     sums = before + jnp.matmul(moved.T, coordinates(points, inside), precision=_HIGHEST)
@@ -156,18 +204,18 @@ def step(
     # below a part of what the assignment may miss, movement is noise
     settled = (shift <= jnp.square(tol)) | (gain <= _NOISE * tolerances.gap * cost)
     risen = cost > state.best_cost * (1 + 2 * tolerances.gap)
-    return State(
-        centers,
-        _followed(foreseen, found.optimum.prices),
-        jnp.where(jnp.isfinite(state.warm.reach), found.optimum.prices.y - state.warm.y, 0),
-        cost,
-        shift,
-        jnp.where(better, state.centers, state.best_centers),
-        jnp.minimum(cost, state.best_cost),
-        state.history.at[state.n_iter].set(cost),
-        state.n_iter + 1,
-        state.n_passes + found.n_passes,
-        settled | risen,
+    return state._replace(
+        centers=centers,
+        warm=_followed(foreseen, found.optimum.prices),
+        drift=jnp.where(jnp.isfinite(state.warm.reach), found.optimum.prices.y - state.warm.y, 0),
+        cost=cost,
+        shift=shift,
+        best_centers=jnp.where(better, state.centers, state.best_centers),
+        best_cost=jnp.minimum(cost, state.best_cost),
+        history=state.history.at[state.n_iter].set(cost),
+        n_iter=state.n_iter + 1,
+        n_passes=state.n_passes + found.n_passes,
+        converged=settled | risen,
     )
 
 
@@ -178,22 +226,20 @@ def _followed(foreseen: Prices, found: Prices) -> Prices:
     return found._replace(reach=jnp.where(jnp.isfinite(foreseen.reach), missed, found.reach))
 
 
-def _foreseen(state: State) -> Prices:
-    """Prices for the centres of ``state``: they move on as they did, for so do the centres."""
-    return state.warm._replace(y=state.warm.y + state.drift)
-
-
 def run(
     points: GroupedPoints,
     control: Control,
     state: State,
     *,
     until: Array | int | None = None,
+    pause: Array | int | None = None,
     tol: Array | float = 1e-4,
     tolerances: Tolerances | None = None,
-    n_open: int | None = None,
 ) -> State:
     """Turns until the centres settle, the cost stops falling or ``until`` turns are done (default: all of them).
+
+    A run ends with the assignment that :func:`finish` certifies; but where ``pause`` turns are done before, it comes
+    back as it is, to be run on (as for progress; both may be traced).
 
     Examples
     --------
@@ -213,33 +259,37 @@ def run(
     >>> found.assignment.labels.tolist(), round(float(found.cost), 3), bool(found.converged)
     ([0, 0, 0, 0, 1, 1], 10.542, True)
     """
-    last = state.history.shape[0]
-    until = last if until is None else jnp.minimum(until, last)
+    most = state.history.shape[0]
+    until = most if until is None else jnp.minimum(until, most)
+    pause = until if pause is None else pause
+
+    def over(state: State) -> Array:
+        return state.converged | (state.n_iter >= until)
+
     return jax.lax.while_loop(
-        lambda state: ~state.converged & (state.n_iter < until),
-        lambda state: step(points, control, state, tol=tol, tolerances=tolerances, n_open=n_open),
-        state,
+        lambda state: ~state.ended & (over(state) | (state.n_iter < pause)),
+        lambda state: step(points, control, state, last=over(state), tol=tol, tolerances=tolerances),
+        state._replace(ended=state.ended & over(state)),
     )
 
 
 def finish(
-    points: GroupedPoints,
-    control: Control,
-    state: State,
-    *,
-    tolerances: Tolerances | None = None,
-    n_open: int | None = None,
+    points: GroupedPoints, control: Control, state: State, *, tolerances: Tolerances | None = None
 ) -> FairClustering:
-    """Assign the points to the best centres of ``state`` to the full tolerance, with labels and certificate.
+    """Labels and certificate of a ``state`` in which :func:`run` has ended; of any other one the status is 1.
 
-    O(n K d) per pass over the points.
+    O(n d), and O(m K²) for each of the m open points that has to move.
     """
     tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
-    n_open = open_points(points.weights.shape[0]) if n_open is None else n_open
-    centers = jnp.where(state.converged & (state.cost <= state.best_cost), state.centers, state.best_centers)
-    source = squared_distances(points, centers)
-    found, best = screening.solve(source, control, state.warm, tolerances=tolerances, n_open=n_open)
-    cost = labelled_cost(points, centers, best.labels)
+    best = screening.conclude(state.assignment, control, tolerances=tolerances)
+    unsolved = ~state.ended & (best.status == SOLVED)
+    best = best._replace(status=jnp.where(unsolved, UNSOLVED, best.status).astype(jnp.int32))
     return FairClustering(
-        centers + points.mean, best, cost, state.n_iter, state.n_passes + found.n_passes, state.converged, state.history
+        state.best_centers + points.mean,
+        best,
+        labelled_cost(points, state.best_centers, best.labels),
+        state.n_iter,
+        state.n_passes + best.n_passes,
+        state.converged,
+        state.history,
     )

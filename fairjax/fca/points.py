@@ -123,7 +123,7 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
         cross = jnp.matmul(some, centers.T, precision=_HIGHEST)
         return jnp.maximum(jnp.sum(jnp.square(some), -1)[:, None] - 2 * cross + squares, 0)
 
-    return Source(scan, rows, points.groups, points.weights, points.masses)
+    return Source(scan, rows, points.groups, points.weights, points.masses, jnp.zeros_like(centers))
 
 
 def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array:
