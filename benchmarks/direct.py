@@ -49,9 +49,9 @@ def begin(X: Any, groups: Any, centers: Any, *, n_groups: int, max_iter: int = 1
 
 
 @jax.jit
-def turns(points: Any, state: Any, epsilon: Any, tol: Any, until: Any) -> Any:
+def turns(points: Any, state: Any, epsilon: Any, tol: Any, until: Any, pause: Any = None) -> Any:
     fairness = control(points.masses, epsilon=epsilon)
-    return fca.run(points, fairness, state, until=until, tol=tol)
+    return fca.run(points, fairness, state, until=until, pause=pause, tol=tol)
 
 
 @jax.jit
@@ -311,26 +311,30 @@ def child_turn(path: str, repeats: int) -> dict[str, Any]:
     epsilon, tol = jnp.float32(0), jnp.float32(0)
     program, compile_begin = measure.compiled(begin, jnp.asarray(X), jnp.asarray(ids), jnp.asarray(start), n_groups=2)
     points, state = program(jnp.asarray(X), jnp.asarray(ids), jnp.asarray(start))
-    warm_at, more = 10, 5
-    run, compile_run = measure.compiled(turns, points, state, epsilon, tol, jnp.int32(warm_at))
-    ready = jax.block_until_ready(run(points, state, epsilon, tol, jnp.int32(warm_at)))
+    until, warm_at, more = jnp.int32(100), 10, 5
+    run, compile_run = measure.compiled(turns, points, state, epsilon, tol, until, jnp.int32(warm_at))
+    ready = jax.block_until_ready(run(points, state, epsilon, tol, until, jnp.int32(warm_at)))
     seconds = []
     for _ in range(repeats):
         began = time.perf_counter()
-        later = jax.block_until_ready(run(points, ready, epsilon, tol, jnp.int32(warm_at + more)))
+        later = jax.block_until_ready(run(points, ready, epsilon, tol, until, jnp.int32(warm_at + more)))
         elapsed = time.perf_counter() - began
         taken = int(later.n_iter) - int(ready.n_iter)
         if not taken:
             raise SystemExit("the centres settled before the turns to be timed; take blobs that overlap more")
         seconds.append(elapsed / taken)
     end, compile_end = measure.compiled(finish, points, later, epsilon)
-    result = jax.block_until_ready(end(points, later, epsilon))
+
+    def ended() -> Any:
+        return end(points, run(points, later, epsilon, tol, jnp.int32(0), jnp.int32(0)), epsilon)
+
+    result = jax.block_until_ready(ended())
     return {
         "n": len(X),
         "n_open": fca.open_points(len(points.weights)),
         "turn": measure.spread(seconds),
         "passes_per_turn": (int(later.n_passes) - int(ready.n_passes)) / taken,
-        "finish_seconds": measure.seconds(lambda: end(points, later, epsilon)),
+        "finish_seconds": measure.seconds(ended),
         "compile_seconds": compile_begin + compile_run + compile_end,
         "result": certificate(result),
     }

@@ -31,7 +31,7 @@ _LARGEST = 1e150  # the square of a larger value cannot be told
 _FEW = 4096  # points up to which sizes are padded to powers of two
 _OPEN_BYTES = 5e8  # largest table of open points
 _STRETCH = 0.25  # seconds
-_TURNS = 100  # length of the history for max_iter up to it
+_TURNS = 128  # length of the history for max_iter up to it
 
 
 Result = TypeVar("Result", FairClustering, Alignment)
@@ -216,7 +216,7 @@ def _solve(
         pause = jnp.asarray(done + turns, jnp.int32)
         state = _turns(problem.points, state, value, tolerance, until, pause, kind=fairness.kind)
         done = int(state.n_iter)
-        _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / max(max_iter, 1))
+        _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / max_iter)
         if time.perf_counter() - began < _STRETCH:
             turns *= 2
     result = _finish(problem.points, state, value, kind=fairness.kind)
@@ -310,7 +310,7 @@ def _power_of_two(n: int) -> int:
 
 def history_length(max_iter: int) -> int:
     """Length of the history for ``max_iter`` turns: one of a few, so that programs are found compiled."""
-    return max_iter if max_iter <= 0 else max(_TURNS, _power_of_two(max_iter))
+    return max(_TURNS, _power_of_two(max_iter))
 
 
 def _padded(n: int, least: int) -> int:

@@ -11,7 +11,8 @@ from scipy.linalg import null_space
 
 from fairjax import fair_assignment
 from fairjax._precision import first_least, in_double
-from fairjax.assignment import controls, iterates, newton
+from fairjax.assignment import bounds, controls, iterates, newton
+from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.programme import Anchor, Points, Programme, programme, with_placed
 
 N, K, M = 20, 4, 3
@@ -24,7 +25,7 @@ def double():
         yield
 
 
-def bounds(form, masses, tightness):
+def keywords(form, masses, tightness):
     """Keywords of a control that is loose at 0 and perfect fairness at 1."""
     if form == "gap":
         return {"epsilon": 2 * (1 - tightness)}
@@ -34,7 +35,7 @@ def bounds(form, masses, tightness):
 
 
 def control_of(form, masses, tightness):
-    asked = getattr(controls, form)(*bounds(form, masses, tightness).values(), jnp.asarray(masses))
+    asked = getattr(controls, form)(*keywords(form, masses, tightness).values(), jnp.asarray(masses))
     return controls.fitted(asked, jnp.asarray(masses), exact=True)
 
 
@@ -67,7 +68,7 @@ def hard(form, dtype):
     for draw in HARD:
         for tightness in TIGHTNESS * 3:
             costs, groups, weights = (a.astype(to) for a, to in zip(draw(rng), (dtype, int, dtype), strict=True))
-            asked = bounds(form, masses_of(groups, weights.astype(float)), tightness)
+            asked = keywords(form, masses_of(groups, weights.astype(float)), tightness)
             asked = {name: np.asarray(value, dtype).astype(float) for name, value in asked.items()}
             problems.append(Instance(costs, groups, weights, asked))
     return problems, solve(problems, M, dtype)
@@ -177,9 +178,11 @@ def test_elimination_inverts(double):
 
 
 @functools.partial(jax.jit, static_argnames="form")
-def step_of(masses, pinned, *parts, form):
-    problem = Programme(*[jnp.zeros(0)] * len(Programme._fields))._replace(masses=masses, pinned=pinned)
-    return newton.solve(newton.factorise(problem, *parts[:4], form), *parts[4:])
+def step_of(masses, pinned, slopes, links, linear, forces, coupling, *, form):
+    problem = Programme(*[jnp.zeros(0)] * len(Programme._fields))._replace(
+        masses=masses, roomy=~pinned[:, None], placed=jnp.zeros((M, K)), slopes=slopes
+    )
+    return newton.solve(newton.factorise(problem, form, links, linear), forces, coupling)
 
 
 STEPS = [("gap", 3), ("balance", 0), ("balance", 1), ("balance", 3), ("shares", 0), ("shares", 1), ("shares", 3)]
@@ -210,7 +213,10 @@ def test_step_solves_the_whole_system(double, form, n_pinned):
     matrix = np.block([[resists, follows], [follows.T, -np.diag(bend)]])
 
     right = matrix @ rng.normal(size=(size + 1) * K)
-    found = step_of(masses, pinned, links, give, slopes, bend, right[:-K].reshape(size, K), right[-K:], form=form)
+    none = np.zeros((M, K))
+    linear = None if form == "gap" else Linearised(none, none, give, slopes, bend, none, none)
+    own = np.where(pinned[:, None], own, 0)
+    found = step_of(masses, pinned, own, links, linear, right[:-K].reshape(size, K), right[-K:], form=form)
     found = np.r_[np.ravel(found.prices.shift + found.prices.rest), found.level]
     np.testing.assert_allclose(matrix @ found, right, atol=1e-10)
     # without room some changes of prices make no difference
@@ -221,7 +227,7 @@ def test_step_solves_the_whole_system(double, form, n_pinned):
 @jax.jit
 def begun(points, fair):
     problem = programme(points, fair)
-    at = iterates.start(problem, fair.kind)
+    at = iterates.start(problem, fair.kind, iterates.weigh(problem))
     return problem, at, iterates.counts(problem, at.fractions)
 
 
@@ -234,17 +240,18 @@ def test_start_is_interior(double, form, tightness):
         share, masses = weights / weights.sum(), masses_of(groups, weights)
         points = Points(*map(jnp.asarray, (costs, groups, share, np.zeros((M, K)), masses, 0.0)))
         problem, at, counts = begun(points, control_of(form, masses, tightness))
-        roomy, pinned = ~problem.pinned, problem.slopes[:, None] * at.level
-        assert np.any(roomy) == (form != "gap")
-        for missed in (
-            counts - problem.lower[:, None] * at.level - at.bounds.slack_below,
-            problem.upper[:, None] * at.level - counts - at.bounds.slack_above,
-        ):
-            assert np.all(np.abs(missed[roomy]) <= iterates.LEAST_SLACK / K + 1e-12 * problem.upper.max())
-        np.testing.assert_allclose(counts[problem.pinned], pinned[problem.pinned], atol=1e-12)
-        np.testing.assert_allclose(at.prices, at.bounds.force_above - at.bounds.force_below, rtol=1e-12)
+        roomy, followed = problem.roomy[:, 0], problem.slopes * at.level
+        np.testing.assert_allclose(counts[~roomy], followed[~roomy], atol=1e-12)
         np.testing.assert_allclose(at.fractions.sum(0), 1, atol=1e-12)
-        assert all(np.all(part > 0) for part in (at.fractions, at.reduced, *(part[roomy] for part in at.bounds)))
+        assert np.all(at.fractions > 0)
+        assert np.all(at.reduced > 0)
+        assert np.any(roomy) == (form != "gap") == (at.bounds is not None)
+        if form == "gap":
+            continue
+        for missed in bounds.missed(problem, at.bounds, counts, at.level):
+            assert np.all(np.abs(missed[roomy]) <= bounds.LEAST_SLACK / K + 1e-12 * problem.upper.max())
+        np.testing.assert_allclose(at.prices, at.bounds.force_above - at.bounds.force_below, rtol=1e-12)
+        assert all(np.all(part[roomy] > 0) for part in at.bounds)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -253,7 +260,7 @@ def test_placed_points_bound_from_below(double, form):
     rng = np.random.default_rng(FORMS.index(form))
     costs, groups, weights = KINDS["weighted"](rng, N, K, M)
     share, masses = weights / weights.sum(), masses_of(groups, weights)
-    problem = Instance(costs, groups, weights, bounds(form, masses, 0.8))
+    problem = Instance(costs, groups, weights, keywords(form, masses, 0.8))
     best, optimal = best_cost(problem), solve([problem], M).multipliers[0]
     for y in (optimal, *(scale * rng.normal(size=(M, K)) for scale in (0.0, 0.1, 1.0, 10.0))):
         prices = np.asarray(controls.normalise(control_of(form, masses, 0.8), jnp.asarray(y))[0])

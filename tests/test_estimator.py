@@ -268,6 +268,22 @@ def test_masses_of_duplicates():
     assert np.abs(counts - share).max() < 2
 
 
+def test_later_fits_find_their_programs_compiled():
+    """Whatever the number of points up to a power of two, the control's value, the seed and the number of turns."""
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: compiled.append(event) if event.endswith("backend_compile_duration") else None
+    )
+    points, groups = data(n=60, seed=5)
+    FCA(K, epsilon=0.1, random_state=0).fit(points, sensitive_features=groups)
+    n_programs = len(compiled)
+    for n_points, epsilon, max_iter in ((55, 0.1, 100), (40, 0.3, 50), (60, 0.0, 1)):
+        model = FCA(K, epsilon=epsilon, max_iter=max_iter, random_state=n_points)
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            model.fit(points[:n_points], sensitive_features=groups[:n_points])
+    assert len(compiled) == n_programs
+
+
 def test_too_few_turns_warn():
     with pytest.warns(ConvergenceWarning, match="max_iter=1"):
         model = FCA(K, max_iter=1, random_state=0).fit(X, sensitive_features=NAMES)

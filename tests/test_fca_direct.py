@@ -1,6 +1,7 @@
 """Fair clustering by the direct route: descent, certificate, symmetries, batches, and the target on real data."""
 
 import functools
+import re
 from typing import NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from theory import assert_proposition_4_2
 from fairjax import datasets, fca, kmeans
 from fairjax.assignment import fair
 from fairjax.datasets import sources
+from fairjax.errors import InputError
 from fairjax.metrics import balance as balance_of
 
 N, D, K, M = 240, 3, 4, 3
@@ -305,6 +307,48 @@ def test_resuming_changes_nothing():
         resumed = advance(d, level, early, MAX_ITER, 1e-6)
     assert int(early.n_iter) == 3 < int(whole.n_iter)
     jax.tree.map(np.testing.assert_array_equal, resumed, whole)
+
+
+def test_pausing_changes_nothing():
+    """A run that pauses goes on as if it had not; before its end there is no certificate to be had."""
+    d = data(11)
+    with jax.enable_x64(True):
+        points = fca.prepare(d.X, d.groups, d.weights, n_groups=M)
+        control = fair.control(points.masses, epsilon=0.1)
+        run = jax.jit(lambda state, pause: fca.run(points, control, state, pause=pause, tol=1e-6))
+        finish = jax.jit(lambda state: fca.finish(points, control, state))
+        first = fca.init(points, d.centers, max_iter=MAX_ITER)
+        whole, paused = run(first, MAX_ITER), run(first, 3)
+        assert int(paused.n_iter) == 3
+        assert not bool(paused.ended)
+        assert int(finish(paused).assignment.status) != 0
+        resumed = run(paused, MAX_ITER)
+        assert int(finish(resumed).assignment.status) == 0
+    jax.tree.map(np.testing.assert_array_equal, resumed, whole)
+
+
+@pytest.mark.parametrize(("name", "most"), [("epsilon", 3000), ("min_balance", 3800)])
+def test_programs_are_small(name, most):
+    """Compiling takes half a millisecond an operation, for each new size of the data; the solver is in there once."""
+    d = data(12, n=20_000, m=2, dtype=np.float32)
+    start, advance, finish = routines(name, 2)
+    level, tol = np.float32(0.1), np.float32(1e-4)
+    state = jax.eval_shape(start, d)
+    programs = advance.lower(d, level, state, MAX_ITER, tol), finish.lower(d, level, state)
+    laid_out = jax.jit(lambda d: fca.prepare(d.X, d.groups, d.weights, n_groups=2)).lower(d)
+    operation = re.compile(r" = \"?stablehlo\.(?!constant)")
+    n_operations = [len(operation.findall(program.as_text())) for program in (*programs, laid_out)]
+    assert sum(n_operations[:2]) - 2 * n_operations[2] <= most
+
+
+def test_shapes_that_do_not_fit():
+    points = fca.prepare(np.zeros((6, 2)), np.zeros(6, int), n_groups=1)
+    with pytest.raises(InputError, match=r"groups has shape \(5,\); expected \(6,\)"):
+        fca.prepare(np.zeros((6, 2)), np.zeros(5, int), n_groups=1)
+    with pytest.raises(InputError, match=r"weights has shape \(7,\)"):
+        fca.prepare(np.zeros((6, 2)), np.zeros(6, int), np.ones(7), n_groups=1)
+    with pytest.raises(InputError, match=r"centers has shape \(3, 4\), expected \(K, 2\)"):
+        fca.init(points, np.zeros((3, 4)))
 
 
 # Screening and blocks

@@ -30,9 +30,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._precision import product
-from fairjax.assignment import iterates, newton
+from fairjax.assignment import bounds, iterates, newton
+from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind
-from fairjax.assignment.iterates import Bounds, Iterate, Weights
+from fairjax.assignment.iterates import Iterate, Weights
 from fairjax.assignment.newton import System
 from fairjax.assignment.programme import Programme
 
@@ -76,176 +77,141 @@ class _Newton(NamedTuple):
     ----------
     system : :class:`~fairjax.assignment.newton.System`.
     ratios : (K, m) A/z. total_ratio : (m,) their sums over the clusters. relative : (K, m) ratios over these sums.
-    stiff_below, stiff_above : (M, K) force over slack. give : (M, K) by how much a count yields to its price.
-    slope : (M, K) counts per level at which the bounds balance. counts : (M, K) of the fractions.
-    miss_below, miss_above : (M, K) by how much slack differs from what counts and level say.
+    counts : (M, K) of the fractions. bounds : :class:`~fairjax.assignment.bounds.Linearised`, or None.
     """
 
     system: System
     ratios: Array
     total_ratio: Array
     relative: Array
-    stiff_below: Array
-    stiff_above: Array
-    give: Array
-    slope: Array
     counts: Array
-    miss_below: Array
-    miss_above: Array
+    bounds: Linearised | None
+
+
+class _Change(NamedTuple):
+    """By how much a direction is to change products: the rows' over z (K, m), and the bounds' (M, K) each."""
+
+    rows: Array
+    bounds: tuple[Array, Array] | None
 
 
 def _linearise(programme: Programme, kind: Kind, at: Iterate) -> _Newton:
-    roomy, bounds = iterates.has_room(programme), at.bounds
-    lower, upper = programme.lower[:, None], programme.upper[:, None]
-    active = programme.shares > 0
-    ratios = jnp.where(active, at.fractions / at.reduced, 1)
-    below = jnp.where(roomy, bounds.force_below / bounds.slack_below, 1)
-    above = jnp.where(roomy, bounds.force_above / bounds.slack_above, 1)
-    give = jnp.where(roomy, 1 / (below + above), 0)
-    slope = jnp.where(roomy, (upper * above + lower * below) * give, programme.slopes[:, None])
-    bend = jnp.where(roomy, programme.masses[:, None] * (upper - lower) ** 2 * below * above * give, 0)
+    ratios = jnp.where(programme.shares > 0, at.fractions / at.reduced, 1)
     total_ratio = iterates.over_clusters(ratios)
     relative = ratios / total_ratio
     links = newton.laplacian_links(programme, ratios, relative)
-    system = newton.factorise(programme, links, give, slope, jnp.sum(bend, 0), kind)
-    found = iterates.counts(programme, at.fractions)
-    return _Newton(
-        system,
-        ratios,
-        total_ratio,
-        relative,
-        below,
-        above,
-        give,
-        slope,
-        found,
-        jnp.where(roomy, found - lower * at.level - bounds.slack_below, 0),
-        jnp.where(roomy, upper * at.level - found - bounds.slack_above, 0),
-    )
+    counts = iterates.counts(programme, at.fractions)
+    if at.bounds is None:
+        system = newton.factorise(programme, kind, links)
+        return _Newton(system, ratios, total_ratio, relative, counts, None)
+    linear = bounds.linearise(programme, at.bounds, counts, at.level)
+    system = newton.factorise(programme, kind, links, linear)
+    return _Newton(system, ratios, total_ratio, relative, counts, linear)
 
 
-def _direction(
-    programme: Programme, kind: Kind, at: Iterate, linear: _Newton, own: Array, below: Array, above: Array
-) -> Iterate:
-    """Newton direction that brings products A z to themselves plus ``own`` z (K, m), those of bounds by (M, K) each."""
-    roomy, bounds = iterates.has_room(programme), at.bounds
+def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, change: _Change) -> Iterate:
+    """Newton direction that changes the products so, and meets everything else."""
     masses = programme.masses[:, None]
-    lower, upper = programme.lower[:, None], programme.upper[:, None]
-    give, slope = linear.give, linear.slope
-
-    missing = 1 - iterates.over_clusters(at.fractions + own)
-    pushed = iterates.gather(programme, own + linear.relative * missing)
-
-    from_below = below / bounds.slack_below - linear.stiff_below * linear.miss_below
-    from_above = above / bounds.slack_above - linear.stiff_above * linear.miss_above
-    unbalanced = jnp.where(roomy, at.prices - bounds.force_above + bounds.force_below, 0)
-    excess = unbalanced - (from_above - from_below)
-    lacking = jnp.where(roomy, give * excess, slope * at.level - linear.counts)
-    room = upper - lower
-    turned = room * give * (linear.stiff_below * from_above + linear.stiff_above * from_below)
-    pull = jnp.where(roomy, upper * bounds.force_above - lower * bounds.force_below, slope * at.prices)
-    pull += jnp.where(roomy, slope * unbalanced + turned, 0)
+    missing = 1 - iterates.over_clusters(at.fractions + change.rows)
+    pushed = iterates.gather(programme, change.rows + linear.relative * missing)
+    # what groups without room lack
+    lacking, pull = programme.slopes * at.level - linear.counts, programme.slopes * at.prices
+    if at.bounds is not None and linear.bounds is not None and change.bounds is not None:
+        ask = bounds.wanted(programme, at.bounds, linear.bounds, at.prices, *change.bounds)
+        lacking = jnp.where(programme.roomy, linear.bounds.give * ask.excess, lacking)
+        pull = jnp.where(programme.roomy, bounds.pull(programme, at.bounds, linear.bounds, ask), pull)
     coupling = -jnp.sum(masses * pull, 0) - at.total
-
     forces = masses * (pushed - lacking)
     if kind == "shares":
         whole = jnp.sum(masses * (linear.counts + pushed), 0) - at.level
         forces = jnp.concatenate([forces, whole[None]])
-    change = newton.solve(linear.system, forces, coupling)
+    solved = newton.solve(linear.system, forces, coupling)
     n_groups = masses.shape[0]
-    all_prices = change.prices.shift + change.prices.rest
-    prices, rest = all_prices[:n_groups], change.prices.rest[:n_groups]
+    all_prices = solved.prices.shift + solved.prices.rest
+    prices, rest = all_prices[:n_groups], solved.prices.rest[:n_groups]
     total = jnp.zeros_like(at.total)
     if kind == "shares":
-        total, rest = all_prices[n_groups], rest + change.prices.rest[n_groups]
+        total, rest = all_prices[n_groups], rest + solved.prices.rest[n_groups]
 
     paid = iterates.at_rows(programme, rest)
     # the row's own value in two parts: where A/z is large, what is left after the first has all its digits
     paid -= iterates.over_clusters(linear.relative * paid)
     reduced = paid - iterates.over_clusters(linear.relative * paid) - missing / linear.total_ratio
-    slack_below = give * (prices + excess + room * linear.stiff_above * change.level) + linear.miss_below
-    slack_above = give * (room * linear.stiff_below * change.level - prices - excess) + linear.miss_above
-    slack_below, slack_above = jnp.where(roomy, slack_below, 0), jnp.where(roomy, slack_above, 0)
-    forces_of = Bounds(
-        slack_below,
-        slack_above,
-        jnp.where(roomy, (below - bounds.force_below * slack_below) / bounds.slack_below, 0),
-        jnp.where(roomy, (above - bounds.force_above * slack_above) / bounds.slack_above, 0),
-    )
-    return Iterate(own - linear.ratios * reduced, reduced, prices, total, change.level, forces_of)
+    of_bounds = None
+    if at.bounds is not None and linear.bounds is not None and change.bounds is not None:
+        of_bounds = bounds.change(
+            programme, at.bounds, linear.bounds, ask, change.bounds, prices, solved.level
+        )  # fmt: skip
+    return Iterate(change.rows - linear.ratios * reduced, reduced, prices, total, solved.level, of_bounds)
 
 
 def _reach(programme: Programme, at: Iterate, along: Iterate) -> tuple[Array, Array]:
     """Largest steps (at most 1) that keep the primal and the dual part positive."""
-    active, roomy = programme.shares > 0, iterates.has_room(programme)
-    bounds, step = at.bounds, along.bounds
-    falls = jnp.stack([
-        jnp.stack([-step.slack_below / bounds.slack_below, -step.slack_above / bounds.slack_above]),
-        jnp.stack([-step.force_below, -step.force_above])
-        / jnp.stack([jnp.where(roomy, bounds.force_below, 1), jnp.where(roomy, bounds.force_above, 1)]),
-    ])  # fmt: skip
-    falls = jnp.max(jnp.where(roomy, falls, 0), (1, 2, 3))
+    active = programme.shares > 0
     primal = jnp.max(jnp.where(active, -along.fractions / at.fractions, 0))
     dual = jnp.max(jnp.where(active, -along.reduced / at.reduced, 0))
-    return 1 / jnp.maximum(1, jnp.maximum(primal, falls[0])), 1 / jnp.maximum(1, jnp.maximum(dual, falls[1]))
+    if at.bounds is not None and along.bounds is not None:
+        slack, force = bounds.falls(programme, at.bounds, along.bounds)
+        primal, dual = jnp.maximum(primal, slack), jnp.maximum(dual, force)
+    return 1 / jnp.maximum(1, primal), 1 / jnp.maximum(1, dual)
 
 
 def _moved(at: Iterate, along: Iterate, primal: Array, dual: Array) -> Iterate:
-    bounds, step = at.bounds, along.bounds
+    moved = None
+    if at.bounds is not None and along.bounds is not None:
+        moved = bounds.moved(at.bounds, along.bounds, primal, dual)
     return Iterate(
         at.fractions + primal * along.fractions,
         at.reduced + dual * along.reduced,
         at.prices + dual * along.prices,
         at.total + dual * along.total,
         at.level + primal * along.level,
-        Bounds(
-            bounds.slack_below + primal * step.slack_below,
-            bounds.slack_above + primal * step.slack_above,
-            bounds.force_below + dual * step.force_below,
-            bounds.force_above + dual * step.force_above,
-        ),
+        moved,
     )
 
 
 def _complementarity(weights: Weights, at: Iterate) -> Array:
-    bounds = at.bounds
-    products = bounds.slack_below * bounds.force_below + bounds.slack_above * bounds.force_above
-    return product(iterates.over_clusters(at.fractions * at.reduced), weights.rows) + jnp.sum(weights.bounds * products)
+    of_rows = product(iterates.over_clusters(at.fractions * at.reduced), weights.rows)
+    if at.bounds is None:
+        return of_rows
+    below, above = at.bounds.products()
+    return of_rows + jnp.sum(weights.bounds * (below + above))
 
 
 def _measure(programme: Programme, weights: Weights, at: Iterate) -> tuple[Array, Array, Array]:
     """Complementarity, cost and residual of an iterate."""
-    lower, upper = programme.lower[:, None], programme.upper[:, None]
-    found = iterates.counts(programme, at.fractions)
-    below = jnp.abs(found - lower * at.level - at.bounds.slack_below) / jnp.maximum(1, lower)
-    above = jnp.abs(upper * at.level - found - at.bounds.slack_above) / jnp.maximum(1, upper)
-    pinned = jnp.abs(found - programme.slopes[:, None] * at.level)
-    missed = jnp.where(iterates.has_room(programme), jnp.maximum(below, above), pinned)
+    counts = iterates.counts(programme, at.fractions)
+    missed = jnp.abs(counts - programme.slopes * at.level)
+    if at.bounds is not None:
+        below, above = bounds.missed(programme, at.bounds, counts, at.level)
+        below = jnp.abs(below) / jnp.maximum(1, programme.lower)
+        above = jnp.abs(above) / jnp.maximum(1, programme.upper)
+        missed = jnp.where(programme.roomy, jnp.maximum(below, above), missed)
     missed = jnp.where(programme.masses[:, None] > 0, missed, 0)
     cost = programme.offset + product(iterates.over_clusters(at.fractions * programme.costs), weights.rows)
     return _complementarity(weights, at), cost, jnp.max(missed)
 
 
-def step(programme: Programme, kind: Kind, state: State, tolerance: Tolerance) -> State:
+def step(programme: Programme, kind: Kind, weights: Weights, state: State, tolerance: Tolerance) -> State:
     """One step: predictor, target, corrector; once the products are small enough, only towards the counts."""
-    at, weights, bounds = state.iterate, iterates.weigh(programme), state.iterate.bounds
+    at = state.iterate
     linear = _linearise(programme, kind, at)
-    below, above = bounds.slack_below * bounds.force_below, bounds.slack_above * bounds.force_above
     enough = tolerance.gap * jnp.maximum(jnp.abs(state.cost), tolerance.floor)
     # steps along which the products stay as they are lose no digits to prices that are free to move
     moving = (state.complementarity > enough) | (state.n_stalls % 2 == 1)
-    moving = jnp.where(moving, 1.0, 0.0).astype(enough.dtype)
+    moving = moving.astype(enough.dtype)
 
     def towards(_: Array, carry: tuple[Iterate, Array]) -> tuple[Iterate, Array]:
         """The direction to products of ``target``, corrected for the curvature along the one before."""
         before, target = carry
-        by = before.bounds
         bent = target * weights.central_rows - before.fractions * before.reduced
+        of_bounds = None
+        if at.bounds is not None and before.bounds is not None:
+            aim = jnp.where(programme.roomy, target * weights.central_bounds, 0)
+            (below, above), (bent_below, bent_above) = at.bounds.products(), before.bounds.products()
+            of_bounds = (moving * (aim - below - bent_below), moving * (aim - above - bent_above))
         along = _direction(
-            programme, kind, at, linear,
-            moving * (bent / at.reduced - at.fractions),
-            moving * (target * weights.central_bounds - below - by.slack_below * by.force_below),
-            moving * (target * weights.central_bounds - above - by.slack_above * by.force_above),
+            programme, kind, at, linear, _Change(moving * (bent / at.reduced - at.fractions), of_bounds)
         )  # fmt: skip
         ahead = _complementarity(weights, _moved(at, along, *_reach(programme, at, along)))
         ahead = jnp.clip(ahead / state.complementarity, 0.05, 1)
@@ -259,31 +225,37 @@ def step(programme: Programme, kind: Kind, state: State, tolerance: Tolerance) -
     there = _moved(at, corrected, primal, dual)
     complementarity, cost, residual = _measure(programme, weights, there)
     finite = jnp.isfinite(complementarity) & jnp.isfinite(residual)
-    there = jax.tree.map(lambda new, old: jnp.where(finite, new, old), there, at)
     enough = tolerance.gap * jnp.maximum(jnp.abs(cost), tolerance.floor)
     # rounding may keep counts from being met any better
     stuck = (complementarity <= enough) & (residual > 0.5 * state.residual)
-    stalls = ~finite | (jnp.maximum(primal, dual) < _SHORTEST) | stuck
-    return State(
-        there,
-        jnp.where(finite, complementarity, state.complementarity),
-        jnp.where(finite, cost, state.cost),
-        jnp.where(finite, residual, state.residual),
-        state.n_iter + 1,
-        jnp.where(finite, jnp.where(stalls, state.n_stalls + 1, 0), _STALLS),
-        finite & (complementarity <= enough) & (residual <= tolerance.residual),
+    stalls = (jnp.maximum(primal, dual) < _SHORTEST) | stuck
+    done = (complementarity <= enough) & (residual <= tolerance.residual)
+    after = State(
+        there, complementarity, cost, residual, state.n_iter + 1, jnp.where(stalls, state.n_stalls + 1, 0), done
     )
+    # where a step has no digits left, the one before is the end
+    ended = state._replace(n_iter=state.n_iter + 1, n_stalls=jnp.full_like(state.n_stalls, _STALLS))
+    return jax.tree.map(lambda after, ended: jnp.where(finite, after, ended), after, ended)
 
 
 def run(
-    programme: Programme, kind: Kind, first: Iterate, tolerance: Tolerance, *, max_iter: Array | int = 100
+    programme: Programme,
+    kind: Kind,
+    weights: Weights,
+    first: Iterate,
+    tolerance: Tolerance,
+    *,
+    max_iter: Array | int = 100,
 ) -> State:
-    """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``."""
-    complementarity, cost, residual = _measure(programme, iterates.weigh(programme), first)
+    """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``.
+
+    ``weights`` are :func:`~fairjax.assignment.iterates.weigh` of the programme.
+    """
+    complementarity, cost, residual = _measure(programme, weights, first)
     zero = jnp.zeros((), jnp.int32)
     state = State(first, complementarity, cost, residual, zero, zero, jnp.array(False))
     return jax.lax.while_loop(
         lambda state: ~state.solved & (state.n_stalls < _STALLS) & (state.n_iter < max_iter),
-        lambda state: step(programme, kind, state, tolerance),
+        lambda state: step(programme, kind, weights, state, tolerance),
         state,
     )

@@ -11,23 +11,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._precision import product
+from fairjax.assignment import bounds
+from fairjax.assignment.bounds import Bounds
 from fairjax.assignment.controls import Kind
 from fairjax.assignment.programme import Programme
 
 _POWER = 1 / 8  # of the mean that is the scale of the costs
-LEAST_SLACK = 0.1  # of a group's even share
-
-
-class Bounds(NamedTuple):
-    """The control's bounds: slack (M, K) of the counts below and above, and the forces (M, K) that the bounds exert.
-
-    Of groups without room, whose slack is not defined, all is 1 and 0.
-    """
-
-    slack_below: Array
-    slack_above: Array
-    force_below: Array
-    force_above: Array
 
 
 class Iterate(NamedTuple):
@@ -36,7 +25,7 @@ class Iterate(NamedTuple):
     Attributes
     ----------
     fractions, reduced : (K, m) A and z of the rows. prices : (M, K) of the control. total : (K,) price that all groups
-        pay alike; 0 but for ``shares``. level : (K,) of the clusters. bounds : :class:`Bounds`.
+        pay alike; 0 but for ``shares``. level : (K,) of the clusters. bounds : on counts, if there are any.
     """
 
     fractions: Array
@@ -44,11 +33,11 @@ class Iterate(NamedTuple):
     prices: Array
     total: Array
     level: Array
-    bounds: Bounds
+    bounds: Bounds | None
 
 
 class Weights(NamedTuple):
-    """Weights (m,) of rows and (M, K) of bounds, the product that is central at μ = 1, and the sum over all of both."""
+    """Weights (m,) of rows and (M, 1) of bounds, the product that is central at μ = 1, and the sum over all of both."""
 
     rows: Array
     bounds: Array
@@ -95,71 +84,57 @@ def over_clusters(values: Array) -> Array:
     return product(jnp.ones((values.shape[0],), values.dtype), values)
 
 
-def has_room(programme: Programme) -> Array:
-    """Whether (M, K) the control leaves a count room."""
-    return jnp.broadcast_to(~programme.pinned[:, None], programme.placed.shape)
-
-
 def weigh(programme: Programme) -> Weights:
-    """The weights of rows and bounds, and their central products."""
+    """The weights of rows and bounds, and their central products; 1 where a weight is zero."""
     rows = programme.shares * product(programme.masses, programme.members)
-    bounds = jnp.where(has_room(programme), programme.masses[:, None], 0)
+    by_group = jnp.where(programme.roomy, programme.masses[:, None], 0)
     n_clusters = programme.costs.shape[0]
-    n_rows, n_groups = jnp.sum(rows > 0), jnp.sum(jnp.any(bounds > 0, 1))
+    n_rows, n_groups = jnp.sum(rows > 0), jnp.sum(by_group > 0)
     return Weights(
         rows,
-        bounds,
-        jnp.where(rows > 0, 1 / jnp.where(rows > 0, rows * n_rows, 1), 0),
-        jnp.where(bounds > 0, 1 / jnp.where(bounds > 0, bounds * n_groups, 1), 0),
+        by_group,
+        1 / jnp.where(rows > 0, rows * n_rows, 1),
+        1 / jnp.where(by_group > 0, by_group * n_groups, 1),
         n_clusters * (1.0 + 2 * (n_groups > 0)),
     )
 
 
-def start(programme: Programme, kind: Kind) -> Iterate:
+def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
     """An interior point: all rows spread evenly, the bounds' slack as it follows from that, but not too small."""
     n_clusters = programme.placed.shape[1]
-    weights = weigh(programme)
     mu = scale_of_costs(programme)
     even = jnp.full_like(programme.costs, 1 / n_clusters)
-    reduced = programme.costs + n_clusters * mu * jnp.where(weights.rows > 0, weights.central_rows, 1)
-    roomy, present = has_room(programme), programme.masses > 0
-    lower, upper = programme.lower[:, None], programme.upper[:, None]
+    reduced = programme.costs + n_clusters * mu * weights.central_rows
     level = jnp.ones((), mu.dtype)
     if kind == "balance":
         # between what the upper and what the lower bounds allow; where groups without room fix the level, there
+        lower, upper, roomy = programme.lower, programme.upper, programme.roomy
         least = jnp.max(jnp.where(roomy, 1 / upper, 0))
         most = jnp.min(jnp.where(roomy & (lower > 0), 1 / lower, jnp.inf))
         between = jnp.sqrt(least * jnp.maximum(jnp.minimum(most, 4 * least), least))
         fixed = jnp.max(programme.slopes)
         level = jnp.where(fixed > 0, 1 / jnp.where(fixed > 0, fixed, 1), between)
-    below = jnp.where(roomy, jnp.maximum(1 - lower * level, LEAST_SLACK), 1) / n_clusters
-    above = jnp.where(roomy, jnp.maximum(upper * level - 1, LEAST_SLACK), 1) / n_clusters
-    bounds = Bounds(below, above, mu * weights.central_bounds / below, mu * weights.central_bounds / above)
-    total = jnp.zeros((n_clusters,), mu.dtype)
-    if kind == "shares":
-        pull = jnp.where(roomy, upper * bounds.force_above - lower * bounds.force_below, 0)
-        total = -jnp.sum(jnp.where(present[:, None], programme.masses[:, None] * pull, 0), 0)
-    level = jnp.full((n_clusters,), level / n_clusters)
-    return Iterate(even, reduced, bounds.force_above - bounds.force_below, total, level, bounds)
+    total, prices = jnp.zeros((n_clusters,), mu.dtype), jnp.zeros_like(programme.placed)
+    first = None
+    if kind != "gap":
+        first = bounds.start(programme, level, jnp.where(programme.roomy, mu * weights.central_bounds, 0))
+        prices = first.force_above - first.force_below
+    if kind == "shares" and first is not None:
+        pull = programme.upper * first.force_above - programme.lower * first.force_below
+        total = -jnp.sum(programme.masses[:, None] * pull, 0)
+    return Iterate(even, reduced, prices, total, jnp.full((n_clusters,), level / n_clusters), first)
 
 
-def start_near(programme: Programme, kind: Kind, prices: Array, level: Array, mu: Array) -> Iterate:
+def start_near(programme: Programme, kind: Kind, weights: Weights, prices: Array, level: Array, mu: Array) -> Iterate:
     """An interior point near prices (M, K) of a similar programme and its levels (K,); ``mu`` says how near."""
-    weights = weigh(programme)
-    roomy = has_room(programme)
-    n_clusters = level.shape[0]
-    central = mu * jnp.where(weights.central_bounds > 0, weights.central_bounds, 1)
-    below = jnp.where(roomy, jnp.maximum(-prices, 0) + n_clusters * central, 0)
-    above = jnp.where(roomy, jnp.maximum(prices, 0) + n_clusters * central, 0)
-    slack_below = jnp.where(roomy, central / jnp.where(roomy, below, 1), 1)
-    slack_above = jnp.where(roomy, central / jnp.where(roomy, above, 1), 1)
-    bounds = Bounds(slack_below, slack_above, below, above)
-    total = jnp.zeros_like(level)
-    if kind == "shares":
-        pull = programme.upper[:, None] * above - programme.lower[:, None] * below
-        pull = jnp.where(roomy, pull, programme.slopes[:, None] * prices)
+    total, first = jnp.zeros_like(level), None
+    if kind != "gap":
+        first = bounds.near(programme, prices, mu * weights.central_bounds)
+    if kind == "shares" and first is not None:
+        pull = programme.upper * first.force_above - programme.lower * first.force_below
+        pull = jnp.where(programme.roomy, pull, programme.slopes * prices)
         total = -jnp.sum(programme.masses[:, None] * pull, 0)
     paid = programme.costs + at_rows(programme, prices + total)
-    reduced = paid - jnp.min(paid, 0) + mu * jnp.where(weights.rows > 0, weights.central_rows, 1)
+    reduced = paid - jnp.min(paid, 0) + mu * weights.central_rows
     fractions = 1 / reduced
-    return Iterate(fractions / over_clusters(fractions), reduced, prices, total, level, bounds)
+    return Iterate(fractions / over_clusters(fractions), reduced, prices, total, level, first)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._precision import first_least, product
+from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind
 from fairjax.assignment.programme import Programme
 
@@ -159,13 +160,12 @@ def _apply(couplings: Couplings, unknowns: Array) -> Array:
     return jnp.where(couplings.free, forces, 0)
 
 
-def factorise(programme: Programme, links: Array, give: Array, slopes: Array, bend: Array, kind: Kind) -> System:
-    """The system of a step.
+def factorise(programme: Programme, kind: Kind, links: Array, bounds: Linearised | None = None) -> System:
+    """The system of a step; ``links`` (M, K, K) of the clusters in each group, ``bounds`` where there are any.
 
-    ``links`` (M, K, K); ``give`` (M, K), ``slopes`` (M, K) and ``bend`` (K,) are those of the control (see
-    :mod:`fairjax.assignment.interior`). O((M K)^3).
+    O((M K)^3).
     """
-    couplings = _couple(programme, links, give, slopes, bend, kind)
+    couplings = _couple(programme, kind, links, bounds)
     shape, free = couplings.free.shape, couplings.free.reshape(-1)
     unit = jnp.eye(free.shape[0], dtype=links.dtype)
     columns = jax.vmap(lambda column: _apply(couplings, column.reshape(shape)).reshape(-1))(unit)
@@ -179,15 +179,18 @@ def factorise(programme: Programme, links: Array, give: Array, slopes: Array, be
     return System(couplings, scale.reshape(shape), factor, pivots)
 
 
-def _couple(programme: Programme, links: Array, give: Array, slopes: Array, bend: Array, kind: Kind) -> Couplings:
+def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised | None) -> Couplings:
     """The hubs, the anchors, and what is free and stiff."""
-    n_groups, n_clusters = slopes.shape
-    masses = programme.masses
+    n_groups, n_clusters = programme.placed.shape
+    masses, even = programme.masses, jnp.ones_like(programme.placed)
     present = masses > 0
-    pinned = jnp.broadcast_to(programme.pinned[:, None], slopes.shape)
+    pinned = ~programme.roomy & (even > 0)
     degrees = jnp.sum(links, 2)
-    alive = jnp.broadcast_to(present[:, None], slopes.shape)
-    give, coefficients = masses[:, None] * give, masses[:, None] * slopes
+    alive = present[:, None] & (even > 0)
+    slopes = programme.slopes * even if bounds is None else bounds.slope
+    give = 0 * even if bounds is None else masses[:, None] * bounds.give
+    bend = jnp.zeros((n_clusters,), links.dtype) if bounds is None else bounds.bend
+    coefficients = masses[:, None] * slopes
     if kind == "shares":
         nothing = jnp.zeros((1, n_clusters), links.dtype)
         give, degrees = jnp.concatenate([give, nothing]), jnp.concatenate([degrees, nothing])
@@ -195,7 +198,7 @@ def _couple(programme: Programme, links: Array, give: Array, slopes: Array, bend
         pinned = jnp.concatenate([pinned, nothing > 0])
         hub = jnp.broadcast_to(jnp.arange(n_groups + 1)[:, None] == n_groups, coefficients.shape)
         # without any room a common change of all groups' prices is one of the total's
-        rigid = jnp.all(programme.pinned)
+        rigid = ~jnp.any(programme.roomy)
         heaviest = jnp.arange(n_groups)[:, None] == first_least(-masses)
         alive = jnp.concatenate([alive & ~(rigid & heaviest), nothing == 0])
     else:

@@ -50,8 +50,8 @@ class Programme(NamedTuple):
     costs : (K, m) extra cost of each row over its cheapest cluster. shares : (m,) of the row's group.
     signs : (m,) by which the row counts. members : (M, m) 1 where the row is of the group, else 0.
     placed : (M, K) shares of each group that have their cluster. masses : (M,) of the groups.
-    lower, upper : (M,) bounds of the counts per level. slopes : (M,) of groups without room.
-    pinned : (M,) bool, the groups without room, absent ones among them. offset : () cost outside the programme.
+    lower, upper : (M, 1) bounds of the counts per level. slopes : (M, 1) of groups without room.
+    roomy : (M, 1) bool, the groups with room. offset : () cost outside the programme.
     """
 
     costs: Array
@@ -63,7 +63,7 @@ class Programme(NamedTuple):
     lower: Array
     upper: Array
     slopes: Array
-    pinned: Array
+    roomy: Array
     offset: Array
 
 
@@ -110,7 +110,7 @@ def programme(points: Points, control: Control) -> Programme:
     costs = (points.costs - lowest[:, None]).T
     shares = points.weights / masses[points.groups]
     signs = jnp.ones_like(shares)
-    pinned = (control.lower == control.upper) | ~present
+    roomy = (control.lower != control.upper) & present
     if control.kind == "gap":
         room = jnp.where(present, control.epsilon / 4, 0)
         costs = jnp.concatenate([costs, jnp.zeros((n_clusters, 2 * n_groups), dtype)], 1)
@@ -118,7 +118,7 @@ def programme(points: Points, control: Control) -> Programme:
         signs = jnp.concatenate([signs, -jnp.ones((n_groups,), dtype), jnp.ones((n_groups,), dtype)])
         own = jnp.eye(n_groups, dtype=dtype)
         members = jnp.concatenate([members, own, own], 1)
-        pinned = jnp.ones((n_groups,), bool)
+        roomy = jnp.zeros((n_groups,), bool)
     return Programme(
         costs,
         shares,
@@ -126,10 +126,10 @@ def programme(points: Points, control: Control) -> Programme:
         members,
         points.placed / masses[:, None],
         points.masses,
-        control.lower / masses,
-        control.upper / masses,
-        jnp.where(present & pinned, control.lower / masses, 0),
-        pinned,
+        (control.lower / masses)[:, None],
+        (control.upper / masses)[:, None],
+        jnp.where(present & ~roomy, control.lower / masses, 0)[:, None],
+        roomy[:, None],
         points.offset + jnp.sum(points.weights * lowest),
     )
 

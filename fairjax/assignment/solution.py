@@ -160,13 +160,12 @@ def optimum(
     open_part = jnp.sum(points.weights[:n_points])
     least = tolerances.inner * FLOOR * scale / warm.level.shape[0]
     mu = jnp.clip(jnp.maximum(jnp.where(known, warm.reach, 1), _NEAR * scale) * open_part, least, scale)
-    far, near = (
-        iterates.start(problem, control.kind),
-        iterates.start_near(problem, control.kind, warm.y, warm.level, mu),
-    )
+    weights = iterates.weigh(problem)
+    far = iterates.start(problem, control.kind, weights)
+    near = iterates.start_near(problem, control.kind, weights, warm.y, warm.level, mu)
     first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
     tolerance = interior.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
-    end = interior.run(problem, control.kind, first, tolerance, max_iter=jnp.where(free, 0, max_iter))
+    end = interior.run(problem, control.kind, weights, first, tolerance, max_iter=jnp.where(free, 0, max_iter))
     at = end.iterate
     fractions, y = jnp.where(free, cheapest[:n_points], at.fractions[:, :n_points].T), jnp.where(free, 0, at.prices)
     # counts of the points alone: the rows behind them are what the gap lets groups differ by, and placed points, of

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
@@ -34,6 +35,7 @@ from fairjax.assignment.solution import (
     default_tolerances,
 )
 from fairjax.fca.points import GroupedPoints, coordinates, labelled_cost, squared_distances
+from fairjax.kmeans.points import as_centers
 
 _ALL_OPEN = 4096  # points up to which screening does not pay
 _LEAST_OPEN = 1024
@@ -103,17 +105,17 @@ def open_points(n_points: int) -> int:
     return n_points if n_points <= _ALL_OPEN else min(max(_LEAST_OPEN, n_points // _OPEN_PART), _MOST_OPEN)
 
 
-def init(points: GroupedPoints, centers: Array, *, max_iter: int = 100, n_open: int | None = None) -> State:
+def init(points: GroupedPoints, centers: ArrayLike, *, max_iter: int = 100, n_open: int | None = None) -> State:
     """Before the first turn; ``centers`` (K, d) in the units of the points. O(K d + n).
 
     ``n_open`` is the number of points whose assignment is looked at closely (static; by default
     :func:`open_points`).
     """
     dtype = points.features.dtype
-    n_points, (n_clusters, _) = points.weights.shape[0], centers.shape
+    n_points = points.weights.shape[0]
     n_open = min(n_points, open_points(n_points) if n_open is None else n_open)
-    centers = centers.astype(dtype) - points.mean
-    infinite = jnp.asarray(jnp.inf, dtype)
+    centers = as_centers(centers, points.mean[None]) - points.mean
+    n_clusters, infinite = centers.shape[0], jnp.asarray(jnp.inf, dtype)
     none = jnp.zeros((), jnp.int32)
     warm = cold(points.masses.shape[0], n_clusters, dtype)
     return State(

@@ -10,8 +10,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from fairjax.assignment.screening import Pass, Source
+from fairjax.errors import InputError
+from fairjax.kmeans.points import as_weighted_points
 
 _LARGEST_BLOCK = 16_384
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -43,17 +46,20 @@ def _blocks(n_points: int) -> tuple[int, int]:
     return n_blocks, size if n_blocks == 1 else -(-size // 64) * 64
 
 
-def prepare(X: Array, groups: Array, weights: Array | None = None, *, n_groups: int) -> GroupedPoints:
+def prepare(X: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None, *, n_groups: int) -> GroupedPoints:
     """Lay out points X (n, d), groups (n,) and weights (n,) or None for passes; O(n d) time and memory."""
+    X, weights = as_weighted_points(X, weights)
+    groups = jnp.asarray(groups, jnp.int32)
+    if groups.shape != weights.shape:
+        raise InputError(f"groups has shape {groups.shape}; expected {weights.shape}, one id per row of X")
     n_points = X.shape[0]
     n_blocks, block = _blocks(n_points)
     padding = n_blocks * block - n_points
     # sums block by block: one running sum over millions of small weights would lose digits
     shape = (n_blocks, block)
-    weights = jnp.ones((n_points,), X.dtype) if weights is None else weights.astype(X.dtype)
     weights = jnp.pad(weights, (0, padding)).reshape(shape)
     weights = weights / jnp.sum(jnp.sum(weights, 1))
-    groups = jnp.pad(groups.astype(jnp.int32), (0, padding)).reshape(shape)
+    groups = jnp.pad(groups, (0, padding)).reshape(shape)
 
     def rows(i: Array) -> Array:
         # the last point again and again as padding
