@@ -229,7 +229,8 @@ def fair_assignment(
         pressing = pressure(found.points, fairness, found.optimum, exact=n_open >= n_points)
         return result, _Multipliers(best.counts, pressing, profile)
 
-    result, multipliers = solve(fixed_costs, min(n_points, _ALL_OPEN if n_points <= _ALL_OPEN else _OPEN))
+    least = screening.LEAST_PLACES * n_groups * costs.shape[1]
+    result, multipliers = solve(fixed_costs, n_points if n_points <= _ALL_OPEN else min(n_points, max(_OPEN, least)))
     if n_points > _ALL_OPEN:
         # more points tied than screening may leave open, as with masses of duplicates: look at all
         result, multipliers = only_if(

@@ -7,18 +7,18 @@ all points finds labels, margins and counts; the m points of least margin become
 for all points if no placed point's margin was exceeded. That is checked, not assumed; where it was, the dual has risen
 all the same (:func:`~fairjax.assignment.programme.with_placed`), and the next pass looks again.
 
-Prices that have far to go are estimated first, from a sample of the points with the least margins in which each stands
-for several. An estimate proves nothing; it tells where to look next, and one that leads below the bound that was
-reached is dropped. A look regards a part of the points:
+Prices that have far to go are estimated first, from points that stand for others (see
+:mod:`~fairjax.assignment.selection`). An estimate proves nothing; it tells where to look next, and one that leads below
+the bound that was reached is dropped. A look regards the points within a *radius*:
 
-===============================  =========================================  ==================
-after a look at                  the next one starts from                   and regards
-===============================  =========================================  ==================
-all of the part, margins held    -- that is the end
-a sample of it, margins held     what was found                             a tenth of the part
-either, margins exceeded         what was found                             twice the part
-all of it, the bound has fallen  the last prices whose bound was proven     a tenth of the part
-===============================  =========================================  ==================
+=========================================  =========================================  ===========================
+after a look at                            the next one starts from                   and its radius is
+=========================================  =========================================  ===========================
+all points there, margins held             -- that is the end
+representatives, margins held              what was found                             half of what prices changed
+either, margins exceeded                   what was found                             twice as large
+prices at which the bound has fallen       the prices before, whose bound was higher  a quarter of their change
+=========================================  =========================================  ===========================
 
 The cost per pass is that of a Lloyd step of k-means: O(n K d), plus O(m K (M + K)) for each step of the solver.
 """
@@ -34,12 +34,13 @@ from fairjax._precision import Double, in_double
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums
+from fairjax.assignment.selection import choose
 from fairjax.assignment.solution import SOLVED, UNSOLVED, Optimum, Prices, Solution, Tolerances, certify, optimum
 
-_SAMPLE = 4096  # margins that quantiles are read from
-_AIM = 0.75  # of the places, to be filled: quantiles of a sample are not exact
-_FEWER, _MORE = 0.1, 2.0  # the next part, in parts of the last
+_CLOSER, _WIDER, _BACK = 0.5, 4.0, 0.25  # the next radius, see above
 _WITHIN = 0.9  # of the least margin: at all of it, placed points are about to move
+LEAST_PLACES = 4  # for every group in every cluster
+_FALL = 0.2  # of the tolerated gap: a bound that falls by less is as good, to rounding
 
 
 class Pass(NamedTuple):
@@ -47,12 +48,13 @@ class Pass(NamedTuple):
 
     Attributes
     ----------
-    labels : (n,) int32, the cheapest cluster. margins : (n,) extra cost of the second cheapest.
+    labels, rivals : (n,) int32, the cheapest and the second cheapest cluster. margins : (n,) extra cost of the latter.
     counts : (M, K) weight per group and cluster. cost : () weighted cost of the labels, without prices.
     extra : whatever else the pass has summed up by cluster (a pytree).
     """
 
     labels: Array
+    rivals: Array
     margins: Array
     counts: Array
     cost: Array
@@ -99,13 +101,20 @@ class Assignment(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """Between two looks: the last one, the prices of the next, the part of the points it regards, a proven fallback."""
+    """Between two looks.
+
+    Attributes
+    ----------
+    assignment : of the last one. prices, radius : () of the next one.
+    proven, bound : the prices with the highest bound so far, and that. change : () by how much they were changed.
+    """
 
     assignment: Assignment
     prices: Prices
-    part: Array
-    safe: Prices
+    radius: Array
+    proven: Prices
     bound: Array
+    change: Array
 
 
 @in_double
@@ -122,91 +131,17 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Sou
         reduced = costs + prices[groups]
         labels = jnp.argmin(reduced, -1).astype(jnp.int32)
         chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype)
-        second = jnp.min(jnp.where(chosen > 0, jnp.inf, reduced), -1)
-        margins = second - jnp.min(reduced, -1)
+        others = jnp.where(chosen > 0, jnp.inf, reduced)
+        rivals = jnp.argmin(others, -1).astype(jnp.int32)
+        margins = jnp.min(others, -1) - jnp.min(reduced, -1)
         weighted = chosen * weights[:, None]
         counts = group_sums(weighted, groups, masses.shape[0])
-        return Pass(labels, margins, counts, jnp.sum(weighted * costs), jnp.zeros((), costs.dtype))
+        return Pass(labels, rivals, margins, counts, jnp.sum(weighted * costs), jnp.zeros((), costs.dtype))
 
     def rows(index: Array) -> Array:
         return costs[jnp.minimum(index, n_points - 1)]
 
     return Source(scan, rows, groups, weights, masses, jnp.zeros((), costs.dtype))
-
-
-def _set_bit(word: Array, rank: Array) -> Array:
-    """Position of the set bit of 32-bit ``word`` that has ``rank`` set bits below it, by halving."""
-    position = jnp.zeros_like(rank)
-    for half in (16, 8, 4, 2, 1):
-        below = (word >> position.astype(jnp.uint32)) & jnp.uint32((1 << half) - 1)
-        n_below = jax.lax.population_count(below).astype(rank.dtype)
-        up = rank >= n_below
-        position = position + jnp.where(up, half, 0)
-        rank = rank - jnp.where(up, n_below, 0)
-    return position
-
-
-def _indices(flags: Array, size: int) -> Array:
-    """The first ``size`` indices at which ``flags`` (n,) hold, n as padding.
-
-    As :func:`jax.numpy.nonzero`, but its running sum over n is one over n / 32 words.
-    """
-    n_points = flags.shape[0]
-    bits = jnp.pad(flags, (0, -n_points % 32)).reshape(-1, 32).astype(jnp.uint32)
-    words = jnp.sum(bits << jnp.arange(32, dtype=jnp.uint32), 1, dtype=jnp.uint32)
-    until = jnp.cumsum(jax.lax.population_count(words).astype(jnp.int32))
-    rank = jnp.arange(size, dtype=jnp.int32)
-    at = jnp.minimum(jnp.searchsorted(until, rank, side="right").astype(jnp.int32), words.shape[0] - 1)
-    before = jnp.where(at > 0, until[at - 1], 0)
-    index = 32 * at + _set_bit(words[at], rank - before)
-    return jnp.where(rank < until[-1], index, n_points)
-
-
-class Chosen(NamedTuple):
-    """Which points to open.
-
-    Attributes
-    ----------
-    rows : (m,) indices, n as padding. weights : (m,) of these points, or of what each of them stands for.
-    radius : () the least margin of all points that are neither chosen nor stood for. exact : () bool, nobody is.
-    """
-
-    rows: Array
-    weights: Array
-    radius: Array
-    exact: Array
-
-
-def _scattered(n_points: int, part: Array) -> Array:
-    """Flags (n,) of an evenly scattered ``part`` () of the points."""
-    # multiples of the golden ratio
-    spread = jnp.arange(n_points, dtype=jnp.uint32) * jnp.uint32(2_654_435_769)
-    return (spread >> 8).astype(jnp.int32) < jnp.minimum(part * 2.0**24, 2.0**24).astype(jnp.int32)
-
-
-def choose(source: Source, margins: Array, part: Array, n_open: int) -> Chosen:
-    """About the least ``part`` () of the margins (n,): all of these points if there are places, else a sample."""
-    n_points = margins.shape[0]
-    margins = jnp.where(source.weights > 0, margins, jnp.inf)
-    sample = jnp.sort(margins[:: max(1, n_points // _SAMPLE)])
-    exact = part * n_points <= 1.001 * n_open
-
-    def quantile(part: Array) -> Array:
-        at = (part * sample.shape[0]).astype(jnp.int32)
-        return jnp.where(at < sample.shape[0], sample[jnp.minimum(at, sample.shape[0] - 1)], jnp.inf)
-
-    places = n_open / n_points
-    wide, narrow = quantile(jnp.asarray(_AIM * places)), quantile(jnp.asarray(_AIM / 2 * places))
-    # a sample may mislead: once in a hundred times more points lie within the wide margin than have a place
-    within = jnp.where(jnp.sum(margins < wide) <= n_open, wide, narrow)
-    near = margins < jnp.where(exact, within, quantile(part))
-    n_near = jnp.sum(near).astype(margins.dtype)
-    kept = jnp.where(exact, 1.0, jnp.minimum(_AIM * n_open / jnp.maximum(n_near, 1), 1.0)).astype(margins.dtype)
-    flags = near & (_scattered(n_points, kept) | exact)
-    rows = _indices(flags, n_open)
-    weights = jnp.where(rows < n_points, source.weights[jnp.minimum(rows, n_points - 1)], 0) / kept
-    radius = jnp.min(jnp.where(near, jnp.inf, margins))
-    return Chosen(rows, weights, jnp.where(jnp.sum(flags) <= n_open, radius, 0), exact)
 
 
 def _open(source: Source, found: Pass, index: Array, weights: Array) -> Points:
@@ -246,7 +181,8 @@ def assign(
 ) -> Assignment:
     """Optimal prices for all points from ``warm`` ones (or :func:`~fairjax.assignment.solution.cold` ones).
 
-    ``n_open`` is the size of the small problems; from n on there is one problem of all points and no screening.
+    ``n_open`` is the size of the small problems, at least ``LEAST_PLACES`` for every group in every cluster; from n on
+    there is one problem of all points and no screening.
     """
     n_points = source.groups.shape[0]
     if n_open >= n_points:
@@ -256,47 +192,53 @@ def assign(
         rows = jnp.arange(n_points, dtype=jnp.int32)
         return Assignment(found, points, rows, none_placed, source.extra, jnp.int32(1), jnp.array(True))
 
-    fewest = jnp.asarray(n_open / n_points, warm.y.dtype)
+    n_groups, n_clusters = warm.y.shape
+    infinite = jnp.full_like(warm.reach, jnp.inf)
 
     def look(search: _Search) -> _Search:
         start = search.prices
         before = prices(control, source.masses, start.y)
         found = source.scan(before)
-        spread = controls.exact_spread(control, source.masses, before)
-        bound = found.cost + jnp.sum(found.counts * before) - spread
-        chosen = choose(source, found.margins, search.part, n_open)
-        # an estimate that led below what was had is dropped
-        lost = chosen.exact & (bound < search.bound - tolerances.gap * jnp.abs(bound))
-
+        bound = found.cost + jnp.sum(found.counts * before) - controls.exact_spread(control, source.masses, before)
+        lost = bound < search.bound - _FALL * tolerances.gap * jnp.abs(bound)
+        cells = source.groups * n_clusters + found.labels
+        chosen = choose(
+            found.margins, cells, found.rivals, (n_groups * n_clusters, n_clusters), source.weights,
+            search.radius, n_open,
+        )  # fmt: skip
         points = _open(source, found, chosen.rows, chosen.weights)
         best = optimum(points, control, start, tolerances, Anchor(before, chosen.radius), max_iter=max_iter)
         change = prices(control, source.masses, best.prices.y) - before
         shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
         held = best.solved & (shift <= _WITHIN * chosen.radius)
         valid = held & chosen.exact & ~lost
+        radius = jnp.where(
+            held,
+            jnp.where(jnp.isfinite(chosen.radius), _CLOSER * jnp.minimum(shift, chosen.radius), shift),
+            _WIDER * jnp.maximum(search.radius, chosen.radius),
+        )
+        back = _BACK * search.change
         # where a warm start led nowhere, the next one is cold
-        again = start._replace(reach=jnp.full_like(start.reach, jnp.inf))
+        again = start._replace(reach=infinite)
         following = jax.tree.map(
-            lambda safe, found, again: jnp.where(lost, safe, jnp.where(best.solved, found, again)),
-            search.safe, best.prices, again,
+            lambda proven, found, again: jnp.where(lost, proven, jnp.where(best.solved, found, again)),
+            search.proven, best.prices, again,
         )  # fmt: skip
-        proven = chosen.exact & ~lost
-        safe = jax.tree.map(lambda old, new: jnp.where(proven, new, old), search.safe, best.prices)
-        bound = jnp.where(proven, jnp.maximum(bound, search.bound), search.bound)
-        # fewer points where the prices held, which are known better now; more where they did not
-        part = search.part * jnp.where(held | lost, _FEWER, _MORE)
-        part = jnp.clip(part, fewest, 1)
         n_passes = search.assignment.n_passes + 1
-        done = Assignment(best, points, chosen.rows, found.labels, found.extra, n_passes, valid)
-        return _Search(done, following, part, safe, bound)
+        return _Search(
+            Assignment(best, points, chosen.rows, found.labels, found.extra, n_passes, valid),
+            following,
+            jnp.where(lost, back, radius),
+            jax.tree.map(lambda proven, start: jnp.where(lost, proven, start), search.proven, start),
+            jnp.maximum(bound, search.bound),
+            jnp.where(lost, back, jnp.minimum(shift, chosen.radius)),
+        )
 
-    first = nothing(source, warm.y.shape[1], n_open)
-    part = jnp.where(jnp.isfinite(warm.reach), fewest, 1)
-    lowest = jnp.asarray(-jnp.inf, warm.y.dtype)
+    first = nothing(source, n_clusters, n_open)
     return jax.lax.while_loop(
         lambda search: ~search.assignment.valid & (search.assignment.n_passes < max_passes),
         look,
-        _Search(first, warm, part, warm, lowest),
+        _Search(first, warm, warm.reach, warm, -infinite, infinite),
     ).assignment
 
 

@@ -109,13 +109,14 @@ def init(points: GroupedPoints, centers: ArrayLike, *, max_iter: int = 100, n_op
     """Before the first turn; ``centers`` (K, d) in the units of the points. O(K d + n).
 
     ``n_open`` is the number of points whose assignment is looked at closely (static; by default
-    :func:`open_points`).
+    :func:`open_points`, and at least four for every group in every cluster).
     """
     dtype = points.features.dtype
-    n_points = points.weights.shape[0]
-    n_open = min(n_points, open_points(n_points) if n_open is None else n_open)
     centers = as_centers(centers, points.mean[None]) - points.mean
-    n_clusters, infinite = centers.shape[0], jnp.asarray(jnp.inf, dtype)
+    n_points, n_clusters = points.weights.shape[0], centers.shape[0]
+    n_open = open_points(n_points) if n_open is None else n_open
+    n_open = min(n_points, max(n_open, screening.LEAST_PLACES * points.masses.shape[0] * n_clusters))
+    infinite = jnp.asarray(jnp.inf, dtype)
     none = jnp.zeros((), jnp.int32)
     warm = cold(points.masses.shape[0], n_clusters, dtype)
     return State(
@@ -225,7 +226,7 @@ def _followed(foreseen: Prices, found: Prices) -> Prices:
     """The prices that were found; the next ones are expected to be foreseen as well or as badly as these."""
     missed = found.y - foreseen.y
     missed = jnp.max(jnp.max(missed, 1) - jnp.min(missed, 1))
-    return found._replace(reach=jnp.where(jnp.isfinite(foreseen.reach), missed, found.reach))
+    return found._replace(reach=missed)
 
 
 def run(

@@ -86,11 +86,11 @@ def coordinates(points: GroupedPoints, index: Array) -> Array:
     return points.features[index // block, :, index % block]
 
 
-def _two_cheapest(reduced: Array) -> tuple[Array, Array, Array]:
-    """Cheapest cluster (n,), its cost and the second cheapest's, of (K, n)."""
+def _two_cheapest(reduced: Array) -> tuple[Array, Array, Array, Array]:
+    """Cheapest and second cheapest cluster (n,), and their costs, of (K, n)."""
     label = jnp.argmin(reduced, 0).astype(jnp.int32)
     others = jnp.where(jnp.arange(reduced.shape[0], dtype=jnp.int32)[:, None] == label, jnp.inf, reduced)
-    return label, jnp.min(reduced, 0), jnp.min(others, 0)
+    return label, jnp.argmin(others, 0).astype(jnp.int32), jnp.min(reduced, 0), jnp.min(others, 0)
 
 
 def squared_distances(points: GroupedPoints, centers: Array) -> Source:
@@ -107,22 +107,22 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
 
         def one_block(
             carry: tuple[Array, Array], xs: tuple[Array, Array, Array]
-        ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
             sums, lowest = carry
             features, groups, weights = xs
             extended = jnp.concatenate([features, (groups == members).astype(features.dtype)])
-            label, cheapest, second = _two_cheapest(jnp.matmul(affine, extended, precision=_HIGHEST))
+            label, rival, cheapest, second = _two_cheapest(jnp.matmul(affine, extended, precision=_HIGHEST))
             chosen = jnp.where(clusters == label, weights, 0)
             sums = sums + jnp.matmul(chosen, extended.T, precision=_HIGHEST)
-            return (sums, lowest + jnp.sum(weights * cheapest)), (label, second - cheapest)
+            return (sums, lowest + jnp.sum(weights * cheapest)), (label, rival, second - cheapest)
 
         zeros = jnp.zeros((n_clusters, n_features + n_groups), points.features.dtype)
         by_block = (points.features, points.groups.reshape(n_blocks, block), points.weights.reshape(n_blocks, block))
-        (sums, lowest), (labels, margins) = jax.lax.scan(one_block, (zeros, zeros[0, 0]), by_block)
+        (sums, lowest), (labels, rivals, margins) = jax.lax.scan(one_block, (zeros, zeros[0, 0]), by_block)
         counts = sums[:, n_features:].T
         # distances lack ‖x‖², which no choice changes; prices are not part of the cost
         cost = points.variance + lowest - jnp.sum(counts * prices)
-        return Pass(labels.reshape(-1), margins.reshape(-1), counts, cost, sums[:, :n_features])
+        return Pass(labels.reshape(-1), rivals.reshape(-1), margins.reshape(-1), counts, cost, sums[:, :n_features])
 
     def rows(index: Array) -> Array:
         some = coordinates(points, index)

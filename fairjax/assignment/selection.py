@@ -1,0 +1,121 @@
+"""Which points to look at closely: all of those near a boundary, or representatives of them.
+
+Where points within a *radius* of a boundary are few enough, all of them are taken. Otherwise they are divided into
+strata, by the group and the two clusters between which they are, and then by the distance from the boundary; one point
+stands for its stratum. Strata are narrow at the boundary and wide far from it, so that what crosses it under any change
+of the prices is known in proportion, and a boundary at which few points lie is as well represented as any other. A
+random sample of the same size is several times less exact, and leaves out the boundaries between clusters that are far
+apart: their prices are then anybody's guess, and the search for them took dozens of passes.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+_SAMPLE = 4096  # margins that quantiles are read from
+_AIM = 0.75  # of the places, to be filled: quantiles of a sample are not exact
+_FINER = 16  # as many strata of a kind as on average have a place, at most: most kinds have no points
+_GOLDEN = 2_654_435_769  # 2^32 over the golden ratio: its multiples scatter evenly
+
+
+class Chosen(NamedTuple):
+    """The points to open.
+
+    Attributes
+    ----------
+    rows : (m,) indices, n as padding. weights : (m,) of these points, or of what each of them stands for.
+    radius : () the least margin of all points that are neither chosen nor stood for. exact : () bool, nobody is
+    stood for.
+    """
+
+    rows: Array
+    weights: Array
+    radius: Array
+    exact: Array
+
+
+def _set_bit(word: Array, rank: Array) -> Array:
+    """Position of the set bit of 32-bit ``word`` that has ``rank`` set bits below it, by halving."""
+
+    def halve(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        position, rank = carry
+        half = jnp.int32(16) >> i
+        below = (word >> position.astype(jnp.uint32)) & ((jnp.uint32(1) << half.astype(jnp.uint32)) - 1)
+        n_below = jax.lax.population_count(below).astype(jnp.int32)
+        up = rank >= n_below
+        return position + jnp.where(up, half, 0), rank - jnp.where(up, n_below, 0)
+
+    return jax.lax.fori_loop(0, 5, halve, (jnp.zeros_like(rank), rank))[0]
+
+
+def indices(flags: Array, size: int) -> Array:
+    """The first ``size`` indices at which ``flags`` (n,) hold, n as padding.
+
+    As :func:`jax.numpy.nonzero`, but its running sum over n is one over n / 32 words.
+    """
+    n_points = flags.shape[0]
+    bits = jnp.pad(flags, (0, -n_points % 32)).reshape(-1, 32).astype(jnp.uint32)
+    words = jnp.sum(bits << jnp.arange(32, dtype=jnp.uint32), 1, dtype=jnp.uint32)
+    until = jnp.cumsum(jax.lax.population_count(words).astype(jnp.int32))
+    rank = jnp.arange(size, dtype=jnp.int32)
+    at = jnp.minimum(jnp.searchsorted(until, rank, side="right").astype(jnp.int32), words.shape[0] - 1)
+    before = jnp.where(at > 0, until[at - 1], 0)
+    index = 32 * at + _set_bit(words[at], rank - before)
+    return jnp.where(rank < until[-1], index, n_points)
+
+
+def _width_with_places(margins: Array, n_open: int) -> Array:
+    """A margin () below which about as many of the margins (n,) lie as there are places, hardly ever more."""
+    n_points = margins.shape[0]
+    sample = jnp.sort(margins[:: max(1, n_points // _SAMPLE)])
+    places = int(_AIM * n_open / n_points * sample.shape[0])
+    wide, narrow = sample[places], sample[places // 2]
+    # a sample may mislead: once in a hundred times more points lie within the wide margin than have a place
+    return jnp.where(jnp.sum(margins < wide) <= n_open, wide, narrow)
+
+
+def _representatives(
+    near: Array, margins: Array, cells: Array, rivals: Array, shape: tuple[int, int], weights: Array, n_open: int
+) -> tuple[Array, Array]:
+    """Flags (n,) of one point for each stratum of those that are ``near`` (n,), and the strata's weights (n,)."""
+    places = int(_AIM * n_open)
+    # boundaries of a cell that there are no places for are taken together
+    apart = min(shape[1], max(1, places // (2 * shape[0])))
+    kinds, n_kinds = cells * apart + rivals % apart, shape[0] * apart
+    present = jnp.zeros((n_kinds,), bool).at[kinds].max(near)
+    most = max(1, _FINER * places // n_kinds)
+    n_strata = jnp.clip(places // jnp.maximum(jnp.sum(present), 1), 1, most)
+    widest = jnp.max(jnp.where(near, margins, 0))
+    relative = jnp.sqrt(margins / jnp.where(widest > 0, widest, 1))
+    stratum = kinds * most + jnp.minimum((relative * n_strata).astype(jnp.int32), n_strata - 1)
+    weight = jnp.zeros((n_kinds * most,), weights.dtype).at[stratum].add(jnp.where(near, weights, 0))
+    order = jax.lax.bitcast_convert_type(jnp.arange(near.shape[0], dtype=jnp.uint32) * jnp.uint32(_GOLDEN), jnp.int32)
+    last = jnp.iinfo(jnp.int32).max
+    first = jnp.full((n_kinds * most,), last).at[stratum].min(jnp.where(near, order, last))
+    return near & (order == first[stratum]), weight[stratum]
+
+
+def choose(
+    margins: Array, cells: Array, rivals: Array, shape: tuple[int, int], weights: Array, radius: Array, n_open: int
+) -> Chosen:
+    """The points whose margins (n,) are below ``radius`` (), and more of them if there are places; or representatives.
+
+    ``cells`` (n,) int32 are those of group and cluster, ``rivals`` (n,) int32 the second cheapest clusters, ``shape``
+    how many there are of both. ``n_open`` is the number of places, at least that of the cells. O(n).
+    """
+    n_points = margins.shape[0]
+    margins = jnp.where(weights > 0, margins, jnp.inf)
+    width = _width_with_places(margins, n_open)
+    exact = radius <= width
+    near = margins < jnp.where(exact, width, radius)
+    flags, weights = jax.lax.cond(
+        exact,
+        lambda: (near, weights),
+        lambda: _representatives(near, margins, cells, rivals, shape, weights, n_open),
+    )
+    rows = indices(flags, n_open)
+    weights = jnp.where(rows < n_points, weights[jnp.minimum(rows, n_points - 1)], 0)
+    beyond = jnp.min(jnp.where(near, jnp.inf, margins))
+    return Chosen(rows, weights, jnp.where(jnp.sum(flags) <= n_open, beyond, 0), exact)
