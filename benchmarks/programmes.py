@@ -366,6 +366,7 @@ def main() -> None:
         path = measure.write("study", command, found | tally.record(), folder, family="programmes")
         path = path.replace(folder / "programmes.json")
         print(_progress(done[-1]), flush=True)
+        jax.clear_caches()  # every compiled program holds memory maps, of which there are not so many
     record = tally.record()
     print("\n".join(table(record["table"])))
     for fault in FAULTS:

@@ -29,6 +29,7 @@ from fairjax.kmeans import KMeansResult
 
 _LARGEST = 1e150  # the square of a larger value cannot be told
 _FEW = 4096  # points up to which sizes are padded to powers of two
+_MANY = 2**20  # points from which on passes take longer than compiling, and nothing is padded
 _OPEN_BYTES = 5e8  # largest table of open points
 _STRETCH = 0.25  # seconds
 _TURNS = 128  # length of the history for max_iter up to it
@@ -314,7 +315,11 @@ def history_length(max_iter: int) -> int:
 
 
 def _padded(n: int, least: int) -> int:
-    return n if n > _FEW else max(least, _power_of_two(n))
+    """A size for n, at least ``least``: powers of two, then eight sizes per doubling; programs are found compiled."""
+    if n <= _FEW:
+        return max(least, _power_of_two(n))
+    step = _power_of_two(n) // 16
+    return n if n > _MANY else -(-n // step) * step
 
 
 def _control(points: GroupedPoints, kind: str, value: Array) -> Control:

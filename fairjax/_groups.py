@@ -1,5 +1,6 @@
 """Group values of any hashable kind as integer ids, and back."""
 
+import warnings
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
@@ -52,6 +53,31 @@ def factorize(values: Any, n_samples: int) -> tuple[npt.NDArray[np.intp], npt.ND
             f"sensitive_features holds values that cannot be hashed ({error}); expected strings, numbers or the like"
         ) from error
     return ids, np.asarray(distinct)
+
+
+def check_pairing(X: Any, sensitive_features: Any, y: Any = None, sample_weight: Any = None) -> None:
+    """Refuse columns whose index is that of X in another order; warn of a ``y`` that may have been meant for groups.
+
+    Rows are paired by position, as everywhere in scikit-learn; there a score would show a mistake.
+    """
+    if y is not None and sensitive_features is None:
+        warnings.warn(
+            "y is ignored and sensitive_features is not given, so all points are one group; pass the protected "
+            "attribute as sensitive_features=",
+            UserWarning,
+            stacklevel=3,
+        )
+    index = getattr(X, "index", None)
+    for name, column in (("sensitive_features", sensitive_features), ("sample_weight", sample_weight)):
+        other = getattr(column, "index", None)
+        # lists and strings have a method of that name
+        if index is None or other is None or callable(index) or callable(other):
+            continue
+        if len(index) == len(other) and not index.equals(other) and index.sort_values().equals(other.sort_values()):
+            raise InputError(
+                f"the index of {name} is that of X in another order, and rows are paired by position: "
+                f"pass {name}.loc[X.index]"
+            )
 
 
 def encode(values: Any, n_samples: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from fairjax._varying import varying_as
+
 Tree = TypeVar("Tree")
 
 
@@ -20,6 +22,7 @@ def only_if(needed: Array, compute: Callable[..., Tree], operands: tuple[Any, ..
     def once(carry: tuple[Array, Tree]) -> tuple[Array, Tree]:
         # tied to the loop: the compiler moves what does not change out of loops, and so would do it always
         tied, _ = jax.lax.optimization_barrier((operands, carry))
-        return jnp.array(False), compute(*tied)
+        return varying_as((jnp.array(False), compute(*tied)), carry)
 
-    return jax.lax.while_loop(lambda carry: carry[0], once, (needed, otherwise))[1]
+    begin = varying_as((needed, otherwise), operands)
+    return jax.lax.while_loop(lambda carry: carry[0], once, begin)[1]

@@ -94,6 +94,9 @@ class FCA(ClusterMixin, BaseEstimator):
         bound) / cost, before points on a boundary are rounded to one cluster. Where the cost is next to nothing it is
         relative to a thousandth of what another cluster typically costs more. On the alignment routes it shows what
         blocks, regularisation and a `transport_weight` other than 1 cost.
+    labels_gap_ : float
+        The same of `labels_`, (`cost_` − proven bound) / `cost_`: what rounding costs. It may be below zero, since the
+        labels' counts may be up to one point off the fair ones.
     multipliers_ : ndarray (M, K)
         Price in cost units that a point of a group pays to enter a cluster: the rule for new points.
     groups_ : ndarray (M,)
@@ -163,6 +166,7 @@ class FCA(ClusterMixin, BaseEstimator):
         X : array-like (n, d)
             Points: an array or a pandas or Polars frame of numbers, finite.
         y : ignored
+            With a warning where it may have been meant for `sensitive_features`, which is not given.
         sensitive_features : array-like (n,), optional
             The protected attribute: any hashable values, of any number of groups. None means one group, for which
             this is plain k-means; `group_names_` then says ``("all",)``.
@@ -183,6 +187,7 @@ class FCA(ClusterMixin, BaseEstimator):
         from fairjax import _driver
 
         self._check_parameters()
+        _groups.check_pairing(X, sensitive_features, y, sample_weight)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=1)
         n_samples = X.shape[0]
         if self.n_clusters > n_samples:
@@ -229,6 +234,8 @@ class FCA(ClusterMixin, BaseEstimator):
         self.n_iter_ = int(result.n_iter)
         self.converged_ = bool(result.converged)
         self.gap_ = float(result.assignment.gap)
+        above = self.cost_ - float(result.assignment.dual)
+        self.labels_gap_ = above / self.cost_ if self.cost_ > 0 else 0.0
         self.multipliers_ = np.asarray(result.assignment.prices)
         self.groups_ = known
         given = sensitive_features is not None
@@ -265,6 +272,7 @@ class FCA(ClusterMixin, BaseEstimator):
             For a group value that `fit` has not seen, and where `sensitive_features` is missing or superfluous.
         """
         check_is_fitted(self)
+        _groups.check_pairing(X, sensitive_features)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         fitted_with_groups = self.groups_[0] is not None
         if fitted_with_groups and sensitive_features is None:
@@ -290,7 +298,7 @@ class FCA(ClusterMixin, BaseEstimator):
         self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None
     ) -> npt.NDArray[np.int32]:
         """Fit, and return ``labels_``; parameters as in `fit`."""
-        return self.fit(X, sensitive_features=sensitive_features, sample_weight=sample_weight).labels_
+        return self.fit(X, y, sensitive_features=sensitive_features, sample_weight=sample_weight).labels_
 
     def assignment(self, how: How = "soft", *, random_state: Any = None) -> npt.NDArray[Any]:
         """The fair assignment of the fitted points as it was before `labels_` were rounded to the groups' counts.

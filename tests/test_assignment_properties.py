@@ -395,6 +395,44 @@ def test_invalid_values_set_the_status(spoil):
     found = traced()(*spoil[1](costs.astype(jnp.float32), groups, weights.astype(jnp.float32)))
     assert int(found.status) == 3
     assert "invalid" in MESSAGES[3]
+    for name in ("primal", "dual", "gap", "probabilities", "multipliers"):
+        assert np.all(np.isnan(getattr(found, name))), name
+
+
+def primal(costs, groups, floor):
+    return fair_assignment(costs, groups, min_balance=floor, n_groups=M).primal
+
+
+@functools.cache
+def value_and_slope():
+    return jax.jit(jax.value_and_grad(primal))
+
+
+@pytest.mark.parametrize(
+    ("groups", "floor", "finite"),
+    [(np.arange(N) % M, 0.5, True), (np.arange(N) % M, 0.99, False), (np.arange(N) % 5, 0.5, False)],
+    ids=["possible", "a floor that no assignment meets", "groups that were not announced"],
+)
+def test_a_loss_without_a_result_is_nan(groups, floor, finite):
+    """No training step goes on with it unnoticed."""
+    costs = np.random.default_rng(0).random((N, K)).astype(np.float32)
+    value, slope = value_and_slope()(costs, groups, np.float32(floor))
+    assert np.isfinite(value) == finite
+    assert np.all(np.isfinite(slope)) == np.any(np.isfinite(slope)) == finite
+
+
+def test_inside_of_shard_map():
+    """As in data-parallel training, whether or not JAX checks along which axes values vary."""
+    costs = np.random.default_rng(0).random((N, K)).astype(np.float32)
+    groups, mesh = np.arange(N) % M, jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("data")
+    expected = value_and_slope()(costs, groups, np.float32(0.5))
+    for check in (True, False):
+        split = jax.shard_map(
+            lambda costs, groups: jax.value_and_grad(lambda costs: primal(costs, groups, 0.5))(costs)[1],
+            mesh=mesh, in_specs=(spec, spec), out_specs=spec, check_vma=check,
+        )  # fmt: skip
+        np.testing.assert_allclose(jax.jit(split)(costs, groups), expected[1], atol=1e-6)
 
 
 def test_bad_member_leaves_its_batch_alone():

@@ -269,7 +269,7 @@ def test_masses_of_duplicates():
 
 
 def test_later_fits_find_their_programs_compiled():
-    """Whatever the number of points up to a power of two, the control's value, the seed and the number of turns."""
+    """Whatever the number of points of like size, the control's value, the seed and the number of turns."""
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiled.append(event) if event.endswith("backend_compile_duration") else None
@@ -282,6 +282,31 @@ def test_later_fits_find_their_programs_compiled():
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             model.fit(points[:n_points], sensitive_features=groups[:n_points])
     assert len(compiled) == n_programs
+
+
+def test_groups_given_as_y_are_noticed():
+    with pytest.warns(UserWarning, match="y is ignored and sensitive_features is not given"):
+        clone(MODEL).fit(X, NAMES)
+    with warnings.catch_warnings(action="error"):
+        clone(MODEL).fit(X, NAMES, sensitive_features=NAMES)
+
+
+def test_rows_in_another_order_are_noticed(fitted):
+    frame, names = pd.DataFrame(X, columns=list("abc")), pd.Series(NAMES)
+    message = r"the index of sensitive_features is that of X in another order.*sensitive_features.loc\[X.index\]"
+    for method in (clone(MODEL).fit, clone(MODEL).fit(frame, sensitive_features=names).predict):
+        with pytest.raises(InputError, match=message):
+            method(frame, sensitive_features=names[::-1])
+    with pytest.raises(InputError, match="the index of sample_weight"):
+        clone(MODEL).fit(frame, sensitive_features=names, sample_weight=pd.Series(np.ones(len(X)))[::-1])
+    # an index of its own says nothing about the order
+    again = clone(MODEL).fit(frame, sensitive_features=names.set_axis(np.arange(100, 160)))
+    np.testing.assert_array_equal(again.labels_, fitted.labels_)
+
+
+def test_gap_of_the_labels(fitted):
+    bound = float(fitted.result_.assignment.dual)
+    assert fitted.labels_gap_ == pytest.approx((fitted.cost_ - bound) / fitted.cost_)
 
 
 def test_too_few_turns_warn():

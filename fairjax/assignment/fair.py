@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from fairjax._laziness import only_if
 from fairjax.assignment import controls, screening
 from fairjax.assignment.controls import Control, Kind
-from fairjax.assignment.solution import Tolerances, cold, default_tolerances, pressure
+from fairjax.assignment.solution import INFEASIBLE, INVALID, Tolerances, cold, default_tolerances, pressure
 from fairjax.errors import InputError
 
 # Up to here one small problem holds all points; above, screening saves most of the work.
@@ -41,7 +41,8 @@ class FairAssignment(NamedTuple):
         cost is less than a thousandth of what another cluster typically costs more, relative to that.
     status : () int32
         0 solved (gap ≤ 1e-6 in float64, 1e-5 in float32), 1 not within tolerance (`gap` and the counts say how far),
-        2 the control cannot be met, 3 invalid input; texts in ``fairjax.assignment.MESSAGES``.
+        2 the control cannot be met, 3 invalid input; in these last two cases all but `labels` is NaN. Texts in
+        ``fairjax.assignment.MESSAGES``.
     n_iter : () int32
         Steps of the solver.
     """
@@ -236,16 +237,19 @@ def fair_assignment(
         result, multipliers = only_if(
             result.status == 1, lambda costs: solve(costs, n_points), (fixed_costs,), (result, multipliers)
         )
-    result = result._replace(status=jnp.where(valid, result.status, 3).astype(jnp.int32))
+    result = result._replace(status=jnp.where(valid, result.status, INVALID).astype(jnp.int32))
     value = _lagrangian(
         fairness.kind, result, multipliers, costs, groups, weights,
         epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper,
     )  # fmt: skip
-    still = value - jax.lax.stop_gradient(value)
-    # of what follows from a division by zero only the status is told
-    still = jnp.where(result.status < 2, still, 0)
+    # no result is NaN, and so is its gradient, so that nobody goes on with it
+    some = jnp.where(result.status < INFEASIBLE, 1, jnp.nan).astype(costs.dtype)
+    still = some * (value - jax.lax.stop_gradient(value))
     fixed = jax.lax.stop_gradient(result)
-    return fixed._replace(primal=fixed.primal + still, dual=fixed.dual + still)
+    return fixed._replace(
+        probabilities=some * fixed.probabilities, multipliers=some * fixed.multipliers,
+        primal=some * fixed.primal + still, dual=some * fixed.dual + still, gap=some * fixed.gap,
+    )  # fmt: skip
 
 
 def _lagrangian(

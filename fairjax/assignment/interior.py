@@ -30,6 +30,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._precision import product
+from fairjax._varying import varying_as
 from fairjax.assignment import bounds, iterates, newton
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind
@@ -219,7 +220,8 @@ def step(programme: Programme, kind: Kind, weights: Weights, state: State, toler
         return along, jnp.maximum(ahead**3 * state.complementarity, _FLOOR * enough) / weights.whole
 
     nowhere = jax.tree.map(jnp.zeros_like, at)
-    corrected, _ = jax.lax.fori_loop(0, 2, towards, (nowhere, jnp.zeros_like(enough)))
+    begin = varying_as((nowhere, jnp.zeros_like(enough)), programme)
+    corrected, _ = jax.lax.fori_loop(0, 2, towards, begin)
     primal, dual = _reach(programme, at, corrected)
     primal, dual = (jnp.where(reach < 1, _BOUNDARY * reach, 1) for reach in (primal, dual))
     there = _moved(at, corrected, primal, dual)
@@ -253,7 +255,7 @@ def run(
     """
     complementarity, cost, residual = _measure(programme, weights, first)
     zero = jnp.zeros((), jnp.int32)
-    state = State(first, complementarity, cost, residual, zero, zero, jnp.array(False))
+    state = varying_as(State(first, complementarity, cost, residual, zero, zero, jnp.array(False)), programme)
     return jax.lax.while_loop(
         lambda state: ~state.solved & (state.n_stalls < _STALLS) & (state.n_iter < max_iter),
         lambda state: step(programme, kind, weights, state, tolerance),

@@ -19,6 +19,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax._precision import first_least
+from fairjax._varying import varying_as
 from fairjax.assignment.programme import Points, group_sums
 
 # A fraction this small is none: what is left is rounding, or the solver's residual, and then at most a thousandth.
@@ -116,6 +117,7 @@ def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
     n_clusters = extra.shape[0]
     nodes = jnp.arange(n_clusters, dtype=jnp.int32)
     start = (jnp.where(sources, 0, jnp.inf).astype(extra.dtype), nodes, jnp.array(True), jnp.zeros((), jnp.int32))
+    start = varying_as(start, extra)
 
     def relax(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         distance, predecessor, _, n_rounds = carry
@@ -243,7 +245,7 @@ def finish(
         even = jnp.where(equal, jnp.round(deficit / unit) * unit, deficit)
         deficit = jnp.where(whole, even, _rounded_off(deficit, residual * points.masses))
         labels = jax.nn.one_hot(labels, n_clusters, dtype=dtype)
-        return _Flow(labels, deficit, jnp.zeros((), jnp.int32), jnp.array(False))
+        return varying_as(_Flow(labels, deficit, jnp.zeros((), jnp.int32), jnp.array(False)), points)
 
     def stage(i: Array, carry: tuple[_Flow, Array]) -> tuple[_Flow, Array]:
         """Meet the counts by parts of points, then round these to whole points."""
@@ -268,6 +270,6 @@ def finish(
         return jax.tree.map(lambda exact, flow: jnp.where(whole, exact, flow), exact, flow), flow.fractions
 
     nothing = _Flow(cheapest, jnp.zeros_like(wanted), jnp.zeros((), jnp.int32), jnp.array(False))
-    exact, labels = jax.lax.fori_loop(0, 2, stage, (nothing, cheapest))
+    exact, labels = jax.lax.fori_loop(0, 2, stage, varying_as((nothing, cheapest), points))
     met = jnp.all(jnp.abs(exact.deficit) <= jnp.maximum(32 * negligible, residual * points.masses)[:, None])
     return Plan(exact.fractions, first_least(-labels), exact.n_moves, met)

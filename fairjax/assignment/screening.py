@@ -31,6 +31,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._precision import Double, in_double
+from fairjax._varying import varying_as
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums
@@ -238,7 +239,7 @@ def assign(
     return jax.lax.while_loop(
         lambda search: ~search.assignment.valid & (search.assignment.n_passes < max_passes),
         look,
-        _Search(first, warm, warm.reach, warm, -infinite, infinite),
+        varying_as(_Search(first, warm, warm.reach, warm, -infinite, infinite), source.weights, source.groups, control),
     ).assignment
 
 

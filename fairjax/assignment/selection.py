@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from fairjax._varying import varying_as
+
 _SAMPLE = 4096  # margins that quantiles are read from
 _AIM = 0.75  # of the places, to be filled: quantiles of a sample are not exact
 _FINER = 16  # as many strata of a kind as on average have a place, at most: most kinds have no points
@@ -47,7 +49,7 @@ def _set_bit(word: Array, rank: Array) -> Array:
         up = rank >= n_below
         return position + jnp.where(up, half, 0), rank - jnp.where(up, n_below, 0)
 
-    return jax.lax.fori_loop(0, 5, halve, (jnp.zeros_like(rank), rank))[0]
+    return jax.lax.fori_loop(0, 5, halve, varying_as((jnp.zeros_like(rank), rank), word))[0]
 
 
 def indices(flags: Array, size: int) -> Array:

@@ -231,6 +231,7 @@ def _summary(
         "unfair_cost": None if found.unfair is None else found.unfair["cost"],
         "unfair_balance": None if found.unfair is None else found.unfair["balance"],
         "gap": model.gap_,
+        "labels_gap": model.labels_gap_,
         "status": int(model.result_.assignment.status),
         "n_iter": model.n_iter_,
         "converged": model.converged_,

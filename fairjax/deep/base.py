@@ -91,6 +91,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             If a batch asks for more rows than there are, so that they are drawn with replacement.
         """
         self._check_parameters()
+        _groups.check_pairing(X, sensitive_features, y)
         X = self._as_rows(X, reset=True)
         n = len(X)
         if sensitive_features is None:
@@ -130,7 +131,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
 
     def fit_predict(self, X: Any, y: Any = None, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
         """Fit, and return ``labels_``; parameters as in `fit`."""
-        return self.fit(X, sensitive_features=sensitive_features).labels_
+        return self.fit(X, y, sensitive_features=sensitive_features).labels_
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
         """Cluster of each row, new ones too; the encoder does not ask for the group, which is ignored.

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._varying import varying_as
 from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.screening import Assignment
@@ -272,7 +273,7 @@ def run(
     return jax.lax.while_loop(
         lambda state: ~state.ended & (over(state) | (state.n_iter < pause)),
         lambda state: step(points, control, state, last=over(state), tol=tol, tolerances=tolerances),
-        state._replace(ended=state.ended & over(state)),
+        varying_as(state._replace(ended=state.ended & over(state)), points, control, until, tol),
     )
 
 

@@ -53,7 +53,7 @@ def key_figures(data: ReportData) -> str:
             _tile(
                 "Proven gap",
                 percent(max(data.gap, 0.0)),
-                "at most, above the cheapest fair assignment to these centres",
+                "at most, above the cheapest fair assignment to these centres, before rounding to labels",
             )
         )
     return section("figures", "Key figures", f'<dl class="tiles">{"".join(tiles)}</dl>')

@@ -193,6 +193,7 @@ class DeepFCA(DeepClusterer):
         if sensitive_features is None:
             return super().predict(X)
         check_is_fitted(self)
+        _groups.check_pairing(X, sensitive_features)
         z = self.embed(X)
         groups = _groups.encode_known(sensitive_features, len(z), self.groups_)
         squared = ((z[:, None, :] - self.cluster_centers_) ** 2).sum(-1)
