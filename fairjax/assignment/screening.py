@@ -16,7 +16,7 @@ after a look at                            the next one starts from             
 =========================================  =========================================  ===========================
 all points there, margins held             -- that is the end
 representatives, margins held              what was found                             half of what prices changed
-either, margins exceeded                   what was found                             twice as large
+either, margins exceeded                   what was found                             four times as large
 prices at which the bound has fallen       the prices before, whose bound was higher  a quarter of their change
 =========================================  =========================================  ===========================
 
@@ -38,7 +38,7 @@ from fairjax.assignment.programme import Anchor, Points, group_sums
 from fairjax.assignment.selection import choose
 from fairjax.assignment.solution import SOLVED, UNSOLVED, Optimum, Prices, Solution, Tolerances, certify, optimum
 
-_CLOSER, _WIDER, _BACK = 0.5, 4.0, 0.25  # the next radius, see above
+_CLOSER, _WIDER, _BACK = 0.2, 4.0, 0.25  # the next radius, see above
 _WITHIN = 0.9  # of the least margin: at all of it, placed points are about to move
 LEAST_PLACES = 4  # for every group in every cluster
 _FALL = 0.2  # of the tolerated gap: a bound that falls by less is as good, to rounding
