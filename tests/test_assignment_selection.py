@@ -27,7 +27,7 @@ def points(seed=0):
 
 @jax.jit
 def chosen(margins, cells, rivals, weights, radius):
-    return choose(margins, cells, rivals, SHAPE, weights, radius, N_OPEN)
+    return choose(margins, cells, rivals, SHAPE, weights, radius, radius, N_OPEN)
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, 3), (31, 8), (32, 40), (1000, 100), (1000, 1000)])
@@ -83,7 +83,7 @@ def test_more_boundaries_than_places():
     n_clusters = 60
     cells, rivals = (rng.integers(0, n, N).astype(np.int32) for n in (2 * n_clusters, n_clusters))
     weights = np.full(N, 1 / N, np.float32)
-    found = jax.jit(lambda *args: choose(*args[:3], (2 * n_clusters, n_clusters), *args[3:], N_OPEN))(
+    found = jax.jit(lambda *args: choose(*args[:3], (2 * n_clusters, n_clusters), *args[3:], args[-1], N_OPEN))(
         rng.exponential(size=N).astype(np.float32), cells, rivals, weights, jnp.float32(jnp.inf)
     )
     assert np.sum(np.asarray(found.rows) < N) <= N_OPEN

@@ -39,6 +39,7 @@ from fairjax.assignment.selection import choose
 from fairjax.assignment.solution import SOLVED, UNSOLVED, Optimum, Prices, Solution, Tolerances, certify, optimum
 
 _CLOSER, _WIDER, _BACK = 0.2, 4.0, 0.25  # the next radius, see above
+_HOPE = 0.5  # of what prices are expected to change at most: they do so much as a rule
 _WITHIN = 0.9  # of the least margin: at all of it, placed points are about to move
 LEAST_PLACES = 4  # for every group in every cluster
 _FALL = 0.2  # of the tolerated gap: a bound that falls by less is as good, to rounding
@@ -205,7 +206,7 @@ def assign(
         cells = source.groups * n_clusters + found.labels
         chosen = choose(
             found.margins, cells, found.rivals, (n_groups * n_clusters, n_clusters), source.weights,
-            search.radius, n_open,
+            search.radius, jnp.where(search.assignment.n_passes == 0, _HOPE, 1) * search.radius, n_open,
         )  # fmt: skip
         points = _open(source, found, chosen.rows, chosen.weights)
         best = optimum(points, control, start, tolerances, Anchor(before, chosen.radius), max_iter=max_iter)

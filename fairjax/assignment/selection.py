@@ -100,17 +100,25 @@ def _representatives(
 
 
 def choose(
-    margins: Array, cells: Array, rivals: Array, shape: tuple[int, int], weights: Array, radius: Array, n_open: int
+    margins: Array,
+    cells: Array,
+    rivals: Array,
+    shape: tuple[int, int],
+    weights: Array,
+    radius: Array,
+    enough: Array,
+    n_open: int,
 ) -> Chosen:
-    """The points whose margins (n,) are below ``radius`` (), and more of them if there are places; or representatives.
+    """All points whose margins (n,) are below ``enough`` (), and as many more as there are places for.
 
-    ``cells`` (n,) int32 are those of group and cluster, ``rivals`` (n,) int32 the second cheapest clusters, ``shape``
-    how many there are of both. ``n_open`` is the number of places, at least that of the cells. O(n).
+    Where there are too few places, representatives of those whose margins are below ``radius`` (). ``cells`` (n,) int32
+    are those of group and cluster, ``rivals`` (n,) int32 the second cheapest clusters, ``shape`` how many there are of
+    both. ``n_open`` is the number of places, at least that of the cells. O(n).
     """
     n_points = margins.shape[0]
     margins = jnp.where(weights > 0, margins, jnp.inf)
     width = _width_with_places(margins, n_open)
-    exact = radius <= width
+    exact = enough <= width
     near = margins < jnp.where(exact, width, radius)
     flags, weights = jax.lax.cond(
         exact,

@@ -40,7 +40,7 @@ from fairjax.kmeans.points import as_centers
 
 _ALL_OPEN = 4096  # points up to which screening does not pay
 _LEAST_OPEN = 1024
-_OPEN_PART = 256  # of more points, one in so many
+_OPEN_PART = 256
 _MOST_OPEN = 16_384  # but no more than that: a sample tells where to look
 _NOISE = 0.02  # of the tolerated gap: a fall of the cost by less is none
 _ROUGH = 0.3  # of the tolerated gap: what an assignment may miss before the centres move
