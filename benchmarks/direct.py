@@ -290,6 +290,47 @@ def shifted(quick: bool) -> dict[str, Any]:
             "ratio_met": met, "rows": rows}  # fmt: skip
 
 
+def starts(quick: bool) -> dict[str, Any]:
+    """Costs of ten seeds, one start each: from plain k-means, and from k-means on matched points."""
+    adult, bank = (load(l2_normalize=True) for load in (datasets.load_adult, datasets.load_bank))
+    marital = datasets.load_bank(groups="marital", l2_normalize=True)
+    rng = np.random.default_rng(0)
+    sex = np.repeat([0, 1], 200)
+    apart = rng.normal(size=(400, 2)) + np.outer(sex, [10, 0])
+    problems: list[tuple[str, Any, Any, int, dict[str, float]]] = [
+        ("Adult, L2", adult.X, adult.groups, 10, {}),
+        ("Bank, L2", bank.X, bank.groups, 10, {}),
+        ("Bank, L2, three marital groups", marital.X, marital.groups, 10, {}),
+        ("Adult, L2, epsilon=0.1", adult.X, adult.groups, 10, {"epsilon": 0.1}),
+        ("Adult, L2, min_balance=0.3", adult.X, adult.groups, 10, {"min_balance": 0.3}),
+        ("Adult, L2", adult.X, adult.groups, 30, {}),
+        ("two blobs, one a group", apart, sex, 6, {}),
+    ]
+    rows = []
+    for name, X, groups, n_clusters, fairness in problems[:2] if quick else problems:
+        for init in ("k-means++", "aligned"):
+            FCA(n_clusters, init=init, random_state=0, **fairness).fit(X, sensitive_features=groups)  # compiles
+            began = time.perf_counter()
+            models = [
+                FCA(n_clusters, init=init, random_state=seed, **fairness).fit(X, sensitive_features=groups)
+                for seed in range(2 if quick else 10)
+            ]
+            seconds = (time.perf_counter() - began) / len(models)
+            costs = [model.cost_ for model in models]
+            rows.append({
+                "data": name, "n_clusters": n_clusters, "init": init, "best": min(costs),
+                "median": float(np.median(costs)), "worst": max(costs), "seconds_per_fit": seconds,
+                "turns": float(np.median([model.n_iter_ for model in models])),
+                "statuses": sorted({int(model.result_.assignment.status) for model in models}),
+                "fewest_filled": min(len(np.unique(model.labels_)) for model in models),
+            })  # fmt: skip
+            print(
+                f"{name}, K={n_clusters}, {init}: best {min(costs):.5f}, median {rows[-1]['median']:.5f}, "
+                f"worst {max(costs):.5f}; {seconds:.2f} s a fit, {rows[-1]['turns']:.0f} turns"
+            )
+    return {"rows": rows}
+
+
 def _written(folder: str, **size: int) -> str:
     """Path of the blobs and a start, made in a process of their own so that this one keeps no trace of them."""
     path = str(Path(folder) / "data.npz")
@@ -589,6 +630,7 @@ SECTIONS = {
     "adult-speed": adult_speed,
     "million": million,
     "shifted": shifted,
+    "starts": starts,
     "sweep": sweep,
     "startup": startup,
     "growth": growth,

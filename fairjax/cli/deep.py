@@ -47,7 +47,7 @@ _SHORT: dict[str, dict[str, Any]] = {
 _CONTROLS = ("epsilon", "min_balance")
 _ALIGNMENT = ("center_update", "partition_size", "transport_weight", "reg")
 _FOREIGN = {
-    "epsilon": 0.0, "min_balance": None, "max_iter": 100, "tol": 1e-4, "n_init": 1,
+    "epsilon": 0.0, "min_balance": None, "max_iter": 100, "tol": 1e-4, "init": "k-means++", "n_init": 1,
     "center_update": "lloyd", "partition_size": 1024, "transport_weight": 1.0, "reg": 0.01,
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fairjax.estimators import FCA
     from fairjax.report import ReportData
 
-_SETTINGS = ("epsilon", "min_balance", "method", "n_init", "max_iter", "tol")  # options named as FCA names them
+_SETTINGS = ("epsilon", "min_balance", "method", "init", "n_init", "max_iter", "tol")  # options named as FCA names them
 _ALIGNMENT_SETTINGS = ("center_update", "partition_size", "transport_weight", "reg")
 _CURVE_POINTS = 100_000  # points up to which the price curve takes all of them
 _CURVE_SAMPLE = 20_000

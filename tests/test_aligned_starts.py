@@ -1,0 +1,77 @@
+"""Starts in the aligned space: matched points, and what fits from there come to."""
+
+import warnings
+from itertools import permutations
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from fairjax import FCA
+from fairjax.fca.aligned_starts import aligned_points, sample_size
+
+K = 3
+
+
+def apart(n=60):
+    """Two groups that lie apart, so that plain k-means finds clusters of one group each."""
+    rng = np.random.default_rng(0)
+    sex = np.repeat([0, 1], n // 2)
+    return rng.normal(size=(n, 3)) + 8 * np.eye(2, 3)[sex], sex
+
+
+def test_points_are_matched_at_least_cost():
+    X, sex = apart(8)
+    pairs = aligned_points(X, sex, None, np.random.default_rng(0))
+    # all ways to match four points to four
+    left, right = X[sex == 0], X[sex == 1]
+    costs = cdist(left, right, "sqeuclidean")
+    best = min(permutations(range(4)), key=lambda order: costs[range(4), order].sum())
+    expected = (left + right[list(best)]) / 2
+    np.testing.assert_allclose(sorted(map(tuple, pairs)), sorted(map(tuple, expected)))
+
+
+def test_groups_count_with_their_shares():
+    """Also one of a single row, and rows of weight zero not at all."""
+    rng = np.random.default_rng(0)
+    X, groups = rng.normal(size=(31, 2)), np.r_[np.zeros(20, int), np.ones(10, int), 2]
+    weights = np.ones(31)
+    np.testing.assert_allclose(aligned_points(X, groups, weights, rng).mean(0), X.mean(0), atol=0.2)
+    X[:5] = np.nan
+    weights[:5] = 0
+    pairs = aligned_points(X, groups, weights, rng)
+    assert np.all(np.isfinite(pairs))
+    assert len(pairs) == 15
+
+
+def test_samples_stay_small():
+    assert sample_size(np.array([10, 7])) == 10
+    assert sample_size(np.array([50_000, 70_000])) == 1000
+    assert sample_size(np.full(30, 5_000)) == 68
+    assert sample_size(np.array([5])) == 5
+
+
+def test_fits_end_cheaper_and_fill_their_clusters():
+    X, sex = apart()
+    models = [FCA(K, init=init, n_init=3, random_state=0) for init in ("aligned", "k-means++")]
+    aligned, plain = (model.fit(X, sensitive_features=sex) for model in models)
+    assert aligned.result_.assignment.status == 0
+    assert aligned.balance_ == 1
+    assert len(np.unique(aligned.labels_)) == K
+    assert aligned.cost_ <= plain.cost_ * (1 + 1e-4)
+    again = FCA(K, init="aligned", n_init=3, random_state=0).fit(X, sensitive_features=sex)
+    np.testing.assert_array_equal(again.labels_, aligned.labels_)
+
+
+def test_one_group_starts_from_plain_k_means():
+    X, _ = apart()
+    with warnings.catch_warnings(action="error"):
+        aligned, plain = (FCA(K, init=init, random_state=0).fit(X) for init in ("aligned", "k-means++"))
+    np.testing.assert_array_equal(aligned.labels_, plain.labels_)
+
+
+@pytest.mark.parametrize("method", ["exact", "sinkhorn"])
+def test_alignment_routes_take_them_too(method):
+    X, sex = apart()
+    model = FCA(K, method=method, init="aligned", random_state=0).fit(X, sensitive_features=sex)
+    assert len(np.unique(model.labels_)) == K
