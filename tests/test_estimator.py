@@ -359,7 +359,7 @@ def test_progress_is_told_and_interruption_ends_the_fit():
         ({"method": "sinkhorn", "min_balance": 0.1}, "min_balance=0.1 is given"),
         ({"method": "sinkhorn", "reg": 0.0}, "reg is 0"),
         ({"method": "exact", "partition_size": 0}, "partition_size is 0"),
-        ({"init": "best"}, "'k-means\+\+', 'aligned', 'random' or an array"),
+        ({"init": "best"}, r"'k-means\+\+', 'aligned', 'random' or an array"),
         ({"init": np.zeros((2, 3))}, "shape \\(2, 3\\)"),
         ({"init": [["a"]]}, "no array of numbers"),
     ],
