@@ -405,7 +405,7 @@ def child_turn(path: str, repeats: int) -> dict[str, Any]:
     result = jax.block_until_ready(ended())
     return {
         "n": len(X),
-        "n_open": fca.open_points(len(points.weights)),
+        "n_open": int(later.assignment.rows.shape[0]),
         "turn": measure.spread(seconds),
         "passes_per_turn": (int(later.n_passes) - int(ready.n_passes)) / taken,
         "finish_seconds": measure.seconds(ended),

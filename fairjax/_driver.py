@@ -175,7 +175,7 @@ def best_of(
     _progress.report("finding a start", 0.0)
     for restart, start in enumerate(starts(problem, init, n_clusters, n_init, seed)):
         span = (restart / n_init, (restart + 1) / n_init)
-        result = _solve(problem, start.centers, fairness, max_iter, tol, _few_open(problem), span)
+        result = _solve(problem, start.centers, fairness, max_iter, tol, _few_open(problem, start.centers), span)
         if best is None or float(result.cost) < float(best.result.cost):
             best = Outcome(result, start, restart)
     assert best is not None
@@ -193,13 +193,13 @@ def solve(
     span: tuple[float, float] = (0.0, 1.0),
 ) -> FairClustering:
     """Take turns from ``centers`` until they settle, then labels and certificate; all in the device's units."""
-    result = _solve(problem, centers, fairness, max_iter, tol, _few_open(problem), span)
+    result = _solve(problem, centers, fairness, max_iter, tol, _few_open(problem, centers), span)
     return _insist(problem, centers, fairness, max_iter, tol, result)
 
 
-def _few_open(problem: Problem) -> int:
+def _few_open(problem: Problem, centers: Array) -> int:
     """Points that stay open: the nearest to a boundary, as the rule, decide."""
-    return open_points(int(problem.points.weights.shape[0]))
+    return open_points(int(problem.points.weights.shape[0]), problem.n_groups * int(centers.shape[0]))
 
 
 def _insist(
@@ -209,7 +209,7 @@ def _insist(
     n_padded = int(problem.points.weights.shape[0])
     width = problem.n_groups * centers.shape[0] * problem.X.dtype.itemsize
     solved = int(result.assignment.status) != 1
-    if solved or _few_open(problem) >= n_padded or n_padded * width > _OPEN_BYTES:
+    if solved or _few_open(problem, centers) >= n_padded or n_padded * width > _OPEN_BYTES:
         return result
     again = _solve(problem, centers, fairness, max_iter, tol, n_padded, (1.0, 1.0))
     return again if int(again.assignment.status) == 0 else min(result, again, key=lambda one: float(one.cost))

@@ -40,7 +40,8 @@ from fairjax.kmeans.points import as_centers
 
 _ALL_OPEN = 4096  # points up to which screening does not pay
 _LEAST_OPEN = 1024
-_OPEN_PART = 256
+_OPEN_PART = 256  # of more points, one in so many
+_OPEN_EACH = 32  # for every group in every cluster
 _MOST_OPEN = 16_384  # but no more than that: a sample tells where to look
 _NOISE = 0.02  # of the tolerated gap: a fall of the cost by less is none
 _ROUGH = 0.3  # of the tolerated gap: what an assignment may miss before the centres move
@@ -95,15 +96,19 @@ class FairClustering(NamedTuple):
     history: Array
 
 
-def open_points(n_points: int) -> int:
+def open_points(n_points: int, n_cells: int = 1) -> int:
     """How many of so many points to look at closely: enough for the boundaries of a turn to move within them.
+
+    ``n_cells`` is the number of groups times that of clusters.
 
     Examples
     --------
     >>> open_points(5_000), open_points(1_000_000)
     (1024, 3906)
     """
-    return n_points if n_points <= _ALL_OPEN else min(max(_LEAST_OPEN, n_points // _OPEN_PART), _MOST_OPEN)
+    if n_points <= _ALL_OPEN:
+        return n_points
+    return min(max(_LEAST_OPEN, n_points // _OPEN_PART, _OPEN_EACH * n_cells), _MOST_OPEN, n_points)
 
 
 def init(points: GroupedPoints, centers: ArrayLike, *, max_iter: int = 100, n_open: int | None = None) -> State:
@@ -115,8 +120,9 @@ def init(points: GroupedPoints, centers: ArrayLike, *, max_iter: int = 100, n_op
     dtype = points.features.dtype
     centers = as_centers(centers, points.mean[None]) - points.mean
     n_points, n_clusters = points.weights.shape[0], centers.shape[0]
-    n_open = open_points(n_points) if n_open is None else n_open
-    n_open = min(n_points, max(n_open, screening.LEAST_PLACES * points.masses.shape[0] * n_clusters))
+    n_cells = points.masses.shape[0] * n_clusters
+    n_open = open_points(n_points, n_cells) if n_open is None else n_open
+    n_open = min(n_points, max(n_open, screening.LEAST_PLACES * n_cells))
     infinite = jnp.asarray(jnp.inf, dtype)
     none = jnp.zeros((), jnp.int32)
     warm = cold(points.masses.shape[0], n_clusters, dtype)
