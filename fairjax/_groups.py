@@ -73,7 +73,8 @@ def check_pairing(X: Any, sensitive_features: Any, y: Any = None, sample_weight:
         # lists and strings have a method of that name
         if index is None or other is None or callable(index) or callable(other):
             continue
-        if len(index) == len(other) and not index.equals(other) and index.sort_values().equals(other.sort_values()):
+        same_rows = len(index) == len(other) and index.isin(other).all() and other.isin(index).all()
+        if same_rows and not index.equals(other):
             raise InputError(
                 f"the index of {name} is that of X in another order, and rows are paired by position: "
                 f"pass {name}.loc[X.index]"

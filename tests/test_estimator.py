@@ -299,6 +299,10 @@ def test_rows_in_another_order_are_noticed(fitted):
             method(frame, sensitive_features=names[::-1])
     with pytest.raises(InputError, match="the index of sample_weight"):
         clone(MODEL).fit(frame, sensitive_features=names, sample_weight=pd.Series(np.ones(len(X)))[::-1])
+    # labels that cannot be sorted
+    mixed = ["a", *range(59)]
+    with pytest.raises(InputError, match=message):
+        clone(MODEL).fit(frame.set_axis(mixed), sensitive_features=names.set_axis(mixed[::-1]))
     # an index of its own says nothing about the order
     again = clone(MODEL).fit(frame, sensitive_features=names.set_axis(np.arange(100, 160)))
     np.testing.assert_array_equal(again.labels_, fitted.labels_)

@@ -349,6 +349,8 @@ def test_shapes_that_do_not_fit():
         fca.prepare(np.zeros((6, 2)), np.zeros(6, int), np.ones(7), n_groups=1)
     with pytest.raises(InputError, match=r"centers has shape \(3, 4\), expected \(K, 2\)"):
         fca.init(points, np.zeros((3, 4)))
+    with pytest.raises(InputError, match="max_iter"):
+        fca.init(points, np.zeros((3, 2)), max_iter=0)
 
 
 # Screening and blocks

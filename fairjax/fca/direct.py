@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._checks import check_count
 from fairjax._varying import varying_as
 from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
@@ -117,6 +118,7 @@ def init(points: GroupedPoints, centers: ArrayLike, *, max_iter: int = 100, n_op
     ``n_open`` is the number of points whose assignment is looked at closely (static; by default
     :func:`open_points`, and at least four for every group in every cluster).
     """
+    check_count("max_iter", max_iter)
     dtype = points.features.dtype
     centers = as_centers(centers, points.mean[None]) - points.mean
     n_points, n_clusters = points.weights.shape[0], centers.shape[0]
