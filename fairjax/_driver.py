@@ -144,6 +144,18 @@ def starts(problem: Problem, init: str | npt.NDArray[Any], n_clusters: int, n_in
             yield Start(found.centers, found)
 
 
+def k_means(problem: Problem, n_clusters: int, seed: int) -> KMeansResult:
+    """Plain k-means as the first restart from ``init="k-means++"`` has it, for comparison."""
+    found = next(starts(problem, "k-means++", n_clusters, 1, seed)).unfair
+    assert found is not None
+    return found
+
+
+def compared(problem: Problem, unfair: KMeansResult) -> tuple[float, npt.NDArray[Any]]:
+    """Cost in the data's units and labels (n,) of plain k-means."""
+    return float(unfair.cost) * problem.scale**2, np.asarray(unfair.labels)[: problem.n_points]
+
+
 def _aligned(problem: Problem, key: Array, n_clusters: int) -> Array:
     """Centres (K, d') of k-means on aligned points, as many restarts as :data:`_ALIGNED`."""
     from fairjax.fca.aligned_starts import aligned_points

@@ -245,9 +245,8 @@ class FCA(ClusterMixin, BaseEstimator):
         # what the report compares with: plain k-means from the same start, and that start
         unfair = outcome.start.unfair
         self._start_centers = problem.centers_of(outcome.start.centers)
-        self._unfair = (
-            None if unfair is None else (float(unfair.cost) * problem.scale**2, np.asarray(unfair.labels)[:n_samples])
-        )
+        self._seed = seed
+        self._unfair = None if unfair is None else _driver.compared(problem, unfair)
         self._explain_end()
         return self
 

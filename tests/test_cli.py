@@ -110,6 +110,16 @@ def test_same_seed_same_answer(people, capsys):
     assert found[0]["parameters"]["n_init"] == 2
 
 
+@pytest.mark.parametrize("init", ["aligned", "random"])
+def test_other_starts_are_compared_with_k_means_too(people, capsys, init):
+    plain = json.loads(run(capsys, *fit("--json"))[1])
+    code, out, err = run(capsys, *fit("--init", init, "--json", "--report", "start.html"))
+    found = json.loads(out)
+    assert (code, err, found["status"], found["parameters"]["init"]) == (0, "", 0, init)
+    assert found["unfair_cost"] == plain["unfair_cost"]
+    assert "rdinary k-means" in people.with_name("start.html").read_text()
+
+
 def test_notes_are_told(people, capsys):
     code, out, _ = run(capsys, *fit("--features", "age,income", "--epsilon", "0.3", "--max-iter", "1"))
     assert code == 0
@@ -120,6 +130,7 @@ def test_notes_are_told(people, capsys):
     ("arguments", "words"),
     [
         (("fit", "people.csv", "--sensitive", "sex"), ["'city'", "--features age,income"]),
+        (fit("--init", "best"), ["init is 'best'", "'aligned'"]),
         (("fit", "people.csv", "--sensitive", "sexx", "--features", "age"), ["'sexx'", "did you mean 'sex'"]),
         (("fit", "people.csv", "--sensitive", "sex", "--features", "agee"), ["'agee'", "did you mean 'age'"]),
         (("fit", "people.csv", "--sensitive", "planet", "--features", "age"), ["one value ('earth')"]),

@@ -107,8 +107,7 @@ def _report_data(
             f"The floor of {floor:g} is met with fractions of points; whole points bring the least ratio to "
             f"{model.balance_:.4g}."
         )
-    assert model._unfair is not None
-    cost, labels = model._unfair
+    cost, labels = model._unfair or _k_means(data, model)
     unfair_table = _driver.counts(labels, data.groups, None, shape)
     unfair = Unfair(cost=cost, balance=_driver.balance(unfair_table), labels=labels)
     curve: list[tuple[float, float, float]] = []
@@ -146,6 +145,14 @@ def _report_data(
         control="epsilon" if model._control.kind == "gap" else "min_balance",
         history=model.result_.history[: model.n_iter_].tolist(),
     )
+
+
+def _k_means(data: Dataset, model: "FCA") -> tuple[float, np.ndarray]:
+    """Cost and labels of plain k-means, where the fit began elsewhere."""
+    from fairjax import _driver
+
+    problem = _driver.lay_out(data.matrix, data.groups, n_groups=data.n_groups)
+    return _driver.compared(problem, _driver.k_means(problem, model.n_clusters, model._seed))
 
 
 def _parameters(model: "FCA") -> dict[str, Any]:
