@@ -36,7 +36,7 @@ def keywords(form, masses, tightness):
 
 def control_of(form, masses, tightness):
     asked = getattr(controls, form)(*keywords(form, masses, tightness).values(), jnp.asarray(masses))
-    return controls.fitted(asked, jnp.asarray(masses), exact=True)
+    return controls.fitted(asked, jnp.asarray(masses), controls.Leeway(controls.ROUNDING, 0.0))
 
 
 def masses_of(groups, weights):

@@ -26,7 +26,7 @@ the dual as it is, and :func:`settled` uses that to give prices which are feasib
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,7 @@ Kind = Literal["gap", "balance", "shares"]
 
 _ROUNDS = 20  # between what groups and what clusters ask for
 _MET = 1e-13  # of a group's fair share: within rounding
+ROUNDING = 8 * float(jnp.finfo(jnp.float64).eps)  # of sums in double precision of weights as they were given
 
 
 @jax.tree_util.register_dataclass
@@ -65,6 +66,19 @@ class Control:
     leeway: Array
     feasible: Array
     kind: Kind = field(metadata={"static": True})
+
+
+class Leeway(NamedTuple):
+    """How literally bounds are taken, relative to the group's own share.
+
+    Attributes
+    ----------
+    narrow : () a bound within that of the share leaves no room; infinite for perfect fairness.
+    loose : () a bound that allows to miss all of the share but that is none.
+    """
+
+    narrow: Array
+    loose: Array
 
 
 def _asked(kind: Kind, lower: Array, upper: Array, epsilon: ArrayLike, floor: ArrayLike, feasible: Array) -> Control:
@@ -107,28 +121,27 @@ def _best_balance(masses: Array) -> Array:
     return jnp.min(jnp.where(masses > 0, masses, jnp.inf)) / jnp.max(masses)
 
 
-def fitted(control: Control, masses: Array, *, exact: bool) -> Control:
-    """The control for counts whose row sums are ``masses`` (M,), those groups pinned that it leaves no room.
-
-    Where the masses are ``exact``, as sums in double precision of weights as they were given, only such a group has no
-    room; otherwise one within the leeway of it has none either.
-    """
-    leeway = 8 * jnp.finfo(masses.dtype).eps if exact else control.leeway
+def fitted(control: Control, masses: Array, leeway: Leeway) -> Control:
+    """The control for counts whose row sums are ``masses`` (M,), those groups pinned that it leaves no room."""
+    narrow, loose = leeway
     present = masses > 0
     if control.kind == "gap":
         own = masses / jnp.sum(masses)
         return replace(control, lower=own, upper=own)
+    floor = control.floor
     if control.kind == "balance":
         own, best = masses / jnp.max(masses), _best_balance(masses)
-        at_limit = control.floor >= best * (1 - leeway)
-        no_less, no_more = at_limit & (own <= best * (1 + leeway)), at_limit & (own >= 1 - leeway)
+        floor = jnp.where(floor <= loose * best, 0, jnp.minimum(floor, best))
+        at_limit = control.floor >= best * (1 - narrow)
+        no_less, no_more = at_limit & (own <= best * (1 + narrow)), at_limit & (own >= 1 - narrow)
         # a group without points has no count, whatever is asked of it
-        lower, upper = jnp.minimum(control.lower, best), jnp.where(present, control.upper, 0)
+        lower, upper = jnp.broadcast_to(floor, masses.shape), jnp.where(present, control.upper, 0)
         pinned = present & (no_less | no_more)
     else:
-        own, best = masses / jnp.sum(masses), jnp.asarray(jnp.inf, masses.dtype)
-        lower, upper = control.lower, control.upper
-        no_less, no_more = lower >= own * (1 - leeway), upper <= own * (1 + leeway)
+        own = masses / jnp.sum(masses)
+        no_less, no_more = control.lower >= own * (1 - narrow), control.upper <= own * (1 + narrow)
+        lower = jnp.where(control.lower <= loose * own, 0, control.lower)
+        upper = jnp.where(1 - control.upper <= loose * own, 1, control.upper)
         pinned = no_less | no_more | ~present
         # what all others have is the rest of every cluster
         pinned |= jnp.sum(~pinned) == 1
@@ -138,7 +151,7 @@ def fitted(control: Control, masses: Array, *, exact: bool) -> Control:
         upper=jnp.where(pinned, own, upper),
         room_below=pinned & ~no_less & present,
         room_above=pinned & ~no_more & present,
-        floor=jnp.minimum(control.floor, best),
+        floor=floor,
     )
 
 
@@ -350,7 +363,10 @@ def _excess(control: Control, counts: Array, fair: Array) -> Array:
 
 
 def violation(control: Control, counts: Array, masses: Array) -> Array:
-    """By how much counts (M, K) leave the control, at most, as a share of the group concerned; 0 if they satisfy it."""
+    """By how much counts (M, K) leave the control, at most, as a share of the group concerned; 0 if they satisfy it.
+
+    A bound that perfect fairness misses by rounding asks for perfect fairness.
+    """
     present = masses[:, None] > 0
     each = jnp.where(present, masses[:, None], 1)
     if control.kind == "gap":
@@ -359,8 +375,9 @@ def violation(control: Control, counts: Array, masses: Array) -> Array:
         apart = jnp.sum(jnp.abs(profiles[:, None] - profiles[None]), -1)
         return jnp.maximum(jnp.max(jnp.where(present & present.T, apart, 0)) - control.epsilon, 0)
     if control.kind == "balance":
-        missed = control.floor * jnp.max(counts, 0) - counts
+        missed = jnp.minimum(control.floor, _best_balance(masses)) * jnp.max(counts, 0) - counts
     else:
-        total = jnp.sum(counts, 0)
-        missed = jnp.maximum(control.lower[:, None] * total - counts, counts - control.upper[:, None] * total)
+        total, own = jnp.sum(counts, 0), masses / jnp.sum(masses)
+        lower, upper = jnp.minimum(control.lower, own), jnp.maximum(control.upper, own)
+        missed = jnp.maximum(lower[:, None] * total - counts, counts - upper[:, None] * total)
     return jnp.max(jnp.where(present, jnp.maximum(missed, 0) / each, 0))

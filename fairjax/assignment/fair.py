@@ -1,6 +1,6 @@
 """``fair_assignment``: the cheapest fair assignment of points to clusters, with a proof of how good it is."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,23 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax._laziness import only_if
+from fairjax._varying import varying_as
 from fairjax.assignment import controls, screening
 from fairjax.assignment.controls import Control, Kind
-from fairjax.assignment.solution import INFEASIBLE, INVALID, Tolerances, cold, default_tolerances, pressure
+from fairjax.assignment.solution import (
+    INFEASIBLE,
+    INVALID,
+    SOLVED,
+    UNSOLVED,
+    Tolerances,
+    cold,
+    default_tolerances,
+    pressure,
+    trials,
+)
 from fairjax.errors import InputError
+
+Tree = TypeVar("Tree")
 
 # Up to here one small problem holds all points; above, screening saves most of the work.
 _ALL_OPEN = 16_384
@@ -66,6 +79,14 @@ class _Multipliers(NamedTuple):
     counts: Array
     pressure: Array
     profile: Array
+
+
+class _Found(NamedTuple):
+    """What a solve finds; ``met`` () says whether the probabilities satisfy the control."""
+
+    result: FairAssignment
+    multipliers: _Multipliers
+    met: Array
 
 
 def _count_groups(groups: ArrayLike, n_groups: int | None) -> int:
@@ -216,10 +237,12 @@ def fair_assignment(
     )
     warm = cold(n_groups, costs.shape[1], costs.dtype)
 
-    def solve(costs: Array, n_open: int) -> tuple[FairAssignment, _Multipliers]:
+    def solve(costs: Array, n_open: int, trial: Array | int = 0) -> _Found:
         source = screening.of_matrix(costs, groups, share, masses)
-        found = screening.assign(source, fairness, warm, tolerances=tolerances, n_open=n_open, max_iter=max_iter)
-        best = screening.conclude(found, fairness, tolerances=tolerances)
+        found = screening.assign(
+            source, fairness, warm, tolerances=tolerances, n_open=n_open, trial=trial, max_iter=max_iter
+        )
+        best = screening.conclude(found, fairness, tolerances=tolerances, trial=trial)
         hard = jax.nn.one_hot(best.labels, costs.shape[1], dtype=costs.dtype)
         probabilities = hard.at[best.rows].set(best.fractions, mode="drop")
         result = FairAssignment(
@@ -227,16 +250,31 @@ def fair_assignment(
         )
         level = found.optimum.prices.level
         profile = level / jnp.sum(level)
-        pressing = pressure(found.points, fairness, found.optimum, exact=n_open >= n_points)
-        return result, _Multipliers(best.counts, pressing, profile)
+        leeway = screening.how(fairness, trial, exact=n_open >= n_points).leeway
+        pressing = pressure(found.points, fairness, found.optimum, leeway)
+        return _Found(result, _Multipliers(best.counts, pressing, profile), best.met)
 
-    least = screening.LEAST_PLACES * n_groups * costs.shape[1]
-    result, multipliers = solve(fixed_costs, n_points if n_points <= _ALL_OPEN else min(n_points, max(_OPEN, least)))
-    if n_points > _ALL_OPEN:
+    def whole(costs: Array) -> _Found:
+        """All points open, by as many trials as it takes."""
+
+        def again(carry: tuple[Array, _Found]) -> tuple[Array, _Found]:
+            trial, best = carry
+            return trial + 1, _better(best, solve(costs, n_points, trial), tolerances)
+
+        begin = varying_as((jnp.int32(0), _nothing(costs, n_groups)), (costs, groups, share, fairness))
+        n_trials = trials(costs.dtype).boundary.shape[0]
+        return jax.lax.while_loop(
+            lambda carry: (carry[1].result.status == UNSOLVED) & (carry[0] < n_trials), again, begin
+        )[1]
+
+    if n_points <= _ALL_OPEN:
+        found = whole(fixed_costs)
+    else:
+        least = screening.LEAST_PLACES * n_groups * costs.shape[1]
+        found = solve(fixed_costs, min(n_points, max(_OPEN, least)))
         # more points tied than screening may leave open, as with masses of duplicates: look at all
-        result, multipliers = only_if(
-            result.status == 1, lambda costs: solve(costs, n_points), (fixed_costs,), (result, multipliers)
-        )
+        found = only_if(found.result.status == UNSOLVED, whole, (fixed_costs,), found)
+    result, multipliers, _ = found
     result = result._replace(status=jnp.where(valid, result.status, INVALID).astype(jnp.int32))
     value = _lagrangian(
         fairness.kind, result, multipliers, costs, groups, weights,
@@ -250,6 +288,44 @@ def fair_assignment(
         probabilities=some * fixed.probabilities, multipliers=some * fixed.multipliers,
         primal=some * fixed.primal + still, dual=some * fixed.dual + still, gap=some * fixed.gap,
     )  # fmt: skip
+
+
+def _nothing(costs: Array, n_groups: int) -> _Found:
+    """Before the first trial: all is zero, but for a cost and a bound that any other is better than."""
+    rows, table = jnp.zeros_like(costs), jnp.zeros((n_groups, costs.shape[1]), costs.dtype)
+    labels, infinite = jnp.zeros((costs.shape[0],), jnp.int32), jnp.asarray(jnp.inf, costs.dtype)
+    result = FairAssignment(
+        labels, rows, table, infinite, -infinite, infinite, jnp.int32(UNSOLVED), jnp.zeros((), jnp.int32)
+    )
+    return _Found(result, _Multipliers(table, table, table[0]), jnp.array(False))
+
+
+def _better(one: _Found, other: _Found, tolerances: Tolerances) -> _Found:
+    """What two trials at the same programme show together: the cheaper fair assignment and the higher bound."""
+    cheaper = (other.met & ~one.met) | ((other.met == one.met) & (other.result.primal < one.result.primal))
+    # what ended for good, with a solution or without, needs no other
+    cheaper |= other.result.status != UNSOLVED
+    higher = other.result.dual > one.result.dual
+
+    def chosen(choice: Array, other: Tree, one: Tree) -> Tree:
+        return jax.tree.map(lambda other, one: jnp.where(choice, other, one), other, one)
+
+    best, bound = chosen(cheaper, other, one), chosen(higher, other, one)
+    result, loss = best.result, best.result.primal - bound.result.dual
+    loss_alone = result.primal - result.dual
+    gap = result.gap * jnp.where(loss_alone > 0, loss / jnp.where(loss_alone > 0, loss_alone, 1), 1)
+    solved = best.met & (gap <= tolerances.gap)
+    return _Found(
+        result._replace(
+            multipliers=bound.result.multipliers,
+            dual=bound.result.dual,
+            gap=gap,
+            status=jnp.where((result.status == UNSOLVED) & solved, SOLVED, result.status).astype(jnp.int32),
+            n_iter=one.result.n_iter + other.result.n_iter,
+        ),
+        bound.multipliers._replace(counts=best.multipliers.counts),
+        best.met,
+    )
 
 
 def _lagrangian(

@@ -38,7 +38,7 @@ from fairjax.assignment.iterates import Iterate, Weights
 from fairjax.assignment.newton import System
 from fairjax.assignment.programme import Programme
 
-_BOUNDARY = 0.9  # part of the way to the boundary that a step may go
+BOUNDARY = 0.9  # part of the way to the boundary that a step may go, as a rule
 _FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
 _SHORTEST = 1e-4  # steps shorter than this get nowhere
 _STALLS = 6  # so many of them end the search
@@ -69,6 +69,23 @@ class Tolerance(NamedTuple):
     gap: Array
     floor: Array
     residual: Array
+
+
+class End(NamedTuple):
+    """What a run comes to.
+
+    Attributes
+    ----------
+    fractions : (K, m) of the rows. prices : (M, K). level : (K,). off : () by how much the cost may be off.
+    n_iter : () int32, all steps. solved : () bool.
+    """
+
+    fractions: Array
+    prices: Array
+    level: Array
+    off: Array
+    n_iter: Array
+    solved: Array
 
 
 class _Newton(NamedTuple):
@@ -193,8 +210,19 @@ def _measure(programme: Programme, weights: Weights, at: Iterate) -> tuple[Array
     return _complementarity(weights, at), cost, jnp.max(missed)
 
 
-def step(programme: Programme, kind: Kind, weights: Weights, state: State, tolerance: Tolerance) -> State:
-    """One step: predictor, target, corrector; once the products are small enough, only towards the counts."""
+def step(
+    programme: Programme,
+    kind: Kind,
+    weights: Weights,
+    state: State,
+    tolerance: Tolerance,
+    *,
+    boundary: Array | float = BOUNDARY,
+) -> State:
+    """One step: predictor, target, corrector; once the products are small enough, only towards the counts.
+
+    ``boundary`` is the part of the way to the boundary that it may go.
+    """
     at = state.iterate
     linear = _linearise(programme, kind, at)
     enough = tolerance.gap * jnp.maximum(jnp.abs(state.cost), tolerance.floor)
@@ -223,7 +251,7 @@ def step(programme: Programme, kind: Kind, weights: Weights, state: State, toler
     begin = varying_as((nowhere, jnp.zeros_like(enough)), programme)
     corrected, _ = jax.lax.fori_loop(0, 2, towards, begin)
     primal, dual = _reach(programme, at, corrected)
-    primal, dual = (jnp.where(reach < 1, _BOUNDARY * reach, 1) for reach in (primal, dual))
+    primal, dual = (jnp.where(reach < 1, boundary * reach, 1) for reach in (primal, dual))
     there = _moved(at, corrected, primal, dual)
     complementarity, cost, residual = _measure(programme, weights, there)
     finite = jnp.isfinite(complementarity) & jnp.isfinite(residual)
@@ -240,6 +268,13 @@ def step(programme: Programme, kind: Kind, weights: Weights, state: State, toler
     return jax.tree.map(lambda after, ended: jnp.where(finite, after, ended), after, ended)
 
 
+def _merit(programme: Programme, state: State) -> Array:
+    """By how much the cost of an iterate is off (): the products, and what it would cost to put the counts right."""
+    prices = state.iterate.prices
+    ranges = jnp.max(prices, 1) - jnp.min(prices, 1)
+    return state.complementarity + state.residual * product(programme.masses, ranges)
+
+
 def run(
     programme: Programme,
     kind: Kind,
@@ -247,17 +282,32 @@ def run(
     first: Iterate,
     tolerance: Tolerance,
     *,
+    boundary: Array | float = BOUNDARY,
     max_iter: Array | int = 100,
-) -> State:
+) -> End:
     """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``.
 
-    ``weights`` are :func:`~fairjax.assignment.iterates.weigh` of the programme.
+    ``weights`` are :func:`~fairjax.assignment.iterates.weigh` of the programme. Near the boundary steps may lose the
+    digits of the counts: what comes back is the best iterate.
     """
+
+    def read(state: State, off: Array) -> End:
+        at = state.iterate
+        return End(at.fractions, at.prices, at.level, off, state.n_iter, state.solved)
+
+    def on(carry: tuple[State, End]) -> tuple[State, End]:
+        state, best = carry
+        state = step(programme, kind, weights, state, tolerance, boundary=boundary)
+        found = read(state, _merit(programme, state))
+        better = found.solved | (found.off < best.off)
+        best = jax.tree.map(lambda found, best: jnp.where(better, found, best), found, best)
+        return state, best._replace(n_iter=found.n_iter)
+
+    def going(carry: tuple[State, End]) -> Array:
+        state, _ = carry
+        return ~state.solved & (state.n_stalls < _STALLS) & (state.n_iter < max_iter)
+
     complementarity, cost, residual = _measure(programme, weights, first)
     zero = jnp.zeros((), jnp.int32)
     state = varying_as(State(first, complementarity, cost, residual, zero, zero, jnp.array(False)), programme)
-    return jax.lax.while_loop(
-        lambda state: ~state.solved & (state.n_stalls < _STALLS) & (state.n_iter < max_iter),
-        lambda state: step(programme, kind, weights, state, tolerance),
-        state,
-    )
+    return jax.lax.while_loop(going, on, (state, read(state, jnp.full_like(cost, jnp.inf))))[1]

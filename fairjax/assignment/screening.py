@@ -33,10 +33,22 @@ from jax import Array
 from fairjax._precision import Double, in_double
 from fairjax._varying import varying_as
 from fairjax.assignment import controls
-from fairjax.assignment.controls import Control
+from fairjax.assignment.controls import Control, Leeway
+from fairjax.assignment.interior import BOUNDARY
 from fairjax.assignment.programme import Anchor, Points, group_sums
 from fairjax.assignment.selection import choose
-from fairjax.assignment.solution import SOLVED, UNSOLVED, Optimum, Prices, Solution, Tolerances, certify, optimum
+from fairjax.assignment.solution import (
+    SOLVED,
+    UNSOLVED,
+    Optimum,
+    Prices,
+    Solution,
+    Tolerances,
+    Trial,
+    certify,
+    optimum,
+    trials,
+)
 
 _CLOSER, _WIDER, _BACK = 0.2, 4.0, 0.25  # the next radius, see above
 _HOPE = 0.5  # of what prices are expected to change at most: they do so much as a rule
@@ -119,10 +131,21 @@ class _Search(NamedTuple):
     change: Array
 
 
+def how(control: Control, trial: Array | int = 0, *, exact: bool) -> Trial:
+    """How to go about a problem: by the ``trial``-th of :func:`~fairjax.assignment.solution.trials` if it is ``exact``.
+
+    Otherwise masses are sums over many points in the caller's dtype, of which bounds are met to its digits.
+    """
+    if exact:
+        return jax.tree.map(lambda every: every[trial], trials(control.leeway.dtype))
+    boundary = jnp.asarray(BOUNDARY, control.leeway.dtype)
+    return Trial(Leeway(control.leeway, jnp.zeros_like(boundary)), boundary)
+
+
 @in_double
 def prices(control: Control, masses: Array, y: Array) -> Array:
     """Prices (M, K) of the groups in the clusters."""
-    return controls.normalise(controls.fitted(control, masses, exact=False), y)[0]
+    return controls.normalise(controls.fitted(control, masses, how(control, exact=False).leeway), y)[0]
 
 
 def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Source:
@@ -178,24 +201,27 @@ def assign(
     *,
     tolerances: Tolerances,
     n_open: int,
+    trial: Array | int = 0,
     max_passes: int = 30,
     max_iter: int = 100,
 ) -> Assignment:
     """Optimal prices for all points from ``warm`` ones (or :func:`~fairjax.assignment.solution.cold` ones).
 
     ``n_open`` is the size of the small problems, at least ``LEAST_PLACES`` for every group in every cluster; from n on
-    there is one problem of all points and no screening.
+    there is one problem of all points and no screening, and ``trial`` says which of
+    :func:`~fairjax.assignment.solution.trials`.
     """
     n_points = source.groups.shape[0]
     if n_open >= n_points:
         points = whole(source)
-        found = optimum(points, control, warm, tolerances, max_iter=max_iter)
+        found = optimum(points, control, warm, tolerances, trial=how(control, trial, exact=True), max_iter=max_iter)
         none_placed = jnp.zeros((n_points,), jnp.int32)
         rows = jnp.arange(n_points, dtype=jnp.int32)
         return Assignment(found, points, rows, none_placed, source.extra, jnp.int32(1), jnp.array(True))
 
     n_groups, n_clusters = warm.y.shape
     infinite = jnp.full_like(warm.reach, jnp.inf)
+    usual = how(control, exact=False)
 
     def look(search: _Search) -> _Search:
         start = search.prices
@@ -209,7 +235,8 @@ def assign(
             search.radius, jnp.where(search.assignment.n_passes == 0, _HOPE, 1) * search.radius, n_open,
         )  # fmt: skip
         points = _open(source, found, chosen.rows, chosen.weights)
-        best = optimum(points, control, start, tolerances, Anchor(before, chosen.radius), max_iter=max_iter)
+        anchor = Anchor(before, chosen.radius)
+        best = optimum(points, control, start, tolerances, anchor, trial=usual, max_iter=max_iter)
         change = prices(control, source.masses, best.prices.y) - before
         shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
         held = best.solved & (shift <= _WITHIN * chosen.radius)
@@ -252,7 +279,14 @@ def nothing(source: Source, n_clusters: int, n_open: int) -> Assignment:
     fractions = jnp.zeros((n_open, n_clusters), table.dtype)
     rows = jnp.zeros((n_open,), jnp.int32)
     return Assignment(
-        Optimum(Prices(table, table[0], zero), table, fractions, Double(table, table), none, jnp.array(False)),
+        Optimum(
+            Prices(table, table[0], zero),
+            table,
+            fractions,
+            Double(table, table),
+            none,
+            jnp.array(False),
+        ),
         Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero),
         rows,
         jnp.zeros((n_points,), jnp.int32),
@@ -262,11 +296,12 @@ def nothing(source: Source, n_clusters: int, n_open: int) -> Assignment:
     )
 
 
-def conclude(found: Assignment, control: Control, *, tolerances: Tolerances) -> Solution:
+def conclude(found: Assignment, control: Control, *, tolerances: Tolerances, trial: Array | int = 0) -> Solution:
     """The solution: feasible fractions, labels rounded from them, and the certificate."""
     n_points, n_open = found.labels.shape[0], found.rows.shape[0]
-    points = found.points
-    best = certify(points, control, found.optimum, tolerances, points.costs.dtype, exact=n_open >= n_points)
+    points, exact = found.points, n_open >= n_points
+    leeway = how(control, trial, exact=exact).leeway
+    best = certify(points, control, found.optimum, tolerances, points.costs.dtype, leeway, exact=exact)
     return best._replace(
         labels=found.labels.at[found.rows].set(best.labels, mode="drop"),
         rows=jnp.where(points.weights > 0, found.rows, n_points),

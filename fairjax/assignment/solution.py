@@ -4,17 +4,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
 from fairjax._precision import Double, first_least, in_double
+from fairjax._varying import varying_as
 from fairjax.assignment import controls, interior, iterates, primal
-from fairjax.assignment.controls import Control
+from fairjax.assignment.controls import Control, Leeway
 from fairjax.assignment.programme import Anchor, Points, group_sums, programme, with_placed
 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
 _NEAR = 1e-3  # of the scale of the costs: no start is nearer than that
+_FEWER = 18  # times prices may be divided by eight, to prove the same
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound is within tolerance",
@@ -46,6 +49,32 @@ def default_tolerances(dtype: DTypeLike) -> Tolerances:
     if jnp.finfo(dtype).bits >= 64:
         return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(1e-10, dtype), jnp.asarray(1e-11, dtype))
     return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(1e-8, dtype), jnp.asarray(1e-11, dtype))
+
+
+class Trial(NamedTuple):
+    """How to go about a programme.
+
+    Attributes
+    ----------
+    leeway : :class:`~fairjax.assignment.controls.Leeway`, how literally the bounds are taken.
+    boundary : () part of the way to the boundary that a step may go.
+    """
+
+    leeway: Leeway
+    boundary: Array
+
+
+def trials(dtype: DTypeLike) -> Trial:
+    """Trials (T,) for a programme whose points are all open, each for what those before did not solve.
+
+    Bounds as they are; narrow ones as no room at all and loose ones as none, where the steps have no digits for them;
+    shorter steps, which stay nearer to the central path; perfect fairness, which satisfies every control, so that
+    nothing dearer is returned.
+    """
+    exact = controls.ROUNDING
+    table = ((exact, 0.0, 0.9), (1e-7, 1e-6, 0.9), (exact, 0.0, 0.5), (float("inf"), 0.0, 0.9))
+    narrow, loose, boundary = np.asarray(table, dtype).T
+    return jax.tree.map(jnp.asarray, Trial(Leeway(narrow, loose), boundary))
 
 
 class Prices(NamedTuple):
@@ -91,7 +120,8 @@ class Solution(NamedTuple):
     prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
     primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
     gap : () their difference, relative to the cost or to a thousandth of the scale of the costs if that is more.
-    status : () int32, see ``MESSAGES``. n_iter : () steps of the last solve. n_passes : () passes over all points.
+    status : () int32, see ``MESSAGES``. met : () bool, whether the fractional assignment satisfies the control.
+    n_iter : () steps of the last solve. n_passes : () passes over all points.
     """
 
     labels: Array
@@ -103,6 +133,7 @@ class Solution(NamedTuple):
     dual: Array
     gap: Array
     status: Array
+    met: Array
     n_iter: Array
     n_passes: Array
 
@@ -113,7 +144,7 @@ def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
     return Prices(jnp.zeros((n_groups, n_clusters), dtype), level, jnp.asarray(jnp.inf, dtype))
 
 
-def _fitted(points: Points, control: Control, *, exact: bool) -> tuple[Points, Control]:
+def _fitted(points: Points, control: Control, leeway: Leeway) -> tuple[Points, Control]:
     """The problem, its weights made to sum to 1 in the present precision, and the control for its groups' masses."""
     sums = group_sums(points.weights[:, None], points.groups, points.placed.shape[0])[:, 0]
     masses = jnp.sum(points.placed, 1) + sums
@@ -122,7 +153,7 @@ def _fitted(points: Points, control: Control, *, exact: bool) -> tuple[Points, C
         weights=points.weights / whole, placed=points.placed / whole, masses=masses / whole,
         offset=points.offset / whole,
     )  # fmt: skip
-    return points, controls.fitted(control, points.masses, exact=exact)
+    return points, controls.fitted(control, points.masses, leeway)
 
 
 @in_double
@@ -133,6 +164,7 @@ def optimum(
     tolerances: Tolerances,
     anchor: Anchor | None = None,
     *,
+    trial: Trial,
     max_iter: int = 100,
 ) -> Optimum:
     """Optimal prices from warm ones; ``anchor`` says what is known of placed points, where there are any.
@@ -140,7 +172,7 @@ def optimum(
     O(m K (M + K) + (M K)^3) per step of the interior-point method.
     """
     n_points = points.costs.shape[0]
-    points, control = _fitted(points, control, exact=anchor is None)
+    points, control = _fitted(points, control, trial.leeway)
     each = jnp.where(points.masses > 0, points.masses, 1)[:, None]
     placed = points.placed / each
     if anchor is not None:
@@ -165,41 +197,113 @@ def optimum(
     near = iterates.start_near(problem, control.kind, weights, warm.y, warm.level, mu)
     first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
     tolerance = interior.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
-    end = interior.run(problem, control.kind, weights, first, tolerance, max_iter=jnp.where(free, 0, max_iter))
-    at = end.iterate
-    fractions, y = jnp.where(free, cheapest[:n_points], at.fractions[:, :n_points].T), jnp.where(free, 0, at.prices)
+    end = interior.run(
+        problem, control.kind, weights, first, tolerance,
+        boundary=trial.boundary, max_iter=jnp.where(free, 0, max_iter),
+    )  # fmt: skip
+    fractions, y = jnp.where(free, cheapest[:n_points], end.fractions[:, :n_points].T), jnp.where(free, 0, end.prices)
     # counts of the points alone: the rows behind them are what the gap lets groups differ by, and placed points, of
     # which an interior assignment moves next to nothing
     moved = points.weights[:n_points, None] * fractions
     counts = each * placed + group_sums(moved, points.groups[:n_points], placed.shape[0])
-    targets = jnp.where(free, counts, controls.targets(control, counts / each, at.level, points.masses))
+    targets = jnp.where(free, counts, controls.targets(control, counts / each, end.level, points.masses))
     # a constant for all clusters is none that a group's points would notice
     change = y - warm.y
     change = jnp.max(jnp.max(change, 1) - jnp.min(change, 1))
-    prices = Prices(y, at.level, jnp.where(known, change, scale))
+    prices = Prices(y, end.level, jnp.where(known, change, scale))
     return Optimum(
-        prices, controls.settled(control, y), fractions, Double.of(targets), end.n_iter, end.solved | free
+        prices, controls.settled(control, y), fractions, Double.of(targets), end.n_iter, end.solved | free,
     )  # fmt: skip
+
+
+class _Counted(NamedTuple):
+    """A plan as proofs need it: ``weighted`` fractions (m, K), ``counts`` (M, K), ``busiest`` clusters (M, K) bool."""
+
+    weighted: Array
+    counts: Array
+    busiest: Array
+
+
+class _Proof(NamedTuple):
+    """What prices prove.
+
+    Attributes
+    ----------
+    reported : (M, K) prices, rounded to the caller's dtype. loss : () by how much the cost may be above the best.
+    """
+
+    reported: Array
+    loss: Array
+
+
+def _apart(prices: Array, busiest: Array) -> Array:
+    """Prices (M, K) of each group less that in its ``busiest`` cluster (M, K) bool.
+
+    A constant that a group pays everywhere decides nothing between clusters, and may be larger than all costs.
+    """
+    return prices - jnp.sum(jnp.where(busiest, prices, 0), 1, keepdims=True)
+
+
+def _prove(points: Points, asked: Control, plan: _Counted, reported: Array) -> _Proof:
+    """What ``reported`` prices (M, K) prove about a plan."""
+    weighted, counts, busiest = plan
+    prices = controls.proven(asked, points.masses, reported)
+    reduced = points.costs + _apart(prices, busiest)[points.groups]
+    slack = reduced - jnp.min(reduced, -1, keepdims=True)
+    loss = jnp.sum(weighted * slack) + controls.exact_spread(asked, points.masses, prices) - jnp.sum(prices * counts)
+    # and the rounding of what is added up, which huge prices may make larger than what is left
+    summed = jnp.sum(counts * jnp.abs(reported))
+    return _Proof(reported, jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed)
+
+
+def _best_proof(
+    points: Points, asked: Control, plan: _Counted, reported: Array, dtype: DTypeLike, enough: Array
+) -> _Proof:
+    """The same by the first of several multiples of the prices that leaves a loss of at most ``enough`` ().
+
+    Where the best assignment hardly needs the control, small prices prove it as well as large ones, and the solver
+    finds the middle of them all: for a group of 1e-12 of the weight so large that rounding is all that is left.
+    """
+    every = jnp.stack([reported, _apart(reported, plan.busiest)])
+    n_trials = 2 * (_FEWER + 1)
+
+    def one(i: Array) -> Array:
+        factor = jnp.where(i >= n_trials - 2, 0, jnp.ldexp(jnp.ones((), reported.dtype), -3 * (i // 2)))
+        scaled = factor * every[i % 2]
+        return jnp.where(i == 0, reported, controls.proven(asked, points.masses, scaled).astype(dtype))
+
+    def again(carry: tuple[Array, _Proof]) -> tuple[Array, _Proof]:
+        i, best = carry
+        found = _prove(points, asked, plan, one(i).astype(reported.dtype))
+        return i + 1, jax.tree.map(lambda new, old: jnp.where(found.loss < best.loss, new, old), found, best)
+
+    first = (jnp.int32(0), _Proof(reported, jnp.full_like(enough, jnp.inf)))
+    return jax.lax.while_loop(
+        lambda carry: ~(carry[1].loss <= enough) & (carry[0] < n_trials), again, varying_as(first, points)
+    )[1]
 
 
 @in_double
 def certify(
-    points: Points, asked: Control, found: Optimum, tolerances: Tolerances, dtype: DTypeLike, *, exact: bool
+    points: Points,
+    asked: Control,
+    found: Optimum,
+    tolerances: Tolerances,
+    dtype: DTypeLike,
+    leeway: Leeway,
+    *,
+    exact: bool,
 ) -> Solution:
     """The cheapest assignment of the open points with the counts of ``found``, and the gap that its prices prove.
 
     The proof is that of the prices as they are reported, rounded to ``dtype``, for the control as it was ``asked`` for:
-    whoever checks it needs nothing else. ``exact``: all points are open.
+    whoever checks it needs nothing else. ``leeway`` is that of the trial. ``exact``: all points are open.
     """
-    points, control = _fitted(points, asked, exact=exact)
+    points, control = _fitted(points, asked, leeway)
     n_groups, n_clusters = points.placed.shape
     reported = controls.normalise(control, found.settled)[0].astype(dtype).astype(points.costs.dtype)
-    prices = controls.proven(asked, points.masses, reported)
-    # a constant that a group pays everywhere decides nothing between clusters, and may be larger than all costs
     targets = found.targets.whole()
-    busiest = jnp.take_along_axis(prices, first_least(-targets)[:, None], 1)
-    apart = prices - busiest
-    reduced = points.costs + apart[points.groups]
+    busiest = jnp.arange(n_clusters) == first_least(-targets)[:, None]
     if n_groups == 1:
         # nothing to be fair to: every point in its cheapest cluster
         labels = first_least(points.costs)
@@ -209,33 +313,36 @@ def certify(
         # of points among many, counts are rounded to the caller's dtype, and add up to a little more or less
         total = jnp.sum(targets, 1)
         targets = targets * (points.masses / jnp.where(total > 0, total, 1))[:, None]
-        plan = primal.finish(points, apart, targets, 0.0 if exact else 2 * float(jnp.finfo(dtype).eps))
+        residual = 0.0 if exact else 2 * float(jnp.finfo(dtype).eps)
+        plan = primal.finish(points, _apart(reported, busiest), targets, residual)
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + group_sums(weighted, points.groups, n_groups)
-    slack = reduced - jnp.min(reduced, -1, keepdims=True)
-    loss = jnp.sum(weighted * slack) + controls.exact_spread(control, points.masses, prices) - jnp.sum(prices * counts)
-    # and the rounding of what is added up, which huge prices may make larger than what is left
-    summed = jnp.sum(counts * jnp.abs(reported))
-    loss = jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed
     cost = points.offset + jnp.sum(weighted * points.costs)
-    scale = iterates.scale_of_costs(programme(points, control))
-    gap = loss / jnp.maximum(jnp.abs(cost), FLOOR * scale)
+    unit = jnp.maximum(jnp.abs(cost), FLOOR * iterates.scale_of_costs(programme(points, control)))
+    counted = _Counted(weighted, counts, busiest)
+    if exact:
+        proof = _best_proof(points, asked, counted, reported, dtype, tolerances.gap * unit)
+    else:
+        # placed points are where these prices put them
+        proof = _prove(points, asked, counted, reported)
+    gap = proof.loss / unit
 
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
     # fractions, too, have only the digits that are reported
     rounded = plan.fractions.astype(dtype).astype(points.costs.dtype) * points.weights[:, None]
     rounded = points.placed + group_sums(rounded, points.groups, n_groups)
-    fair = controls.violation(control, rounded, points.masses) <= tolerances.gap
-    status = jnp.where(plan.met & fair & (gap <= tolerances.gap), SOLVED, UNSOLVED)
+    met = plan.met & (controls.violation(asked, rounded, points.masses) <= tolerances.gap)
+    status = jnp.where(met & (gap <= tolerances.gap), SOLVED, UNSOLVED)
     status = jnp.where(control.feasible, status, INFEASIBLE)
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)
     rows = jnp.arange(points.costs.shape[0], dtype=jnp.int32)
     return Solution(
-        plan.labels, rows, plan.fractions, counts, reported, cost, cost - loss, gap, status, found.n_iter, jnp.int32(0)
-    )
+        plan.labels, rows, plan.fractions, counts, proof.reported, cost, cost - proof.loss, gap, status, met,
+        found.n_iter, jnp.int32(0),
+    )  # fmt: skip
 
 
 @in_double
-def pressure(points: Points, control: Control, found: Optimum, *, exact: bool) -> Array:
+def pressure(points: Points, control: Control, found: Optimum, leeway: Leeway) -> Array:
     """How counts press on their bounds (M, K): below zero where the lower one holds them up, above zero the other."""
-    return controls.normalise(_fitted(points, control, exact=exact)[1], found.settled)[1]
+    return controls.normalise(_fitted(points, control, leeway)[1], found.settled)[1]

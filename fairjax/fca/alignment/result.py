@@ -99,6 +99,7 @@ def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array 
         dual=jnp.minimum(bound.dual, primal),
         gap=gap,
         status=jnp.where(jnp.isfinite(primal), state.worst, 3).astype(jnp.int32),
+        met=jnp.isfinite(primal),
         n_iter=bound.n_iter,
         n_passes=state.n_iter,
     )
