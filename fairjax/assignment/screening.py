@@ -9,13 +9,15 @@ all the same (:func:`~fairjax.assignment.programme.with_placed`), and the next p
 
 Prices that have far to go are estimated first, from points that stand for others (see
 :mod:`~fairjax.assignment.selection`). An estimate proves nothing; it tells where to look next, and one that leads below
-the bound that was reached is dropped. A look regards the points within a *radius*:
+the bound that was reached is dropped. Where only few points move, it is right but for a part of them, and will do for
+all but the last turn of a clustering. A look regards the points within a *radius*, or nearer ones if these are many
+times as many as have to move:
 
 =========================================  =========================================  ===========================
 after a look at                            the next one starts from                   and its radius is
 =========================================  =========================================  ===========================
 all points there, margins held             -- that is the end
-representatives, margins held              what was found                             half of what prices changed
+representatives, margins held              what was found (or ends, see above)        half of what prices changed
 either, margins exceeded                   what was found                             four times as large
 prices at which the bound has fallen       the prices before, whose bound was higher  a quarter of their change
 =========================================  =========================================  ===========================
@@ -50,8 +52,10 @@ from fairjax.assignment.solution import (
     trials,
 )
 
-_CLOSER, _WIDER, _BACK = 0.2, 4.0, 0.25  # the next radius, see above
-_HOPE = 0.5  # of what prices are expected to change at most: they do so much as a rule
+_CLOSER, _WIDER, _BACK = 0.5, 4.0, 0.25  # the next radius, see above
+_MISSES = 2.0  # as far as prices were missed the last time they may be missed again
+_HOPE = 0.25  # of that they change as a rule
+_FEW_MOVE, _ROUGHLY = 3e-3, 10.0  # weight, and tolerated gaps, up to which representatives will do
 _WITHIN = 0.9  # of the least margin: at all of it, placed points are about to move
 LEAST_PLACES = 4  # for every group in every cluster
 _FALL = 0.2  # of the tolerated gap: a bound that falls by less is as good, to rounding
@@ -121,6 +125,7 @@ class _Search(NamedTuple):
     ----------
     assignment : of the last one. prices, radius : () of the next one.
     proven, bound : the prices with the highest bound so far, and that. change : () by how much they were changed.
+    trusted : () bool, whether the weight that has to move tells how far to look.
     """
 
     assignment: Assignment
@@ -129,6 +134,7 @@ class _Search(NamedTuple):
     proven: Prices
     bound: Array
     change: Array
+    trusted: Array
 
 
 def how(control: Control, trial: Array | int = 0, *, exact: bool) -> Trial:
@@ -169,8 +175,11 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Sou
     return Source(scan, rows, groups, weights, masses, jnp.zeros((), costs.dtype))
 
 
-def _open(source: Source, found: Pass, index: Array, weights: Array) -> Points:
-    """The small problem in which only the points at ``index`` (m,) are open, with ``weights`` (m,)."""
+def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Points, Array]:
+    """The small problem in which only the points at ``index`` (m,) are open, with ``weights`` (m,).
+
+    And that weight (m, K) where the pass has placed it.
+    """
     n_points = source.groups.shape[0]
     n_groups, n_clusters = found.counts.shape
     costs = source.rows(index)
@@ -184,7 +193,7 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> Points:
     placed = found.counts - own
     placed = jnp.where(jnp.abs(placed) <= 1e-6 * found.counts, 0, placed)
     masses = jnp.sum(placed, 1) + jnp.sum(own, 1)
-    return Points(costs - lowest[:, None], groups, weights, placed, masses, offset)
+    return Points(costs - lowest[:, None], groups, weights, placed, masses, offset), chosen
 
 
 def whole(source: Source) -> Points:
@@ -201,11 +210,15 @@ def assign(
     *,
     tolerances: Tolerances,
     n_open: int,
+    thorough: Array | bool = True,
     trial: Array | int = 0,
     max_passes: int = 30,
     max_iter: int = 100,
 ) -> Assignment:
     """Optimal prices for all points from ``warm`` ones (or :func:`~fairjax.assignment.solution.cold` ones).
+
+    Unless it has to be ``thorough`` (may be traced), representatives of the few points that move will do: the cost is
+    then right to about the tolerated gap, and counts to some 1e-4 of the whole.
 
     ``n_open`` is the size of the small problems, at least ``LEAST_PLACES`` for every group in every cluster; from n on
     there is one problem of all points and no screening, and ``trial`` says which of
@@ -230,22 +243,24 @@ def assign(
         bound = found.cost + jnp.sum(found.counts * before) - controls.exact_spread(control, source.masses, before)
         lost = bound < search.bound - _FALL * tolerances.gap * jnp.abs(bound)
         cells = source.groups * n_clusters + found.labels
+        # perfect fairness asks for that much; other controls for less
+        fair = source.masses[:, None] * jnp.sum(found.counts, 0)
+        moving = jnp.where(search.trusted, jnp.sum(jnp.abs(found.counts - fair)) / 2, jnp.inf)
+        first = search.assignment.n_passes == 0
         chosen = choose(
             found.margins, cells, found.rivals, (n_groups * n_clusters, n_clusters), source.weights,
-            search.radius, jnp.where(search.assignment.n_passes == 0, _HOPE, 1) * search.radius, n_open,
+            search.radius, moving, jnp.where(first & thorough, _HOPE, 1), n_open,
         )  # fmt: skip
-        points = _open(source, found, chosen.rows, chosen.weights)
+        points, as_placed = _open(source, found, chosen.rows, chosen.weights)
         anchor = Anchor(before, chosen.radius)
         best = optimum(points, control, start, tolerances, anchor, trial=usual, max_iter=max_iter)
         change = prices(control, source.masses, best.prices.y) - before
         shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
         held = best.solved & (shift <= _WITHIN * chosen.radius)
-        valid = held & chosen.exact & ~lost
-        radius = jnp.where(
-            held,
-            jnp.where(jnp.isfinite(chosen.radius), _CLOSER * jnp.minimum(shift, chosen.radius), shift),
-            _WIDER * jnp.maximum(search.radius, chosen.radius),
-        )
+        moved = jnp.sum(points.weights) - jnp.sum(as_placed * best.fractions)
+        roughly = (moved <= _FEW_MOVE) & (moved * shift <= _ROUGHLY * tolerances.gap * jnp.abs(bound))
+        valid = held & (chosen.exact | (roughly & jnp.logical_not(thorough))) & ~lost
+        radius = jnp.where(held, _CLOSER * shift, _WIDER * chosen.radius)
         back = _BACK * search.change
         # where a warm start led nowhere, the next one is cold
         again = start._replace(reach=infinite)
@@ -260,14 +275,16 @@ def assign(
             jnp.where(lost, back, radius),
             jax.tree.map(lambda proven, start: jnp.where(lost, proven, start), search.proven, start),
             jnp.maximum(bound, search.bound),
-            jnp.where(lost, back, jnp.minimum(shift, chosen.radius)),
+            jnp.where(lost, back, shift),
+            held | lost,
         )
 
-    first = nothing(source, n_clusters, n_open)
+    none = nothing(source, n_clusters, n_open)
+    begin = _Search(none, warm, _MISSES * warm.reach, warm, -infinite, infinite, jnp.array(True))
     return jax.lax.while_loop(
         lambda search: ~search.assignment.valid & (search.assignment.n_passes < max_passes),
         look,
-        varying_as(_Search(first, warm, warm.reach, warm, -infinite, infinite), source.weights, source.groups, control),
+        varying_as(begin, source.weights, source.groups, control),
     ).assignment
 
 

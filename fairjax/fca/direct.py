@@ -173,7 +173,7 @@ def step(
     foreseen = state.warm._replace(y=state.warm.y + jnp.where(last, 0, state.drift))
     found = screening.assign(
         squared_distances(points, centers), control, foreseen,
-        tolerances=wanted, n_open=state.assignment.rows.shape[0],
+        tolerances=wanted, n_open=state.assignment.rows.shape[0], thorough=last,
     )  # fmt: skip
     moved = _moved(points, state, foreseen, found, tol, tolerances)
     kept = state._replace(best_centers=centers)

@@ -82,8 +82,8 @@ def prepare(X: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None, *
 def coordinates(points: GroupedPoints, index: Array) -> Array:
     """Points (m, d) at ``index`` (m,), relative to the mean; an index of n' or more gives the last one."""
     n_blocks, _, block = points.features.shape
-    index = jnp.minimum(index, n_blocks * block - 1)
-    return points.features[index // block, :, index % block]
+    index, size = jnp.minimum(index, n_blocks * block - 1), jnp.asarray(block, index.dtype)
+    return points.features[jax.lax.div(index, size), :, jax.lax.rem(index, size)]
 
 
 def _two_cheapest(reduced: Array) -> tuple[Array, Array, Array, Array]:
