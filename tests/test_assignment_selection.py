@@ -26,8 +26,8 @@ def points(seed=0):
 
 
 @jax.jit
-def chosen(margins, cells, rivals, weights, radius, moving=np.inf):
-    return choose(margins, cells, rivals, SHAPE, weights, radius, moving, 1.0, N_OPEN)
+def chosen(margins, cells, rivals, weights, radius):
+    return choose(margins, cells, rivals, SHAPE, weights, radius, radius, N_OPEN)
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, 3), (31, 8), (32, 40), (1000, 100), (1000, 1000)])
@@ -77,28 +77,14 @@ def test_representatives_stand_for_all(radius):
         assert np.max(np.abs(estimated - by_cell) / np.bincount(cells[near], weights[near])) < 0.08
 
 
-@pytest.mark.parametrize("moving", [0.0, 1e-3, 1e-2, 0.1])
-def test_what_has_to_move_says_how_far_to_look(moving):
-    margins, cells, rivals, weights = points()
-    found = chosen(margins, cells, rivals, weights, np.inf, moving)
-    within = np.sum(weights[margins < float(found.radius)])
-    if moving == 0:
-        assert bool(found.exact)
-    else:
-        assert min(1, 30 * moving) == pytest.approx(within, rel=0.2)
-    # not farther than prices are expected to move
-    nearer = chosen(margins, cells, rivals, weights, 0.1, moving)
-    assert bool(nearer.exact) or float(nearer.radius) <= max(0.1, np.min(margins[margins >= 0.1])) * (1 + 1e-6)
-
-
 def test_more_boundaries_than_places():
     """Boundaries of a cell are taken together then, and all weight is still stood for."""
     rng = np.random.default_rng(0)
     n_clusters = 60
     cells, rivals = (rng.integers(0, n, N).astype(np.int32) for n in (2 * n_clusters, n_clusters))
     weights = np.full(N, 1 / N, np.float32)
-    found = jax.jit(lambda *args: choose(*args, jnp.inf, jnp.inf, 1.0, N_OPEN), static_argnums=3)(
-        rng.exponential(size=N).astype(np.float32), cells, rivals, (2 * n_clusters, n_clusters), weights
+    found = jax.jit(lambda *args: choose(*args[:3], (2 * n_clusters, n_clusters), *args[3:], args[-1], N_OPEN))(
+        rng.exponential(size=N).astype(np.float32), cells, rivals, weights, jnp.float32(jnp.inf)
     )
     assert np.sum(np.asarray(found.rows) < N) <= N_OPEN
     assert float(found.radius) == np.inf

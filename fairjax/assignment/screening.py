@@ -10,14 +10,13 @@ all the same (:func:`~fairjax.assignment.programme.with_placed`), and the next p
 Prices that have far to go are estimated first, from points that stand for others (see
 :mod:`~fairjax.assignment.selection`). An estimate proves nothing; it tells where to look next, and one that leads below
 the bound that was reached is dropped. Where only few points move, it is right but for a part of them, and will do for
-all but the last turn of a clustering. A look regards the points within a *radius*, or nearer ones if these are many
-times as many as have to move:
+all but the last turn of a clustering. A look regards the points within a *radius*:
 
 =========================================  =========================================  ===========================
 after a look at                            the next one starts from                   and its radius is
 =========================================  =========================================  ===========================
 all points there, margins held             -- that is the end
-representatives, margins held              what was found (or ends, see above)        half of what prices changed
+representatives, margins held              what was found (or ends, see above)        a fifth of their change
 either, margins exceeded                   what was found                             four times as large
 prices at which the bound has fallen       the prices before, whose bound was higher  a quarter of their change
 =========================================  =========================================  ===========================
@@ -52,7 +51,7 @@ from fairjax.assignment.solution import (
     trials,
 )
 
-_CLOSER, _WIDER, _BACK = 0.5, 4.0, 0.25  # the next radius, see above
+_CLOSER, _WIDER, _BACK = 0.2, 4.0, 0.25  # the next radius, see above
 _MISSES = 2.0  # as far as prices were missed the last time they may be missed again
 _HOPE = 0.25  # of that they change as a rule
 _FEW_MOVE, _ROUGHLY = 3e-3, 10.0  # weight, and tolerated gaps, up to which representatives will do
@@ -125,7 +124,6 @@ class _Search(NamedTuple):
     ----------
     assignment : of the last one. prices, radius : () of the next one.
     proven, bound : the prices with the highest bound so far, and that. change : () by how much they were changed.
-    trusted : () bool, whether the weight that has to move tells how far to look.
     """
 
     assignment: Assignment
@@ -134,7 +132,6 @@ class _Search(NamedTuple):
     proven: Prices
     bound: Array
     change: Array
-    trusted: Array
 
 
 def how(control: Control, trial: Array | int = 0, *, exact: bool) -> Trial:
@@ -243,13 +240,10 @@ def assign(
         bound = found.cost + jnp.sum(found.counts * before) - controls.exact_spread(control, source.masses, before)
         lost = bound < search.bound - _FALL * tolerances.gap * jnp.abs(bound)
         cells = source.groups * n_clusters + found.labels
-        # perfect fairness asks for that much; other controls for less
-        fair = source.masses[:, None] * jnp.sum(found.counts, 0)
-        moving = jnp.where(search.trusted, jnp.sum(jnp.abs(found.counts - fair)) / 2, jnp.inf)
-        first = search.assignment.n_passes == 0
+        expected = jnp.where((search.assignment.n_passes == 0) & thorough, _HOPE, 1) * search.radius
         chosen = choose(
             found.margins, cells, found.rivals, (n_groups * n_clusters, n_clusters), source.weights,
-            search.radius, moving, jnp.where(first & thorough, _HOPE, 1), n_open,
+            search.radius, expected, n_open,
         )  # fmt: skip
         points, as_placed = _open(source, found, chosen.rows, chosen.weights)
         anchor = Anchor(before, chosen.radius)
@@ -260,7 +254,11 @@ def assign(
         moved = jnp.sum(points.weights) - jnp.sum(as_placed * best.fractions)
         roughly = (moved <= _FEW_MOVE) & (moved * shift <= _ROUGHLY * tolerances.gap * jnp.abs(bound))
         valid = held & (chosen.exact | (roughly & jnp.logical_not(thorough))) & ~lost
-        radius = jnp.where(held, _CLOSER * shift, _WIDER * chosen.radius)
+        radius = jnp.where(
+            held,
+            jnp.where(jnp.isfinite(chosen.radius), _CLOSER * shift, shift),
+            _WIDER * jnp.maximum(search.radius, chosen.radius),
+        )
         back = _BACK * search.change
         # where a warm start led nowhere, the next one is cold
         again = start._replace(reach=infinite)
@@ -275,12 +273,11 @@ def assign(
             jnp.where(lost, back, radius),
             jax.tree.map(lambda proven, start: jnp.where(lost, proven, start), search.proven, start),
             jnp.maximum(bound, search.bound),
-            jnp.where(lost, back, shift),
-            held | lost,
+            jnp.where(lost, back, jnp.minimum(shift, chosen.radius)),
         )
 
     none = nothing(source, n_clusters, n_open)
-    begin = _Search(none, warm, _MISSES * warm.reach, warm, -infinite, infinite, jnp.array(True))
+    begin = _Search(none, warm, _MISSES * warm.reach, warm, -infinite, infinite)
     return jax.lax.while_loop(
         lambda search: ~search.assignment.valid & (search.assignment.n_passes < max_passes),
         look,

@@ -17,7 +17,6 @@ from jax import Array
 from fairjax._varying import varying_as
 
 _SAMPLE = 4096  # margins that quantiles are read from
-_TIMES = 30  # as much as has to move is looked at: a boundary that moves does not find everybody at its foot
 _AIM = 0.75  # of the places, to be filled: quantiles of a sample are not exact
 _FINER = 16  # as many strata of a kind as on average have a place, at most: most kinds have no points
 _GOLDEN = 2_654_435_769  # 2^32 over the golden ratio: its multiples scatter evenly
@@ -69,19 +68,14 @@ def indices(flags: Array, size: int) -> Array:
     return jnp.where(rank < until[-1], index, n_points)
 
 
-def _quantiles(margins: Array, weights: Array, moving: Array, n_open: int) -> tuple[Array, Array]:
-    """Two margins (): below the first there are about as many points as places, hardly ever more; below the second
-    lies some times as much weight as is ``moving`` ().
-    """
+def _width_with_places(margins: Array, n_open: int) -> Array:
+    """A margin () below which about as many of the margins (n,) lie as there are places, hardly ever more."""
     n_points = margins.shape[0]
-    every = max(1, n_points // _SAMPLE)
-    sample, weighing = jax.lax.sort((margins[::every], weights[::every]), num_keys=1)
+    sample = jnp.sort(margins[:: max(1, n_points // _SAMPLE)])
     places = int(_AIM * n_open / n_points * sample.shape[0])
     wide, narrow = sample[places], sample[places // 2]
     # a sample may mislead: once in a hundred times more points lie within the wide margin than have a place
-    with_places = jnp.where(jnp.sum(margins < wide) <= n_open, wide, narrow)
-    until = jnp.cumsum(weighing)
-    return with_places, jnp.min(jnp.where(until >= _TIMES * moving * until[-1], sample, jnp.inf))
+    return jnp.where(jnp.sum(margins < wide) <= n_open, wide, narrow)
 
 
 def _representatives(
@@ -112,21 +106,19 @@ def choose(
     shape: tuple[int, int],
     weights: Array,
     radius: Array,
-    moving: Array,
-    hope: Array,
+    enough: Array,
     n_open: int,
 ) -> Chosen:
-    """Points whose margins (n,) are below ``radius`` (), or as far as enough of them lie for what has to move.
+    """All points whose margins (n,) are below ``enough`` (), and as many more as there are places for.
 
-    Of these all are taken if there are places for all within a part of it, the ``hope`` (), and with them as many more
-    as there are places for; otherwise representatives. ``cells`` (n,) int32 are those of group and cluster, ``rivals``
-    (n,) int32 the second cheapest clusters, ``shape`` how many there are of both. ``moving`` () is the least weight
-    that has to change its cluster, ``n_open`` the number of places, at least that of the cells. O(n).
+    Where there are too few places, representatives of those whose margins are below ``radius`` (). ``cells`` (n,) int32
+    are those of group and cluster, ``rivals`` (n,) int32 the second cheapest clusters, ``shape`` how many there are of
+    both. ``n_open`` is the number of places, at least that of the cells. O(n).
     """
+    n_points = margins.shape[0]
     margins = jnp.where(weights > 0, margins, jnp.inf)
-    width, needed = _quantiles(margins, weights, moving, n_open)
-    radius = jnp.minimum(radius, needed)
-    exact = hope * radius <= width
+    width = _width_with_places(margins, n_open)
+    exact = enough <= width
     near = margins < jnp.where(exact, width, radius)
     flags, weights = jax.lax.cond(
         exact,
@@ -134,6 +126,6 @@ def choose(
         lambda: _representatives(near, margins, cells, rivals, shape, weights, n_open),
     )
     rows = indices(flags, n_open)
-    weights = jnp.where(rows < weights.shape[0], weights[jnp.minimum(rows, weights.shape[0] - 1)], 0)
+    weights = jnp.where(rows < n_points, weights[jnp.minimum(rows, n_points - 1)], 0)
     beyond = jnp.min(jnp.where(near, jnp.inf, margins))
     return Chosen(rows, weights, jnp.where(jnp.sum(flags) <= n_open, beyond, 0), exact)
