@@ -6,9 +6,9 @@ included. Both lower the cost
 
     (1/n) Σ_i Σ_k A_ik ‖x_i − μ_k‖²,
 
-so it never rises, and the turns end when the centres no longer move. This is FCA (Kim et al., ICML 2025) with the
-transport weight π0π1, where alignment is a flow through the K clusters and needs neither a plan of n0 × n1 entries
-nor a partition.
+so it never rises by more than an assignment may miss, and the turns end when the centres no longer move. This is FCA
+(Kim et al., ICML 2025) with the transport weight π0π1, where alignment is a flow through the K clusters and needs
+neither a plan of n0 × n1 entries nor a partition.
 
 ``init``, ``step`` and ``run`` are pure. A run ends with an assignment to the full tolerance for the cheapest centres,
 in the loop of the turns so that the solver is compiled once; ``finish`` turns it into labels with a certificate.
@@ -157,7 +157,8 @@ def step(
     """One turn: fair assignment, then centre update.
 
     The ``last`` one (may be traced) assigns the points to the cheapest centres so far, to the full tolerance, and
-    leaves the centres where they are. ``tol`` bounds the movement of the centres that counts as none, relative to the
+    leaves the centres where they are. The others may take an estimate where few of many points move: the cost is then
+    right to about the tolerated gap. ``tol`` bounds the movement of the centres that counts as none, relative to the
     spread of the points. O(n K d) per pass over the points, of which most turns need one or two, and O(K) per open
     point and step of the solver.
     """
