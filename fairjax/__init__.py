@@ -12,11 +12,28 @@ if TYPE_CHECKING:
     from fairjax import assignment, datasets, deep, fca, kmeans, metrics, ot, report
     from fairjax.assignment import fair_assignment
     from fairjax.estimators import FCA
+    from fairjax.programs import keep_programs
 
 _MODULES = ("assignment", "datasets", "deep", "fca", "kmeans", "metrics", "ot", "report")
-_NAMES = {"FCA": "fairjax.estimators", "fair_assignment": "fairjax.assignment"}
+_NAMES = {
+    "FCA": "fairjax.estimators",
+    "fair_assignment": "fairjax.assignment",
+    "keep_programs": "fairjax.programs",
+}
 
-__all__ = ["FCA", "assignment", "datasets", "deep", "fair_assignment", "fca", "kmeans", "metrics", "ot", "report"]
+__all__ = [
+    "FCA",
+    "assignment",
+    "datasets",
+    "deep",
+    "fair_assignment",
+    "fca",
+    "keep_programs",
+    "kmeans",
+    "metrics",
+    "ot",
+    "report",
+]
 
 
 def __getattr__(name: str) -> Any:

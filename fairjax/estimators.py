@@ -248,6 +248,8 @@ class FCA(ClusterMixin, BaseEstimator):
         self._seed = seed
         self._unfair = None if unfair is None else _driver.compared(problem, unfair)
         self._explain_end()
+        if note := self._note_on_clusters(table):
+            warnings.warn(note, ConvergenceWarning, stacklevel=2)
         return self
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
@@ -439,6 +441,21 @@ class FCA(ClusterMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+    def _note_on_clusters(self, table: npt.NDArray[np.float64]) -> str:
+        """What there is to say of clusters that are no clusters of their own; ``table`` (K, M) of weights."""
+        n_filled, n_distinct = int(np.count_nonzero(table.sum(1))), len(np.unique(self.cluster_centers_, axis=0))
+        if n_distinct < self.n_clusters:
+            return (
+                f"only {n_distinct} of the {self.n_clusters} centres differ: X has fewer distinct rows than clusters, "
+                "or many duplicates; ask for fewer clusters"
+            )
+        if n_filled < self.n_clusters:
+            return (
+                f"only {n_filled} of the {self.n_clusters} clusters have points: ask for fewer, or begin elsewhere "
+                "(more n_init, init='aligned')"
+            )
+        return ""
 
 
 def _check_range(name: str, value: Any, highest: float) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fairjax import __version__, cli
-from fairjax.cli import bar, compilation, inputs
+from fairjax.cli import bar, inputs
 from fairjax.datasets import names
 
 K = "3"
@@ -273,16 +273,6 @@ def test_bar_appears_only_on_a_terminal_and_only_after_a_while(monkeypatch, caps
         shown("fair clustering", 0.5)
         assert shown._progress.tasks[0].completed == 0.5
     assert capsys.readouterr().out == ""
-
-
-def test_compiled_programs_are_pruned_oldest_first(tmp_path, monkeypatch):
-    for age in range(4):
-        file = tmp_path / f"program{age}"
-        file.write_bytes(b"x" * 100)
-        os.utime(file, (1000 - age, 1000 - age))
-    monkeypatch.setattr(compilation, "_MOST_BYTES", 250)
-    compilation._prune(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ["program0", "program1"]
 
 
 # a test runner in the background has SIGINT ignored, and its children with it

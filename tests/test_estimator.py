@@ -253,7 +253,8 @@ def test_small_extremes():
     every = FCA(6, random_state=0).fit(few)
     assert every.cost_ == pytest.approx(0, abs=1e-5)
     assert sorted(every.labels_.tolist()) == list(range(6))
-    same = FCA(K, random_state=0).fit(np.zeros((60, 3)), sensitive_features=NAMES)
+    with pytest.warns(ConvergenceWarning, match="only 1 of"):
+        same = FCA(K, random_state=0).fit(np.zeros((60, 3)), sensitive_features=NAMES)
     assert same.cost_ == 0
 
 
@@ -311,6 +312,15 @@ def test_rows_in_another_order_are_noticed(fitted):
 def test_gap_of_the_labels(fitted):
     bound = float(fitted.result_.assignment.dual)
     assert fitted.labels_gap_ == pytest.approx((fitted.cost_ - bound) / fitted.cost_)
+
+
+def test_clusters_that_are_none():
+    """Fewer distinct rows than clusters, and a centre that nobody is near."""
+    X, groups = np.repeat(np.arange(3.0)[:, None], 20, 0), np.tile([0, 1], 30)
+    with pytest.warns(ConvergenceWarning, match="only 3 of the 5 centres differ"):
+        FCA(5, random_state=0).fit(X, sensitive_features=groups)
+    with pytest.warns(ConvergenceWarning, match="only 2 of the 3 clusters have points"):
+        FCA(3, init=[[0.0], [2.0], [1e6]]).fit(X, sensitive_features=groups)
 
 
 def test_too_few_turns_warn():

@@ -101,6 +101,8 @@ def _report_data(
     notes = list(data.notes)
     if int(solution.status) != 0:
         notes.append(f"The solver {model._message()}." if model.method == "direct" else f"Note: {model._message()}.")
+    if remark := model._note_on_clusters(table):
+        notes.append(f"Note: {remark}.")
     floor = model.min_balance
     if floor is not None and model.balance_ < floor * (1 - 1e-9):
         notes.append(

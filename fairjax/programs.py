@@ -1,0 +1,91 @@
+"""Compiled programs kept on disk, so that the next process need not compile them again.
+
+JAX does that for every program that takes more than some time to compile, fairjax's and others'. They go into a folder
+of their own for each kind of processor, because native code of one need not run on another that shares the disk.
+"""
+
+import contextlib
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+from fairjax.datasets.files import user_cache
+from fairjax.errors import InputError
+
+MIN_SECONDS = 0.1  # of compiling: what takes less is not kept
+_MOST_BYTES = 200 * 2**20
+
+
+def keep_programs(folder: str | os.PathLike[str] | None = None) -> Path:
+    """Let JAX keep compiled programs on disk from now on, and find those of earlier processes there.
+
+    A fit of a few hundred rows spends some seconds compiling and hundredths of a second clustering; with its programs
+    on disk a new process is spared most of that. It switches JAX's persistent compilation cache on, for all of the
+    process, which no import of fairjax does. The command line always uses it.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where programs go, in a folder of its own for the kind of processor; by default ``compiled`` in the user's cache
+        for fairjax. The oldest are removed while they take more than 200 MiB.
+
+    Returns
+    -------
+    Path
+        The folder in use.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written to.
+
+    Examples
+    --------
+    >>> import fairjax
+    >>> fairjax.keep_programs("/tmp/programs")  # doctest: +SKIP
+    PosixPath('/tmp/programs/7d9f4e0a3c21b586')
+    """
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    inside = prepared(user_cache() / "compiled" if folder is None else Path(folder))
+    jax.config.update("jax_compilation_cache_dir", str(inside))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_SECONDS)
+    # whether there is a cache is decided once, by the first compilation
+    compilation_cache.reset_cache()
+    return inside
+
+
+def prepared(folder: Path) -> Path:
+    """The folder for this kind of processor, made, writable, and not too full."""
+    inside = folder / _processor()
+    try:
+        inside.mkdir(parents=True, exist_ok=True)
+        _prune(inside)
+    except OSError as error:
+        raise InputError(
+            f"programs cannot be kept in {inside}: {error.strerror}; choose a folder that is writable"
+        ) from error
+    if not os.access(inside, os.W_OK):
+        raise InputError(f"programs cannot be kept in {inside}: not writable; choose a folder that is")
+    return inside
+
+
+def _processor() -> str:
+    text = platform.machine() + platform.processor()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text += "".join(sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))}))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest programs while they take more than their due."""
+    files = sorted((file for file in folder.iterdir() if file.is_file()), key=lambda file: file.stat().st_mtime)
+    excess = sum(file.stat().st_size for file in files) - _MOST_BYTES
+    for file in files:
+        if excess <= 0:
+            break
+        excess -= file.stat().st_size
+        file.unlink(missing_ok=True)
