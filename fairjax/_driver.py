@@ -32,7 +32,6 @@ _FEW = 4096  # points up to which sizes are padded to powers of two
 _MANY = 2**20  # points from which on passes take longer than compiling, and nothing is padded
 _OPEN_BYTES = 5e8  # largest table of open points
 _STRETCH = 0.25  # seconds
-_ALIGNED = 10  # restarts of k-means on aligned points, which take next to no time
 _TURNS = 128  # length of the history for max_iter up to it
 
 
@@ -157,17 +156,13 @@ def compared(problem: Problem, unfair: KMeansResult) -> tuple[float, npt.NDArray
 
 
 def _aligned(problem: Problem, key: Array, n_clusters: int) -> Array:
-    """Centres (K, d') of k-means on aligned points, as many restarts as :data:`_ALIGNED`."""
-    from fairjax.fca.aligned_starts import aligned_points
+    """Centres (K, d') from aligned points."""
+    from fairjax.fca import aligned_starts
 
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     X, weights = np.asarray(problem.X)[: problem.n_points], np.asarray(problem.weights)[: problem.n_points]
-    aligned = aligned_points(X, problem.groups, weights, rng)
-    rows = max(64, _power_of_two(max(len(aligned), n_clusters)))
-    padded = np.zeros((rows, X.shape[1]), X.dtype)
-    padded[: len(aligned)] = aligned
-    present = (np.arange(rows) < len(aligned)).astype(X.dtype)
-    return _k_means(key, jnp.asarray(padded), jnp.asarray(present), n_clusters=n_clusters, n_init=_ALIGNED).centers
+    aligned = aligned_starts.aligned_points(X, problem.groups, weights, n_clusters, rng)
+    return jnp.asarray(aligned_starts.centers(aligned, n_clusters, rng))
 
 
 def best_of(
@@ -362,9 +357,9 @@ def _lay_out(X: Array, groups: Array, weights: Array, *, n_groups: int) -> Group
     return fca.prepare(X, groups, weights, n_groups=n_groups)
 
 
-@partial(stage, static_argnames=("n_clusters", "n_init"))
-def _k_means(key: Array, X: Array, weights: Array, *, n_clusters: int, n_init: int = 1) -> KMeansResult:
-    return kmeans.fit(key, X, n_clusters, weights, n_init=n_init)
+@partial(stage, static_argnames="n_clusters")
+def _k_means(key: Array, X: Array, weights: Array, *, n_clusters: int) -> KMeansResult:
+    return kmeans.fit(key, X, n_clusters, weights)
 
 
 @partial(stage, static_argnames=("length", "n_open"))

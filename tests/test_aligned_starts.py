@@ -22,7 +22,7 @@ def apart(n=60):
 
 def test_points_are_matched_at_least_cost():
     X, sex = apart(8)
-    pairs = aligned_points(X, sex, None, np.random.default_rng(0))
+    pairs = aligned_points(X, sex, None, K, np.random.default_rng(0))
     # all ways to match four points to four
     left, right = X[sex == 0], X[sex == 1]
     costs = cdist(left, right, "sqeuclidean")
@@ -36,19 +36,21 @@ def test_groups_count_with_their_shares():
     rng = np.random.default_rng(0)
     X, groups = rng.normal(size=(31, 2)), np.r_[np.zeros(20, int), np.ones(10, int), 2]
     weights = np.ones(31)
-    np.testing.assert_allclose(aligned_points(X, groups, weights, rng).mean(0), X.mean(0), atol=0.2)
+    np.testing.assert_allclose(aligned_points(X, groups, weights, K, rng).mean(0), X.mean(0), atol=0.2)
     X[:5] = np.nan
     weights[:5] = 0
-    pairs = aligned_points(X, groups, weights, rng)
+    pairs = aligned_points(X, groups, weights, K, rng)
     assert np.all(np.isfinite(pairs))
     assert len(pairs) == 15
 
 
 def test_samples_stay_small():
-    assert sample_size(np.array([10, 7])) == 10
-    assert sample_size(np.array([50_000, 70_000])) == 1000
-    assert sample_size(np.full(30, 5_000)) == 68
-    assert sample_size(np.array([5])) == 5
+    assert sample_size(np.array([10, 7]), K) == 10
+    assert sample_size(np.array([50_000, 70_000]), K) == 1000
+    assert sample_size(np.array([50_000, 70_000]), 30) == 1500
+    assert sample_size(np.array([50_000, 70_000]), 500) == 2000
+    assert sample_size(np.full(30, 5_000), K) == 68
+    assert sample_size(np.array([5]), K) == 5
 
 
 def test_fits_end_cheaper_and_fill_their_clusters():
