@@ -143,11 +143,9 @@ def starts(problem: Problem, init: str | npt.NDArray[Any], n_clusters: int, n_in
             yield Start(found.centers, found)
 
 
-def k_means(problem: Problem, n_clusters: int, seed: int) -> KMeansResult:
-    """Plain k-means as the first restart from ``init="k-means++"`` has it, for comparison."""
-    found = next(starts(problem, "k-means++", n_clusters, 1, seed)).unfair
-    assert found is not None
-    return found
+def k_means(problem: Problem, centers: npt.NDArray[Any]) -> KMeansResult:
+    """Plain k-means from ``centers`` (K, d) in the data's units, for comparison."""
+    return _lloyd(problem.X, problem.to_device(centers), problem.weights)
 
 
 def compared(problem: Problem, unfair: KMeansResult) -> tuple[float, npt.NDArray[Any]]:
@@ -360,6 +358,11 @@ def _lay_out(X: Array, groups: Array, weights: Array, *, n_groups: int) -> Group
 @partial(stage, static_argnames="n_clusters")
 def _k_means(key: Array, X: Array, weights: Array, *, n_clusters: int) -> KMeansResult:
     return kmeans.fit(key, X, n_clusters, weights)
+
+
+@stage
+def _lloyd(X: Array, centers: Array, weights: Array) -> KMeansResult:
+    return kmeans.run(X, centers, weights)
 
 
 @partial(stage, static_argnames=("length", "n_open"))

@@ -57,10 +57,10 @@ class FCA(ClusterMixin, BaseEstimator):
     tol : float, default=1e-4
         The turns end when the centres' root mean square movement falls below this share of the points' standard
         deviation; on the alignment routes when for some turns nothing fell by this share, neither cost nor objective.
-    init : {"k-means++", "aligned", "random"} or array-like (K, d), default="k-means++"
-        Starting centres: the solution of plain k-means from a k-means++ seeding (the protocol of the paper), that of
-        k-means on points matched between the groups (see `fairjax.fca.aligned_starts`; as a rule the end is cheaper,
-        and no cluster lies where only one group is), K distinct random points, or those given.
+    init : {"aligned", "k-means++", "random"} or array-like (K, d), default="aligned"
+        Starting centres: the solution of k-means on points matched between the groups (see
+        `fairjax.fca.aligned_starts`; as a rule the end is cheaper, and no cluster lies where only one group is), that
+        of plain k-means from a k-means++ seeding (the protocol of the paper), K distinct random points, or those given.
     center_update : {"lloyd", "gradient"}, default="lloyd"
         Centre update of the alignment routes: means of the aligned points, or steps of Adam. The direct route moves
         every centre to its points' mean.
@@ -138,7 +138,7 @@ class FCA(ClusterMixin, BaseEstimator):
         n_init: int = 1,
         max_iter: int = 100,
         tol: float = 1e-4,
-        init: Any = "k-means++",
+        init: Any = "aligned",
         center_update: Literal["lloyd", "gradient"] = "lloyd",
         partition_size: int = 1024,
         reg: float = 0.01,
@@ -242,10 +242,9 @@ class FCA(ClusterMixin, BaseEstimator):
         given = sensitive_features is not None
         self.group_names_ = tuple(str(_groups.plain(value)) for value in known) if given else ("all",)
         self._control = fairness
-        # what the report compares with: plain k-means from the same start, and that start
+        # what the report compares with: plain k-means where the fit began with it, and the start
         unfair = outcome.start.unfair
         self._start_centers = problem.centers_of(outcome.start.centers)
-        self._seed = seed
         self._unfair = None if unfair is None else _driver.compared(problem, unfair)
         self._explain_end()
         if note := self._note_on_clusters(table):
@@ -404,9 +403,9 @@ class FCA(ClusterMixin, BaseEstimator):
 
     def _check_init(self, X: npt.NDArray[Any]) -> str | npt.NDArray[np.float64]:
         if isinstance(self.init, str):
-            if self.init not in ("k-means++", "aligned", "random"):
+            if self.init not in ("aligned", "k-means++", "random"):
                 raise InputError(
-                    f"init is {self.init!r}; expected 'k-means++', 'aligned', 'random' or an array of centres"
+                    f"init is {self.init!r}; expected 'aligned', 'k-means++', 'random' or an array of centres"
                 )
             return self.init
         try:

@@ -110,13 +110,12 @@ def test_same_seed_same_answer(people, capsys):
     assert found[0]["parameters"]["n_init"] == 2
 
 
-@pytest.mark.parametrize("init", ["aligned", "random"])
-def test_other_starts_are_compared_with_k_means_too(people, capsys, init):
-    plain = json.loads(run(capsys, *fit("--json"))[1])
+@pytest.mark.parametrize("init", ["aligned", "k-means++", "random"])
+def test_every_start_is_compared_with_k_means(people, capsys, init):
     code, out, err = run(capsys, *fit("--init", init, "--json", "--report", "start.html"))
     found = json.loads(out)
     assert (code, err, found["status"], found["parameters"]["init"]) == (0, "", 0, init)
-    assert found["unfair_cost"] == plain["unfair_cost"]
+    assert 0 < found["unfair_cost"] <= found["cost"] * (1 + 1e-6)
     assert "rdinary k-means" in people.with_name("start.html").read_text()
 
 

@@ -188,7 +188,7 @@ def test_controls_trade_cost_for_balance(fitted):
     profiles = [np.bincount(loose.labels_[g == SEX], minlength=K) / (g == SEX).sum() for g in (0, 1)]
     assert np.abs(profiles[0] - profiles[1]).sum() <= 0.5 + 2 * K / np.bincount(SEX).min()
     assert loose.cost_ < fitted.cost_
-    free = FCA(K, epsilon=2.0, random_state=0).fit(X, sensitive_features=NAMES)
+    free = FCA(K, epsilon=2.0, init="k-means++", random_state=0).fit(X, sensitive_features=NAMES)
     assert free.cost_ == pytest.approx(free._unfair[0], rel=1e-4)
     floor = FCA(K, min_balance=0.4, random_state=0).fit(X, sensitive_features=NAMES)
     assert floor.cost_ < fitted.cost_
@@ -373,7 +373,7 @@ def test_progress_is_told_and_interruption_ends_the_fit():
         ({"method": "sinkhorn", "min_balance": 0.1}, "min_balance=0.1 is given"),
         ({"method": "sinkhorn", "reg": 0.0}, "reg is 0"),
         ({"method": "exact", "partition_size": 0}, "partition_size is 0"),
-        ({"init": "best"}, r"'k-means\+\+', 'aligned', 'random' or an array"),
+        ({"init": "best"}, r"'aligned', 'k-means\+\+', 'random' or an array"),
         ({"init": np.zeros((2, 3))}, "shape \\(2, 3\\)"),
         ({"init": [["a"]]}, "no array of numbers"),
     ],

@@ -126,9 +126,9 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )  # fmt: skip
     fit.add_argument("--l2-normalize", action="store_true", help="then divide each row by its Euclidean length")
     fit.add_argument(
-        "--init", default="k-means++", metavar="I",
-        help="where restarts begin: k-means++ (plain k-means, the default), aligned (k-means on points matched between "
-        "the groups, which as a rule ends at a lower cost) or random",
+        "--init", default="aligned", metavar="I",
+        help="where restarts begin: aligned (k-means on points matched between the groups, which as a rule ends at a "
+        "lower cost; default), k-means++ (plain k-means) or random",
     )  # fmt: skip
     fit.add_argument("--n-init", type=int, default=1, metavar="N", help="restarts; the best is kept (default: 1)")
     fit.add_argument("--max-iter", type=int, default=100, metavar="N", help="most turns of one restart (default: 100)")

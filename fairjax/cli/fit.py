@@ -150,11 +150,11 @@ def _report_data(
 
 
 def _k_means(data: Dataset, model: "FCA") -> tuple[float, np.ndarray]:
-    """Cost and labels of plain k-means, where the fit began elsewhere."""
+    """Cost and labels of plain k-means from where the fit began, unless it began with just that."""
     from fairjax import _driver
 
     problem = _driver.lay_out(data.matrix, data.groups, n_groups=data.n_groups)
-    return _driver.compared(problem, _driver.k_means(problem, model.n_clusters, model._seed))
+    return _driver.compared(problem, _driver.k_means(problem, model._start_centers))
 
 
 def _parameters(model: "FCA") -> dict[str, Any]:
