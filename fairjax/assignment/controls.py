@@ -26,7 +26,7 @@ the dual as it is, and :func:`settled` uses that to give prices which are feasib
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -66,19 +66,6 @@ class Control:
     leeway: Array
     feasible: Array
     kind: Kind = field(metadata={"static": True})
-
-
-class Leeway(NamedTuple):
-    """How literally bounds are taken, relative to the group's own share.
-
-    Attributes
-    ----------
-    narrow : () a bound within that of the share leaves no room; infinite for perfect fairness.
-    loose : () a bound that allows to miss all of the share but that is none.
-    """
-
-    narrow: Array
-    loose: Array
 
 
 def _asked(kind: Kind, lower: Array, upper: Array, epsilon: ArrayLike, floor: ArrayLike, feasible: Array) -> Control:
@@ -121,9 +108,12 @@ def _best_balance(masses: Array) -> Array:
     return jnp.min(jnp.where(masses > 0, masses, jnp.inf)) / jnp.max(masses)
 
 
-def fitted(control: Control, masses: Array, leeway: Leeway) -> Control:
-    """The control for counts whose row sums are ``masses`` (M,), those groups pinned that it leaves no room."""
-    narrow, loose = leeway
+def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
+    """The control for counts whose row sums are ``masses`` (M,), those groups pinned that it leaves no room.
+
+    A bound within ``leeway`` () of the group's own share, relative to it, leaves none; with an infinite one what is
+    left is perfect fairness.
+    """
     present = masses > 0
     if control.kind == "gap":
         own = masses / jnp.sum(masses)
@@ -131,17 +121,16 @@ def fitted(control: Control, masses: Array, leeway: Leeway) -> Control:
     floor = control.floor
     if control.kind == "balance":
         own, best = masses / jnp.max(masses), _best_balance(masses)
-        floor = jnp.where(floor <= loose * best, 0, jnp.minimum(floor, best))
-        at_limit = control.floor >= best * (1 - narrow)
-        no_less, no_more = at_limit & (own <= best * (1 + narrow)), at_limit & (own >= 1 - narrow)
+        floor = jnp.minimum(floor, best)
+        at_limit = control.floor >= best * (1 - leeway)
+        no_less, no_more = at_limit & (own <= best * (1 + leeway)), at_limit & (own >= 1 - leeway)
         # a group without points has no count, whatever is asked of it
         lower, upper = jnp.broadcast_to(floor, masses.shape), jnp.where(present, control.upper, 0)
         pinned = present & (no_less | no_more)
     else:
         own = masses / jnp.sum(masses)
-        no_less, no_more = control.lower >= own * (1 - narrow), control.upper <= own * (1 + narrow)
-        lower = jnp.where(control.lower <= loose * own, 0, control.lower)
-        upper = jnp.where(1 - control.upper <= loose * own, 1, control.upper)
+        no_less, no_more = control.lower >= own * (1 - leeway), control.upper <= own * (1 + leeway)
+        lower, upper = control.lower, control.upper
         pinned = no_less | no_more | ~present
         # what all others have is the rest of every cluster
         pinned |= jnp.sum(~pinned) == 1

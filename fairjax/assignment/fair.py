@@ -57,7 +57,7 @@ class FairAssignment(NamedTuple):
         2 the control cannot be met, 3 invalid input; in these last two cases all but `labels` is NaN. Texts in
         ``fairjax.assignment.MESSAGES``.
     n_iter : () int32
-        Steps of the solver.
+        Steps of the solver, in all trials.
     """
 
     labels: Array
@@ -184,7 +184,7 @@ def fair_assignment(
     tolerances : Tolerances, optional
         By default a relative gap of 1e-6 in float64 and 1e-5 in float32.
     max_iter : int
-        Steps before giving up with status 1.
+        Steps of one trial; after four of them the status is 1 (see :func:`fairjax.assignment.solution.trials`).
 
     Returns
     -------

@@ -34,7 +34,7 @@ from jax import Array
 from fairjax._precision import Double, in_double
 from fairjax._varying import varying_as
 from fairjax.assignment import controls
-from fairjax.assignment.controls import Control, Leeway
+from fairjax.assignment.controls import Control
 from fairjax.assignment.interior import BOUNDARY
 from fairjax.assignment.programme import Anchor, Points, group_sums
 from fairjax.assignment.selection import choose
@@ -142,7 +142,7 @@ def how(control: Control, trial: Array | int = 0, *, exact: bool) -> Trial:
     if exact:
         return jax.tree.map(lambda every: every[trial], trials(control.leeway.dtype))
     boundary = jnp.asarray(BOUNDARY, control.leeway.dtype)
-    return Trial(Leeway(control.leeway, jnp.zeros_like(boundary)), boundary)
+    return Trial(control.leeway, boundary)
 
 
 @in_double
@@ -293,14 +293,7 @@ def nothing(source: Source, n_clusters: int, n_open: int) -> Assignment:
     fractions = jnp.zeros((n_open, n_clusters), table.dtype)
     rows = jnp.zeros((n_open,), jnp.int32)
     return Assignment(
-        Optimum(
-            Prices(table, table[0], zero),
-            table,
-            fractions,
-            Double(table, table),
-            none,
-            jnp.array(False),
-        ),
+        Optimum(Prices(table, table[0], zero), table, fractions, Double(table, table), none, jnp.array(False)),
         Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero),
         rows,
         jnp.zeros((n_points,), jnp.int32),

@@ -46,10 +46,7 @@ _SHORT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 _CONTROLS = ("epsilon", "min_balance")
 _ALIGNMENT = ("center_update", "partition_size", "transport_weight", "reg")
-_FOREIGN = {
-    "epsilon": 0.0, "min_balance": None, "max_iter": 100, "tol": 1e-4, "init": "k-means++", "n_init": 1,
-    "center_update": "lloyd", "partition_size": 1024, "transport_weight": 1.0, "reg": 0.01,
-}  # fmt: skip
+_FOREIGN = (*_CONTROLS, "max_iter", "tol", "init", "n_init", *_ALIGNMENT)
 
 
 def check(options: argparse.Namespace) -> None:
@@ -61,10 +58,13 @@ def check(options: argparse.Namespace) -> None:
                 f"--method {options.method} is done in one go: leave them out"
             )
         return
-    for name, default in _FOREIGN.items():
+    from fairjax.estimators import FCA
+
+    defaults = FCA().get_params()
+    for name in _FOREIGN:
         if options.method == "deepfca" and name in _CONTROLS:
             continue
-        if getattr(options, name) != default:
+        if getattr(options, name) != defaults[name]:
             place = (
                 "direct and deepfca" if name in _CONTROLS else "exact and sinkhorn" if name in _ALIGNMENT else "direct"
             )
