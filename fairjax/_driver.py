@@ -78,7 +78,8 @@ class Problem:
 
     def centers_of(self, centers: Array) -> npt.NDArray[Any]:
         """Centres (K, d') on the device as (K, d) in the data's units."""
-        return np.asarray(centers)[:, : self.n_features] * self.scale + self.shift
+        # in double precision, for float32 may not hold the unit
+        return np.asarray(centers, np.float64)[:, : self.n_features] * self.scale + self.shift
 
 
 class Start(NamedTuple):
@@ -136,8 +137,8 @@ def starts(problem: Problem, init: str | npt.NDArray[Any], n_clusters: int, n_in
         own = jax.random.fold_in(key, restart)
         if init == "random":
             yield Start(kmeans.init_random(own, problem.X, n_clusters, problem.weights), None)
-        elif init == "aligned" and problem.n_groups > 1:
-            yield Start(_aligned(problem, own, n_clusters), None)
+        elif init == "aligned" and (centers := _aligned(problem, own, n_clusters)) is not None:
+            yield Start(centers, None)
         else:
             found = _k_means(own, problem.X, problem.weights, n_clusters=n_clusters)
             yield Start(found.centers, found)
@@ -153,13 +154,17 @@ def compared(problem: Problem, unfair: KMeansResult) -> tuple[float, npt.NDArray
     return float(unfair.cost) * problem.scale**2, np.asarray(unfair.labels)[: problem.n_points]
 
 
-def _aligned(problem: Problem, key: Array, n_clusters: int) -> Array:
-    """Centres (K, d') from aligned points."""
+def _aligned(problem: Problem, key: Array, n_clusters: int) -> Array | None:
+    """Centres (K, d') from aligned points; None where there are no groups to align or too few points for K clusters."""
     from fairjax.fca import aligned_starts
 
+    if problem.n_groups < 2:
+        return None
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     X, weights = np.asarray(problem.X)[: problem.n_points], np.asarray(problem.weights)[: problem.n_points]
     aligned = aligned_starts.aligned_points(X, problem.groups, weights, n_clusters, rng)
+    if len(np.unique(aligned, axis=0)) < n_clusters:
+        return None
     return jnp.asarray(aligned_starts.centers(aligned, n_clusters, rng))
 
 

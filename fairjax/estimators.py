@@ -60,7 +60,8 @@ class FCA(ClusterMixin, BaseEstimator):
     init : {"aligned", "k-means++", "random"} or array-like (K, d), default="aligned"
         Starting centres: the solution of k-means on points matched between the groups (see
         `fairjax.fca.aligned_starts`; as a rule the end is cheaper, and no cluster lies where only one group is), that
-        of plain k-means from a k-means++ seeding (the protocol of the paper), K distinct random points, or those given.
+        of plain k-means from a k-means++ seeding (the protocol of the paper; also where no group has K distinct
+        points), K distinct random points, or those given.
     center_update : {"lloyd", "gradient"}, default="lloyd"
         Centre update of the alignment routes: means of the aligned points, or steps of Adam. The direct route moves
         every centre to its points' mean.
@@ -444,15 +445,15 @@ class FCA(ClusterMixin, BaseEstimator):
     def _note_on_clusters(self, table: npt.NDArray[np.float64]) -> str:
         """What there is to say of clusters that are no clusters of their own; ``table`` (K, M) of weights."""
         n_filled, n_distinct = int(np.count_nonzero(table.sum(1))), len(np.unique(self.cluster_centers_, axis=0))
-        if n_distinct < self.n_clusters:
-            return (
-                f"only {n_distinct} of the {self.n_clusters} centres differ: X has fewer distinct rows than clusters, "
-                "or many duplicates; ask for fewer clusters"
-            )
         if n_filled < self.n_clusters:
             return (
                 f"only {n_filled} of the {self.n_clusters} clusters have points: ask for fewer, or begin elsewhere "
                 "(more n_init, init='aligned')"
+            )
+        if n_distinct < self.n_clusters:
+            return (
+                f"only {n_distinct} of the {self.n_clusters} centres differ: X has fewer distinct rows than clusters, "
+                "or many duplicates; ask for fewer clusters"
             )
         return ""
 

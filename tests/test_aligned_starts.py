@@ -77,3 +77,12 @@ def test_alignment_routes_take_them_too(method):
     X, sex = apart()
     model = FCA(K, method=method, init="aligned", random_state=0).fit(X, sensitive_features=sex)
     assert len(np.unique(model.labels_)) == K
+
+
+@pytest.mark.parametrize("n_groups", [2, 30])
+def test_more_clusters_than_matched_points(n_groups):
+    """Then plain k-means begins, and no centre is there twice."""
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    n_clusters = 25 if n_groups == 2 else 4
+    model = FCA(n_clusters, epsilon=2.0, random_state=0).fit(X, sensitive_features=np.arange(40) % n_groups)
+    assert len(np.unique(model.cluster_centers_, axis=0)) == n_clusters

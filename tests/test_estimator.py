@@ -314,6 +314,13 @@ def test_gap_of_the_labels(fitted):
     assert fitted.labels_gap_ == pytest.approx((fitted.cost_ - bound) / fitted.cost_)
 
 
+@pytest.mark.parametrize("unit", [1e-100, 1e100])
+def test_units_beyond_single_precision(unit):
+    model, far = (FCA(K, random_state=0).fit(times * X, sensitive_features=NAMES) for times in (1.0, unit))
+    np.testing.assert_array_equal(far.labels_, model.labels_)
+    np.testing.assert_allclose(far.cluster_centers_, unit * model.cluster_centers_, rtol=1e-4)
+
+
 def test_clusters_that_are_none():
     """Fewer distinct rows than clusters, and a centre that nobody is near."""
     X, groups = np.repeat(np.arange(3.0)[:, None], 20, 0), np.tile([0, 1], 30)

@@ -311,14 +311,16 @@ def _better(one: _Found, other: _Found, tolerances: Tolerances) -> _Found:
         return jax.tree.map(lambda other, one: jnp.where(choice, other, one), other, one)
 
     best, bound = chosen(cheaper, other, one), chosen(higher, other, one)
-    result, loss = best.result, best.result.primal - bound.result.dual
+    # what meets the control to its tolerance only may cost a little less than what meets it
+    result, dual = best.result, jnp.minimum(bound.result.dual, best.result.primal)
+    loss = result.primal - dual
     loss_alone = result.primal - result.dual
     gap = result.gap * jnp.where(loss_alone > 0, loss / jnp.where(loss_alone > 0, loss_alone, 1), 1)
     solved = best.met & (gap <= tolerances.gap)
     return _Found(
         result._replace(
             multipliers=bound.result.multipliers,
-            dual=bound.result.dual,
+            dual=dual,
             gap=gap,
             status=jnp.where((result.status == UNSOLVED) & solved, SOLVED, result.status).astype(jnp.int32),
             n_iter=one.result.n_iter + other.result.n_iter,

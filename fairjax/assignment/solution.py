@@ -213,44 +213,12 @@ def optimum(
     )  # fmt: skip
 
 
-class _Counted(NamedTuple):
-    """A plan as proofs need it: ``weighted`` fractions (m, K), ``counts`` (M, K), ``busiest`` clusters (M, K) bool."""
-
-    weighted: Array
-    counts: Array
-    busiest: Array
-
-
-class _Proof(NamedTuple):
-    """What prices prove.
-
-    Attributes
-    ----------
-    reported : (M, K) prices, rounded to the caller's dtype. loss : () by how much the cost may be above the best.
-    """
-
-    reported: Array
-    loss: Array
-
-
 def _apart(prices: Array, busiest: Array) -> Array:
     """Prices (M, K) of each group less that in its ``busiest`` cluster (M, K) bool.
 
     A constant that a group pays everywhere decides nothing between clusters, and may be larger than all costs.
     """
     return prices - jnp.sum(jnp.where(busiest, prices, 0), 1, keepdims=True)
-
-
-def _prove(points: Points, asked: Control, plan: _Counted, reported: Array) -> _Proof:
-    """What ``reported`` prices (M, K) prove about a plan."""
-    weighted, counts, busiest = plan
-    prices = controls.proven(asked, points.masses, reported)
-    reduced = points.costs + _apart(prices, busiest)[points.groups]
-    slack = reduced - jnp.min(reduced, -1, keepdims=True)
-    loss = jnp.sum(weighted * slack) + controls.exact_spread(asked, points.masses, prices) - jnp.sum(prices * counts)
-    # and the rounding of what is added up, which huge prices may make larger than what is left
-    summed = jnp.sum(counts * jnp.abs(reported))
-    return _Proof(reported, jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed)
 
 
 @in_double
@@ -288,9 +256,14 @@ def certify(
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + group_sums(weighted, points.groups, n_groups)
     cost = points.offset + jnp.sum(weighted * points.costs)
-    unit = jnp.maximum(jnp.abs(cost), FLOOR * iterates.scale_of_costs(programme(points, control)))
-    proof = _prove(points, asked, _Counted(weighted, counts, busiest), reported)
-    gap = proof.loss / unit
+    prices = controls.proven(asked, points.masses, reported)
+    reduced = points.costs + _apart(prices, busiest)[points.groups]
+    slack = reduced - jnp.min(reduced, -1, keepdims=True)
+    loss = jnp.sum(weighted * slack) + controls.exact_spread(asked, points.masses, prices) - jnp.sum(prices * counts)
+    # and the rounding of what is added up, which huge prices may make larger than what is left
+    summed = jnp.sum(counts * jnp.abs(reported))
+    loss = jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed
+    gap = loss / jnp.maximum(jnp.abs(cost), FLOOR * iterates.scale_of_costs(programme(points, control)))
 
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
     # fractions, too, have only the digits that are reported
@@ -302,8 +275,8 @@ def certify(
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)
     rows = jnp.arange(points.costs.shape[0], dtype=jnp.int32)
     return Solution(
-        plan.labels, rows, plan.fractions, counts, proof.reported, cost, cost - proof.loss, gap, status, met,
-        found.n_iter, jnp.int32(0),
+        plan.labels, rows, plan.fractions, counts, reported, cost, cost - loss, gap, status, met, found.n_iter,
+        jnp.int32(0),
     )  # fmt: skip
 
 

@@ -10,8 +10,6 @@ It runs on the host: an optimal matching of samples of equal size is a permutati
 second, k-means on so few points takes scikit-learn hundredths, and nothing has to be compiled.
 """
 
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
@@ -69,19 +67,13 @@ def aligned_points(
 
 
 def centers(aligned: npt.NDArray[np.floating], n_clusters: int, rng: np.random.Generator) -> npt.NDArray[np.floating]:
-    """Centres (K, d) of k-means on aligned points (m, d), the best of ten restarts.
-
-    Where there are fewer points than clusters, some of them are centres more than once.
-    """
+    """Centres (K, d) of k-means on aligned points (m, d), of which at least K differ; the best of ten restarts."""
     from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    if len(aligned) < n_clusters:
-        aligned = aligned[np.arange(n_clusters) % len(aligned)]
     model = KMeans(n_clusters, n_init=_RESTARTS, random_state=int(rng.integers(2**31)))
-    # on so few points threads wait for each other longer than they work; duplicates are no news
-    with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+    # on so few points threads wait for each other longer than they work
+    with threadpool_limits(1):
         return model.fit(aligned).cluster_centers_
 
 
