@@ -1,8 +1,11 @@
-"""Programs that are compiled for every new size of the data, and on few rows run for less time than that takes.
+"""How programs are compiled, by platform and by the size of the data.
 
 On CPUs the compiler has two ways to turn fused operations into machine code. The newer one makes passes over many rows
-up to a quarter faster, and takes twice as long to compile a program of a thousand operations. Where the data are small
-the older one is what the user waits less for.
+up to a quarter faster, and takes twice as long to compile a program of a thousand operations. Programs are compiled for
+every new size, and on few rows run for less time than that takes: there the older one is what the user waits less for.
+
+A GPU runs these programs as a hundred small kernels in each step of a loop. They start a fifth sooner where the loops,
+too, are recorded as graphs, which is not the compiler's default.
 """
 
 import functools
@@ -17,30 +20,42 @@ T = TypeVar("T")
 _SMALL = 2**20  # entries of the largest array
 
 
+# the kinds of commands that are recorded by default, and loops
+_IN_GRAPHS = "FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL"
+
+Options = dict[str, bool | int | str]
+
+
 @functools.cache
-def _quick_options() -> dict[str, bool]:
-    """Options of the compiler for small data; none where it does not know them."""
-    options = {"xla_cpu_use_fusion_emitters": False}
-    if jax.default_backend() != "cpu":
-        return {}
+def _known(*options: tuple[str, bool | int | str]) -> Options:
+    """The options, or none where the compiler does not know them."""
     try:
-        jax.jit(lambda: 0, compiler_options=options)()
+        jax.jit(lambda: 0, compiler_options=dict(options))()
     except jax.errors.JaxRuntimeError:
         return {}
-    return options
+    return dict(options)
+
+
+def options(size: int) -> Options:
+    """Options of the compiler for a program whose largest argument has ``size`` entries."""
+    platform = jax.default_backend()
+    if platform == "gpu":
+        return _known(("xla_gpu_enable_command_buffer", _IN_GRAPHS), ("xla_gpu_graph_min_graph_size", 1))
+    if platform == "cpu" and size <= _SMALL:
+        return _known(("xla_cpu_use_fusion_emitters", False))
+    return {}
 
 
 def stage(function: Callable[P, T], *, static_argnames: str | tuple[str, ...] = ()) -> Callable[P, T]:
     """``jax.jit`` of a function that is called from the host only, compiled as suits the size of its arguments."""
-    thorough = jax.jit(function, static_argnames=static_argnames)
 
     @functools.cache
-    def quick() -> Callable[P, T]:
-        return jax.jit(function, static_argnames=static_argnames, compiler_options=_quick_options())
+    def program(*chosen: tuple[str, bool | int | str]) -> Callable[P, T]:
+        return jax.jit(function, static_argnames=static_argnames, compiler_options=dict(chosen))
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         largest = max(leaf.size for leaf in jax.tree.leaves(args))
-        return (quick() if largest <= _SMALL else thorough)(*args, **kwargs)
+        return program(*options(largest).items())(*args, **kwargs)
 
     return call

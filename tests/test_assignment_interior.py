@@ -1,6 +1,7 @@
 """The interior-point method of fair assignment, part by part, and on instances that an earlier method lost."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -218,12 +219,14 @@ def test_step_solves_the_whole_system(double, form, n_pinned):
     size = M + (form == "shares")
     resists, follows = np.zeros((size, K, size, K)), np.zeros((size, K, K))
     for s in range(M):
-        paid = np.ix_([s, M], range(K), [s, M], range(K)) if form == "shares" else np.ix_([s], range(K), [s], range(K))
-        # a row pays its group's price and the total
-        resists[paid] += masses[s] * (np.diag(links[s].sum(1)) - links[s])[:, None]
-        resists[s, :, s] += masses[s] * np.diag(give[s])
+        resists[s, :, s] += masses[s] * (np.diag(links[s].sum(1)) - links[s])
+        # what bounds see of a price is without the total, which rows pay, too
+        seen = [(s, 1.0), (M, -1.0)] if form == "shares" else [(s, 1.0)]
+        for (i, one), (j, other) in itertools.product(seen, seen):
+            resists[i, :, j] += one * other * masses[s] * np.diag(give[s])
         follows[s] = np.diag(masses[s] * slopes[s])
-    follows[M:] = np.eye(K)
+    if form == "shares":
+        follows[M] = np.eye(K) - follows.sum(0)
     resists, follows = resists.reshape(size * K, -1), follows.reshape(size * K, K)
     matrix = np.block([[resists, follows], [follows.T, -np.diag(bend)]])
 

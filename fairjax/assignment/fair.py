@@ -20,7 +20,6 @@ from fairjax.assignment.solution import (
     Tolerances,
     cold,
     default_tolerances,
-    pressure,
     trials,
 )
 from fairjax.errors import InputError
@@ -250,9 +249,7 @@ def fair_assignment(
         )
         level = found.optimum.prices.level
         profile = level / jnp.sum(level)
-        leeway = screening.how(fairness, trial, exact=n_open >= n_points).leeway
-        pressing = pressure(found.points, fairness, found.optimum, leeway)
-        return _Found(result, _Multipliers(best.counts, pressing, profile), best.met)
+        return _Found(result, _Multipliers(best.counts, best.pressing, profile), best.met)
 
     def whole(costs: Array) -> _Found:
         """All points open, by as many trials as it takes."""

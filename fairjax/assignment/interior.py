@@ -141,7 +141,7 @@ def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, c
     coupling = -jnp.sum(masses * pull, 0) - at.total
     forces = masses * (pushed - lacking)
     if kind == "shares":
-        whole = jnp.sum(masses * (linear.counts + pushed), 0) - at.level
+        whole = jnp.sum(masses * (linear.counts + lacking), 0) - at.level
         forces = jnp.concatenate([forces, whole[None]])
     solved = newton.solve(linear.system, forces, coupling)
     n_groups = masses.shape[0]
@@ -149,7 +149,8 @@ def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, c
     prices, rest = all_prices[:n_groups], solved.prices.rest[:n_groups]
     total = jnp.zeros_like(at.total)
     if kind == "shares":
-        total, rest = all_prices[n_groups], rest + solved.prices.rest[n_groups]
+        total = all_prices[n_groups]
+        prices = prices - total
 
     paid = iterates.at_rows(programme, rest)
     # the row's own value in two parts: where A/z is large, what is left after the first has all its digits

@@ -6,6 +6,12 @@ control ties the groups together. Its coupling has the form Σ_s a_sk x_sk − �
 change of the cluster's level; it is solved for the entry with the largest coefficient, the *hub* of the cluster. What
 is left is symmetric and positive definite.
 
+Under ``shares`` the cluster's whole count has a price, too, the *total's*, which every row pays besides that of its
+group. The unknowns are then what the rows of each group pay in all, and the total's price apart. Where a group nearly
+fills a cluster, its upper bound and the others' lower bounds are nearly the same constraint: the total's price may go
+up without limit as those of the groups go down, and no row notices. In these unknowns that is one of them, and costs
+the others no digits.
+
 Points do not notice a constant that is added to all prices of their group, and where the control leaves a group little
 room, hardly anything resists it: the constant may be larger than all differences by ten orders of magnitude. So it is
 an unknown of its own, the *shift*, in place of the price in one cluster, the group's *anchor*; the other unknowns are
@@ -23,17 +29,18 @@ from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind
 from fairjax.assignment.programme import Programme
 
+_UNROLLED = 20  # rounds of elimination in a row
 _STEADY = 0.1  # of the largest coefficient, in every cluster: enough for a hub
 
 
 class Couplings(NamedTuple):
-    """What a step couples; S is the number of groups, one more for ``shares``, whose total is bounded like a group.
+    """What a step couples; S is the number of groups, one more for ``shares``: the total comes last.
 
     Attributes
     ----------
     links : (M, K, K) strength, within a group, of the link between two clusters.
     masses : (M,) of the groups.
-    give : (S, K) by how much a count yields to its price where the control leaves room, weighted by the group's mass.
+    give : (M, K) by how much a count yields to its price where the control leaves room, weighted by the group's mass.
     coefficients : (S, K) a of the control's coupling. bend : (K,) its κ.
     hub : (S, K) bool. ratio : (S, K) coefficients divided by that of the hub, 0 at the hub itself.
     anchor : (S, K) bool, where the unknown is the group's shift. busiest : (K,) bool, the cluster with the strongest
@@ -70,7 +77,10 @@ class System(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """Change of the prices in the control: ``shift`` (S, 1) of a group in all clusters plus ``rest`` (S, K)."""
+    """Change of the prices: ``shift`` (S, 1) of a group in all clusters plus ``rest`` (S, K).
+
+    Those of the control; under ``shares`` what rows pay in all, and that of the total.
+    """
 
     shift: Array
     rest: Array
@@ -96,7 +106,10 @@ def eliminate(matrix: Array) -> tuple[Array, Array]:
         factor = jnp.where(index > j, rows[:, j] / rows[j, j], 0)
         return rows - factor[:, None] * rows[j]
 
-    rows = jax.lax.fori_loop(0, n, clear_below, jnp.concatenate([matrix, jnp.eye(n, dtype=matrix.dtype)], 1))
+    begin = jnp.concatenate([matrix, jnp.eye(n, dtype=matrix.dtype)], 1)
+    # on an accelerator the bookkeeping of a loop takes longer than what is done in it
+    unroll = 1 if jax.default_backend() == "cpu" else min(n, _UNROLLED)
+    rows = jax.lax.fori_loop(0, n, clear_below, begin, unroll=unroll)
     return rows[:, n:], jnp.diagonal(rows)
 
 
@@ -117,13 +130,13 @@ def _resist(couplings: Couplings, prices: Prices) -> Array:
     """What a change of prices does to the counts (S, K), weighted by the groups' masses."""
     n_groups = couplings.masses.shape[0]
     shift, rest = prices
-    with_total = rest.shape[0] > n_groups
-    rows = rest[:n_groups] + rest[n_groups] if with_total else rest
+    paid = rest[:n_groups]
     # by differences of prices, so that strong links lose no digits
-    moved = jnp.sum(couplings.links * (rows[:, :, None] - rows[:, None, :]), 2) * couplings.masses[:, None]
-    if with_total:
-        moved = jnp.concatenate([moved, jnp.sum(moved, 0)[None]])
-    return moved + couplings.give * (shift + rest)
+    moved = jnp.sum(couplings.links * (paid[:, :, None] - paid[:, None, :]), 2) * couplings.masses[:, None]
+    if rest.shape[0] == n_groups:
+        return moved + couplings.give * (shift + rest)
+    yielded = couplings.give * (shift[:n_groups] - shift[n_groups] + paid - rest[n_groups])
+    return jnp.concatenate([moved + yielded, -jnp.sum(yielded, 0)[None]])
 
 
 def _to_prices(couplings: Couplings, unknowns: Array, offset: Array) -> Prices:
@@ -190,30 +203,34 @@ def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised |
     slopes = programme.slopes * even if bounds is None else bounds.slope
     give = 0 * even if bounds is None else masses[:, None] * bounds.give
     bend = jnp.zeros((n_clusters,), links.dtype) if bounds is None else bounds.bend
-    coefficients = masses[:, None] * slopes
+    coefficients = sizes = masses[:, None] * slopes
+    weighed = masses[:, None] * degrees + give
     if kind == "shares":
-        nothing = jnp.zeros((1, n_clusters), links.dtype)
-        give, degrees = jnp.concatenate([give, nothing]), jnp.concatenate([degrees, nothing])
-        coefficients = jnp.concatenate([coefficients, nothing + 1])
-        pinned = jnp.concatenate([pinned, nothing > 0])
-        hub = jnp.broadcast_to(jnp.arange(n_groups + 1)[:, None] == n_groups, coefficients.shape)
-        # without any room a common change of all groups' prices is one of the total's
+        # without any room, rows pay what they pay in all, and what part of it is the total's makes no difference
         rigid = ~jnp.any(programme.roomy)
-        heaviest = jnp.arange(n_groups)[:, None] == first_least(-masses)
-        alive = jnp.concatenate([alive & ~(rigid & heaviest), nothing == 0])
-    else:
-        # the same hub in every cluster if possible, so that groups have shifts: one without room, or one that is
-        # nearly the largest everywhere
-        largest = jnp.max(coefficients, 0)
-        least = jnp.min(coefficients / largest, 1)
-        steady = (jnp.arange(n_groups) == first_least(-least)) & (least >= _STEADY)
-        preferred = coefficients + largest * (2.0 * (pinned & present[:, None]) + 1.0 * steady[:, None])
-        hub = jnp.arange(n_groups)[:, None] == first_least(-preferred, 0)
+        of_total = jnp.where(rigid, 0, 1 - jnp.sum(coefficients, 0))
+        coefficients = jnp.concatenate([coefficients, of_total[None]])
+        sizes = jnp.abs(coefficients)
+        weighed = jnp.concatenate([weighed, jnp.sum(give, 0)[None]])
+        alive = jnp.concatenate([alive, jnp.broadcast_to(~rigid, (1, n_clusters))])
+        pinned = jnp.concatenate([pinned, jnp.zeros_like(alive[:1])])
+    # the same hub in every cluster if possible, so that groups have shifts: one without room, or one that is nearly the
+    # largest everywhere
+    largest = jnp.max(sizes, 0)
+    least = jnp.min(sizes / largest, 1)
+    steady = (jnp.arange(sizes.shape[0]) == first_least(-least)) & (least >= _STEADY)
+    preferred = sizes + largest * (2.0 * (pinned & alive) + 1.0 * steady[:, None])
+    hub = jnp.arange(sizes.shape[0])[:, None] == first_least(-preferred, 0)
     at_hub = jnp.sum(jnp.where(hub, coefficients, 0), 0)
     ratio = jnp.where(hub, 0, coefficients / at_hub)
-    busiest = jnp.arange(n_clusters) == first_least(-product(masses, degrees[:n_groups]))
-    anchor = jnp.arange(n_clusters) == first_least(jnp.where(hub, jnp.inf, -degrees))[:, None]
+    busiest = jnp.arange(n_clusters) == first_least(-product(masses, degrees))
+    # where much gives way, or is tied to other clusters: what is left of the others' equations has all its digits
+    anchor = jnp.arange(n_clusters) == first_least(jnp.where(hub, jnp.inf, -weighed))[:, None]
     anchor &= ~hub
+    if kind == "shares":
+        # a constant in the prices of a group without room makes no difference once the total's price follows: where
+        # that group is the hub, so that it has no shift to leave out, the total has none
+        pinned = pinned.at[n_groups].set(jnp.any(jnp.all(hub, 1, keepdims=True) & pinned))
     free = alive & (~hub | (bend > 0)) & ~(anchor & pinned)
     stiffness = jnp.where(hub & free, at_hub**2 / jnp.where(bend > 0, bend, 1), 0)
     return Couplings(links, masses, give, coefficients, bend, hub, ratio, anchor, busiest, free, stiffness)

@@ -1,5 +1,6 @@
 """From prices to the answer: a feasible sparse assignment, hard labels, the dual bound and the gap between them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,12 +10,15 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from fairjax._precision import Double, first_least, in_double
+from fairjax._varying import varying_as
 from fairjax.assignment import controls, interior, iterates, primal
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums, programme, with_placed
 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
+_PARTS = (*(8.0**-power for power in range(1, 14)), 0.0)  # of prices that prove too little
+_LIGHT = 1e-6  # of the weight
 _NEAR = 1e-3  # of the scale of the costs: no start is nearer than that
 
 MESSAGES = {
@@ -115,6 +119,8 @@ class Solution(NamedTuple):
     labels : (n,) int32. rows : (m,) points that may be split, n as padding. fractions : (m, K) where they go.
     counts : (M, K) weight per group and cluster of the fractional assignment; weights sum to 1.
     prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
+    pressing : (M, K) how counts press on their bounds: below zero where the lower one holds them up, above zero where
+    the upper one holds them down.
     primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
     gap : () their difference, relative to the cost or to a thousandth of the scale of the costs if that is more.
     status : () int32, see ``MESSAGES``. met : () bool, whether the fractional assignment satisfies the control.
@@ -126,6 +132,7 @@ class Solution(NamedTuple):
     fractions: Array
     counts: Array
     prices: Array
+    pressing: Array
     primal: Array
     dual: Array
     gap: Array
@@ -213,6 +220,38 @@ def optimum(
     )  # fmt: skip
 
 
+class _Proof(NamedTuple):
+    """Prices (M, K) as they are reported, how they press on bounds (M, K), and what they leave open of the cost ()."""
+
+    reported: Array
+    pressing: Array
+    loss: Array
+
+
+def _best_part(proof: Callable[[Array], _Proof], first: _Proof, y: Array, masses: Array, enough: Array) -> _Proof:
+    """The best of the ``first`` proof and those by a part of the prices y (M, K), until one leaves but ``enough`` open.
+
+    Where prices may grow without limit at no gain, those on the central path are so large that costs vanish beside
+    them, and any part of them proves more. Parts are taken of all prices, and of those of light groups alone.
+    """
+    n_parts = len(_PARTS)
+    parts = jnp.asarray(_PARTS, masses.dtype)
+    light = masses[:, None] <= _LIGHT
+
+    def another(carry: tuple[Array, _Proof]) -> tuple[Array, _Proof]:
+        i, best = carry
+        part = parts[jax.lax.rem(i, jnp.int32(n_parts))]
+        tried = proof(y * jnp.where(light | (i < n_parts), part, 1))
+        better = tried.loss < best.loss
+        return i + 1, jax.tree.map(lambda tried, best: jnp.where(better, tried, best), tried, best)
+
+    def going(carry: tuple[Array, _Proof]) -> Array:
+        i, best = carry
+        return (best.loss > enough) & (i < 2 * n_parts)
+
+    return jax.lax.while_loop(going, another, varying_as((jnp.int32(0), first), first, y, masses, enough))[1]
+
+
 def _apart(prices: Array, busiest: Array) -> Array:
     """Prices (M, K) of each group less that in its ``busiest`` cluster (M, K) bool.
 
@@ -239,7 +278,14 @@ def certify(
     """
     points, control = _fitted(points, asked, leeway)
     n_groups, n_clusters = points.placed.shape
-    reported = controls.normalise(control, found.settled)[0].astype(dtype).astype(points.costs.dtype)
+
+    def priced(y: Array) -> tuple[Array, Array]:
+        """Prices as they are reported, and how they press on bounds."""
+        prices, pressing = controls.normalise(control, y)
+        return prices.astype(dtype).astype(prices.dtype), pressing
+
+    first = priced(found.settled)
+    reported, _ = first
     targets = found.targets.whole()
     busiest = jnp.arange(n_clusters) == first_least(-targets)[:, None]
     if n_groups == 1:
@@ -256,15 +302,24 @@ def certify(
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + group_sums(weighted, points.groups, n_groups)
     cost = points.offset + jnp.sum(weighted * points.costs)
-    prices = controls.proven(asked, points.masses, reported)
-    reduced = points.costs + _apart(prices, busiest)[points.groups]
-    slack = reduced - jnp.min(reduced, -1, keepdims=True)
-    loss = jnp.sum(weighted * slack) + controls.exact_spread(asked, points.masses, prices) - jnp.sum(prices * counts)
-    # and the rounding of what is added up, which huge prices may make larger than what is left
-    summed = jnp.sum(counts * jnp.abs(reported))
-    loss = jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed
-    gap = loss / jnp.maximum(jnp.abs(cost), FLOOR * iterates.scale_of_costs(programme(points, control)))
+    unit = jnp.maximum(jnp.abs(cost), FLOOR * iterates.scale_of_costs(programme(points, control)))
 
+    def proof(reported: Array, pressing: Array) -> _Proof:
+        prices = controls.proven(asked, points.masses, reported)
+        reduced = points.costs + _apart(prices, busiest)[points.groups]
+        slack = reduced - jnp.min(reduced, -1, keepdims=True)
+        spread = controls.exact_spread(asked, points.masses, prices)
+        loss = jnp.sum(weighted * slack) + spread - jnp.sum(prices * counts)
+        # and the rounding of what is added up, which huge prices may make larger than what is left
+        summed = jnp.sum(counts * jnp.abs(reported))
+        return _Proof(reported, pressing, jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed)
+
+    best = proof(*first)
+    if exact and n_groups > 1:
+        enough = tolerances.gap * unit
+        best = _best_part(lambda y: proof(*priced(y)), best, found.settled, points.masses, enough)
+    reported, pressing, loss = best
+    gap = loss / unit
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
     # fractions, too, have only the digits that are reported
     rounded = plan.fractions.astype(dtype).astype(points.costs.dtype) * points.weights[:, None]
@@ -275,12 +330,6 @@ def certify(
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)
     rows = jnp.arange(points.costs.shape[0], dtype=jnp.int32)
     return Solution(
-        plan.labels, rows, plan.fractions, counts, reported, cost, cost - loss, gap, status, met, found.n_iter,
-        jnp.int32(0),
+        plan.labels, rows, plan.fractions, counts, reported, pressing, cost, cost - loss, gap, status, met,
+        found.n_iter, jnp.int32(0),
     )  # fmt: skip
-
-
-@in_double
-def pressure(points: Points, control: Control, found: Optimum, leeway: Array) -> Array:
-    """How counts press on their bounds (M, K): below zero where the lower one holds them up, above zero the other."""
-    return controls.normalise(_fitted(points, control, leeway)[1], found.settled)[1]

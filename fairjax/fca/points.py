@@ -1,8 +1,8 @@
 """Points and centres as a source of costs for fair assignment: passes that never hold the n × K distances.
 
-A pass reads the points once, block by block, each small enough to stay in cache: one matrix product gives distances
-plus prices, a running minimum the two cheapest clusters, and a second product with the one-hot labels the sums per
-cluster and the counts per group and cluster. That is the work of one Lloyd step.
+A pass reads the points once, block by block, on a CPU each small enough to stay in cache: one matrix product gives
+distances plus prices, a running minimum the two cheapest clusters, and a second product with the one-hot labels the
+sums per cluster and the counts per group and cluster. That is the work of one Lloyd step.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,8 @@ from fairjax.assignment.screening import Pass, Source
 from fairjax.errors import InputError
 from fairjax.kmeans.points import as_weighted_points
 
-_LARGEST_BLOCK = 16_384
+_IN_CACHE = 16_384  # points of a block on a CPU
+_LARGE = 2**20  # and elsewhere, where smaller blocks are no faster than their latency
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -41,7 +42,7 @@ class GroupedPoints(NamedTuple):
 
 def _blocks(n_points: int) -> tuple[int, int]:
     """Number and size of the blocks of a pass."""
-    n_blocks = -(-n_points // _LARGEST_BLOCK)
+    n_blocks = -(-n_points // (_IN_CACHE if jax.default_backend() == "cpu" else _LARGE))
     size = -(-n_points // n_blocks)
     return n_blocks, size if n_blocks == 1 else -(-size // 64) * 64
 
