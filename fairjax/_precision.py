@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,14 +37,23 @@ def _doubled(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if _is_float(leaf) else leaf, tree)
 
 
-def _rounded(dtype: Any, tree: Any) -> Any:
-    def rounded(leaf: Any) -> Any:
+def rounded(values: Array, dtype: DTypeLike) -> Array:
+    """Values as ``dtype`` would hold them, in their own dtype.
+
+    Not by conversion there and back, which compilers may leave out.
+    """
+    digits = jnp.finfo(dtype)
+    return jax.lax.reduce_precision(values, digits.nexp, digits.nmant)
+
+
+def _returned(dtype: Any, tree: Any) -> Any:
+    def returned(leaf: Any) -> Any:
         if isinstance(leaf, Double):
-            high = leaf.high.astype(dtype)
-            return Double(high, (leaf.high - high.astype(jnp.float64)).astype(dtype))
+            high = rounded(leaf.high, dtype)
+            return Double(high.astype(dtype), (leaf.high - high).astype(dtype))
         return leaf.astype(dtype) if _is_float(leaf) else leaf
 
-    return jax.tree.map(rounded, tree, is_leaf=lambda node: isinstance(node, Double))
+    return jax.tree.map(returned, tree, is_leaf=lambda node: isinstance(node, Double))
 
 
 def in_double(function: Callable[P, T]) -> Callable[P, T]:
@@ -61,7 +71,7 @@ def in_double(function: Callable[P, T]) -> Callable[P, T]:
         dtype = next(leaf.dtype for leaf in jax.tree.leaves(args) if _is_float(leaf))
         with jax.enable_x64(True):
             args, kwargs = _doubled((args, kwargs))
-            return _rounded(dtype, function(*args, **kwargs))
+            return _returned(dtype, function(*args, **kwargs))
 
     return doubled
 

@@ -11,7 +11,7 @@ from assignment_oracle import FORMS, KINDS, Instance, best_cost, group_counts, p
 from scipy.linalg import null_space
 
 from fairjax import fair_assignment
-from fairjax._precision import first_least, in_double
+from fairjax._precision import Double, first_least, in_double, rounded
 from fairjax.assignment import bounds, controls, iterates, newton
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.programme import Anchor, Points, Programme, programme, with_placed
@@ -350,3 +350,19 @@ def test_first_least_is_argmin():
         within = jax.jit(jax.vmap(in_double(functools.partial(first_least, axis=axis))))(jnp.asarray(values)[None])[0]
         assert found.dtype == within.dtype == jnp.int32
         np.testing.assert_array_equal([found, within], [np.argmin(values, axis)] * 2)
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+@in_double
+def as_held(values, dtype):
+    return Double.of(values), rounded(values, dtype) - values
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_rounding_is_not_left_out(double, dtype):
+    """A proof by the prices as they are reported is none if a compiler leaves them as they were."""
+    values = jnp.asarray(np.random.default_rng(0).normal(size=100))
+    kept, lost = as_held(values, dtype)
+    np.testing.assert_array_equal(np.asarray(values + lost), np.asarray(values.astype(dtype).astype(jnp.float64)))
+    assert np.abs(lost).max() > 1e-9
+    np.testing.assert_array_equal(kept.high + kept.low, values)

@@ -9,11 +9,11 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
-from fairjax._precision import Double, first_least, in_double
+from fairjax._precision import Double, first_least, in_double, rounded
 from fairjax._varying import varying_as
 from fairjax.assignment import controls, interior, iterates, primal
 from fairjax.assignment.controls import Control
-from fairjax.assignment.programme import Anchor, Points, group_sums, programme, with_placed
+from fairjax.assignment.programme import Anchor, Points, Programme, group_sums, programme, with_placed
 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
@@ -215,9 +215,29 @@ def optimum(
     change = y - warm.y
     change = jnp.max(jnp.max(change, 1) - jnp.min(change, 1))
     prices = Prices(y, end.level, jnp.where(known, change, scale))
-    return Optimum(
-        prices, controls.settled(control, y), fractions, Double.of(targets), end.n_iter, end.solved | free,
-    )  # fmt: skip
+    settled = controls.settled(control, y if anchor is not None else _deterring(problem, control, counts, y))
+    return Optimum(prices, settled, fractions, Double.of(targets), end.n_iter, end.solved | free)
+
+
+def _busiest(counts: Array) -> Array:
+    """Each group's cluster (M, K) bool with most of its ``counts`` (M, K)."""
+    return jnp.arange(counts.shape[1]) == first_least(-counts)[:, None]
+
+
+def _deterring(problem: Programme, control: Control, counts: Array, y: Array) -> Array:
+    """Prices (M, K) of y (M, K) without what they need not have.
+
+    That is a constant of a group without room, and what a cluster costs beyond keeping all rows of the group out. They
+    prove as much or more, and have their digits where these are needed: those of the central path may be larger by ten
+    orders, since nothing resists them.
+    """
+    paid, _ = controls.normalise(control, y)
+    pinned = control.lower == control.upper
+    # where the normaliser is not linear, it would not move by a constant
+    steady = pinned if control.kind != "balance" else pinned & jnp.all(pinned)
+    paid = jnp.where(steady[:, None], _apart(paid, _busiest(counts)), paid)
+    dearest = jnp.max(jnp.where(problem.members > 0, jnp.max(problem.costs, 0), 0), 1, keepdims=True)
+    return jnp.minimum(paid, jnp.min(paid, 1, keepdims=True) + dearest)
 
 
 class _Proof(NamedTuple):
@@ -282,12 +302,12 @@ def certify(
     def priced(y: Array) -> tuple[Array, Array]:
         """Prices as they are reported, and how they press on bounds."""
         prices, pressing = controls.normalise(control, y)
-        return prices.astype(dtype).astype(prices.dtype), pressing
+        return rounded(prices, dtype), pressing
 
     first = priced(found.settled)
     reported, _ = first
     targets = found.targets.whole()
-    busiest = jnp.arange(n_clusters) == first_least(-targets)[:, None]
+    busiest = _busiest(targets)
     if n_groups == 1:
         # nothing to be fair to: every point in its cheapest cluster
         labels = first_least(points.costs)
@@ -322,9 +342,9 @@ def certify(
     gap = loss / unit
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
     # fractions, too, have only the digits that are reported
-    rounded = plan.fractions.astype(dtype).astype(points.costs.dtype) * points.weights[:, None]
-    rounded = points.placed + group_sums(rounded, points.groups, n_groups)
-    met = plan.met & (controls.violation(asked, rounded, points.masses) <= tolerances.gap)
+    reported_counts = rounded(plan.fractions, dtype) * points.weights[:, None]
+    reported_counts = points.placed + group_sums(reported_counts, points.groups, n_groups)
+    met = plan.met & (controls.violation(asked, reported_counts, points.masses) <= tolerances.gap)
     status = jnp.where(met & (gap <= tolerances.gap), SOLVED, UNSOLVED)
     status = jnp.where(control.feasible, status, INFEASIBLE)
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)

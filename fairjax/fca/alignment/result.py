@@ -94,6 +94,7 @@ def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array 
         fractions=soft,
         counts=counts,
         prices=bound.multipliers,
+        pressing=bound.multipliers,
         primal=primal,
         # rounding must not lift the bound above what was reached
         dual=jnp.minimum(bound.dual, primal),
