@@ -35,9 +35,9 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from fairjax import FCA, datasets, ot
-from fairjax._alignment_driver import exact_solver
 from fairjax.fca import alignment, center_update, partition
 from fairjax.fca.alignment import Parameters, Scheme, Settings
+from fairjax.fca.alignment.fitting import exact_solver
 from fairjax.fca.alignment.transport import redeal
 from fairjax.fca.coupling import alone, fold
 from fairjax.fca.rounding import hard_labels

@@ -16,8 +16,9 @@ from fairjax._checks import check_choice, check_count
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
-    from fairjax._alignment_driver import Route
-    from fairjax._driver import Fairness, Outcome
+    from fairjax.fca.alignment.fitting import Route
+    from fairjax.fca.fitting import Fairness
+    from fairjax.fca.restarts import Outcome
 
 __all__ = ["FCA"]
 
@@ -186,7 +187,10 @@ class FCA(ClusterMixin, BaseEstimator):
             For a parameter out of its range, both controls at once, a balance that the data do not allow, lengths
             that differ, missing values, and weights that are negative, not finite or all zero. It is a ValueError.
         """
-        from fairjax import _driver
+        from fairjax.fca import fitting, restarts
+        from fairjax.fca.alignment import fitting as alignment_fitting
+        from fairjax.fca.scaled_points import scale_points
+        from fairjax.metrics import host
 
         self._check_parameters()
         _groups.check_pairing(X, sensitive_features, y, sample_weight)
@@ -209,7 +213,7 @@ class FCA(ClusterMixin, BaseEstimator):
         init = self._check_init(X)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
-        problem = _driver.lay_out(X, groups, weights, n_groups=len(known))
+        points = scale_points(X, groups, weights, n_groups=len(known))
         options: dict[str, Any] = {
             "init": init,
             "n_clusters": int(self.n_clusters),
@@ -219,19 +223,17 @@ class FCA(ClusterMixin, BaseEstimator):
             "seed": seed,
         }
         if self.method == "direct":
-            outcome: Outcome[Any] = _driver.best_of(problem, fairness, **options)
+            outcome: Outcome[Any] = fitting.fit(points, fairness, **options)
             self.transport_ = None
         else:
-            from fairjax import _alignment_driver
-
-            outcome, self.transport_ = _alignment_driver.best_of(problem, self._route(), weights, **options)
+            outcome, self.transport_ = alignment_fitting.fit(points, self._route(), weights, **options)
         result = outcome.result
         self.result_ = result
         self.labels_ = np.asarray(result.assignment.labels)
         self.cluster_centers_ = result.centers.astype(X.dtype)
-        table = _driver.counts(self.labels_, groups, weights, (int(self.n_clusters), len(known)))
+        table = host.contingency(self.labels_, groups, weights, (int(self.n_clusters), len(known)))
         self.cost_ = float(result.cost)
-        self.balance_ = _driver.balance(table)
+        self.balance_ = host.balance(table)
         self.max_balance_ = max_balance
         self.n_iter_ = int(result.n_iter)
         self.converged_ = bool(result.converged)
@@ -245,8 +247,8 @@ class FCA(ClusterMixin, BaseEstimator):
         self._control = fairness
         # what the report compares with: plain k-means where the fit began with it, and the start
         unfair = outcome.start.unfair
-        self._start_centers = problem.centers_of(outcome.start.centers)
-        self._unfair = None if unfair is None else _driver.compared(problem, unfair)
+        self._start_centers = points.centers_of(outcome.start.centers)
+        self._unfair = None if unfair is None else restarts.cost_and_labels(points, unfair)
         self._explain_end()
         if note := self._note_on_clusters(table):
             warnings.warn(note, ConvergenceWarning, stacklevel=2)
@@ -382,7 +384,7 @@ class FCA(ClusterMixin, BaseEstimator):
             raise InputError('reg is 0; expected a positive number, or choose method="exact"')
 
     def _route(self) -> "Route":
-        from fairjax._alignment_driver import Route
+        from fairjax.fca.alignment.fitting import Route
 
         assert self.method != "direct"
         return Route(
@@ -390,7 +392,7 @@ class FCA(ClusterMixin, BaseEstimator):
         )
 
     def _fairness(self, max_balance: float) -> "Fairness":
-        from fairjax._driver import Fairness
+        from fairjax.fca.fitting import Fairness
 
         if self.min_balance is None:
             return Fairness("gap", float(self.epsilon))

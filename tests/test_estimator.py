@@ -18,9 +18,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fairjax import FCA, _driver, _progress, datasets
+from fairjax import FCA, _progress, datasets
 from fairjax.datasets import sources
 from fairjax.errors import InputError
+from fairjax.metrics import host
 
 K = 3
 
@@ -95,8 +96,8 @@ def test_result_is_numpy_without_padding(fitted):
 def test_fair_clusters_cost_more_and_are_balanced(fitted):
     unfair = clone(MODEL).fit(X)
     assert unfair.cost_ < fitted.cost_
-    counts = _driver.counts(unfair.labels_, SEX, None, (K, 2))
-    assert _driver.balance(counts) < fitted.balance_
+    counts = host.contingency(unfair.labels_, SEX, None, (K, 2))
+    assert host.balance(counts) < fitted.balance_
 
 
 def test_clone_and_pickle(fitted):
@@ -192,7 +193,7 @@ def test_controls_trade_cost_for_balance(fitted):
     assert free.cost_ == pytest.approx(free._unfair[0], rel=1e-4)
     floor = FCA(K, min_balance=0.4, random_state=0).fit(X, sensitive_features=NAMES)
     assert floor.cost_ < fitted.cost_
-    counts = _driver.counts(floor.labels_, SEX, None, (K, 2))
+    counts = host.contingency(floor.labels_, SEX, None, (K, 2))
     assert ((counts.min(1) + 1) / np.maximum(counts.max(1) - 1, 1) >= 0.4).all()
     best = FCA(K, min_balance=fitted.max_balance_, random_state=0).fit(X, sensitive_features=NAMES)
     # the same problem told in another way: solved to the same gap, 1e-5 in float32
@@ -264,7 +265,7 @@ def test_masses_of_duplicates():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = clone(MODEL).fit(points, sensitive_features=NAMES)
-    counts = _driver.counts(model.labels_, SEX, None, (K, 2))
+    counts = host.contingency(model.labels_, SEX, None, (K, 2))
     share = counts.sum(1, keepdims=True) * np.bincount(SEX) / 60
     assert np.abs(counts - share).max() < 2
 
@@ -470,10 +471,10 @@ def test_any_data_are_clustered_fairly(seed, coarse, rare, epsilon, heavy):
     assert model.labels_.max() < K
     assert np.isfinite([model.cost_, model.balance_, model.gap_]).all()
     assert 0 <= model.balance_ <= 1
-    table = _driver.counts(model.labels_, groups.astype(int), weights, (K, 2))
+    table = host.contingency(model.labels_, groups.astype(int), weights, (K, 2))
     # ε, and what whole points add: less than the heaviest point per group and cluster
     slack = sum(2 * K * weights[groups == g].max() / weights[groups == g].sum() for g in (False, True))
-    assert _driver.spread(table) <= epsilon + slack + 1e-4
+    assert host.group_violation(table) <= epsilon + slack + 1e-4
 
 
 def test_adult_reaches_the_published_tables():

@@ -9,9 +9,10 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from theory import assert_proposition_4_2
 
-from fairjax import FCA, _alignment_driver, datasets
+from fairjax import FCA, datasets
 from fairjax.cli import main
 from fairjax.errors import InputError
+from fairjax.fca.alignment import fitting
 
 K = 3
 DATA = datasets.make_grouped_blobs(60, 3, K, group_shares=(0.4, 0.6), skew=0.8)
@@ -80,13 +81,13 @@ def test_the_same_seed_gives_the_same_answer(fitted):
 
 def test_the_first_start_is_the_same_whatever_their_number(monkeypatch):
     found = []
-    finish = _alignment_driver._finish
+    finish = fitting._finish
 
     def kept(points, state):
         found.append(np.asarray(state.costs))
         return finish(points, state)
 
-    monkeypatch.setattr(_alignment_driver, "_finish", kept)
+    monkeypatch.setattr(fitting, "_finish", kept)
     for n_init in (1, 2):
         fit(clone(MODEL).set_params(n_init=n_init))
     alone, first, second = found

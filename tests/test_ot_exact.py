@@ -14,8 +14,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from fairjax import ot
-from fairjax._alignment_driver import exact_solver
 from fairjax.errors import InputError
+from fairjax.fca.alignment.fitting import exact_solver
 from fairjax.ot.host import available
 
 SOLVERS = {"exact": ot.exact, "host": ot.host}

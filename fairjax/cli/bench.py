@@ -48,41 +48,43 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
 
 
 def _compare(data: Dataset, sensitive: str | None, options: argparse.Namespace) -> dict[str, Any]:
-    from fairjax import _driver
+    from fairjax.fca.fitting import Fairness, fit_from
+    from fairjax.fca.restarts import cost_and_labels, starts
+    from fairjax.fca.scaled_points import scale_points
+    from fairjax.metrics import host
 
     K = options.clusters
-    problem = _driver.lay_out(data.matrix, data.groups, n_groups=data.n_groups)
+    points = scale_points(data.matrix, data.groups, n_groups=data.n_groups)
     shape = (K, data.n_groups)
     # the first run of each program compiles it and is not timed
     compiled = compilation.seconds()
-    start = next(_driver.starts(problem, "k-means++", K, 1, 0))
+    start = next(starts(points, "k-means++", K, 1, 0))
     for level in (_LEVELS[0], _LEVELS[-1]):
-        _solve(problem, start, _driver.Fairness("balance", level * data.max_balance))
+        fit_from(points, start.centers, Fairness("balance", level * data.max_balance))
     compile_seconds = compilation.seconds() - compiled
 
     rows: dict[str, list[tuple[float, float, float]]] = {}
     for seed in range(options.seeds):
         began = time.perf_counter()
-        start = next(_driver.starts(problem, "k-means++", K, 1, seed))
+        start = next(starts(points, "k-means++", K, 1, seed))
         assert start.unfair is not None
-        labels = np.asarray(start.unfair.labels)[: problem.n_points]
+        cost, labels = cost_and_labels(points, start.unfair)
         elapsed = time.perf_counter() - began
-        table = _driver.counts(labels, data.groups, None, shape)
-        cost = float(start.unfair.cost) * problem.scale**2
-        rows.setdefault("k-means", []).append((cost, _driver.balance(table), elapsed))
+        table = host.contingency(labels, data.groups, None, shape)
+        rows.setdefault("k-means", []).append((cost, host.balance(table), elapsed))
         for level in _LEVELS:
-            fairness = _driver.Fairness("balance", level * data.max_balance)
+            fairness = Fairness("balance", level * data.max_balance)
             began = time.perf_counter()
-            result = _solve(problem, start, fairness)
+            result = fit_from(points, start.centers, fairness)
             elapsed = time.perf_counter() - began
-            labels = np.asarray(result.assignment.labels)[: problem.n_points]
-            table = _driver.counts(labels, data.groups, None, shape)
-            cost = float(result.cost) * problem.scale**2
-            rows.setdefault(f"FCA ≥ {level * data.max_balance:.4f}", []).append((cost, _driver.balance(table), elapsed))
+            labels = np.asarray(result.assignment.labels)[: points.n_points]
+            table = host.contingency(labels, data.groups, None, shape)
+            cost = float(points.cost_of(float(result.cost)))
+            rows.setdefault(f"FCA ≥ {level * data.max_balance:.4f}", []).append((cost, host.balance(table), elapsed))
     return {
         "data": data.name,
         "n": data.n_samples,
-        "n_features": problem.n_features,
+        "n_features": points.n_features,
         "n_clusters": K,
         "sensitive": sensitive,
         "n_groups": data.n_groups,
@@ -100,12 +102,6 @@ def _compare(data: Dataset, sensitive: str | None, options: argparse.Namespace) 
             for method, runs in rows.items()
         ],
     }
-
-
-def _solve(problem: Any, start: Any, fairness: Any) -> Any:
-    from fairjax import _driver
-
-    return _driver.solve(problem, start.centers, fairness, max_iter=100, tol=1e-4)
 
 
 def _device() -> str:

@@ -92,12 +92,12 @@ def _report_data(
     arguments: Sequence[str],
     seconds: float,
 ) -> "ReportData":
-    from fairjax import _driver
+    from fairjax.metrics import host
     from fairjax.report import ReportData, Unfair
 
     X, solution = data.matrix, model.result_.assignment
     shape = (model.n_clusters, data.n_groups)
-    table = _driver.counts(model.labels_, data.groups, None, shape)
+    table = host.contingency(model.labels_, data.groups, None, shape)
     notes = list(data.notes)
     if int(solution.status) != 0:
         notes.append(f"The solver {model._message()}." if model.method == "direct" else f"Note: {model._message()}.")
@@ -110,8 +110,8 @@ def _report_data(
             f"{model.balance_:.4g}."
         )
     cost, labels = model._unfair or _k_means(data, model)
-    unfair_table = _driver.counts(labels, data.groups, None, shape)
-    unfair = Unfair(cost=cost, balance=_driver.balance(unfair_table), labels=labels)
+    unfair_table = host.contingency(labels, data.groups, None, shape)
+    unfair = Unfair(cost=cost, balance=host.balance(unfair_table), labels=labels)
     curve: list[tuple[float, float, float]] = []
     if options.report is not None and data.n_groups > 1:
         curve, note = _curve(data, model, unfair_table)
@@ -141,7 +141,7 @@ def _report_data(
         primal=float(solution.primal),
         dual=float(solution.dual),
         gap=model.gap_,
-        group_violation=_driver.spread(table) if data.n_groups > 1 else None,
+        group_violation=host.group_violation(table) if data.n_groups > 1 else None,
         unfair=unfair if data.n_groups > 1 else None,
         curve=curve,
         control="epsilon" if model._control.kind == "gap" else "min_balance",
@@ -151,10 +151,11 @@ def _report_data(
 
 def _k_means(data: Dataset, model: "FCA") -> tuple[float, np.ndarray]:
     """Cost and labels of plain k-means from where the fit began, unless it began with just that."""
-    from fairjax import _driver
+    from fairjax.fca.restarts import cost_and_labels, k_means
+    from fairjax.fca.scaled_points import scale_points
 
-    problem = _driver.lay_out(data.matrix, data.groups, n_groups=data.n_groups)
-    return _driver.compared(problem, _driver.k_means(problem, model._start_centers))
+    points = scale_points(data.matrix, data.groups, n_groups=data.n_groups)
+    return cost_and_labels(points, k_means(points, model._start_centers))
 
 
 def _parameters(model: "FCA") -> dict[str, Any]:
@@ -168,24 +169,26 @@ def _parameters(model: "FCA") -> dict[str, Any]:
 
 def _curve(data: Dataset, model: "FCA", unfair_table: np.ndarray) -> tuple[list[tuple[float, float, float]], list[str]]:
     """Price of fairness from the same start by the control in use: from what k-means reaches to the best."""
-    from fairjax import _driver
+    from fairjax.fca.fitting import price_of_fairness
+    from fairjax.fca.scaled_points import scale_points
+    from fairjax.metrics import host
 
     X, groups, notes = data.matrix, data.groups, []
     if len(X) > _CURVE_POINTS:
         rows = np.sort(np.random.default_rng(0).choice(len(X), _CURVE_SAMPLE, replace=False))
         X, groups = X[rows], groups[rows]
         notes.append(f"The price of fairness is drawn from a random sample of {_CURVE_SAMPLE:,} points.")
-    problem = _driver.lay_out(X, groups, n_groups=data.n_groups)
+    points = scale_points(X, groups, n_groups=data.n_groups)
     if model._control.kind == "gap":
-        loosest, tightest = _driver.spread(unfair_table), 0.0
+        loosest, tightest = host.group_violation(unfair_table), 0.0
     else:
         sizes = np.bincount(groups, minlength=data.n_groups)
         # the very best balance is another program (see floor); what was asked for is always on the curve
-        loosest = _driver.balance(unfair_table)
+        loosest = host.balance(unfair_table)
         tightest = min(max(0.99 * model.max_balance_, model._control.value), float(sizes.min() / sizes.max()))
-    curve = _driver.price_curve(
-        problem,
-        problem.to_device(model._start_centers),
+    curve = price_of_fairness(
+        points,
+        points.to_device(model._start_centers),
         model._control.kind,
         loosest=loosest,
         tightest=tightest,

@@ -15,7 +15,6 @@ import numpy as np
 from jax import Array, lax
 
 from fairjax import fca
-from fairjax._alignment_driver import Route
 from fairjax.assignment import controls
 from fairjax.deep.losses import clustering_information, gaussian_log_assignment, reconstruction_loss
 from fairjax.deep.method import Clusterer, Config, Result, run
@@ -25,6 +24,7 @@ from fairjax.deep.streams import Batch, Data, steps_per_epoch
 from fairjax.deep.trainer import Task, TrainState
 from fairjax.errors import InputError
 from fairjax.fca import alignment
+from fairjax.fca.alignment.fitting import Route
 
 __all__ = ["DeepFCAConfig", "FairTargetTask", "Result", "run"]
 

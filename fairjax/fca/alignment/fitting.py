@@ -1,4 +1,4 @@
-"""Driving the alignment route from the host: solver and partition chosen, restarts, one compiled program per turn."""
+"""Whole fits by the alignment route, from arrays on the host: solver and partition chosen, restarts, turn by turn."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax import _driver, _progress
-from fairjax._driver import Outcome
-from fairjax.fca import Alignment, alignment
-from fairjax.fca.alignment import Parameters, Scheme, Settings, Solver, State
+from fairjax import _progress
+from fairjax.fca import alignment
+from fairjax.fca.alignment import Alignment, Parameters, Scheme, Settings, Solver, State
 from fairjax.fca.center_update import CenterUpdate
 from fairjax.fca.partition import block_count
+from fairjax.fca.restarts import Init, Outcome, Start, best_of
+from fairjax.fca.scaled_points import ScaledPoints, history_length
 from fairjax.ot.host import available as host_available
 
 # Adam needs several steps to go as far as one k-means step; its step is a share of the points' standard deviation
@@ -54,46 +55,47 @@ def exact_solver() -> Solver:
     return "host" if jax.default_backend() == "cpu" and host_available() else "exact"
 
 
-def best_of(
-    problem: _driver.Problem,
+def fit(
+    points: ScaledPoints,
     route: Route,
     weights: npt.NDArray[Any] | None = None,
     *,
-    init: str | npt.NDArray[Any],
     n_clusters: int,
-    n_init: int,
-    max_iter: int,
-    tol: float,
-    seed: int,
+    init: Init = "aligned",
+    n_init: int = 1,
+    max_iter: int = 100,
+    tol: float = 1e-4,
+    seed: int = 0,
 ) -> tuple[Outcome[Alignment], Settings]:
-    """Run the alignment route from every start and keep the cheapest result; also the settings that were chosen."""
-    points = alignment.prepare(problem.X[: problem.n_points], problem.groups, problem.n_groups, weights)
-    settings = route.settings([len(ids) for ids in points.members])
-    alignment.check(points, settings)
-    dtype = points.X.dtype
+    """Run the alignment route from every start and keep the cheapest result; also the settings that were chosen.
+
+    Parameters as those of :func:`fairjax.fca.fitting.fit`; ``weights`` (n,) are those of the data.
+    """
+    problem = alignment.prepare(points.X[: points.n_points], points.groups, points.n_groups, weights)
+    settings = route.settings([len(ids) for ids in problem.members])
+    alignment.check(problem, settings)
+    dtype = problem.X.dtype
     parameters = Parameters(
         # beyond these bounds costs on the device, of the order of 1, cannot tell the difference
         transport_weight=jnp.asarray(min(route.transport_weight, 1e12), dtype),
-        reg=jnp.asarray(np.clip(route.reg / problem.scale / problem.scale, 1e-12, 1e12), dtype),
+        reg=jnp.asarray(np.clip(route.reg / points.scale / points.scale, 1e-12, 1e12), dtype),
         released=jnp.zeros((), dtype),
         tol=jnp.asarray(tol, dtype),
-        learning_rate=_LEARNING_RATE * jnp.sqrt(points.variance),
+        learning_rate=_LEARNING_RATE * jnp.sqrt(problem.variance),
     )
-    best: Outcome[Alignment] | None = None
-    n_init = n_init if isinstance(init, str) else 1
-    _progress.report("finding a start", 0.0)
-    for restart, start in enumerate(_driver.starts(problem, init, n_clusters, n_init, seed)):
+
+    def once(start: Start, restart: int, span: tuple[float, float]) -> Alignment:
         # the start has used the key that is folded with its number
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), restart), 1)
-        state = _begin(points, settings, key, start.centers, length=_driver.history_length(max_iter))
+        state = _begin(problem, settings, key, start.centers, length=history_length(max_iter))
         while not bool(state.converged) and int(state.n_iter) < max_iter:
-            state = _turn(points, settings, parameters, key, state)
-            _progress.report("aligning the groups", (restart + int(state.n_iter) / max_iter) / n_init)
-        result = jax.block_until_ready(_finish(points, state))
-        if best is None or float(result.cost) < float(best.result.cost):
-            best = Outcome(result, start, restart)
-    assert best is not None
-    return best._replace(result=_driver.in_units(problem, best.result, max_iter)), settings
+            state = _turn(problem, settings, parameters, key, state)
+            done = int(state.n_iter) / max_iter
+            _progress.report("aligning the groups", span[0] + (span[1] - span[0]) * done)
+        return jax.block_until_ready(_finish(problem, state))
+
+    best = best_of(points, once, init=init, n_clusters=n_clusters, n_init=n_init, seed=seed)
+    return best._replace(result=points.in_units(best.result, max_iter)), settings
 
 
 @partial(jax.jit, static_argnames=("settings", "length"))

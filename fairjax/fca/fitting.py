@@ -1,0 +1,198 @@
+"""Whole fits by the direct route, from arrays on the host: restarts, turns in short stretches, the price of fairness.
+
+Each stage is one compiled program. The control's value, the tolerance and the number of turns are traced, so that most
+fits in a session find their programs compiled (see :mod:`~fairjax.fca.scaled_points`). Turns run in stretches of a
+fraction of a second, between which progress is told and Ctrl-C is heard. Inside of other JAX programs use the pure
+functions ``fairjax.fca.init``, ``run`` and ``finish`` instead.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array
+
+from fairjax import _progress, fca
+from fairjax._compiling import stage
+from fairjax.assignment.controls import Control
+from fairjax.assignment.fair import control
+from fairjax.assignment.solution import UNSOLVED
+from fairjax.fca.direct import FairClustering, State, open_points
+from fairjax.fca.points import GroupedPoints
+from fairjax.fca.restarts import Init, Outcome, Start, best_of
+from fairjax.fca.scaled_points import ScaledPoints, history_length
+from fairjax.metrics import host
+
+_OPEN_BYTES = 5e8  # largest table of open points
+_STRETCH = 0.25  # seconds
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """One control and its value: ``gap`` with epsilon, or ``balance`` with the floor."""
+
+    kind: Literal["gap", "balance"]
+    value: float
+
+
+def fit(
+    points: ScaledPoints,
+    fairness: Fairness,
+    *,
+    n_clusters: int,
+    init: Init = "aligned",
+    n_init: int = 1,
+    max_iter: int = 100,
+    tol: float = 1e-4,
+    seed: int = 0,
+) -> Outcome[FairClustering]:
+    """Run the direct route from every start and keep the cheapest result.
+
+    Parameters
+    ----------
+    points : ScaledPoints
+        See :func:`~fairjax.fca.scaled_points.scale_points`.
+    fairness : Fairness
+    n_clusters, init, n_init, max_iter, tol, seed
+        As the parameters of :class:`fairjax.FCA`; see :func:`~fairjax.fca.restarts.starts`.
+
+    Returns
+    -------
+    Outcome
+        The result, :class:`~fairjax.fca.FairClustering`, on the host and in the data's units.
+
+    Notes
+    -----
+    O(n K d) for each turn of each restart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairjax.fca.fitting import Fairness, fit
+    >>> from fairjax.fca.scaled_points import scale_points
+    >>> X, groups = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]), np.array([0, 0, 1, 1, 1, 0], np.int32)
+    >>> points = scale_points(X, groups, n_groups=2)
+    >>> found = fit(points, Fairness("gap", 0.0), n_clusters=2, init=np.array([[0.0], [12.0]]))
+    >>> found.result.assignment.labels.tolist(), round(float(found.result.cost), 3)
+    ([0, 0, 0, 0, 1, 1], 10.542)
+    """
+
+    def once(start: Start, _: int, span: tuple[float, float]) -> FairClustering:
+        return _turns_from(points, start.centers, fairness, max_iter, tol, _few_open(points, start.centers), span)
+
+    best = best_of(points, once, init=init, n_clusters=n_clusters, n_init=n_init, seed=seed)
+    result = _insist(points, best.start.centers, fairness, max_iter, tol, best.result)
+    return best._replace(result=points.in_units(result, max_iter))
+
+
+def fit_from(
+    points: ScaledPoints,
+    centers: Array,
+    fairness: Fairness,
+    *,
+    max_iter: int = 100,
+    tol: float = 1e-4,
+    span: tuple[float, float] = (0.0, 1.0),
+) -> FairClustering:
+    """Take turns from ``centers`` (K, d') until they settle, then labels and certificate; in the device's units.
+
+    ``span`` is the part of the progress bar that this fit fills.
+    """
+    result = _turns_from(points, centers, fairness, max_iter, tol, _few_open(points, centers), span)
+    return _insist(points, centers, fairness, max_iter, tol, result)
+
+
+def price_of_fairness(
+    points: ScaledPoints,
+    centers: Array,
+    kind: Literal["gap", "balance"],
+    *,
+    loosest: float,
+    tightest: float,
+    weights: npt.NDArray[Any] | None = None,
+    n_values: int = 8,
+    max_iter: int = 100,
+    tol: float = 1e-4,
+) -> list[tuple[float, float, float]]:
+    """Control, balance and cost of fair clusterings from ``centers`` (K, d'), from ``loosest`` to ``tightest``.
+
+    The values are traced, so all of them, and the fit before, share one compiled program.
+    """
+    shape = (int(centers.shape[0]), points.n_groups)
+    curve: list[tuple[float, float, float]] = []
+    for i, value in enumerate(np.linspace(loosest, tightest, n_values)):
+        span = (i / n_values, (i + 1) / n_values)
+        result = fit_from(points, centers, Fairness(kind, float(value)), max_iter=max_iter, tol=tol, span=span)
+        labels = np.asarray(result.assignment.labels)[: points.n_points]
+        table = host.contingency(labels, points.groups, weights, shape)
+        curve.append((float(value), host.balance(table), float(points.cost_of(float(result.cost)))))
+    return curve
+
+
+def _few_open(points: ScaledPoints, centers: Array) -> int:
+    """Points that stay open: the nearest to a boundary, as the rule, decide."""
+    return open_points(int(points.grouped.weights.shape[0]), points.n_groups * int(centers.shape[0]))
+
+
+def _insist(
+    points: ScaledPoints, centers: Array, fairness: Fairness, max_iter: int, tol: float, result: FairClustering
+) -> FairClustering:
+    """Look at all points where more of them tie at a boundary than may stay open, as with masses of duplicates."""
+    n_padded = int(points.grouped.weights.shape[0])
+    width = points.n_groups * centers.shape[0] * points.X.dtype.itemsize
+    solved = int(result.assignment.status) != UNSOLVED
+    if solved or _few_open(points, centers) >= n_padded or n_padded * width > _OPEN_BYTES:
+        return result
+    again = _turns_from(points, centers, fairness, max_iter, tol, n_padded, (1.0, 1.0))
+    return again if int(again.assignment.status) == 0 else min(result, again, key=lambda one: float(one.cost))
+
+
+def _turns_from(
+    points: ScaledPoints,
+    centers: Array,
+    fairness: Fairness,
+    max_iter: int,
+    tol: float,
+    n_open: int,
+    span: tuple[float, float],
+) -> FairClustering:
+    dtype, grouped, kind = points.X.dtype, points.grouped, fairness.kind
+    value, tolerance = jnp.asarray(fairness.value, dtype), jnp.asarray(tol, dtype)
+    state = _begin(grouped, centers, length=history_length(max_iter), n_open=n_open)
+    until = jnp.asarray(max_iter, jnp.int32)
+    turns, done = 1, 0
+    while not bool(state.ended):
+        began = time.perf_counter()
+        pause = jnp.asarray(done + turns, jnp.int32)
+        state = _turns(grouped, state, value, tolerance, until, pause, kind=kind)
+        done = int(state.n_iter)
+        _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / max_iter)
+        if time.perf_counter() - began < _STRETCH:
+            turns *= 2
+    return jax.block_until_ready(_finish(grouped, state, value, kind=kind))
+
+
+def _control(points: GroupedPoints, kind: str, value: Array) -> Control:
+    return control(points.masses, **{"epsilon" if kind == "gap" else "min_balance": value})
+
+
+@partial(stage, static_argnames=("length", "n_open"))
+def _begin(points: GroupedPoints, centers: Array, *, length: int, n_open: int) -> State:
+    return fca.init(points, centers, max_iter=length, n_open=n_open)
+
+
+@partial(stage, static_argnames="kind")
+def _turns(
+    points: GroupedPoints, state: State, value: Array, tol: Array, until: Array, pause: Array, *, kind: str
+) -> State:
+    return fca.run(points, _control(points, kind, value), state, until=until, pause=pause, tol=tol)
+
+
+@partial(stage, static_argnames="kind")
+def _finish(points: GroupedPoints, state: State, value: Array, *, kind: str) -> FairClustering:
+    return fca.finish(points, _control(points, kind, value), state)

@@ -1,0 +1,107 @@
+"""Where fits begin, and the cheapest of several: what both routes have in common."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Generic, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array
+
+from fairjax import _progress, kmeans
+from fairjax._compiling import stage
+from fairjax.fca import aligned_starts
+from fairjax.fca.scaled_points import Result, ScaledPoints
+from fairjax.kmeans import KMeansResult
+
+Init = str | npt.NDArray[Any]
+
+
+class Start(NamedTuple):
+    """Starting centres on the device, and the k-means result that they are, if any."""
+
+    centers: Array
+    unfair: KMeansResult | None
+
+
+class Outcome(NamedTuple, Generic[Result]):
+    """The cheapest of all restarts, on the host and in the data's units; ``start`` is what it grew from."""
+
+    result: Result
+    start: Start
+    restart: int
+
+
+def starts(points: ScaledPoints, init: Init, n_clusters: int, n_init: int, seed: int) -> Iterator[Start]:
+    """Yield the start of each restart, from a key of its own: restart i is the same whatever ``n_init``.
+
+    ``init`` is "aligned", "k-means++", "random" or an array of centres (K, d) in the data's units, the only start then.
+    """
+    if not isinstance(init, str):
+        yield Start(points.to_device(init), None)
+        return
+    key = jax.random.key(seed)
+    for restart in range(n_init):
+        own = jax.random.fold_in(key, restart)
+        if init == "random":
+            yield Start(kmeans.init_random(own, points.X, n_clusters, points.weights), None)
+        elif init == "aligned" and (centers := _aligned(points, own, n_clusters)) is not None:
+            yield Start(centers, None)
+        else:
+            found = _k_means(own, points.X, points.weights, n_clusters=n_clusters)
+            yield Start(found.centers, found)
+
+
+def best_of(
+    points: ScaledPoints,
+    fit: Callable[[Start, int, tuple[float, float]], Result],
+    *,
+    init: Init,
+    n_clusters: int,
+    n_init: int,
+    seed: int,
+) -> Outcome[Result]:
+    """The cheapest result, still on the device, of ``fit`` from every start, its number, and its span of the bar."""
+    best: Outcome[Result] | None = None
+    n_init = n_init if isinstance(init, str) else 1
+    _progress.report("finding a start", 0.0)
+    for restart, start in enumerate(starts(points, init, n_clusters, n_init, seed)):
+        result = fit(start, restart, (restart / n_init, (restart + 1) / n_init))
+        if best is None or float(result.cost) < float(best.result.cost):
+            best = Outcome(result, start, restart)
+    assert best is not None
+    return best
+
+
+def k_means(points: ScaledPoints, centers: npt.NDArray[Any]) -> KMeansResult:
+    """Plain k-means from ``centers`` (K, d) in the data's units, for comparison; on the device."""
+    return _lloyd(points.X, points.to_device(centers), points.weights)
+
+
+def cost_and_labels(points: ScaledPoints, unfair: KMeansResult) -> tuple[float, npt.NDArray[Any]]:
+    """Cost in the data's units and labels (n,) of plain k-means."""
+    return float(points.cost_of(float(unfair.cost))), np.asarray(unfair.labels)[: points.n_points]
+
+
+def _aligned(points: ScaledPoints, key: Array, n_clusters: int) -> Array | None:
+    """Centres (K, d') from aligned points; None where there are no groups to align or too few points for K clusters."""
+    if points.n_groups < 2:
+        return None
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    X, weights = np.asarray(points.X)[: points.n_points], np.asarray(points.weights)[: points.n_points]
+    aligned = aligned_starts.aligned_points(X, points.groups, weights, n_clusters, rng)
+    if len(np.unique(aligned, axis=0)) < n_clusters:
+        return None
+    return jnp.asarray(aligned_starts.centers(aligned, n_clusters, rng))
+
+
+@partial(stage, static_argnames="n_clusters")
+def _k_means(key: Array, X: Array, weights: Array, *, n_clusters: int) -> KMeansResult:
+    return kmeans.fit(key, X, n_clusters, weights)
+
+
+@stage
+def _lloyd(X: Array, centers: Array, weights: Array) -> KMeansResult:
+    return kmeans.run(X, centers, weights)

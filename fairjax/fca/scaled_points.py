@@ -1,0 +1,162 @@
+"""Data of the host on the device: centred, scaled, padded to a few sizes; and results in the data's own units again.
+
+Small data are padded with points of weight 0 and features of value 0 to a few sizes, and the length of the history is
+one of a few, so that most fits in a session find their programs compiled.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array
+
+from fairjax._compiling import stage
+from fairjax.errors import InputError
+from fairjax.fca.alignment.result import Alignment
+from fairjax.fca.direct import FairClustering
+from fairjax.fca.points import GroupedPoints, prepare
+
+_LARGEST = 1e150  # the square of a larger value cannot be told
+_FEW = 4096  # points up to which sizes are padded to powers of two
+_MANY = 2**20  # points from which on passes take longer than compiling, and nothing is padded
+_TURNS = 128  # length of the history for max_iter up to it
+
+Result = TypeVar("Result", FairClustering, Alignment)
+
+
+@dataclass(frozen=True)
+class ScaledPoints:
+    """Points on the device, centred and scaled by a power of two so that no unit is too large or too small.
+
+    Attributes
+    ----------
+    X : (n', d') padded points. weights : (n',) 0 for padding. ids : (n',) int32 groups 0..M-1.
+    groups : (n,) on the host. n_groups : M. n_points, n_features : before padding.
+    shift : (d,), scale : unit of X on the device.
+    """
+
+    X: Array
+    weights: Array
+    ids: Array
+    groups: npt.NDArray[np.int32]
+    n_groups: int
+    n_points: int
+    n_features: int
+    shift: npt.NDArray[Any]
+    scale: float
+
+    @cached_property
+    def grouped(self) -> GroupedPoints:
+        """The points laid out for the passes of the direct route, once that is asked for."""
+        return _lay_out(self.X, self.ids, self.weights, n_groups=self.n_groups)
+
+    def to_device(self, centers: npt.NDArray[Any]) -> Array:
+        """Centres (K, d) in the data's units as (K, d') in those of the device."""
+        inside = (centers - self.shift) / self.scale
+        width = self.X.shape[1] - self.n_features
+        return jnp.asarray(np.pad(inside, ((0, 0), (0, width))), self.X.dtype)
+
+    def centers_of(self, centers: Array) -> npt.NDArray[Any]:
+        """Centres (K, d') on the device as (K, d) in the data's units."""
+        # in double precision, for float32 may not hold the unit
+        return np.asarray(centers, np.float64)[:, : self.n_features] * self.scale + self.shift
+
+    def cost_of(self, cost: Any) -> Any:
+        """Costs on the device, of any shape, in the data's units."""
+        # float32 may not hold the square of the unit
+        return np.multiply(cost, self.scale**2, dtype=np.float64)
+
+    def in_units(self, result: Result, max_iter: int) -> Result:
+        """A result as numpy in the data's units, without padding."""
+        result = jax.tree.map(np.asarray, result)
+        solution = result.assignment
+        kept = solution.rows < self.n_points
+        solution = solution._replace(
+            labels=solution.labels[: self.n_points],
+            rows=solution.rows[kept],
+            fractions=solution.fractions[kept],
+            prices=self.cost_of(solution.prices),
+            pressing=self.cost_of(solution.pressing),
+            primal=self.cost_of(solution.primal),
+            dual=self.cost_of(solution.dual),
+        )
+        centers: Any = self.centers_of(result.centers)
+        result = result._replace(
+            centers=centers,
+            assignment=solution,
+            cost=self.cost_of(result.cost),
+            history=self.cost_of(result.history[:max_iter]),
+        )
+        if isinstance(result, Alignment):
+            return result._replace(objectives=self.cost_of(result.objectives[:max_iter]))
+        return result
+
+
+def scale_points(
+    X: npt.NDArray[Any],
+    groups: npt.NDArray[np.int32],
+    weights: npt.NDArray[Any] | None = None,
+    *,
+    n_groups: int,
+) -> ScaledPoints:
+    """Bring points X (n, d), group ids (n,) and weights (n,) or None to the device; one transfer.
+
+    Raises
+    ------
+    InputError
+        For values beyond 1e150, whose squares cannot be told.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = scale_points(np.array([[1e9], [1e9 + 3.0]]), np.array([0, 1], np.int32), n_groups=2)
+    >>> points.scale, points.X.shape, points.centers_of(points.X[:2]).tolist()
+    (2.0, (64, 4), [[1000000000.0], [1000000003.0]])
+    """
+    dtype = np.dtype(jnp.result_type(float))
+    n_points, n_features = X.shape
+    rows, columns = _padded(n_points, 64), _padded(n_features, 4) if n_points <= _FEW else n_features
+    # Far from the origin float32 has no digits left for distances, so the mean goes before the type changes.
+    largest = float(np.abs(X).max(initial=0.0))
+    if largest > _LARGEST:
+        raise InputError(f"X has values up to {largest:.3g}; expected at most {_LARGEST:.0e}: scale the columns first")
+    shift = X.mean(0, dtype=np.float64).astype(X.dtype)
+    centred = X - shift
+    _, exponent = np.frexp(max(float(np.abs(centred).max(initial=0.0)), np.finfo(np.float64).tiny))
+    scale = float(np.ldexp(1.0, int(exponent)))
+    inside = np.zeros((rows, columns), dtype)
+    np.divide(centred, scale, out=inside[:n_points, :n_features], casting="same_kind")
+    mass = np.zeros(rows, dtype)
+    mass[:n_points] = 1 if weights is None else weights / weights.max()
+    ids = np.zeros(rows, np.int32)
+    ids[:n_points] = groups
+    return ScaledPoints(
+        jnp.asarray(inside), jnp.asarray(mass), jnp.asarray(ids), groups, n_groups, n_points, n_features,
+        shift.astype(np.float64), scale,
+    )  # fmt: skip
+
+
+def history_length(max_iter: int) -> int:
+    """Length of the history for ``max_iter`` turns: one of a few, so that programs are found compiled."""
+    return max(_TURNS, _power_of_two(max_iter))
+
+
+def _power_of_two(n: int) -> int:
+    return 1 << (n - 1).bit_length()
+
+
+def _padded(n: int, least: int) -> int:
+    """A size for n, at least ``least``: powers of two, then eight sizes per doubling; programs are found compiled."""
+    if n <= _FEW:
+        return max(least, _power_of_two(n))
+    step = _power_of_two(n) // 16
+    return n if n > _MANY else -(-n // step) * step
+
+
+@partial(stage, static_argnames="n_groups")
+def _lay_out(X: Array, ids: Array, weights: Array, *, n_groups: int) -> GroupedPoints:
+    return prepare(X, ids, weights, n_groups=n_groups)
