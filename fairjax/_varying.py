@@ -1,4 +1,4 @@
-"""First carries of loops inside ``jax.shard_map``, whose types tell along which axes of a mesh values vary."""
+"""Types inside of ``jax.shard_map``, which tell along which axes of a mesh values vary."""
 
 from typing import Any, TypeVar
 
@@ -27,3 +27,10 @@ def varying_as(tree: Tree, *references: Any) -> Tree:
         return jax.lax.pcast(leaf, missing, to="varying") if missing else leaf
 
     return jax.tree.map(vary, tree) if axes else tree
+
+
+def struct_like(value: jax.Array, dtype: Any) -> jax.ShapeDtypeStruct:
+    """Shape of ``value``, and the axes along which it varies, for a result of another ``dtype``."""
+    aval = jax.typeof(value)
+    named = {name: getattr(aval, name) for name in ("manual_axis_type", "vma") if hasattr(aval, name)}
+    return jax.ShapeDtypeStruct(aval.shape, dtype, **dict(list(named.items())[:1]))

@@ -53,6 +53,20 @@ def test_nearest_points_are_all_taken(seed):
     np.testing.assert_array_equal(found.weights[len(rows) :], 0)
 
 
+def test_few_places_for_very_many_points():
+    """As with 10^8 points: one margin in thousands is below the widest that there are places for."""
+    rng = np.random.default_rng(0)
+    n, n_open = 400_000, 64
+    cells, rivals = (rng.integers(0, 2, n).astype(np.int32) for _ in range(2))
+    weights = np.full(n, 1 / n, np.float32)
+    choices = jax.jit(lambda margins: choose(margins, cells, rivals, (2, 2), weights, 1e-9, 1e-9, n_open))
+    for _ in range(5):
+        found = choices(rng.exponential(size=n).astype(np.float32))
+        assert bool(found.exact)
+        assert n_open / 8 < np.sum(np.asarray(found.rows) < n) <= n_open
+        assert float(found.radius) > 0
+
+
 @pytest.mark.parametrize("radius", [0.5, 2.0, np.inf])
 def test_representatives_stand_for_all(radius):
     """Every boundary is represented, with the weight of its points; so is each distance from it, nearly."""

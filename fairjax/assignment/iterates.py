@@ -84,19 +84,25 @@ def over_clusters(values: Array) -> Array:
     return product(jnp.ones((values.shape[0],), values.dtype), values)
 
 
-def weigh(programme: Programme) -> Weights:
-    """The weights of rows and bounds, and their central products; 1 where a weight is zero."""
+def weigh(programme: Programme, cap: Array | None = None) -> Weights:
+    """The weights of rows and bounds, and their central products; 1 where a weight is zero.
+
+    The path of the linear programme starts a light group ten orders above its costs. With a ``cap`` () the central
+    product is at most that multiple of the group's dearest cost, or of the scale if that is more.
+    """
     rows = programme.shares * product(programme.masses, programme.members)
     by_group = jnp.where(programme.roomy, programme.masses[:, None], 0)
     n_clusters = programme.costs.shape[0]
     n_rows, n_groups = jnp.sum(rows > 0), jnp.sum(by_group > 0)
-    return Weights(
-        rows,
-        by_group,
-        1 / jnp.where(rows > 0, rows * n_rows, 1),
-        1 / jnp.where(by_group > 0, by_group * n_groups, 1),
-        n_clusters * (1.0 + 2 * (n_groups > 0)),
-    )
+    central_rows = 1 / jnp.where(rows > 0, rows * n_rows, 1)
+    central_bounds = 1 / jnp.where(by_group > 0, by_group * n_groups, 1)
+    if cap is not None:
+        dearest = jnp.max(programme.members * jnp.max(programme.costs, 0), 1)
+        most = cap * jnp.maximum(dearest / scale_of_costs(programme), 1)
+        of_rows = jnp.max(jnp.where(programme.members > 0, most[:, None], 0), 0)
+        central_rows = jnp.minimum(central_rows, of_rows)
+        central_bounds = jnp.minimum(central_bounds, most[:, None])
+    return Weights(rows, by_group, central_rows, central_bounds, n_clusters * (1.0 + 2 * (n_groups > 0)))
 
 
 def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:

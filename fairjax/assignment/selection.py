@@ -16,7 +16,7 @@ from jax import Array
 
 from fairjax._varying import varying_as
 
-_SAMPLE = 4096  # margins that quantiles are read from
+_SAMPLE, _PLACES = 4096, 12  # margins that quantiles are read from: so many, and enough to fill so many places
 _AIM = 0.75  # of the places, to be filled: quantiles of a sample are not exact
 _FINER = 16  # as many strata of a kind as on average have a place, at most: most kinds have no points
 _GOLDEN = 2_654_435_769  # 2^32 over the golden ratio: its multiples scatter evenly
@@ -49,7 +49,8 @@ def _set_bit(word: Array, rank: Array) -> Array:
         up = rank >= n_below
         return position + jnp.where(up, half, 0), rank - jnp.where(up, n_below, 0)
 
-    return jax.lax.fori_loop(0, 5, halve, varying_as((jnp.zeros_like(rank), rank), word))[0]
+    unroll = jax.default_backend() != "cpu"
+    return jax.lax.fori_loop(0, 5, halve, varying_as((jnp.zeros_like(rank), rank), word), unroll=unroll)[0]
 
 
 def indices(flags: Array, size: int) -> Array:
@@ -62,7 +63,10 @@ def indices(flags: Array, size: int) -> Array:
     words = jnp.sum(bits << jnp.arange(32, dtype=jnp.uint32), 1, dtype=jnp.uint32)
     until = jnp.cumsum(jax.lax.population_count(words).astype(jnp.int32))
     rank = jnp.arange(size, dtype=jnp.int32)
-    at = jnp.minimum(jnp.searchsorted(until, rank, side="right").astype(jnp.int32), words.shape[0] - 1)
+    # on an accelerator every round of a loop is a kernel of its own
+    method = "scan" if jax.default_backend() == "cpu" else "scan_unrolled"
+    at = jnp.searchsorted(until, rank, side="right", method=method).astype(jnp.int32)
+    at = jnp.minimum(at, words.shape[0] - 1)
     before = jnp.where(at > 0, until[at - 1], 0)
     index = 32 * at + _set_bit(words[at], rank - before)
     return jnp.where(rank < until[-1], index, n_points)
@@ -71,8 +75,9 @@ def indices(flags: Array, size: int) -> Array:
 def _width_with_places(margins: Array, n_open: int) -> Array:
     """A margin () below which about as many of the margins (n,) lie as there are places, hardly ever more."""
     n_points = margins.shape[0]
-    sample = jnp.sort(margins[:: max(1, n_points // _SAMPLE)])
-    places = int(_AIM * n_open / n_points * sample.shape[0])
+    part = _AIM * n_open / n_points
+    sample = jnp.sort(margins[:: max(1, int(n_points / max(_SAMPLE, _PLACES / part)))])
+    places = int(part * sample.shape[0])
     wide, narrow = sample[places], sample[places // 2]
     # a sample may mislead: once in a hundred times more points lie within the wide margin than have a place
     return jnp.where(jnp.sum(margins < wide) <= n_open, wide, narrow)
@@ -86,16 +91,17 @@ def _representatives(
     # boundaries of a cell that there are no places for are taken together
     apart = min(shape[1], max(1, places // (2 * shape[0])))
     kinds, n_kinds = cells * apart + jax.lax.rem(rivals, jnp.asarray(apart, rivals.dtype)), shape[0] * apart
-    present = jnp.zeros((n_kinds,), bool).at[kinds].max(near)
+    # points that are far are left out of what is scattered, which takes most of the time
+    present = jnp.zeros((n_kinds,), bool).at[jnp.where(near, kinds, n_kinds)].set(True, mode="drop")
     most = max(1, _FINER * places // n_kinds)
     n_strata = jnp.clip(jax.lax.div(jnp.int32(places), jnp.maximum(jnp.sum(present, dtype=jnp.int32), 1)), 1, most)
     widest = jnp.max(jnp.where(near, margins, 0))
     relative = jnp.sqrt(margins / jnp.where(widest > 0, widest, 1))
     stratum = kinds * most + jnp.minimum((relative * n_strata).astype(jnp.int32), n_strata - 1)
-    weight = jnp.zeros((n_kinds * most,), weights.dtype).at[stratum].add(jnp.where(near, weights, 0))
+    stratum = jnp.where(near, stratum, n_kinds * most)
+    weight = jnp.zeros((n_kinds * most,), weights.dtype).at[stratum].add(weights, mode="drop")
     order = jax.lax.bitcast_convert_type(jnp.arange(near.shape[0], dtype=jnp.uint32) * jnp.uint32(_GOLDEN), jnp.int32)
-    last = jnp.iinfo(jnp.int32).max
-    first = jnp.full((n_kinds * most,), last).at[stratum].min(jnp.where(near, order, last))
+    first = jnp.full((n_kinds * most,), jnp.iinfo(jnp.int32).max).at[stratum].min(order, mode="drop")
     return near & (order == first[stratum]), weight[stratum]
 
 

@@ -19,6 +19,7 @@ SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
 _PARTS = (*(8.0**-power for power in range(1, 14)), 0.0)  # of prices that prove too little
 _LIGHT = 1e-6  # of the weight
+_CAP = 10.0  # times a group's dearest cost, see Trial
 _NEAR = 1e-3  # of the scale of the costs: no start is nearer than that
 
 MESSAGES = {
@@ -60,22 +61,26 @@ class Trial(NamedTuple):
     ----------
     leeway : () relative; a bound within that of a group's own share leaves it no room, infinite for perfect fairness.
     boundary : () part of the way to the boundary that a step may go.
+    cap : () on the reduced costs with which light groups start, a multiple of their dearest cost; None for no cap.
     """
 
     leeway: Array
     boundary: Array
+    cap: Array | None = None
 
 
 def trials(dtype: DTypeLike) -> Trial:
     """Trials (T,) for a programme whose points are all open, each for what those before did not solve.
 
     Bounds as they are; narrow ones as no room at all, where the steps have no digits for them; shorter steps, which
-    stay nearer to the central path; perfect fairness, which satisfies every control, so that nothing dearer is
-    returned. What satisfies a trial's control satisfies the one that was asked for.
+    stay nearer to the central path, and light groups that start near their costs; perfect fairness, which satisfies
+    every control, so that nothing dearer is returned. What satisfies a trial's control satisfies the one that was asked
+    for.
     """
-    exact = controls.ROUNDING
-    narrow, boundary = np.asarray(((exact, 0.9), (1e-7, 0.9), (exact, 0.5), (float("inf"), 0.9)), dtype).T
-    return Trial(jnp.asarray(narrow), jnp.asarray(boundary))
+    exact, none = controls.ROUNDING, float("inf")
+    table = ((exact, 0.9, none), (1e-7, 0.9, none), (exact, 0.5, _CAP), (none, 0.9, _CAP))
+    leeway, boundary, cap = np.asarray(table, dtype).T
+    return Trial(jnp.asarray(leeway), jnp.asarray(boundary), jnp.asarray(cap))
 
 
 class Prices(NamedTuple):
@@ -196,7 +201,7 @@ def optimum(
     open_part = jnp.sum(points.weights[:n_points])
     least = tolerances.inner * FLOOR * scale / warm.level.shape[0]
     mu = jnp.clip(jnp.maximum(jnp.where(known, warm.reach, 1), _NEAR * scale) * open_part, least, scale)
-    weights = iterates.weigh(problem)
+    weights = iterates.weigh(problem, trial.cap)
     far = iterates.start(problem, control.kind, weights)
     near = iterates.start_near(problem, control.kind, weights, warm.y, warm.level, mu)
     first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)

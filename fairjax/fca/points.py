@@ -1,8 +1,8 @@
 """Points and centres as a source of costs for fair assignment: passes that never hold the n × K distances.
 
-A pass reads the points once, block by block, on a CPU each small enough to stay in cache: one matrix product gives
-distances plus prices, a running minimum the two cheapest clusters, and a second product with the one-hot labels the
-sums per cluster and the counts per group and cluster. That is the work of one Lloyd step.
+A pass reads the points block by block, on a CPU each small enough to stay in cache: distances plus prices give the two
+cheapest clusters, and a product with the one-hot labels gives the sums per cluster and the counts per group and
+cluster. That is the work of one Lloyd step.
 """
 
 from typing import NamedTuple
@@ -14,10 +14,11 @@ from jax.typing import ArrayLike
 
 from fairjax.assignment.screening import Pass, Source
 from fairjax.errors import InputError
+from fairjax.fca.two_cheapest import two_cheapest
 from fairjax.kmeans.points import as_weighted_points
 
 _IN_CACHE = 16_384  # points of a block on a CPU
-_LARGE = 2**20  # and elsewhere, where smaller blocks are no faster than their latency
+_LARGE = 2**20  # and on an accelerator, where a smaller block takes as long as this one
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -87,20 +88,6 @@ def coordinates(points: GroupedPoints, index: Array) -> Array:
     return points.features[jax.lax.div(index, size), :, jax.lax.rem(index, size)]
 
 
-def _two_cheapest(reduced: Array) -> tuple[Array, Array, Array, Array]:
-    """Cheapest and second cheapest cluster (n,), and their costs, of (K, n).
-
-    By minima and a search for them: on a CPU ``argmin`` over more than some twenty clusters takes three times as long.
-    """
-    n_clusters = reduced.shape[0]
-    clusters = jnp.arange(n_clusters, dtype=jnp.int32)[:, None]
-    cheapest = jnp.min(reduced, 0)
-    label = jnp.min(jnp.where(reduced == cheapest, clusters, n_clusters - 1), 0)
-    second = jnp.min(jnp.where(clusters == label, jnp.inf, reduced), 0)
-    rival = jnp.min(jnp.where((reduced == second) & (clusters != label), clusters, n_clusters - 1), 0)
-    return label, rival, cheapest, second
-
-
 def squared_distances(points: GroupedPoints, centers: Array) -> Source:
     """Costs ‖x − μ‖² to ``centers`` (K, d), given relative to ``points.mean``; passes sum the points per cluster."""
     n_clusters, n_features = centers.shape
@@ -118,8 +105,8 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
         ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
             sums, lowest = carry
             features, groups, weights = xs
+            label, rival, cheapest, second = two_cheapest(affine, features, groups)
             extended = jnp.concatenate([features, (groups == members).astype(features.dtype)])
-            label, rival, cheapest, second = _two_cheapest(jnp.matmul(affine, extended, precision=_HIGHEST))
             chosen = jnp.where(clusters == label, weights, 0)
             sums = sums + jnp.matmul(chosen, extended.T, precision=_HIGHEST)
             return (sums, lowest + jnp.sum(weights * cheapest)), (label, rival, second - cheapest)
