@@ -2,21 +2,26 @@
 
 from fairjax.fca import alignment
 from fairjax.fca.alignment import Alignment
+from fairjax.fca.batches import DataSets, FairBatch, fit_batch, stack
 from fairjax.fca.direct import FairClustering, State, finish, init, open_points, run, step
 from fairjax.fca.points import GroupedPoints, prepare
 from fairjax.fca.rounding import hard_labels
 
 __all__ = [
     "Alignment",
+    "DataSets",
+    "FairBatch",
     "FairClustering",
     "GroupedPoints",
     "State",
     "alignment",
     "finish",
+    "fit_batch",
     "hard_labels",
     "init",
     "open_points",
     "prepare",
     "run",
+    "stack",
     "step",
 ]

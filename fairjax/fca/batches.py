@@ -1,0 +1,265 @@
+"""Many fits in one call: starts, levels of fairness and data sets, as benchmarks need them.
+
+All members share one compiled program. On an accelerator they run side by side under ``vmap``. On a CPU that would make
+every member wait for the slowest in each turn: there a few threads take one member after another.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array, default_backend
+from jax.typing import ArrayLike
+
+from fairjax import _progress
+from fairjax._checks import check_count
+from fairjax._compiling import stage
+from fairjax.assignment.fair import control
+from fairjax.assignment.solution import UNSOLVED
+from fairjax.errors import InputError
+from fairjax.fca.direct import finish, init, open_points, run
+from fairjax.fca.points import prepare
+
+_FEW_OPEN, _SCREENED = 256, 512  # open points where that is fewer than there are, and points from which on it pays
+_AT_ONCE = 2**28  # entries of points and costs under one vmap
+
+Members = dict[str, npt.NDArray[Any]]
+
+
+class FairBatch(NamedTuple):
+    """Results of B fits, as numpy; each leaf is that of :class:`~fairjax.fca.FairClustering` with a leading axis.
+
+    Attributes
+    ----------
+    centers : (B, K, d). labels : (B, n) int32. cost : (B,) mean squared distance of the labels.
+    counts, prices : (B, M, K) of the fractional assignment. primal, dual, gap : (B,) its cost, and what is proven.
+    status : (B,) int32. n_iter : (B,) int32. converged : (B,) bool.
+    """
+
+    centers: npt.NDArray[Any]
+    labels: npt.NDArray[Any]
+    cost: npt.NDArray[Any]
+    counts: npt.NDArray[Any]
+    prices: npt.NDArray[Any]
+    primal: npt.NDArray[Any]
+    dual: npt.NDArray[Any]
+    gap: npt.NDArray[Any]
+    status: npt.NDArray[Any]
+    n_iter: npt.NDArray[Any]
+    converged: npt.NDArray[Any]
+
+
+class DataSets(NamedTuple):
+    """Data sets of like size: X (B, n, d), groups (B, n) int32, weights (B, n), 0 for padding."""
+
+    X: Array
+    groups: Array
+    weights: Array
+
+
+def stack(sets: Sequence[tuple[ArrayLike, ArrayLike]]) -> DataSets:
+    """Data sets of points (n_b, d) and groups (n_b,) as one array each, the shorter ones padded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sets = stack([(np.zeros((3, 2)), [0, 1, 0]), (np.ones((5, 2)), [0, 1, 0, 1, 1])])
+    >>> sets.X.shape, sets.weights.sum(1).tolist()
+    ((2, 5, 2), [3.0, 5.0])
+    """
+    arrays = [(np.asarray(X), np.asarray(groups)) for X, groups in sets]
+    if not arrays:
+        raise InputError("no data sets; expected at least one pair of points and groups")
+    widths = {X.shape[1:] for X, _ in arrays}
+    if len(widths) > 1 or len(next(iter(widths))) != 1:
+        raise InputError(f"the data sets' rows have the shapes {sorted(widths)}; expected (n, d) with the same d")
+    for b, (X, groups) in enumerate(arrays):
+        if groups.shape != X.shape[:1]:
+            raise InputError(
+                f"groups of data set {b} have shape {groups.shape}; expected {X.shape[:1]}, one id per row"
+            )
+    longest = max(len(X) for X, _ in arrays)
+    dtype = jnp.result_type(float)
+    return DataSets(
+        jnp.asarray(np.stack([np.pad(X, ((0, longest - len(X)), (0, 0)), mode="edge") for X, _ in arrays]), dtype),
+        jnp.asarray(np.stack([np.pad(groups, (0, longest - len(groups))) for _, groups in arrays]), jnp.int32),
+        jnp.asarray([np.arange(longest) < len(X) for X, _ in arrays], dtype),
+    )
+
+
+def fit_batch(
+    X: ArrayLike,
+    groups: ArrayLike,
+    centers: ArrayLike,
+    values: ArrayLike = 0.0,
+    *,
+    n_groups: int,
+    weights: ArrayLike | None = None,
+    kind: Literal["gap", "balance"] = "gap",
+    max_iter: int = 100,
+    tol: float = 1e-4,
+    n_threads: int | None = None,
+) -> FairBatch:
+    """Fair clusterings by the direct route, one for each member of a batch.
+
+    Whatever has a leading axis of length B differs from member to member, the rest is shared.
+
+    Parameters
+    ----------
+    X : (n, d) or (B, n, d) float
+        Points; see :func:`stack` for data sets of several sizes.
+    groups : (n,) or (B, n) int
+        Group ids 0..M-1.
+    centers : (K, d) or (B, K, d)
+        Where the turns start.
+    values : () or (B,)
+        Of the control: ``epsilon`` where ``kind`` is "gap", ``min_balance`` where it is "balance".
+    n_groups : int
+        M.
+    weights : (n,) or (B, n), optional
+        Of the points; 0 for padding.
+    kind : {"gap", "balance"}
+    max_iter, tol
+        As those of :class:`fairjax.FCA`.
+    n_threads : int, optional
+        On a CPU; by default as many as there are cores.
+
+    Returns
+    -------
+    FairBatch
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, and where no argument has a leading axis.
+
+    Notes
+    -----
+    O(n K d) per turn of a member. On a CPU a member is the same whatever else is in the batch; ``vmap`` may round
+    otherwise. Points are centred in their own precision: take off a mean that is large beside their spread.
+
+    Examples
+    --------
+    Three levels of fairness from one start:
+
+    >>> import jax, jax.numpy as jnp
+    >>> from fairjax.fca import fit_batch
+    >>> X, groups = jnp.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]), jnp.array([0, 0, 1, 1, 1, 0])
+    >>> found = fit_batch(X, groups, jnp.array([[0.0], [12.0]]), jnp.array([0.0, 1.0, 2.0]), n_groups=2)
+    >>> [round(float(cost), 3) for cost in found.cost], found.status.tolist()
+    ([10.542, 0.667, 0.667], [0, 0, 0])
+    """
+    check_count("max_iter", max_iter)
+    members, shared = _sorted_out(X=X, groups=groups, weights=weights, centers=centers, values=values)
+    n_points, n_clusters = np.shape(X)[-2], np.shape(centers)[-2]
+    n_cells = n_groups * n_clusters
+    n_open = open_points(n_points, n_cells)
+    if n_points >= _SCREENED:
+        n_open = min(n_open, max(_FEW_OPEN, 8 * n_cells))
+
+    def fits(members: Members, n_open: int) -> FairBatch:
+        static = {"n_groups": n_groups, "kind": kind, "max_iter": max_iter, "n_open": n_open}
+        if default_backend() == "cpu":
+            return _in_threads(partial(_fit, **static), members, shared, tol, n_threads or len(os.sched_getaffinity(0)))
+        return _side_by_side(partial(_fits, **static), members, shared, tol, n_points * (n_clusters + np.shape(X)[-1]))
+
+    found = fits(members, n_open)
+    # more points tied than may stay open, as with masses of duplicates: look at all
+    unsolved = np.flatnonzero(found.status == UNSOLVED)
+    if n_open < n_points and len(unsolved):
+        again = fits({name: leaf[unsolved] for name, leaf in members.items()}, n_points)
+        for leaf, mended in zip(found, again, strict=True):
+            leaf[unsolved] = mended
+    return found
+
+
+def _sorted_out(**given: Any) -> tuple[Members, Members]:
+    """Arguments that differ from member to member, and those that all share."""
+    dtype, of_one = jnp.result_type(float), {"X": 2, "groups": 1, "weights": 1, "centers": 2, "values": 0}
+    members: Members = {}
+    shared: Members = {}
+    for name, leaf in given.items():
+        if leaf is None:
+            continue
+        array = np.asarray(leaf, np.int32 if name == "groups" else dtype)
+        if array.ndim not in (of_one[name], of_one[name] + 1):
+            raise InputError(
+                f"{name} has shape {array.shape}; expected {of_one[name]} axes, or {of_one[name] + 1} where it differs "
+                "from member to member"
+            )
+        (members if array.ndim > of_one[name] else shared)[name] = array
+    if not members:
+        raise InputError("no argument has a leading axis for the members of the batch; for a single fit there is FCA")
+    lengths = {name: len(leaf) for name, leaf in members.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"the leading axes have the lengths {lengths}; expected one length, that of the batch")
+    n_points = {
+        name: leaf.shape[-2 if name == "X" else -1]
+        for name, leaf in (members | shared).items()
+        if name in ("X", "groups", "weights")
+    }
+    if len(set(n_points.values())) > 1:
+        raise InputError(f"the numbers of points are {n_points}; expected the same of all")
+    return members, shared
+
+
+def _in_threads(one: Callable[..., Any], members: Members, shared: Members, tol: float, n_threads: int) -> FairBatch:
+    def fit(i: int) -> FairBatch:
+        own = {name: leaf[i] for name, leaf in members.items()}
+        return jax.tree.map(np.asarray, one(shared | own, np.asarray(tol, jnp.result_type(float))))
+
+    n_members = len(next(iter(members.values())))
+    found = [fit(0)]  # compiles
+    pool = ThreadPoolExecutor(n_threads)
+    try:
+        for result in pool.map(fit, range(1, n_members)):
+            found.append(result)
+            _progress.report("fair clusterings", len(found) / n_members)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *found)
+
+
+def _side_by_side(
+    several: Callable[..., Any], members: Members, shared: Members, tol: float, n_entries: int
+) -> FairBatch:
+    """In pieces of equal length that fit into memory, the last one filled up."""
+    n_members = len(next(iter(members.values())))
+    n_pieces = -(-n_members * n_entries // _AT_ONCE)
+    length = -(-n_members // n_pieces)
+
+    def pieces() -> Iterator[FairBatch]:
+        for begin in range(0, n_members, length):
+            index = np.minimum(np.arange(begin, begin + length), n_members - 1)
+            own = {name: leaf[index] for name, leaf in members.items()}
+            yield jax.tree.map(np.asarray, several(own, shared, np.asarray(tol, jnp.result_type(float))))
+            _progress.report("fair clusterings", min(1.0, (begin + length) / n_members))
+
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n_members], *pieces())
+
+
+def _fit_one(given: dict[str, Array], tol: Array, *, n_groups: int, kind: str, max_iter: int, n_open: int) -> FairBatch:
+    points = prepare(given["X"], given["groups"], given.get("weights"), n_groups=n_groups)
+    fairness = control(points.masses, **{"epsilon" if kind == "gap" else "min_balance": given["values"]})
+    state = init(points, given["centers"], max_iter=max_iter, n_open=n_open)
+    found = finish(points, fairness, run(points, fairness, state, tol=tol))
+    best = found.assignment
+    return FairBatch(
+        found.centers, best.labels[: given["X"].shape[0]], found.cost, best.counts, best.prices, best.primal, best.dual,
+        best.gap, best.status, found.n_iter, found.converged,
+    )  # fmt: skip
+
+
+_STATIC = ("n_groups", "kind", "max_iter", "n_open")
+_fit = partial(stage, static_argnames=_STATIC)(_fit_one)
+
+
+@partial(stage, static_argnames=_STATIC)
+def _fits(members: dict[str, Array], shared: dict[str, Array], tol: Array, **static: Any) -> FairBatch:
+    return jax.vmap(lambda own: _fit_one(shared | own, tol, **static))(members)
