@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
+from compilation import AS_USERS, optimiser
 from scipy.optimize import linprog
 
 from fairjax import fair_assignment
@@ -288,14 +289,14 @@ def instances(form, count, n, k, m, seed, kinds=tuple(KINDS), dtype=np.float64):
 
 
 @functools.cache
-def compiled(names, n_groups):
-    """Jitted batch of fair assignments; one compilation per shape and dtype."""
+def compiled(names, n_groups, dtype):
+    """Jitted batch of fair assignments; one compilation per shape. In single precision as users have it."""
 
     def solve_one(costs, groups, weights, *values):
         control = dict(zip(names, values, strict=True))
         return fair_assignment(costs, groups, weights=weights, n_groups=n_groups, **control)
 
-    return jax.jit(jax.vmap(solve_one))
+    return jax.jit(jax.vmap(solve_one), compiler_options=AS_USERS if dtype == np.float32 else {})
 
 
 def solve(problems, n_groups, dtype=np.float64):
@@ -305,14 +306,14 @@ def solve(problems, n_groups, dtype=np.float64):
     for start in range(0, len(problems), BATCH):
         some = problems[start : start + BATCH]
         some = some + [some[-1]] * (BATCH - len(some))
-        with jax.enable_x64(dtype == np.float64):
+        with jax.enable_x64(dtype == np.float64), optimiser(True):
             columns = [
                 jnp.asarray(np.stack([p.costs for p in some]), dtype),
                 jnp.asarray(np.stack([p.groups for p in some]), jnp.int32),
                 jnp.asarray(np.stack([p.weights for p in some]), dtype),
                 *(jnp.asarray(np.stack([p.control[name] for p in some]), dtype) for name in names),
             ]
-            parts.append(jax.tree.map(np.asarray, compiled(names, n_groups)(*columns)))
+            parts.append(jax.tree.map(np.asarray, compiled(names, n_groups, dtype)(*columns)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(problems)], *parts)
 
 

@@ -1,5 +1,6 @@
-"""How the tests compile."""
+"""How the tests compile, and which of them share a process."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -9,27 +10,40 @@ from pathlib import Path
 
 import jax
 import pytest
+from compilation import compile_small_programs, optimiser
 
 _MAPS = Path("/proc/self/maps")
 _MANY = 30_000  # memory maps; Linux allows a process 65,530, and a compiler that gets none aborts
 _SHARED = "FAIRJAX_TEST_PROGRAMS"  # names the folder to the worker processes
 
 # what is asserted here to the last digits is asserted of the programs that users run
-_OPTIMISED = {
-    "test_assignment_gradients",
-    "test_assignment_oracle",
-    "test_assignment_properties",
-    "test_fca_direct",
-    "test_ot_sinkhorn",
-}
+_OPTIMISED = {"test_assignment_oracle", "test_fca_direct", "test_ot_sinkhorn"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Workers share what they compile, for this run only."""
     if not hasattr(config, "workerinput"):
         os.environ[_SHARED] = tempfile.mkdtemp(prefix="fairjax-tests-")
+        compile_small_programs()
     jax.config.update("jax_compilation_cache_dir", os.environ[_SHARED])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    # tracing makes many objects, and what the collector looks through is mostly what tests share
+    gc.freeze()
+    gc.set_threshold(20_000)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """Tests of one room (the second word of a file's name) run in one process, which compiles and fits once for all."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByRoom(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return Path(super()._split_scope(nodeid)).stem.split("_")[1]
+
+    return ByRoom(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -51,8 +65,6 @@ def room_for_programs() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Programs that run for a moment are compiled without the optimiser, in a third of the time."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", request.module.__name__ not in _OPTIMISED)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    """Programs of most files are compiled without the optimiser."""
+    with optimiser(request.module.__name__ in _OPTIMISED):
+        yield

@@ -30,11 +30,21 @@ def problems(form):
     return instances(form, COUNT, N, K, M, 7, kinds=("generic", "weighted", "unordered"))
 
 
-def columns(form):
-    some = problems(form)
-    names = tuple(some[0].control)
-    stack = [np.stack([p.costs for p in some]), np.stack([p.groups for p in some]), np.stack([p.weights for p in some])]
-    return names, [*stack, *(np.stack([p.control[name] for p in some]) for name in names)]
+def columns(some):
+    """Costs, weights and bounds, which have gradients, and the groups, of some problems."""
+    values = [{"costs": p.costs, "weights": p.weights, **p.control} for p in some]
+    return {name: np.stack([each[name] for each in values]) for name in values[0]}, np.stack([p.groups for p in some])
+
+
+@functools.cache
+def gradients():
+    """Jitted gradients of primal and dual with respect to everything, under vmap; one compilation per form."""
+
+    def value(values, groups):
+        found = fair_assignment(groups=groups, n_groups=M, **values)
+        return {"primal": found.primal, "dual": found.dual}
+
+    return jax.jit(jax.vmap(jax.jacrev(value)))
 
 
 @pytest.mark.parametrize("form", ["gap", "balance", pytest.param("shares", marks=pytest.mark.slow)])
@@ -42,18 +52,9 @@ def test_costs(form):
     """Primal and dual have one gradient, under vmap and jit; along a random direction it is the programme's slope."""
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(COUNT, N, K))
-    names, data = columns(form)
-
-    def gradients(costs, groups, weights, *values):
-        def value(costs):
-            control = dict(zip(names, values, strict=True))
-            found = fair_assignment(costs, groups, weights=weights, n_groups=M, **control)
-            return jnp.stack([found.primal, found.dual])
-
-        return jax.jacrev(value)(costs)
-
     with jax.enable_x64(True):
-        primal, dual = np.moveaxis(np.asarray(jax.jit(jax.vmap(gradients))(*data)), 1, 0)
+        found = gradients()(*columns(problems(form)))
+    primal, dual = (np.asarray(found[name]["costs"]) for name in ("primal", "dual"))
     np.testing.assert_array_equal(primal, dual)
     along = np.sum(primal * directions, (1, 2))
     values = np.array(
@@ -110,22 +111,11 @@ def looser(form):
 def test_weights_and_controls(form):
     """Along random directions in the space of the weights, and of each bound."""
     some = list(looser(form))
-    names = ("weights", *some[0].control)
     rng = np.random.default_rng(1)
-
-    def value(costs, groups, *values):
-        weights, *bounds = values
-        return fair_assignment(
-            costs, groups, weights=weights, n_groups=M, **dict(zip(names[1:], bounds, strict=True))
-        ).primal
-
-    def column(name):
-        return np.stack([p.weights if name == "weights" else p.control[name] for p in some])
-
-    data = [np.stack([p.costs for p in some]), np.stack([p.groups for p in some]), *map(column, names)]
     with jax.enable_x64(True):
-        gradients = jax.jit(jax.vmap(jax.grad(value, argnums=tuple(range(2, 2 + len(names))))))(*data)
-    for name, gradient in zip(names, gradients, strict=True):
+        found = gradients()(*columns(some))["primal"]
+    for name in ("weights", *some[0].control):
+        gradient = found[name]
         directions = rng.normal(size=gradient.shape)
         along = np.sum((np.asarray(gradient) * directions).reshape(COUNT, -1), 1)
 
