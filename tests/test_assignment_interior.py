@@ -120,24 +120,24 @@ def test_two_groups_of_two_in_a_thousand():
 
 
 @pytest.mark.parametrize(
-    "asked", [{"epsilon": 4 * (1 - 1 / M)}, {"min_balance": 0.0}, {"lower": 0.0, "upper": 1.0}], ids=str
+    "asked", [{"epsilon": 4 * (1 - 1 / M)}, {"min_balance": 0.0}, {"lower": np.zeros(M), "upper": np.ones(M)}], ids=str
 )
 def test_what_asks_for_nothing_takes_no_steps(asked):
     """Traced, so that nobody knows before; the cheapest clusters are then proven to be best."""
-    costs, groups, _ = KINDS["generic"](np.random.default_rng(5), N, K, M)
-    found = jax.jit(lambda asked: fair_assignment(costs.astype(np.float32), groups, n_groups=M, **asked))(asked)
+    costs, groups, weights = KINDS["generic"](np.random.default_rng(5), N, K, M)
+    found = solve([Instance(costs, groups.astype(np.int32), weights, asked)], M, np.float32)
     assert (found.status, found.n_iter) == (0, 0)
-    np.testing.assert_array_equal(found.labels, np.argmin(costs, 1))
+    np.testing.assert_array_equal(found.labels[0], np.argmin(costs, 1))
     assert not np.any(found.multipliers)
 
 
 def test_three_disjoint_profiles_are_farther_apart_than_two():
     """An ε of 2 lets two groups live apart; three may have 5/6 of each apart, 1 in ℓ1 from their centre."""
-    costs = np.ones((3, 3), np.float32) - np.eye(3, dtype=np.float32)
-    apart = jax.jit(lambda epsilon: fair_assignment(costs, np.arange(3), epsilon=epsilon))
-    assert apart(8 / 3).primal == 0
-    assert apart(2.0).status == 0
-    assert apart(2.0).primal == pytest.approx(1 / 6, rel=1e-5)
+    costs, groups = np.ones((N, K)) - np.eye(N, K), (np.arange(N) % M).astype(np.int32)
+    alone = (np.arange(N) < M).astype(float)
+    apart, two = solve([Instance(costs, groups, alone, {"epsilon": level}) for level in (8 / 3, 2.0)], M, np.float32).primal
+    assert apart == 0
+    assert two == pytest.approx(1 / 6, rel=1e-5)
 
 
 def assert_optimal(problems, dtype=np.float64):
@@ -147,9 +147,10 @@ def assert_optimal(problems, dtype=np.float64):
     assert np.all((found.gap >= 0) & (found.gap < 1e-5))
 
 
-def test_narrow_bounds():
+@pytest.mark.parametrize("shape", [(N, K, M), pytest.param((30, 5, 5), marks=pytest.mark.slow)], ids=str)
+def test_narrow_bounds(shape):
     """Shares within 1e-8 of the data's own, for which steps have no digits: a second trial takes them for equal."""
-    (n, k, m), rng, problems = (30, 5, 5), np.random.default_rng(11), []
+    (n, k, m), rng, problems = shape, np.random.default_rng(11), []
     for _ in range(60):
         costs, _, weights = KINDS["generic"](rng, n, k, m)
         groups = rng.permutation(np.r_[np.arange(m), rng.integers(0, m, n - m)]).astype(np.int32)

@@ -195,6 +195,7 @@ def test_unbatched_and_padded_alike():
             np.testing.assert_allclose(alone.probabilities, member.probabilities[:15], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_without_compilation():
     """Operation by operation; lists of integers are costs too."""
     with jax.disable_jit():
