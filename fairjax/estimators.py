@@ -121,13 +121,18 @@ class FCA(ClusterMixin, BaseEstimator):
 
     Examples
     --------
+    Clusters as balanced as the data, and what lies near together where groups need not be spread alike:
+
     >>> import numpy as np
     >>> from fairjax import FCA
     >>> X = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]])
-    >>> sex = ["f", "m", "f", "m", "f", "m"]
+    >>> sex = ["f", "f", "m", "m", "m", "f"]
     >>> model = FCA(n_clusters=2, random_state=0).fit(X, sensitive_features=sex)
-    >>> bool(model.balance_ <= model.max_balance_), model.group_names_
-    (True, ('f', 'm'))
+    >>> model.balance_, model.max_balance_, model.group_names_
+    (1.0, 1.0, ('f', 'm'))
+    >>> model = FCA(n_clusters=2, epsilon=2.0, random_state=0).fit(X, sensitive_features=sex)
+    >>> model.balance_, round(model.cost_, 3), sorted(model.cluster_centers_.ravel().round().tolist())
+    (0.5, 0.667, [1.0, 11.0])
     """
 
     def __init__(

@@ -1,5 +1,7 @@
 """Analyses: numbers taken in the course of a training, sweeps, decoders, and figures of given numbers."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -71,20 +73,30 @@ def test_what_cannot_be_watched_or_swept(data):
 
 @pytest.mark.slow
 def test_a_plane_that_starts_from_another():
-    first = analysis.tsne(POINTS[:40], perplexity=5)
-    again = analysis.tsne(POINTS[:40], perplexity=5, start=first)
-    assert first.shape == again.shape == (40, 2)
-    assert np.isfinite(again).all()
+    """What was on the left stays there, in whatever unit the other plane was."""
+    side = np.repeat([-1.0, 1.0], 20)
+    rows = np.outer(side, [5, 0, 0]) + np.random.default_rng(0).normal(size=(40, 3))
+    for left in (-1, 1):
+        start = left * rows[:, :2]
+        found = analysis.tsne(rows, perplexity=5, start=start)
+        assert found.shape == (40, 2)
+        assert left * (found[side > 0, 0].mean() - found[side < 0, 0].mean()) > found[:, 0].std()
+        np.testing.assert_array_equal(analysis.tsne(rows, perplexity=5, start=1024 * start), found)
 
 
 @pytest.mark.slow
 def test_a_sweep_equals_single_runs(data):
-    keys = jax.random.split(KEY, 2)
-    found = analysis.sweep(keys, data, CONFIG, "b", [0.0, 0.2])
+    """Each in its place; values far enough apart that no two runs end alike."""
+    keys, values = jax.random.split(KEY, 2), (0.0, 50.0)
+    found = analysis.sweep(keys, data, CONFIG, "b", values)
     assert found.shape == (2, 2, 96)
-    same = fcmi.run(keys[1], data, CONFIG).labels
-    # rounding in another order may move a row on a boundary
-    assert np.mean(found[1, 1] == same) > 0.9
+    for value, of_value in zip(values, found, strict=True):
+        for key, labels in zip(keys, of_value, strict=True):
+            alone = fcmi.run(key, data, dataclasses.replace(CONFIG, b=value)).labels
+            # rounding in another order may move a row on a boundary
+            alike = np.mean(found == alone, axis=-1) > 0.9
+            assert np.mean(labels == alone) > 0.9
+            assert np.sum(alike) == 1
 
 
 @pytest.mark.slow

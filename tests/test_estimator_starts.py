@@ -6,6 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from sklearn.exceptions import ConvergenceWarning
 
 from fairjax import FCA
 from fairjax.fca.aligned_starts import aligned_points, sample_size
@@ -75,11 +76,15 @@ def test_one_group_starts_from_plain_k_means():
 @pytest.mark.parametrize("method", ["exact", "sinkhorn"])
 def test_alignment_routes_take_them_too(method):
     X, sex = apart()
-    model = FCA(K, method=method, init="aligned", random_state=0).fit(X, sensitive_features=sex)
+    # settings as in test_estimator_alignment, for the programs' sake
+    blocks = {"transport_weight": 2.0, "partition_size": 8, "max_iter": 10}
+    model = FCA(K, method=method, init="aligned", **blocks, random_state=0)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        model.fit(X, sensitive_features=sex)
     assert len(np.unique(model.labels_)) == K
 
 
-@pytest.mark.parametrize("n_groups", [2, 30])
+@pytest.mark.parametrize("n_groups", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_more_clusters_than_matched_points(n_groups):
     """Then plain k-means begins, and no centre is there twice."""
     X = np.random.default_rng(0).normal(size=(40, 2))
