@@ -290,7 +290,7 @@ def instances(form, count, n, k, m, seed, kinds=tuple(KINDS), dtype=np.float64):
 
 @functools.cache
 def compiled(names, n_groups, dtype):
-    """Jitted batch of fair assignments; one compilation per shape. What users ask for by default is compiled as they have it."""
+    """Jitted batch of fair assignments; one compilation per shape. The default control is compiled as users have it."""
 
     def solve_one(costs, groups, weights, *values):
         control = dict(zip(names, values, strict=True))

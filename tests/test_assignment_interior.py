@@ -135,7 +135,8 @@ def test_three_disjoint_profiles_are_farther_apart_than_two():
     """An ε of 2 lets two groups live apart; three may have 5/6 of each apart, 1 in ℓ1 from their centre."""
     costs, groups = np.ones((N, K)) - np.eye(N, K), (np.arange(N) % M).astype(np.int32)
     alone = (np.arange(N) < M).astype(float)
-    apart, two = solve([Instance(costs, groups, alone, {"epsilon": level}) for level in (8 / 3, 2.0)], M, np.float32).primal
+    problems = [Instance(costs, groups, alone, {"epsilon": level}) for level in (8 / 3, 2.0)]
+    apart, two = solve(problems, M, np.float32).primal
     assert apart == 0
     assert two == pytest.approx(1 / 6, rel=1e-5)
 

@@ -5,10 +5,10 @@ import re
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from assignment_oracle import Instance, group_counts, proven_bound, violation
+from compilation import optimiser
 from data_files import need
 from theory import assert_proposition_4_2
 
@@ -53,9 +53,9 @@ def routines(name, m=M, n_open=None):
         points = fca.prepare(d.X, d.groups, d.weights, n_groups=m)
         return fca.init(points, d.centers, max_iter=MAX_ITER, n_open=n_open)
 
-    def advance(d, level, state, until, tol):
+    def advance(d, level, state, until, tol, pause):
         points, control = problem(d, level)
-        return fca.run(points, control, state, until=until, tol=tol)
+        return fca.run(points, control, state, until=until, pause=pause, tol=tol)
 
     def finish(d, level, state):
         points, control = problem(d, level)
@@ -65,11 +65,12 @@ def routines(name, m=M, n_open=None):
 
 
 def fit(d, name="epsilon", level=None, *, until=MAX_ITER, tol=1e-4, m=M, **options):
-    """The final state and the clustering, as numpy."""
+    """The final state and the clustering, as numpy. In single precision of programs as users have them."""
     start, advance, finish = routines(name, m, **options)
     level = np.asarray(CONTROLS[name] if level is None else level, d.X.dtype)
-    with jax.enable_x64(d.X.dtype == np.float64):
-        state = advance(d, level, start(d), until, np.asarray(tol, d.X.dtype))
+    exact = d.X.dtype == np.float64
+    with jax.enable_x64(exact), optimiser(not exact):
+        state = advance(d, level, start(d), until, np.asarray(tol, d.X.dtype), MAX_ITER)
         found = finish(d, level, state)
         return jax.tree.map(np.asarray, (state, found))
 
@@ -282,7 +283,7 @@ def test_starts_and_levels_in_one_call():
 
     def whole(centers, level):
         member = d._replace(centers=centers)
-        return finish(member, level, advance(member, level, start(member), MAX_ITER, 1e-4))
+        return finish(member, level, advance(member, level, start(member), MAX_ITER, 1e-4, MAX_ITER))
 
     with jax.enable_x64(True):
         both = jax.jit(jax.vmap(jax.vmap(whole, (None, 0)), (0, None)))
@@ -301,10 +302,10 @@ def test_resuming_changes_nothing():
     d = data(11)
     start, advance, _ = routines("epsilon")
     with jax.enable_x64(True):
-        level = jnp.asarray(0.1)
-        whole = advance(d, level, start(d), MAX_ITER, 1e-6)
-        early = advance(d, level, start(d), 3, 1e-6)
-        resumed = advance(d, level, early, MAX_ITER, 1e-6)
+        level, tol = np.asarray(0.1), np.asarray(1e-6)
+        whole = advance(d, level, start(d), MAX_ITER, tol, MAX_ITER)
+        early = advance(d, level, start(d), 3, tol, MAX_ITER)
+        resumed = advance(d, level, early, MAX_ITER, tol, MAX_ITER)
     assert int(early.n_iter) == 3 < int(whole.n_iter)
     jax.tree.map(np.testing.assert_array_equal, resumed, whole)
 
@@ -312,21 +313,19 @@ def test_resuming_changes_nothing():
 def test_pausing_changes_nothing():
     """A run that pauses goes on as if it had not; before its end there is no certificate to be had."""
     d = data(11)
+    start, advance, finish = routines("epsilon")
     with jax.enable_x64(True):
-        points = fca.prepare(d.X, d.groups, d.weights, n_groups=M)
-        control = fair.control(points.masses, epsilon=0.1)
-        run = jax.jit(lambda state, pause: fca.run(points, control, state, pause=pause, tol=1e-6))
-        finish = jax.jit(lambda state: fca.finish(points, control, state))
-        first = fca.init(points, d.centers, max_iter=MAX_ITER)
-        whole, paused = run(first, MAX_ITER), run(first, 3)
+        level, tol = np.asarray(0.1), np.asarray(1e-6)
+        whole, paused = (advance(d, level, start(d), MAX_ITER, tol, pause) for pause in (MAX_ITER, 3))
         assert int(paused.n_iter) == 3
         assert not bool(paused.ended)
-        assert int(finish(paused).assignment.status) != 0
-        resumed = run(paused, MAX_ITER)
-        assert int(finish(resumed).assignment.status) == 0
+        assert int(finish(d, level, paused).assignment.status) != 0
+        resumed = advance(d, level, paused, MAX_ITER, tol, MAX_ITER)
+        assert int(finish(d, level, resumed).assignment.status) == 0
     jax.tree.map(np.testing.assert_array_equal, resumed, whole)
 
 
+@optimiser(True)
 def test_turns_may_estimate(monkeypatch):
     """From representatives of the few points that move: as good an end, exactly fair, with fewer passes."""
     found = {}
@@ -337,7 +336,7 @@ def test_turns_may_estimate(monkeypatch):
         for seed in range(3):
             d = data(seed, n=100_000, m=2, dtype=np.float32)
             level = np.float32(0)
-            ends.append(finish(d, level, advance(d, level, start(d), MAX_ITER, np.float32(1e-3))))
+            ends.append(finish(d, level, advance(d, level, start(d), MAX_ITER, np.float32(1e-3), MAX_ITER)))
             assert_certified(d, jax.tree.map(np.asarray, ends[-1]), "epsilon", 0.0, m=2)
         found[few > 0] = ends
     estimated, exact = ([float(end.cost) for end in found[way]] for way in (True, False))
@@ -353,7 +352,7 @@ def test_programs_are_small(name, most):
     start, advance, finish = routines(name, 2)
     level, tol = np.float32(0.1), np.float32(1e-4)
     state = jax.eval_shape(start, d)
-    programs = advance.lower(d, level, state, MAX_ITER, tol), finish.lower(d, level, state)
+    programs = advance.lower(d, level, state, MAX_ITER, tol, MAX_ITER), finish.lower(d, level, state)
     laid_out = jax.jit(lambda d: fca.prepare(d.X, d.groups, d.weights, n_groups=2)).lower(d)
     operation = re.compile(r" = \"?stablehlo\.(?!constant)")
     n_operations = [len(operation.findall(program.as_text())) for program in (*programs, laid_out)]
