@@ -1,13 +1,17 @@
 """The one result type of every reader, and the scaling that turns raw columns into points."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fairjax.errors import InputError
+
+if TYPE_CHECKING:
+    from fairjax.datasets.table.encoding import Encoding
+    from fairjax.datasets.tables import Origin
 
 NORM_FLOOR = 1e-7  # smallest Euclidean norm that a row is divided by, as in the FCA protocol
 
@@ -42,6 +46,12 @@ class Dataset:
         Where the data come from and on what terms.
     notes : tuple of str
         What a reader of the results should be told, one sentence each.
+    encoding : Encoding or None
+        Of a user's own table: how its columns became those of ``raw``, for new rows.
+    attributes : mapping
+        Of a user's own table: for every sensitive column the id of each row, shape (n,), and the names behind the ids.
+    table : Origin or None
+        The table as it was read, where it was to be kept.
     """
 
     name: str
@@ -57,6 +67,9 @@ class Dataset:
     source: str = ""
     licence: str = ""
     notes: tuple[str, ...] = ()
+    encoding: "Encoding | None" = None
+    attributes: Mapping[str, tuple[npt.NDArray[np.int32], tuple[str, ...]]] = field(default_factory=dict)
+    table: "Origin | None" = None
 
     @property
     def n_samples(self) -> int:

@@ -1,68 +1,106 @@
-"""Reader of a user's own table: CSV, TSV, Parquet or NPZ, checked before anything is clustered."""
+"""Reader of a user's own table: checked, understood and encoded before anything is clustered."""
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from fairjax._text import visible
 from fairjax.datasets.dataset import Dataset, prepare
-from fairjax.datasets.rawtable import RawTable, read_raw_table
+from fairjax.datasets.table import features as chosen
+from fairjax.datasets.table import proxies
+from fairjax.datasets.table.columns import Column, infer
+from fairjax.datasets.table.dialect import Dialect
+from fairjax.datasets.table.encoding import Categorical, Dates, Encoding, Missing, Treatment, learn
+from fairjax.datasets.table.grouping import Groups, GroupSettings, make_groups
+from fairjax.datasets.table.rawtable import RawTable
+from fairjax.datasets.table.reading import read_raw_table
+from fairjax.datasets.table.sensitive import sensitive_columns
 from fairjax.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-_SHOWN = 5  # columns named in a message
 
 
 def read_table(
     path: str | os.PathLike[str],
     *,
-    sensitive: str | None = None,
+    sensitive: str | Sequence[str] | None = None,
     features: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+    missing: Missing = "error",
+    missing_indicator: bool = False,
+    categorical: Categorical = "error",
+    dates: Dates = "error",
+    missing_group: bool = False,
+    bins: int | None = None,
+    min_group: int | None = None,
+    small_groups: Literal["merge", "error"] = "merge",
+    dialect: Dialect | None = None,
     standardize: bool = True,
     l2_normalize: bool = False,
     dtype: npt.DTypeLike = np.float64,
+    download: bool = False,
+    keep_table: bool = False,
 ) -> Dataset:
     r"""Read points, and the group of each, from a file of one's own.
 
     Parameters
     ----------
     path : path
-        A file with a header line, ``.csv`` or ``.tsv`` (plain or gzip, UTF-8), a ``.parquet`` file, or an
-        ``.npz`` archive with ``X`` (n, d) and, if wanted, ``sensitive`` or ``groups`` (n,), ``y`` or
-        ``target`` (n,), and ``feature_names`` (d,).
-    sensitive : str or None
-        Name of the column (for NPZ: of the array or column) with the protected attribute: any values, at
-        least two different ones. None means one group, except that an NPZ archive's own ``sensitive`` or
+        A text file (``.csv``, ``.tsv``, ``.txt``, ...) whose separator, quotes, decimal sign, encoding and header are
+        found out, plain or packed (gzip, bzip2, xz, zstd, zip); Parquet, Arrow (``.feather``), Excel (``.xlsx``, with
+        openpyxl), or an ``.npz`` archive with ``X`` (n, d) and, if wanted, ``sensitive`` or ``groups`` (n,), ``y`` or
+        ``target`` (n,), and ``feature_names`` (d,). ``"-"`` is standard input; an address is fetched with `download`.
+    sensitive : str, sequence of str or None
+        Names of the columns (for NPZ: of the array or column) with the protected attributes: any values. Each
+        combination of several is a group. None means one group, except that an NPZ archive's own ``sensitive`` or
         ``groups`` is taken.
-    features : sequence of str or None
-        Names of the numeric columns to cluster on, in that order; None takes all but the sensitive one.
+    features, drop : sequence of str or None
+        Names of the columns to cluster on, in that order; None takes all but the sensitive ones and those to `drop`.
+    missing : {"error", "drop", "mean", "median"}
+        What becomes of missing numbers; "drop" leaves out rows with any gap in a column in use.
+    missing_indicator : bool
+        Whether a column with gaps is followed by one that says where they were.
+    categorical : {"error", "one-hot", "ordinal"}
+        What becomes of columns of text.
+    dates : {"error", "number"}
+        What becomes of dates; a number is that of the days since 1970.
+    missing_group : bool
+        Whether rows without a sensitive value are a group of their own.
+    bins : int or None
+        Cut sensitive columns of numbers into this many ranges of about equal size.
+    min_group : int or None
+        Least rows of a group; smaller ones become one group, "other", or with ``small_groups="error"`` are refused.
+    dialect : Dialect or None
+        What is known of how a text file is written.
     standardize : bool
-        Give each column mean 0 and population standard deviation 1.
+        Give each column mean 0 and population standard deviation 1; the columns of one category share a variance of 1.
     l2_normalize : bool
         Then divide each row by its Euclidean norm, floored at 1e-7.
     dtype : dtype
         Floating type of ``X``.
+    download : bool
+        Whether an address may be fetched.
+    keep_table : bool
+        Whether the result holds the table as it was read, to write it back with the clusters.
 
     Returns
     -------
     Dataset
-        Groups are numbered in the sorted order of their values. Constant columns are left out, and ``notes``
-        says so.
+        Groups are numbered in the sorted order of their values. Constant columns are left out, and ``notes`` says so,
+        as it does of everything else that a reader should know: how the file was read, identifiers, and columns that
+        give the sensitive one away.
 
     Raises
     ------
     InputError
-        When the file is missing, unreadable or of another format; a name is unknown, missing or repeated; a
-        chosen column is not numeric or holds missing or infinite values; no chosen column varies; the
-        sensitive column has missing values, one value, or a different one in every row.
+        When the file is missing, unreadable or of another format; a name is unknown, missing or repeated; a column is
+        not numeric, or holds missing or infinite values, and nothing says what to do; no column varies; the sensitive
+        columns have missing values, one value, or a different one in every row.
 
     Examples
     --------
@@ -74,217 +112,128 @@ def read_table(
     >>> data.feature_names, data.group_names, data.groups.tolist()
     (('age', 'income'), ('F', 'M'), [0, 1, 0])
     """
-    table = read_raw_table(path)
-    chosen = _choose_columns(table, sensitive, features)
-    # before the features: a misspelt group column is the fault, not the true one, which is then taken for a feature
-    groups, group_names, values = _groups(table, sensitive)
-    raw = _numeric(table, chosen, sensitive)
-    varies = raw.min(axis=0) != raw.max(axis=0)
-    names = [table.names[i] for i in chosen]
-    constant = [name for name, keep in zip(names, varies, strict=True) if not keep]
-    if not varies.any():
-        raise InputError(f"no column varies ({_listed(constant)} constant); choose columns that differ between rows")
-    notes = (f"left out {_listed(constant)}, constant over all rows",) if constant else ()
-    raw = raw[:, varies]
-    target, target_names = _target(table)
+    treatment = Treatment(missing=missing, indicator=missing_indicator, categorical=categorical, dates=dates)
+    settings = GroupSettings(missing=missing_group, bins=bins, min_group=min_group, small=small_groups)
+    table = read_raw_table(path, dialect=dialect, download=download)
+    names = _names(sensitive)
+    protected = sensitive_columns(table, names)
+    positions = chosen.choose_columns(table, [column.name for column in protected], features, drop)
+    columns = [infer(table, i) for i in positions]
+    notes = list(table.notes)
+    columns, left_out = chosen.usable(columns, table, treatment, [c.name for c in protected], features is None)
+    notes += left_out
+    chosen.check_protected(protected, table, treatment, settings)
+    keep = _kept_rows(columns, protected, treatment, settings)
+    if keep is not None:
+        columns, protected = [c.take(keep) for c in columns], [c.take(keep) for c in protected]
+        notes.append(f"left out {int((~keep).sum()):,} of {len(keep):,} rows, which have gaps")
+        if int(keep.sum()) < 2:
+            raise InputError(
+                f"{table.label} has {int(keep.sum())} rows without gaps; say --missing mean, or choose fewer columns"
+            )
+    rows = np.arange(table.n_rows) if keep is None else np.flatnonzero(keep)
+    groups = make_groups(protected, settings) if protected else None
+    encoding = learn(columns, treatment)
+    raw = encoding.apply(columns)
+    raw, encoding, constant = _varying(raw, encoding)
+    notes += constant
+    notes += chosen.remarks(columns) + ([] if groups is None else [*groups.notes, *_given_away(columns, groups)])
+    target, target_names = _target(table, keep)
+    scaled = encoding.standardize(raw) if standardize else raw
     return Dataset(
-        name=Path(path).name,
-        X=prepare(raw, standardize=standardize, l2_normalize=l2_normalize, dtype=dtype),
-        feature_names=tuple(name for name, keep in zip(names, varies, strict=True) if keep),
-        groups=groups,
-        group_names=group_names,
-        sensitive=values,
+        name=visible(Path(table.label).name, 120),
+        X=prepare(scaled, standardize=False, l2_normalize=l2_normalize, dtype=dtype),
+        feature_names=tuple(visible(name, 120) for name in encoding.features),
+        groups=np.zeros(len(raw), np.int32) if groups is None else groups.ids,
+        group_names=("all",) if groups is None else groups.names,
+        sensitive=None if groups is None else _values(protected, groups),
         target=target,
         target_names=target_names,
         raw=raw,
-        rows=np.arange(len(raw)),
+        rows=rows,
         source="the user's own file",
-        notes=notes,
+        notes=tuple(notes),
+        encoding=encoding,
+        attributes={} if groups is None else {n: (a.ids, a.names) for n, a in groups.attributes.items()},
+        table=Origin(table=table, sensitive=tuple(c.name for c in protected)) if keep_table else None,
     )
 
 
-def _choose_columns(table: RawTable, sensitive: str | None, features: Sequence[str] | None) -> list[int]:
-    """Return the positions of the feature columns."""
-    if features is None:
-        chosen = [i for i, name in enumerate(table.names) if name != sensitive]
-        for i in chosen:
-            if not table.names[i]:
-                raise InputError(
-                    f"column {i + 1} has no name; name it, or choose columns with "
-                    f"--features {_suggestion(table, sensitive)}"
-                )
-        if not chosen:
-            raise InputError(f"the file has no column besides {sensitive!r}; expected at least one numeric column")
-        return chosen
-    wanted = [name.strip() for name in features.split(",")] if isinstance(features, str) else list(features)
-    if not wanted:
-        raise InputError("the list of features is empty; name at least one numeric column")
-    for position, name in enumerate(wanted):
-        if name in wanted[:position]:
-            raise InputError(f"the feature {name!r} is named twice; name each column once")
-        if name == sensitive:
-            raise InputError(f"{name!r} is named both as a feature and as the sensitive column; take it out of one")
-    return [_position(table, name) for name in wanted]
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Origin:
+    """The table that a data set was read from, kept to write it back, and the names of its sensitive columns."""
+
+    table: RawTable
+    sensitive: tuple[str, ...]
 
 
-def _position(table: RawTable, name: str) -> int:
-    if name and name in table.names:
-        return table.names.index(name)
-    raise InputError(f"there is no column {name!r}; {_nearest(name, [*filter(None, table.names)])}")
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(str(name), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"the columns are {_listed(known)}"
-
-
-def _numeric(table: RawTable, chosen: Sequence[int], sensitive: str | None) -> npt.NDArray[np.float64]:
-    """Return the chosen columns as an (n, d) matrix of finite numbers."""
-    columns, unfit = [], []
-    for i in chosen:
-        values = _as_float(table.frame[i])
-        if values is None:
-            unfit.append(f"{table.names[i]!r} (for instance {_first_text(table.frame[i])})")
-        else:
-            columns.append(values)
-    if unfit:
-        some = "some columns are" if len(unfit) > 1 else "one column is"
-        shown = ", ".join(unfit[:_SHOWN]) + (", ..." if len(unfit) > _SHOWN else "")
-        others = "" if sensitive else ", and name a group column with --sensitive"
-        raise InputError(
-            f"{some} not numeric: {shown}; choose numeric columns with "
-            f"--features {_suggestion(table, sensitive)}{others}"
-        )
-    for i, values in zip(chosen, columns, strict=True):
-        for what, bad in (("missing", np.isnan(values)), ("infinite", np.isinf(values))):
-            if bad.any():
-                raise InputError(
-                    f"the column {table.names[i]!r} has {_counted(bad, what)}; fill in or remove these rows, "
-                    "or choose other columns with --features"
-                )
-    return np.stack(columns, axis=1)
-
-
-def _counted(bad: npt.NDArray[np.bool_], what: str) -> str:
-    """Say how many values of a column are bad and in which row, counted from 1, the first one is."""
-    row = int(bad.argmax()) + 1
-    return f"1 {what} value, in row {row}" if bad.sum() == 1 else f"{bad.sum()} {what} values, the first in row {row}"
-
-
-def _as_float(column: pd.Series) -> npt.NDArray[np.float64] | None:
-    """Return a column as float64 with NaN for missing values, or None when it does not hold real numbers."""
-    import pandas as pd
-
-    kind = column.dtype
-    try:
-        if pd.api.types.is_complex_dtype(kind) or pd.api.types.is_datetime64_any_dtype(kind):
-            return None
-        if pd.api.types.is_numeric_dtype(kind):
-            return column.to_numpy(dtype=np.float64, na_value=np.nan)
-        if column.isna().all():
-            return np.full(len(column), np.nan)
-        # Whole numbers beyond 64 bits and decimals arrive as objects.
-        return pd.to_numeric(column.astype(object)).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _first_text(column: pd.Series) -> str:
-    """Return the first value that is no number, shortened, for a message."""
-    import pandas as pd
-
-    present = column.dropna()
-    try:
-        odd = present[pd.to_numeric(present.astype(object), errors="coerce").isna()]
-    except (TypeError, ValueError, OverflowError):
-        odd = present
-    text = repr((odd if len(odd) else present).iloc[0])
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _suggestion(table: RawTable, sensitive: str | None) -> str:
-    """Return the numeric columns of the file as ``a,b,c``, for the remedy in a message."""
-    numeric = [
-        name
-        for i, name in enumerate(table.names)
-        if name and name != sensitive and "," not in name and _as_float(table.frame[i]) is not None
-    ]
-    return ",".join(numeric[:_SHOWN]) or "a,b,c"
-
-
-def _groups(
-    table: RawTable, sensitive: str | None
-) -> tuple[npt.NDArray[np.int32], tuple[str, ...], npt.NDArray[Any] | None]:
-    """Return group ids, their names and the original values; one group when nothing is protected."""
-    import pandas as pd
-
+def _names(sensitive: str | Sequence[str] | None) -> list[str]:
     if sensitive is None:
-        sensitive = next((key for key in ("sensitive", "groups") if key in table.arrays), None)
-        if sensitive is None:
-            return np.zeros(len(table.frame), dtype=np.int32), ("all",), None
-    if sensitive in table.arrays:
-        array = table.arrays[sensitive]
-        if array.shape != (len(table.frame),) or array.dtype.kind not in "biufU":
-            raise InputError(
-                f"the array {sensitive!r} has shape {array.shape} and type {array.dtype}; "
-                f"expected ({len(table.frame)},) numbers or strings"
-            )
-        column = pd.Series(array)
-    elif sensitive and sensitive in table.names:
-        column = table.frame[table.names.index(sensitive)]
-    else:
-        known = [*filter(None, table.names), *table.arrays]
-        raise InputError(f"there is no column {sensitive!r} for --sensitive; {_nearest(sensitive, known)}")
-    return _encode(column, sensitive)
+        return []
+    return [sensitive] if isinstance(sensitive, str) else [str(name) for name in sensitive]
 
 
-def _encode(column: pd.Series, name: str) -> tuple[npt.NDArray[np.int32], tuple[str, ...], npt.NDArray[Any]]:
-    import pandas as pd
+def _kept_rows(
+    columns: Sequence[Column], protected: Sequence[Column], treatment: Treatment, settings: GroupSettings
+) -> npt.NDArray[np.bool_] | None:
+    """Whether each row is kept; None where all are."""
+    if treatment.missing != "drop":
+        return None
+    used = [*columns, *([] if settings.missing else protected)]
+    gaps = [column.missing for column in used if column.n_missing]
+    return ~np.logical_or.reduce(gaps) if gaps else None
 
-    absent = column.isna().to_numpy()
-    if absent.any():
+
+def _varying(
+    raw: npt.NDArray[np.float64], encoding: Encoding
+) -> tuple[npt.NDArray[np.float64], Encoding, list[str]]:
+    """Leave out what is the same in all rows."""
+    varies = raw.min(axis=0) != raw.max(axis=0)
+    if varies.all():
+        return raw, encoding, []
+    keep, constant, start = varies.copy(), [], 0
+    for rule in encoding.rules:
+        part = slice(start, start + len(rule.features))
+        if not varies[part].any():
+            constant.append(rule.name)
+        else:
+            keep[part] = True
+        start += len(rule.features)
+    if not keep.any():
         raise InputError(
-            f"the sensitive column {name!r} has {_counted(absent, 'missing')}; fill in or remove these rows"
+            f"no column varies ({chosen.names_listed(constant)} constant); choose columns that differ between rows"
         )
-    values = column.to_numpy() if column.dtype.kind in "biuf" else column.to_numpy(dtype=object)
-    try:
-        ids, distinct = pd.factorize(values)
-    except TypeError as error:
-        raise InputError(f"the sensitive column {name!r} holds lists or the like; expected plain values") from error
-    if len(distinct) == 1:
-        raise InputError(
-            f"the sensitive column {name!r} has one value ({_plain(distinct[0])!r}); fair clustering needs "
-            "at least two groups; leave out --sensitive to cluster without groups"
-        )
-    if len(distinct) == len(values) > 2:
-        raise InputError(
-            f"the sensitive column {name!r} has a different value in every row; choose a column whose values "
-            "name groups of several rows"
-        )
-    try:
-        order = sorted(range(len(distinct)), key=lambda i: distinct[i])
-    except TypeError:  # values of several types have no order of their own
-        order = sorted(range(len(distinct)), key=lambda i: str(distinct[i]))
-    rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return rank[ids], tuple(str(_plain(distinct[i])) for i in order), values
+    notes = [f"left out {chosen.names_listed(constant)}, constant over all rows"] if constant else []
+    return raw[:, keep], encoding.select(keep), notes
 
 
-def _target(table: RawTable) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
+def _given_away(columns: Sequence[Column], groups: Groups) -> list[str]:
+    found = [proxy for proxy in proxies.find_proxies(columns, groups.attributes) if proxy.kind != "weak"]
+    shown = [proxy.sentence() for proxy in found[:5]]
+    return shown + ([f"{len(found) - 5} more columns give a sensitive one away (see fairjax inspect)"] if found[5:] else [])
+
+
+def _values(protected: Sequence[Column], groups: Groups) -> npt.NDArray[Any]:
+    """The protected attribute of every row: the values of one column, the names of the groups of several."""
+    if len(protected) == 1 and len(groups.names) == len(set(groups.names)):
+        column = protected[0]
+        if column.type == "number" and column.numbers is not None and len(groups.names) == column.n_distinct:
+            whole = bool((column.numbers == np.floor(column.numbers)).all()) and np.abs(column.numbers).max() < 2**53
+            return column.numbers.astype(np.int64) if whole else column.numbers
+    return np.array(groups.names, dtype=object)[groups.ids]
+
+
+def _target(
+    table: RawTable, keep: npt.NDArray[np.bool_] | None
+) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
     """Return the classes of an NPZ archive as ids with names, or its real outcome as it is."""
     target = table.arrays.get("y", table.arrays.get("target"))
-    if target is None or target.dtype.kind == "f":
+    if target is None:
+        return None, ()
+    target = target if keep is None else target[keep]
+    if target.dtype.kind == "f":
         return target, ()
     if target.dtype.kind not in "biuU":
         raise InputError(f"the array y has type {target.dtype}; expected whole numbers, real numbers or strings")
     classes, ids = np.unique(target, return_inverse=True)
-    return ids.astype(np.int32), tuple(str(value) for value in classes)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:_SHOWN]))
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return ids.astype(np.int32), tuple(visible(str(value), 80) for value in classes)

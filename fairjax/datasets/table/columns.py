@@ -1,0 +1,296 @@
+"""What is in a column: its type, its values as arrays, what is missing, and what a reader should be told of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fairjax._text import counted, shown
+from fairjax.datasets.table.dates import read_dates
+from fairjax.datasets.table.numerals import read_numbers
+from fairjax.datasets.table.rawtable import RawTable
+
+Type = Literal["number", "boolean", "date", "text", "other"]
+Kind = Literal["number", "boolean", "date", "category", "text", "identifier", "constant", "empty", "other"]
+_BOOLEANS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
+_LONG = 50  # distinct texts up to which a column is one of categories, however few its rows
+_FEW = 20  # rows below which nothing is called an identifier
+_IDENTIFIER = re.compile(r"(^|[_\s.\-])(id|ids|uid|uuid|guid|key|index|idx|row|nr|no|num|caseid|unnamed)([_\s.\-:]|$)", re.I)
+_CAMEL = re.compile(r"[a-z](ID|Id|Key|No|Nr)$")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Column:
+    """One column of a table, as it was understood.
+
+    Attributes
+    ----------
+    name : str
+    position : int
+        From 0, in the file.
+    type : {"number", "boolean", "date", "text", "other"}
+    numbers : ndarray (n,) of float64, or None
+        Numbers, 0 and 1 of booleans, days since 1970 of dates; NaN where missing. None for text.
+    codes : ndarray (n,) of int32, or None
+        Position in ``levels``, -1 where missing; None for numbers.
+    levels : tuple of str
+        The distinct values, sorted.
+    n_missing, n_distinct : int
+        Cells without a value, and different values among the others.
+    notes : tuple of str
+        How it was read, where there was a choice.
+    trimmed : bool
+        Whether values differed by blanks around them alone.
+    doubtful : str
+        Why its values may be read wrongly, so that they are not used without being asked; "" for most.
+    """
+
+    name: str
+    position: int
+    type: Type
+    numbers: npt.NDArray[np.float64] | None = None
+    codes: npt.NDArray[np.int32] | None = None
+    levels: tuple[str, ...] = ()
+    n_missing: int = 0
+    n_distinct: int = 0
+    notes: tuple[str, ...] = ()
+    trimmed: bool = False
+    doubtful: str = ""
+
+    @cached_property
+    def n_rows(self) -> int:
+        """Number of rows n."""
+        values = self.codes if self.numbers is None else self.numbers
+        return 0 if values is None else len(values)
+
+    @cached_property
+    def missing(self) -> npt.NDArray[np.bool_]:
+        """Whether each cell is without a value, shape (n,)."""
+        if self.numbers is not None:
+            return np.isnan(self.numbers)
+        assert self.codes is not None
+        return self.codes < 0
+
+    @property
+    def kind(self) -> Kind:
+        """The type, or what is more telling: that it is empty, constant, or different in every row."""
+        if self.type == "other":
+            return "other"
+        if self.n_distinct == 0:
+            return "empty"
+        if self.n_distinct == 1 and not self.n_missing:
+            return "constant"
+        if self.is_identifier:
+            return "identifier"
+        if self.type == "text":
+            return "category" if self.n_distinct <= max(_LONG, 0.05 * self.n_rows) else "text"
+        return self.type
+
+    @cached_property
+    def is_identifier(self) -> bool:
+        """Whether it has another value in every row and numbers or names them rather than measuring anything."""
+        n = self.n_rows - self.n_missing
+        if n < _FEW or self.n_distinct < n:
+            return False
+        if self.type == "text":
+            return True
+        if self.type != "number" or self.numbers is None:
+            return False
+        values = self.numbers[~self.missing]
+        if not np.isfinite(values).all() or (values != np.floor(values)).any():
+            return False
+        named = bool(_IDENTIFIER.search(self.name) or _CAMEL.search(self.name) or not self.name)
+        return named or values.max() - values.min() == n - 1
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> Column:
+        """Return the column of the rows that are kept."""
+        column = self
+        if self.codes is not None:
+            codes = self.codes[keep]
+            used = np.unique(codes[codes >= 0])
+            rank = np.full(len(self.levels) + 1, -1, np.int32)
+            rank[used] = np.arange(len(used), dtype=np.int32)
+            levels = tuple(self.levels[i] for i in used)
+            codes = rank[codes]
+            column = replace(
+                self, codes=codes, levels=levels, n_missing=int((codes < 0).sum()), n_distinct=len(levels)
+            )  # fmt: skip
+        return column if self.numbers is None else numeric_column(column, self.numbers[keep])
+
+    @property
+    def title(self) -> str:
+        """The name in quotes, or the position of a nameless column."""
+        return shown(self.name) if self.name else f"column {self.position + 1}"
+
+
+def infer(table: RawTable, position: int) -> Column:
+    """Understand one column: O(n), on the host.
+
+    Raises
+    ------
+    InputError
+        Where numbers can be read in two ways and nothing tells which.
+    """
+    import pyarrow as pa
+
+    cells, name = table.cells.column(position), table.names[position]
+    kind = cells.type
+    if pa.types.is_dictionary(kind):
+        cells = cells.cast(kind.value_type)
+        kind = cells.type
+    base = Column(name=name, position=position, type="other")
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return _from_text(base, cells, table)
+    return _from_typed(base, cells)
+
+
+def numeric_column(base: Column, values: npt.NDArray[np.float64], **more: Any) -> Column:
+    """Complete a column of numbers: what is missing, and how many there are."""
+    missing = int(np.isnan(values).sum())
+    return replace(base, numbers=values, n_missing=missing, n_distinct=_distinct(values, missing), **more)
+
+
+def _distinct(values: npt.NDArray[np.float64], missing: int) -> int:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    count = int(pc.count_distinct(pa.array(values), mode="all").as_py())
+    return count - (1 if missing else 0)
+
+
+def _from_typed(base: Column, cells: Any) -> Column:
+    """Understand a column of a typed format."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = cells.type
+    if pa.types.is_null(kind):
+        return numeric_column(base, np.full(len(cells), np.nan), type="number")
+    if pa.types.is_boolean(kind):
+        codes = pc.fill_null(cells.cast(pa.int32()), -1).to_numpy().astype(np.int32)
+        numbers = np.where(codes < 0, np.nan, codes)
+        return replace(
+            numeric_column(base, numbers, type="boolean"), codes=codes, levels=("False", "True")
+        )  # fmt: skip
+    try:
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            wide = cells.cast(pa.float64(), safe=False)
+            return numeric_column(base, np.array(wide.to_numpy(), dtype=np.float64), type="number")
+        if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+            stamps = cells.cast(pa.timestamp("ms"), safe=False)
+            days = stamps.to_numpy().astype("datetime64[ms]")
+            numbers = np.where(np.isnat(days), np.nan, days.astype(np.int64) / 86_400_000)
+            return _with_levels(numeric_column(base, numbers, type="date"), pc.cast(cells, pa.string()))
+    except pa.ArrowInvalid:
+        return base
+    return replace(base, codes=np.zeros(len(cells), np.int32), notes=(f"values of type {kind}",))
+
+
+def _with_levels(column: Column, texts: Any) -> Column:
+    codes, levels, _ = _encode(texts)
+    return replace(column, codes=codes, levels=levels)
+
+
+def _encode(texts: Any) -> tuple[npt.NDArray[np.int32], tuple[str, ...], Any]:
+    """Return codes by the sorted distinct texts, these, and the unsorted ones as Arrow has them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    packed = pc.dictionary_encode(texts)
+    packed = packed.combine_chunks() if isinstance(packed, pa.ChunkedArray) else packed
+    if isinstance(packed, pa.ChunkedArray):
+        packed = packed.chunk(0) if packed.num_chunks else pa.array([], pa.string()).dictionary_encode()
+    words = packed.dictionary
+    order = pc.sort_indices(words).to_numpy()
+    rank = np.empty(len(order) + 1, np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    rank[-1] = -1
+    indices = pc.fill_null(packed.indices, len(order)).to_numpy()
+    return rank[indices], tuple(words.take(pa.array(order)).to_pylist()), words
+
+
+def _from_text(base: Column, cells: Any, table: RawTable) -> Column:
+    """Understand a column of text: numbers and dates are what all its cells spell."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    trimmed = pc.utf8_trim_whitespace(cells)
+    filled = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+    dialect = table.dialect
+    point = dialect is None or (dialect.decimal != "," and dialect.thousands in (None, ""))
+    if point and (quick := _quick(base, filled)) is not None:
+        return quick
+    codes, levels, words = _encode(filled)
+    rank = np.argsort(np.asarray(pc.sort_indices(words)))  # from the unsorted words to the sorted ones
+    column = replace(base, codes=codes, levels=levels, n_missing=int((codes < 0).sum()), n_distinct=len(levels))
+    if not levels:
+        return replace(column, type="number", numbers=np.full(len(codes), np.nan), codes=None)
+    if truth := _truth(levels):
+        return replace(column, type="boolean", numbers=_by_code(np.array(truth), codes))
+    numbers = read_numbers(
+        words,
+        decimal=dialect.decimal if dialect else None,
+        thousands=(dialect.thousands or None) if dialect else None,
+        separator=dialect.separator if dialect else None,
+        name=base.name,
+    )
+    if numbers is not None:
+        values = np.empty(len(levels))
+        values[rank] = numbers.values
+        return numeric_column(base, _by_code(values, codes), type="number", notes=(*numbers.notes, *_zeros(words)))
+    dates = read_dates(words)
+    if dates is not None:
+        values = np.empty(len(levels))
+        values[rank] = dates.values
+        days = _by_code(values, codes)
+        doubtful = "day and month cannot be told apart" if dates.how == "day or month first" else ""
+        how = (f"dates as {dates.how}", *dates.notes)
+        return replace(numeric_column(column, days, type="date", notes=how), doubtful=doubtful)
+    merged = int(pc.count_distinct(cells).as_py()) if pc.any(pc.not_equal(cells, trimmed)).as_py() else 0
+    several = merged > len(levels) + (1 if column.n_missing else 0)
+    folded = len({level.casefold() for level in levels}) < len(levels) if len(levels) <= 10_000 else False
+    notes = [f"blanks around {counted(merged - len(levels), 'value')} dropped"] if several else []
+    notes += ["values that differ in capital letters alone"] if folded else []
+    return replace(column, type="text", notes=tuple(notes), trimmed=several)
+
+
+def _quick(base: Column, filled: Any) -> Column | None:
+    """Return a column of plain numbers by one pass of Arrow; None where some cell is something else."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        values = np.array(pc.cast(filled, pa.float64()).to_numpy(), dtype=np.float64)
+    except pa.ArrowInvalid:
+        return None
+    column = numeric_column(base, values, type="number")
+    if not len(values) or column.n_missing == len(values):
+        return column
+    words = column.n_missing - int(filled.null_count)
+    notes = (f"{counted(words, 'cell')} with nan read as missing",) if words else ()
+    return replace(column, notes=(*notes, *_zeros(filled)))
+
+
+def _zeros(texts: Any) -> tuple[str, ...]:
+    import pyarrow.compute as pc
+
+    some = pc.filter(texts, pc.starts_with(texts, "0"))
+    if len(some) and pc.any(pc.match_substring_regex(some, r"^0\d")).as_py():
+        return ("numbers with leading zeros, as codes have",)
+    return ()
+
+
+def _truth(levels: tuple[str, ...]) -> list[float] | None:
+    lowered = [level.lower() for level in levels]
+    if len(levels) > 4:
+        return None
+    return next(([words[word] for word in lowered] for words in _BOOLEANS if set(lowered) <= set(words)), None)
+
+
+def _by_code(values: npt.NDArray[np.float64], codes: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    return np.append(values, np.nan)[codes]

@@ -1,0 +1,221 @@
+"""CSV, TSV and their relatives: read by Arrow, and by Python's csv module where Arrow knows no such dialect."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fairjax._text import counted, reason
+from fairjax.datasets.table import dialect as dialects
+from fairjax.datasets.table.content import Content
+from fairjax.datasets.table.dialect import BLANKS, Dialect
+from fairjax.datasets.table.encodings import to_utf8
+from fairjax.datasets.table.header import has_header, is_number
+from fairjax.datasets.table.numerals import decimal_sign
+from fairjax.datasets.table.rawtable import RawTable
+from fairjax.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BLOCK = 4 << 20  # bytes that Arrow parses at a time; a cell has to fit in
+_MOST_COLUMNS = 200_000
+_REMEDY = "give every row as many fields as the header"
+
+
+def read_delimited(content: Content, told: Dialect) -> RawTable:
+    """Read a text file whose cells are parted by a character."""
+    label = content.label
+    data, encoding, guessed = to_utf8(content.data, told.encoding, label)
+    head = _head(data)
+    if not head.strip():
+        raise InputError(f"{label} is empty; expected a table with a header and at least two rows")
+    found = dialects.find_dialect(head, told, content.suffix)
+    start = len(head[: dialects.offset(head, found)].encode())
+    first = _first_rows(head, found, 20)
+    if not first:
+        raise InputError(f"{label} is empty; expected a table with a header and at least two rows")
+    width = len(first[0])
+    if width > _MOST_COLUMNS:
+        raise InputError(f"{label} has {width:,} columns; expected at most {_MOST_COLUMNS:,}")
+    notes: list[str] = []
+    header, remark = (told.header, None) if told.header is not None else has_header(first[0], first[1:], label)
+    notes += [remark] if remark else []
+    if guessed:
+        notes.append(f"the file is not UTF-8 and was read as {encoding}; say --encoding if words look wrong")
+    found = replace(found, encoding=encoding, header=header, decimal=found.decimal or _decimal(first, head, found))
+    table = _cells(data, start, found, width, label)
+    names = [f"column {i + 1}" for i in range(width)]
+    if header:
+        names = [str(table.column(i)[0].as_py()).strip() for i in range(width)]
+        table = table.slice(1)
+    return RawTable(
+        names=names, cells=table, label=label, dialect=found, notes=tuple(notes), line_of=_Lines(data, start, found)
+    )
+
+
+def _head(data: bytes) -> str:
+    """Return the beginning of a text, cut at the end of a line."""
+    head = data[: dialects.SAMPLE]
+    if len(head) < len(data):
+        cut = max(head.rfind(b"\n"), head.rfind(b"\r"))
+        if cut < 0:  # a line longer than the sample, as of very many columns
+            ends = [end for end in (data.find(b"\n"), data.find(b"\r")) if end >= 0]
+            cut = min(ends) if ends else len(data) - 1
+        head = data[: cut + 1]
+    return head.decode("utf-8", errors="ignore")
+
+
+def _first_rows(head: str, found: Dialect, most: int) -> list[list[str]]:
+    rows: list[list[str]] = []
+    try:
+        for row in found.rows(head[dialects.offset(head, found) :]):
+            rows.append(row)
+            if len(rows) == most:
+                break
+    except csv.Error:
+        pass  # the whole is read below, and says where
+    return rows
+
+
+def _cells(data: bytes, start: int, found: Dialect, width: int, label: str) -> pa.Table:
+    """Return all cells, the header's too, as text."""
+    import pyarrow as pa
+
+    quote = (found.quote or "").encode()
+    if quote and data.count(quote) % 2:
+        _check_quotes(data, start, found, label)
+    own = found.loose or found.separator == BLANKS or not (found.separator or "").isascii()
+    if own or not (found.quote or "").isascii() or not (found.escape or "").isascii():
+        return _by_hand(data, start, found, width, label)
+    try:
+        return _by_arrow(data, start, found, width)
+    except pa.ArrowInvalid as error:
+        _check_widths(data, start, found, width, label)
+        if "Expected" in str(error):  # lines of blanks alone, which are no rows
+            return _by_hand(data, start, found, width, label)
+        raise InputError(f"{label} cannot be read as a table ({reason(error)}); {_REMEDY}") from error
+
+
+def _by_arrow(data: bytes, start: int, found: Dialect, width: int) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    names = [str(i) for i in range(width)]
+    block = _BLOCK
+    while True:
+        try:
+            return arrow.read_csv(
+                pa.py_buffer(data).slice(start),
+                read_options=arrow.ReadOptions(column_names=names, block_size=block),
+                parse_options=arrow.ParseOptions(
+                    delimiter=found.separator or ",",
+                    quote_char=found.quote or False,
+                    double_quote=not found.escape,
+                    escape_char=found.escape or False,
+                    newlines_in_values=bool(found.quote) and (found.quote or "").encode() in data,
+                ),
+                convert_options=arrow.ConvertOptions(
+                    column_types={name: pa.string() for name in names}, strings_can_be_null=False
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            # a cell longer than a block
+            if "straddling" not in str(error) or block > len(data):
+                raise
+            block = min(8 * block, max(len(data) + 1, _BLOCK), 2**31 - 1) if block < 2**31 - 1 else len(data) + 1
+
+
+def _by_hand(data: bytes, start: int, found: Dialect, width: int, label: str) -> pa.Table:
+    import pyarrow as pa
+
+    columns: list[list[str]] = [[] for _ in range(width)]
+    number = 0
+    try:
+        for number, row in enumerate(found.rows(data[start:].decode()), start=0 if found.header else 1):
+            if len(row) != width:
+                raise _uneven(label, len(row), width, number, None)
+            for column, cell in zip(columns, row, strict=True):
+                column.append(cell)
+    except csv.Error as error:
+        raise InputError(f"{label} cannot be read as a table ({reason(error)}); check its quotes") from error
+    return pa.table({str(i): pa.array(column, pa.string()) for i, column in enumerate(columns)})
+
+
+def _check_quotes(data: bytes, start: int, found: Dialect, label: str) -> None:
+    """Refuse a quote that is never closed: the rest of the file would be one cell."""
+    reader = found.reader(io.StringIO(data[start:].decode(), newline=""), strict=True)
+    row = 0
+    try:
+        for row, _ in enumerate(reader, start=1):  # noqa: B007
+            pass
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise InputError(
+                f"{label} has a quote that is never closed, in line {reader.line_num + (found.skip or 0)} or before (after "
+                f"{counted(row, 'row')}); close it, or say --quote none if quotes have no meaning"
+            ) from error
+
+
+def _check_widths(data: bytes, start: int, found: Dialect, width: int, label: str) -> None:
+    """Raise the sentence about the first row that is longer or shorter than the header."""
+    reader = found.reader(io.StringIO(data[start:].decode(), newline=""))
+    number = 0 if found.header else 1
+    try:
+        for row in reader:
+            if not row or (len(row) == 1 and not row[0].strip()):
+                continue
+            if len(row) != width:
+                raise _uneven(label, len(row), width, number, reader.line_num + (found.skip or 0), found, row)
+            number += 1
+    except csv.Error as error:
+        raise InputError(f"{label} cannot be read as a table ({reason(error)}); check its quotes") from error
+
+
+def _uneven(
+    label: str, found: int, expected: int, row: int, line: int | None, dialect: Dialect | None = None,
+    cells: list[str] | None = None,
+) -> InputError:  # fmt: skip
+    place = f"row {row}" + (f" (line {line})" if line is not None else "")
+    hint = ""
+    if dialect is not None and expected == 1:
+        hint = "; if its fields are parted by another character, say --separator"
+    elif dialect is not None and cells and found > expected and dialect.separator == "," and any(map(is_number, cells)):
+        hint = ", put numbers with a decimal comma in quotes, or say --separator"
+    return InputError(
+        f"{label} has {counted(found, 'field')} in {place} and {expected} in its first line; {_REMEDY}{hint}"
+    )
+
+
+def _decimal(rows: list[list[str]], head: str, found: Dialect) -> str | None:
+    """Return the decimal sign that some cell of the beginning can only have; None where there is none, or both."""
+    cells: Iterator[str] = (cell for row in _first_rows(head, found, 200)[1:] or rows for cell in row)
+    signs = {sign for sign in map(decimal_sign, cells) if sign}
+    return signs.pop() if len(signs) == 1 else None
+
+
+class _Lines:
+    """From a row, counted from 0, to its line in the file, as a spreadsheet or an editor shows it."""
+
+    def __init__(self, data: bytes, start: int, found: Dialect) -> None:
+        self._data, self._start, self._found = data, start, found
+
+    def __call__(self, row: int) -> int | None:
+        wanted = row + (1 if self._found.header else 0)
+        reader = self._found.reader(io.StringIO(self._data[self._start :].decode(), newline=""))
+        skipped = self._data[: self._start].count(b"\n") or self._data[: self._start].count(b"\r")
+        seen = 0
+        first = 1
+        try:
+            for cells in reader:
+                if cells and (len(cells) > 1 or cells[0].strip()):
+                    if seen == wanted:
+                        return first + skipped
+                    seen += 1
+                first = reader.line_num + 1
+        except csv.Error:
+            return None
+        return None
