@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fairjax.datasets.table.encoding import Encoding
     from fairjax.datasets.tables import Origin
 
+_BLOCK = 1 << 14  # rows
 NORM_FLOOR = 1e-7  # smallest Euclidean norm that a row is divided by, as in the FCA protocol
 
 
@@ -103,12 +104,14 @@ class Dataset:
         return f"Dataset({self.name!r}, X {self.X.shape} {self.X.dtype}, groups: {sizes}{more})"
 
 
-def standardize_columns(X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def standardize_columns(X: npt.NDArray[np.float64], together: Sequence[slice] = ()) -> npt.NDArray[np.float64]:
     """Give every column mean 0 and population standard deviation 1; constant columns become 0.
 
     Parameters
     ----------
     X : ndarray, shape (n, d), finite
+    together : sequence of slice
+        Ranges of columns that share a variance of 1, as those of one category do.
 
     Returns
     -------
@@ -120,14 +123,27 @@ def standardize_columns(X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     array([[-1.,  0.],
            [ 1.,  0.]])
     """
+    least, most = X.min(axis=0), X.max(axis=0)
     # An exact power of two per column keeps squares of huge or tiny values in range.
-    _, exponent = np.frexp(np.abs(X).max(axis=0))
-    scaled = np.ldexp(X, -exponent)
-    centred = scaled - scaled.mean(axis=0)
-    deviation = np.sqrt(np.mean(centred**2, axis=0))
+    _, exponent = np.frexp(np.maximum(np.abs(least), np.abs(most)))
+    mean, square = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    # blocks of rows: whole matrices in between would need many times the memory
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(X), _BLOCK)]
+    for rows in blocks:
+        mean += np.ldexp(X[rows], -exponent).sum(axis=0)
+    mean /= len(X)
+    for rows in blocks:
+        square += ((np.ldexp(X[rows], -exponent) - mean) ** 2).sum(axis=0)
+    deviation = np.sqrt(square / len(X))
+    for columns in together:
+        deviation[columns] = np.sqrt((deviation[columns] ** 2).sum())
     # Rounding of the mean may leave a constant column with a deviation just above zero.
-    constant = (scaled.min(axis=0) == scaled.max(axis=0)) | (deviation == 0)
-    return np.where(constant, 0.0, centred / np.where(constant, 1.0, deviation))
+    constant = (least == most) | (deviation == 0)
+    divisor = np.where(constant, 1.0, deviation)
+    out = np.empty_like(X)
+    for rows in blocks:
+        out[rows] = np.where(constant, 0.0, (np.ldexp(X[rows], -exponent) - mean) / divisor)
+    return out
 
 
 def l2_normalize_rows(X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -163,14 +179,18 @@ def prepare(
     InputError
         When the result does not fit ``dtype`` or is not finite.
     """
+    wanted = float_dtype(dtype)  # first: an unknown type is known at once
+    X = standardize_columns(raw) if standardize else raw
+    return finish(X, l2_normalize=l2_normalize, dtype=wanted, copy=X is raw)  # raw must not be an alias of X
+
+
+def finish(X: npt.NDArray[np.float64], *, l2_normalize: bool, dtype: npt.DTypeLike, copy: bool) -> npt.NDArray[Any]:
+    """Scale rows and convert, as `prepare` does after columns are standardised; ``copy`` even if nothing changes."""
     wanted = float_dtype(dtype)
-    X = raw
-    if standardize:
-        X = standardize_columns(X)
     if l2_normalize:
-        X = l2_normalize_rows(X)
+        X, copy = l2_normalize_rows(X), False
     with np.errstate(over="ignore"):
-        X = X.astype(wanted)  # a copy even when the type is right: raw must not be an alias of X
+        X = X.astype(wanted, copy=copy)
     if not np.isfinite(X).all():
         raise InputError(f"the points hold values too large for {wanted}; use standardize=True or a wider dtype")
     return X

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax._text import visible
-from fairjax.datasets.dataset import Dataset, prepare
+from fairjax.datasets.dataset import Dataset, finish, float_dtype
 from fairjax.datasets.table import features as chosen
 from fairjax.datasets.table import proxies
 from fairjax.datasets.table.columns import Column, infer
@@ -112,6 +112,7 @@ def read_table(
     >>> data.feature_names, data.group_names, data.groups.tolist()
     (('age', 'income'), ('F', 'M'), [0, 1, 0])
     """
+    float_dtype(dtype)  # an unknown type is known at once
     treatment = Treatment(missing=missing, indicator=missing_indicator, categorical=categorical, dates=dates)
     settings = GroupSettings(missing=missing_group, bins=bins, min_group=min_group, small=small_groups)
     table = read_raw_table(path, dialect=dialect, download=download)
@@ -133,16 +134,19 @@ def read_table(
             )
     rows = np.arange(table.n_rows) if keep is None else np.flatnonzero(keep)
     groups = make_groups(protected, settings) if protected else None
+    target, target_names = _target(table, keep)
+    label = table.label
+    origin = Origin(table=table, sensitive=tuple(c.name for c in protected)) if keep_table else None
+    del table  # its cells are as large as all that follows
     encoding = learn(columns, treatment)
-    raw = encoding.apply(columns)
-    raw, encoding, constant = _varying(raw, encoding)
+    raw, encoding, constant = _varying(encoding.apply(columns), encoding)
     notes += constant
     notes += chosen.remarks(columns) + ([] if groups is None else [*groups.notes, *_given_away(columns, groups)])
-    target, target_names = _target(table, keep)
+    del columns
     scaled = encoding.standardize(raw) if standardize else raw
     return Dataset(
-        name=visible(Path(table.label).name, 120),
-        X=prepare(scaled, standardize=False, l2_normalize=l2_normalize, dtype=dtype),
+        name=visible(Path(label).name, 120),
+        X=finish(scaled, l2_normalize=l2_normalize, dtype=dtype, copy=not standardize),
         feature_names=tuple(visible(name, 120) for name in encoding.features),
         groups=np.zeros(len(raw), np.int32) if groups is None else groups.ids,
         group_names=("all",) if groups is None else groups.names,
@@ -155,7 +159,7 @@ def read_table(
         notes=tuple(notes),
         encoding=encoding,
         attributes={} if groups is None else {n: (a.ids, a.names) for n, a in groups.attributes.items()},
-        table=Origin(table=table, sensitive=tuple(c.name for c in protected)) if keep_table else None,
+        table=origin,
     )
 
 

@@ -19,6 +19,7 @@ Type = Literal["number", "boolean", "date", "text", "other"]
 Kind = Literal["number", "boolean", "date", "category", "text", "identifier", "constant", "empty", "other"]
 _BOOLEANS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
 _LONG = 50  # distinct texts up to which a column is one of categories, however few its rows
+_FOLDED = 10_000  # distinct texts that are compared without their capital letters
 _FEW = 20  # rows below which nothing is called an identifier
 _IDENTIFIER = re.compile(r"(^|[_\s.\-])(id|ids|uid|uuid|guid|key|index|idx|row|nr|no|num|caseid|unnamed)([_\s.\-:]|$)", re.I)
 _CAMEL = re.compile(r"[a-z](ID|Id|Key|No|Nr)$")
@@ -192,41 +193,40 @@ def _from_typed(base: Column, cells: Any) -> Column:
 
 
 def _with_levels(column: Column, texts: Any) -> Column:
-    codes, levels, _ = _encode(texts)
-    return replace(column, codes=codes, levels=levels)
+    codes, words, _ = _encode(texts)
+    return replace(column, codes=codes, levels=tuple(words.to_pylist()))
 
 
-def _encode(texts: Any) -> tuple[npt.NDArray[np.int32], tuple[str, ...], Any]:
-    """Return codes by the sorted distinct texts, these, and the unsorted ones as Arrow has them."""
+def _encode(texts: Any) -> tuple[npt.NDArray[np.int32], Any, int]:
+    """Return codes (-1 for a gap), the sorted distinct texts without blanks around them, and how many had such blanks.
+
+    Only distinct texts are trimmed, since there are mostly few.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     packed = pc.dictionary_encode(texts)
-    packed = packed.combine_chunks() if isinstance(packed, pa.ChunkedArray) else packed
     if isinstance(packed, pa.ChunkedArray):
-        packed = packed.chunk(0) if packed.num_chunks else pa.array([], pa.string()).dictionary_encode()
-    words = packed.dictionary
-    order = pc.sort_indices(words).to_numpy()
-    rank = np.empty(len(order) + 1, np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    rank[-1] = -1
-    indices = pc.fill_null(packed.indices, len(order)).to_numpy()
-    return rank[indices], tuple(words.take(pa.array(order)).to_pylist()), words
+        packed = packed.unify_dictionaries().combine_chunks()
+        if isinstance(packed, pa.ChunkedArray):
+            packed = packed.chunk(0) if packed.num_chunks else pa.array([], pa.string()).dictionary_encode()
+    found = packed.dictionary
+    trimmed = pc.utf8_trim_whitespace(found)
+    words = pc.unique(pc.if_else(pc.equal(trimmed, ""), None, trimmed)).drop_null()
+    words = words.take(pc.sort_indices(words))
+    place = pc.fill_null(pc.index_in(trimmed, words), -1).to_numpy().astype(np.int32)
+    indices = pc.fill_null(packed.indices, len(found)).to_numpy()
+    return np.append(place, np.int32(-1))[indices], words, int((place >= 0).sum()) - len(words)
 
 
 def _from_text(base: Column, cells: Any, table: RawTable) -> Column:
     """Understand a column of text: numbers and dates are what all its cells spell."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    trimmed = pc.utf8_trim_whitespace(cells)
-    filled = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
     dialect = table.dialect
     point = dialect is None or (dialect.decimal != "," and dialect.thousands in (None, ""))
-    if point and (quick := _quick(base, filled)) is not None:
+    if point and (quick := _quick(base, cells)) is not None:
         return quick
-    codes, levels, words = _encode(filled)
-    rank = np.argsort(np.asarray(pc.sort_indices(words)))  # from the unsorted words to the sorted ones
+    codes, words, merged = _encode(cells)
+    levels = tuple(words.to_pylist())
     column = replace(base, codes=codes, levels=levels, n_missing=int((codes < 0).sum()), n_distinct=len(levels))
     if not levels:
         return replace(column, type="number", numbers=np.full(len(codes), np.nan), codes=None)
@@ -240,23 +240,19 @@ def _from_text(base: Column, cells: Any, table: RawTable) -> Column:
         name=base.name,
     )
     if numbers is not None:
-        values = np.empty(len(levels))
-        values[rank] = numbers.values
-        return numeric_column(base, _by_code(values, codes), type="number", notes=(*numbers.notes, *_zeros(words)))
+        notes = (*numbers.notes, *_zeros(words))
+        plain = replace(base, type="number", notes=notes)
+        return numeric_column(plain, _by_code(numbers.values, codes))
     dates = read_dates(words)
     if dates is not None:
-        values = np.empty(len(levels))
-        values[rank] = dates.values
-        days = _by_code(values, codes)
         doubtful = "day and month cannot be told apart" if dates.how == "day or month first" else ""
         how = (f"dates as {dates.how}", *dates.notes)
+        days = _by_code(dates.values, codes)
         return replace(numeric_column(column, days, type="date", notes=how), doubtful=doubtful)
-    merged = int(pc.count_distinct(cells).as_py()) if pc.any(pc.not_equal(cells, trimmed)).as_py() else 0
-    several = merged > len(levels) + (1 if column.n_missing else 0)
-    folded = len({level.casefold() for level in levels}) < len(levels) if len(levels) <= 10_000 else False
-    notes = [f"blanks around {counted(merged - len(levels), 'value')} dropped"] if several else []
-    notes += ["values that differ in capital letters alone"] if folded else []
-    return replace(column, type="text", notes=tuple(notes), trimmed=several)
+    folded = len({level.casefold() for level in levels}) < len(levels) <= _FOLDED
+    several = [f"blanks around {counted(merged, 'value')} dropped"] if merged else []
+    alike = ["values that differ in capital letters alone"] if folded else []
+    return replace(column, type="text", notes=(*several, *alike), trimmed=bool(merged))
 
 
 def _quick(base: Column, filled: Any) -> Column | None:

@@ -50,7 +50,7 @@ def read_delimited(content: Content, told: Dialect) -> RawTable:
     table = _cells(data, start, found, width, label)
     names = [f"column {i + 1}" for i in range(width)]
     if header:
-        names = [str(table.column(i)[0].as_py()).strip() for i in range(width)]
+        names = [(table.column(i)[0].as_py() or "").strip() for i in range(width)]
         table = table.slice(1)
     return RawTable(
         names=names, cells=table, label=label, dialect=found, notes=tuple(notes), line_of=_Lines(data, start, found)
@@ -119,7 +119,7 @@ def _by_arrow(data: bytes, start: int, found: Dialect, width: int) -> pa.Table:
                     newlines_in_values=bool(found.quote) and (found.quote or "").encode() in data,
                 ),
                 convert_options=arrow.ConvertOptions(
-                    column_types={name: pa.string() for name in names}, strings_can_be_null=False
+                    column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=[""]
                 ),
             )
         except pa.ArrowInvalid as error:
@@ -132,14 +132,14 @@ def _by_arrow(data: bytes, start: int, found: Dialect, width: int) -> pa.Table:
 def _by_hand(data: bytes, start: int, found: Dialect, width: int, label: str) -> pa.Table:
     import pyarrow as pa
 
-    columns: list[list[str]] = [[] for _ in range(width)]
+    columns: list[list[str | None]] = [[] for _ in range(width)]
     number = 0
     try:
         for number, row in enumerate(found.rows(data[start:].decode()), start=0 if found.header else 1):
             if len(row) != width:
                 raise _uneven(label, len(row), width, number, None)
             for column, cell in zip(columns, row, strict=True):
-                column.append(cell)
+                column.append(cell or None)
     except csv.Error as error:
         raise InputError(f"{label} cannot be read as a table ({reason(error)}); check its quotes") from error
     return pa.table({str(i): pa.array(column, pa.string()) for i, column in enumerate(columns)})

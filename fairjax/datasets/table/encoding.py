@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -84,18 +84,15 @@ class Rule:
         own = tuple(f"{self.name}={level}" for level in self.levels) if self.how == "one-hot" else (self.name,)
         return (*own, f"{self.name} is missing") if self.indicator else own
 
-    def apply(self, column: Column) -> list[npt.NDArray[np.float64]]:
-        """Return the columns of the matrix for a column of any rows."""
-        if self.how == "number":
-            own = [_filled(column, self)]
+    def fill_in(self, out: npt.NDArray[np.float64], column: Column) -> None:
+        """Write the columns of the matrix for a column of any rows into ``out``, shape (n, len(features))."""
+        if self.how == "one-hot":
+            out[:, : len(self.levels)] = 0.0
+            out[np.arange(len(out)), self._codes(column)] = 1.0
         else:
-            codes = self._codes(column)
-            own = (
-                [(codes == level).astype(np.float64) for level in range(len(self.levels))]
-                if self.how == "one-hot"
-                else [codes.astype(np.float64)]
-            )
-        return [*own, column.missing.astype(np.float64)] if self.indicator else own
+            out[:, 0] = _filled(column, self) if self.how == "number" else self._codes(column)
+        if self.indicator:
+            out[:, -1] = column.missing
 
     def _codes(self, column: Column) -> npt.NDArray[np.int64]:
         levels = [*column.levels, MISSING_LEVEL]
@@ -131,17 +128,21 @@ class Encoding:
         InputError
             For a value that was not seen when the rules were made, or a gap where there was none.
         """
-        parts = [part for rule, column in zip(self.rules, columns, strict=True) for part in rule.apply(column)]
-        return np.stack(parts, axis=1)
+        out = np.empty((columns[0].n_rows, len(self.features)))
+        for rule, column, block in zip(self.rules, columns, self._blocks(), strict=True):
+            rule.fill_in(out[:, block], column)
+        return out
+
+    def _blocks(self) -> Iterator[slice]:
+        start = 0
+        for rule in self.rules:
+            width = len(rule.features)
+            yield slice(start, start + width)
+            start += width
 
     def select(self, keep: npt.NDArray[np.bool_]) -> Encoding:
         """Leave out columns of the matrix of rules that give one column each; blocks of categories stay whole."""
-        kept, start = [], 0
-        for rule in self.rules:
-            width = len(rule.features)
-            if keep[start : start + width].any():
-                kept.append(rule)
-            start += width
+        kept = [rule for rule, block in zip(self.rules, self._blocks(), strict=True) if keep[block].any()]
         return replace(self, rules=tuple(kept))
 
     def standardize(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -150,16 +151,12 @@ class Encoding:
         A category then counts as much as a number does, whatever its number of levels; standardised one by one, the
         rarest levels would outweigh all else.
         """
-        X = standardize_columns(raw)
-        start = 0
-        for rule in self.rules:
-            if rule.how == "one-hot":
-                block = slice(start, start + len(rule.levels))
-                centred = raw[:, block] - raw[:, block].mean(axis=0)
-                spread = np.sqrt((centred**2).mean(axis=0).sum())
-                X[:, block] = centred / spread if spread > 0 else 0.0
-            start += len(rule.features)
-        return X
+        together = [
+            slice(block.start, block.start + len(rule.levels))
+            for rule, block in zip(self.rules, self._blocks(), strict=True)
+            if rule.how == "one-hot"
+        ]
+        return standardize_columns(raw, together)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""

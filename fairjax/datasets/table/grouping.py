@@ -198,13 +198,21 @@ def _binned(column: Column, bins: int) -> tuple[npt.NDArray[np.int32], tuple[str
         raise InputError(f"the sensitive column {column.title} cannot be cut into ranges: most of its values are one")
     ids = np.full(column.n_rows, -1, np.int32)
     ids[present] = np.searchsorted(edges, values, side="right")
-    text = _dates if column.type == "date" else [_number_name(edge) for edge in edges.tolist()]
-    shown_edges = [text(edge) for edge in edges.tolist()] if callable(text) else text
-    middle = [f"{low} to below {high}" for low, high in zip(shown_edges, shown_edges[1:], strict=False)]
-    return ids, (f"below {shown_edges[0]}", *middle, f"{shown_edges[-1]} and above")
+    texts = [_date_name(edge) for edge in edges.tolist()] if column.type == "date" else _short_names(edges.tolist())
+    middle = [f"{low} to below {high}" for low, high in zip(texts, texts[1:], strict=False)]
+    return ids, (f"below {texts[0]}", *middle, f"{texts[-1]} and above")
 
 
-def _dates(days: float) -> str:
+def _short_names(edges: Sequence[float]) -> list[str]:
+    """Return numbers with four digits, or as many as tell them apart."""
+    for digits in (4, 6, 9, 17):
+        texts = [_number_name(edge) if edge == np.floor(edge) else f"{edge:.{digits}g}" for edge in edges]
+        if len(set(texts)) == len(texts):
+            return texts
+    return texts
+
+
+def _date_name(days: float) -> str:
     return str(np.datetime64(int(np.floor(days)), "D"))
 
 
