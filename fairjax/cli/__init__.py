@@ -8,10 +8,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from fairjax import __version__
-from fairjax.cli import interrupt
+from fairjax._text import visible
+from fairjax.cli import interrupt, numbers, table_options, terminal
 from fairjax.errors import InputError
 
 __all__ = ["main"]
@@ -34,15 +36,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         interrupt.listen()
+        terminal.prepare()
     try:
         options = _parser().parse_args(arguments)
+        if sys.stdout is None and not getattr(options, "quiet", False):
+            raise InputError("standard output is closed; say --quiet, or send it to a file")
         command = importlib.import_module(f"fairjax.cli.{options.command}")
         command.run(options, arguments)
-        sys.stdout.flush()
+        terminal.flush()
     except InputError as error:
-        return _fail(2, f"{error}".replace("\n", " "))
+        return _fail(2, f"{error}")
     except MemoryError:
-        return _fail(2, "the data do not fit into memory; use fewer rows, columns or clusters")
+        return _fail(2, _TOO_LARGE)
     except KeyboardInterrupt as stop:
         code = _fail(130, f"{stop}" or "stopped by Ctrl-C; output files are as they were")
         if argv is None:
@@ -52,25 +57,74 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except BrokenPipeError:
         # whoever read the output has had enough; keep Python from complaining when it closes the stream
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminal.abandon(sys.stdout)
         return 1
+    except OSError as error:
+        if error.filename is None:
+            terminal.abandon(sys.stdout)
+        what = "standard output" if error.filename is None else str(error.filename)
+        return _fail(2, f"{what} cannot be used ({error.strerror or error}); files are whole or as they were")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _fail(2, _TOO_LARGE)
     return 0
 
 
+_TOO_LARGE = "the data do not fit into memory; use fewer rows, columns or clusters"
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether JAX says that memory ran out, by a type that only it knows and in words of several kinds."""
+    text = str(error).lower()
+    return type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError") and (
+        "out of memory" in text or "resource_exhausted" in text
+    )
+
+
 def _fail(code: int, sentence: str) -> int:
-    print(f"fairjax: {sentence}", file=sys.stderr)
+    terminal.say(sentence)
     return code
+
+
+# what people type who know other programs
+_ALIASES = {"--n-clusters": "--clusters", "--k": "--clusters", "-k": "--clusters", "--random-state": "--seed",
+            "--output": "--out", "-o": "--out", "--groups": "--sensitive", "--sensitive-features": "--sensitive",
+            "--delimiter": "--separator", "--sep": "--separator", "--columns": "--features"}  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Point to the help of the command, and to the nearest option, where one is not known."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            command = _subparser(self, options.command)
+            known = [name for name in command._option_string_actions if name.startswith("--")]
+            typed = unknown[0].split("=", 1)[0]
+            near = [_ALIASES[typed]] if _ALIASES.get(typed) in known else get_close_matches(typed, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            command.error(f"unrecognized arguments: {listed_plainly(unknown)}{hint}")
+        return options
+
     def error(self, message: str) -> NoReturn:
         """Raise in place of argparse's two lines of usage: one sentence is enough."""
         raise InputError(f"{message}; see {self.prog} --help")
+
+
+def _subparser(parser: _Parser, command: str) -> _Parser:
+    actions = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    found: _Parser = next(actions).choices[command]
+    return found
+
+
+def listed_plainly(words: Sequence[str]) -> str:
+    """Return what was typed, shortened."""
+    return " ".join(visible(word, 60) for word in words[:5])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_fit(commands)
     _add_bench(commands)
+    _add_inspect(commands)
     _add_datasets(commands)
     return parser
 
@@ -130,8 +185,8 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="where restarts begin: aligned (k-means on points matched between the groups, which as a rule ends at a "
         "lower cost; default), k-means++ (plain k-means) or random",
     )  # fmt: skip
-    fit.add_argument("--n-init", type=int, default=1, metavar="N", help="restarts; the best is kept (default: 1)")
-    fit.add_argument("--max-iter", type=int, default=100, metavar="N", help="most turns of one restart (default: 100)")
+    fit.add_argument("--n-init", type=numbers.count, default=1, metavar="N", help="restarts; the best is kept (default: 1)")
+    fit.add_argument("--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one restart (default: 100)")
     fit.add_argument(
         "--tol", type=float, default=1e-4, metavar="T",
         help="stop when the centres move less than this share of the points' standard deviation (default: 0.0001)",
@@ -151,14 +206,23 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         metavar="U",
         help="of methods exact and sinkhorn: lloyd (default) or gradient",
     )
-    fit.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the random starts (default: 0)")
-    fit.add_argument("--out", metavar="CSV", help="write the row, cluster and group of every point to this file")
+    fit.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the random starts (default: 0)")
+    fit.add_argument(
+        "--out", metavar="FILE",
+        help="write the table back with a column `cluster`: .csv, .tsv, .parquet or .xlsx (of a known data set its row, "
+        "cluster and group)",
+    )  # fmt: skip
+    fit.add_argument("--columns", metavar="A,B", help="columns of the table that --out writes (default: all)")
+    fit.add_argument(
+        "--plain-formulas", action="store_true",
+        help="with --out: put an apostrophe before text that a spreadsheet would run as a formula",
+    )  # fmt: skip
     fit.add_argument(
         "--report", metavar="HTML", help="write a report to this file: one page with figures that opens from disk"
     )
     fit.add_argument("--json", action="store_true", help="print one JSON object in place of the summary")
     fit.add_argument("--quiet", action="store_true", help="print no summary and no progress")
-    fit.add_argument("--download", action="store_true", help="download the files of a known data set that are missing")
+    fit.add_argument("--download", action="store_true", help="download what is missing of a known data set, or DATA that is an address")
 
 
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -177,20 +241,35 @@ def _add_input(parser: _Parser, nargs: str, clusters: int) -> None:
     """Add what `fit` and `bench` have in common: the data, their columns, and the number of clusters."""
     parser.add_argument(
         "data", nargs=nargs, metavar="DATA",
-        help="a CSV, TSV, Parquet or NPZ file, or the name of a known data set (see: fairjax datasets); "
-        "the bundled cohort of 442 patients if left out",
+        help="a file with a table (text such as CSV, Parquet, Excel, NPZ), - for standard input, or the name of a known "
+        "data set (see: fairjax datasets); the bundled cohort of 442 patients if left out",
     )  # fmt: skip
     parser.add_argument(
         "--sensitive",
-        metavar="COLUMN",
-        help="for files: column with the protected attribute (default: none, or the one in an NPZ file)",
+        metavar="A,B",
+        help="for files: columns with the protected attributes; each combination of values is a group (default: none, "
+        "or the one in an NPZ file)",
     )
-    parser.add_argument(
-        "--features", metavar="A,B,C", help="for files: numeric columns to cluster on (default: all others)"
-    )
+    parser.add_argument("--features", metavar="A,B,C", help="for files: columns to cluster on (default: all others)")
+    table_options.add(parser)
     parser.add_argument(
         "--clusters", type=int, default=clusters, metavar="K", help=f"number of clusters (default: {clusters})"
     )
+
+
+def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    inspect = commands.add_parser(
+        "inspect",
+        help="what would be read of a table, as what, and what is wrong",
+        description="Show what would be read of a table, as what, and what is wrong with it; nothing is clustered.",
+    )
+    inspect.add_argument("data", metavar="DATA", help="a file with a table, or - for standard input")
+    inspect.add_argument(
+        "--sensitive", metavar="A,B", help="columns with the protected attributes; shows what gives them away"
+    )
+    table_options.add(inspect)
+    inspect.add_argument("--download", action="store_true", help="download DATA that is an address")
+    inspect.add_argument("--json", action="store_true", help="print one JSON object in place of the tables")
 
 
 def _add_datasets(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fairjax import __version__, _progress
 from fairjax._checks import check_count
-from fairjax.cli import compilation, inputs
+from fairjax.cli import compilation, inputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError
@@ -29,7 +29,11 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         for i, name in enumerate(options.data or [None]):
             bar("reading", i / max(len(options.data), 1))
             data, sensitive = inputs.read(
-                name, sensitive=options.sensitive, features=options.features, l2_normalize=options.l2_normalize
+                name,
+                sensitive=options.sensitive,
+                features=options.features,
+                l2_normalize=options.l2_normalize,
+                table=table_options.chosen(options),
             )
             if data.n_groups < 2:
                 raise InputError(

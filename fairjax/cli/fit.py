@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairjax import __version__, _progress
-from fairjax.cli import compilation, deep, inputs, outputs
+from fairjax._text import visible
+from fairjax.cli import compilation, deep, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError
@@ -48,13 +49,16 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             l2_normalize=options.l2_normalize,
             download=options.download,
             image_size=deep.IMAGE_SIZES.get(options.method),
+            table=table_options.chosen(options),
+            keep_table=options.out is not None,
         )
+        outputs.check_columns(data, options)
         learned = options.method in deep.METHODS
         fit, tell, summarise = (deep.fit, deep.report_data, deep.summary) if learned else (_fit, _report_data, _summary)
         model, seconds, compile_seconds = fit(data, options)
         found = tell(data, sensitive, model, options, arguments, seconds)
         files = _render(data, model.labels_, found, options)
-    _write(files)
+    outputs.write_all(files)
     if options.json:
         print(json.dumps(summarise(data, sensitive, model, found, seconds, compile_seconds), allow_nan=False))
     elif not options.quiet:
@@ -64,7 +68,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
 
         print_summary(found, Console())
         for path, _ in files:
-            print(f"Wrote {path}.")
+            print(f"Wrote {visible(path)}.")
 
 
 def _fit(data: Dataset, options: argparse.Namespace) -> tuple["FCA", float, float]:
@@ -200,25 +204,17 @@ def _curve(data: Dataset, model: "FCA", unfair_table: np.ndarray) -> tuple[list[
 
 def _render(
     data: Dataset, labels: np.ndarray, found: "ReportData", options: argparse.Namespace
-) -> list[tuple[str, str]]:
-    """Path and text of every output file, all made before the first is written."""
-    files = []
+) -> list[tuple[str, bytes | str]]:
+    """Path and content of every output file, all made before the first is written."""
+    files: list[tuple[str, bytes | str]] = []
     if options.out is not None:
-        files.append((options.out, outputs.labels_csv(data, labels.tolist())))
+        files.append((options.out, outputs.clustered(data, labels, options)))
     if options.report is not None:
         from fairjax.report import render
 
         _progress.report("drawing the report", 1.0)
         files.append((options.report, render(found)))
     return files
-
-
-def _write(files: Sequence[tuple[str, str]]) -> None:
-    if files:
-        from fairjax.report.files import write_text
-
-        for path, text in files:
-            write_text(path, text)
 
 
 def _summary(

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fairjax import datasets
+from fairjax._text import shown, visible
+from fairjax.cli import table_options
 from fairjax.datasets import Dataset
+from fairjax.datasets.table.content import STANDARD_INPUT, is_address
 from fairjax.errors import InputError
 
 _BUNDLED = "diabetes"
@@ -37,10 +40,13 @@ def read(
     l2_normalize: bool = False,
     download: bool = False,
     image_size: int | None = None,
+    table: dict[str, Any] | None = None,
+    keep_table: bool = False,
 ) -> tuple[Dataset, str | None]:
     """Return the data and the name of their protected attribute; options left at their default are not passed on.
 
-    `image_size` is the side that sets of images of several sizes are brought to, if not their own default.
+    `image_size` is the side that sets of images of several sizes are brought to, if not their own default; `table` are
+    the keywords of `read_table` that only files have.
     """
     options: dict[str, Any] = {}
     if standardize is not None:
@@ -51,14 +57,18 @@ def read(
     if name in _SIZED and image_size is not None:
         options["size"] = image_size
     if name in datasets.names():
+        table_options.refuse(table or {}, name)
         return _known(name, sensitive, features, {**options, **({"download": True} if download else {})})
     if not _is_path(name):
-        close = difflib.get_close_matches(name, datasets.names(), n=1)
+        close = difflib.get_close_matches(name[:200], datasets.names(), n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known sets are {', '.join(datasets.names())}"
-        raise InputError(f"there is no file or data set {name!r}; {hint}")
-    columns = None if features is None else [column.strip() for column in features.split(",") if column.strip()]
-    found = datasets.read_table(name, sensitive=sensitive, features=columns, **options)
-    return found, sensitive or ("group" if found.n_groups > 1 else None)
+        raise InputError(f"there is no file or data set {shown(name)}; {hint}")
+    found = datasets.read_table(
+        name, sensitive=sensitive, features=features, download=download, keep_table=keep_table, **options, **(table or {})
+    )
+    if sensitive is None:
+        return found, "group" if found.n_groups > 1 else None
+    return found, " and ".join(visible(name, 60) for name in found.attributes)
 
 
 def _known(
@@ -67,7 +77,7 @@ def _known(
     attribute = _ATTRIBUTES[name]
     if sensitive is not None and sensitive != attribute:
         raise InputError(
-            f"the data set {name!r} has no sensitive column {sensitive!r}; its protected attribute is "
+            f"the data set {name!r} has no sensitive column {shown(sensitive)}; its protected attribute is "
             f"always {attribute!r}: leave out --sensitive"
         )
     if features is not None:
@@ -85,4 +95,6 @@ def _known(
 
 
 def _is_path(name: str) -> bool:
-    return bool(Path(name).suffix) or os.sep in name or Path(name).exists()
+    if name == STANDARD_INPUT or is_address(name) or os.sep in name or "\0" in name:
+        return True
+    return bool(Path(name).suffix) or os.path.lexists(name)

@@ -1,13 +1,22 @@
-"""Output files: refused before the work when they cannot be written, written whole after it."""
+"""Output files: refused before the work when they cannot be written, written whole after it, all of them or none."""
 
-import csv
-import io
+import argparse
+import contextlib
 import os
 import secrets
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from fairjax._text import visible
 from fairjax.datasets import Dataset
+from fairjax.datasets.table.results import check_ending, columns_to_write, encode, with_clusters
 from fairjax.errors import InputError
+
+_PAGE = (".html", ".htm")
 
 
 def check(paths: dict[str, str | None], data: str | None) -> None:
@@ -24,31 +33,98 @@ def check(paths: dict[str, str | None], data: str | None) -> None:
     for option, path in paths.items():
         if path is None:
             continue
-        target = Path(path).resolve()
-        if data is not None and Path(data).exists() and target == Path(data).resolve():
-            raise InputError(f"{option} {path} is the input itself; give another file name")
+        shown = visible(path, 200)
+        if option == "--out":
+            check_ending(option, path)
+        elif option == "--report" and Path(path).suffix and not Path(path).is_dir():
+            check_ending(option, path, _PAGE)
+        try:
+            target = Path(path).resolve()
+            same = data is not None and Path(data).exists() and target == Path(data).resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # a null byte, too long a name, a loop of links
+            raise InputError(f"cannot write {option} {shown}: {error}; give another file name") from error
+        if same:
+            raise InputError(f"{option} {shown} is the input itself; give another file name")
         if target in seen:
-            raise InputError(f"{seen[target]} and {option} both name {path}; give each its own file")
+            raise InputError(f"{seen[target]} and {option} both name {shown}; give each its own file")
         seen[target] = option
-        _probe(option, path, target)
+        _probe(option, shown, target)
 
 
-def labels_csv(data: Dataset, labels: list[int]) -> str:
-    """Row in the source (from 0), cluster and group of every point as CSV text."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "cluster", "group"])
-    names = data.group_names
-    groups = (names[group] for group in data.groups.tolist())
-    writer.writerows(zip(data.rows.tolist(), labels, groups, strict=True))
-    return text.getvalue()
+def check_columns(data: Dataset, options: argparse.Namespace) -> None:
+    """Refuse what only makes sense of a user's own table, and columns that it has not."""
+    if options.columns is None:
+        return
+    if options.out is None:
+        raise InputError("--columns chooses what --out writes; say --out FILE too, or leave it out")
+    if data.table is None:
+        raise InputError(f"--columns chooses columns of a file; {data.name!r} has none of its own: leave it out")
+    columns_to_write(data.table.table, options.columns)
+
+
+def clustered(data: Dataset, labels: npt.NDArray[np.integer], options: argparse.Namespace) -> bytes:
+    """Return the content of ``--out``.
+
+    A user's own table comes back as it was, with the cluster beside it; of a known data set, its row (from 1), cluster
+    and group.
+    """
+    suffix = Path(options.out).suffix
+    if data.table is None:
+        return _listing(data, labels, suffix)
+    table = data.table.table
+    single = len(data.table.sensitive) == 1 and tuple(data.attributes[data.table.sensitive[0]][1]) == data.group_names
+    names = None if single or data.n_groups < 2 else [data.group_names[g] for g in data.groups.tolist()]
+    found, _ = with_clusters(table, data.rows, labels, names, options.columns)
+    return encode(found, suffix, dialect=table.dialect, plain_formulas=options.plain_formulas)
+
+
+def _listing(data: Dataset, labels: npt.NDArray[np.integer], suffix: str) -> bytes:
+    import pyarrow as pa
+
+    groups = [data.group_names[group] for group in data.groups.tolist()]
+    table = pa.table({"row": data.rows + 1, "cluster": np.asarray(labels, np.int64), "group": pa.array(groups)})
+    return encode(table, suffix)
+
+
+def write_all(files: Sequence[tuple[str, bytes | str]]) -> None:
+    """Write all files or, where one cannot be written, none: each beside its place first, then into it.
+
+    A file that is replaced keeps its permissions, and a link keeps pointing where it did.
+    """
+    placed: list[tuple[Path, Path]] = []
+    path = ""
+    try:
+        for path, content in files:
+            target = Path(path).resolve()
+            if target.exists() and not target.is_file():
+                raise InputError(f"{visible(path, 200)} is not a file; give the name of a file to write")
+            partial = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+            placed.append((partial, target))
+            with open(partial, "xb") as stream:
+                stream.write(content.encode() if isinstance(content, str) else content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if target.exists():
+                os.chmod(partial, stat.S_IMODE(target.stat().st_mode))
+        for partial, target in placed:
+            path = str(target)
+            os.replace(partial, target)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"cannot write {visible(path, 200)}: {reason}; give a file name in a folder you may write to"
+        ) from error
+    finally:
+        for partial, _ in placed:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def _probe(option: str, path: str, target: Path) -> None:
     """Try what writing will do, with an empty file that is gone at once."""
     if target.exists() and not target.is_file():
         raise InputError(f"{option} {path} is not a file; give the name of a file to write")
-    trial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    trial = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         with open(trial, "x"):
             pass

@@ -29,8 +29,8 @@ def read_table(
     path: str | os.PathLike[str],
     *,
     sensitive: str | Sequence[str] | None = None,
-    features: Sequence[str] | None = None,
-    drop: Sequence[str] = (),
+    features: str | Sequence[str] | None = None,
+    drop: str | Sequence[str] = (),
     missing: Missing = "error",
     missing_indicator: bool = False,
     categorical: Categorical = "error",
@@ -60,7 +60,8 @@ def read_table(
         combination of several is a group. None means one group, except that an NPZ archive's own ``sensitive`` or
         ``groups`` is taken.
     features, drop : sequence of str or None
-        Names of the columns to cluster on, in that order; None takes all but the sensitive ones and those to `drop`.
+        Names of the columns to cluster on, in that order; None takes all but the sensitive ones and those to `drop`. One
+        text may hold several names with commas between.
     missing : {"error", "drop", "mean", "median"}
         What becomes of missing numbers; "drop" leaves out rows with any gap in a column in use.
     missing_indicator : bool
@@ -116,8 +117,7 @@ def read_table(
     treatment = Treatment(missing=missing, indicator=missing_indicator, categorical=categorical, dates=dates)
     settings = GroupSettings(missing=missing_group, bins=bins, min_group=min_group, small=small_groups)
     table = read_raw_table(path, dialect=dialect, download=download)
-    names = _names(sensitive)
-    protected = sensitive_columns(table, names)
+    protected = sensitive_columns(table, table.split(sensitive))
     positions = chosen.choose_columns(table, [column.name for column in protected], features, drop)
     columns = [infer(table, i) for i in positions]
     notes = list(table.notes)
@@ -169,12 +169,6 @@ class Origin:
 
     table: RawTable
     sensitive: tuple[str, ...]
-
-
-def _names(sensitive: str | Sequence[str] | None) -> list[str]:
-    if sensitive is None:
-        return []
-    return [sensitive] if isinstance(sensitive, str) else [str(name) for name in sensitive]
 
 
 def _kept_rows(

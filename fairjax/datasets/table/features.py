@@ -19,10 +19,10 @@ _LOOKED_AT = 50  # columns that are understood to suggest some
 
 
 def choose_columns(
-    table: RawTable, sensitive: Sequence[str], features: Sequence[str] | str | None, drop: Sequence[str] = ()
+    table: RawTable, sensitive: Sequence[str], features: Sequence[str] | str | None, drop: Sequence[str] | str = ()
 ) -> list[int]:
     """Return the positions of the feature columns."""
-    left_out = set(_named(table, _split(drop), sensitive, "the columns to drop"))
+    left_out = set(_named(table, table.split(drop), sensitive, "the columns to drop"))
     if features is None:
         chosen = [
             i
@@ -36,7 +36,7 @@ def choose_columns(
                 else "no column is left to cluster on; expected at least one numeric column"
             )
         return chosen
-    wanted = _split(features)
+    wanted = table.split(features)
     if not wanted:
         raise InputError("the list of features is empty; name at least one numeric column")
     chosen = _named(table, wanted, sensitive, "a feature")
@@ -44,10 +44,6 @@ def choose_columns(
     if both is not None:
         raise InputError(f"{shown(both)} is named both with --features and with --drop; take it out of one")
     return chosen
-
-
-def _split(names: Sequence[str] | str) -> list[str]:
-    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
 
 
 def _named(table: RawTable, wanted: Sequence[str], sensitive: Sequence[str], use: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,16 @@ class RawTable:
     def position(self, name: str) -> int | None:
         """Return where the column of that name stands, or None."""
         return self.names.index(name) if name and name in self.names else None
+
+    def split(self, names: str | Sequence[str] | None) -> list[str]:
+        """Return a list of names; a text is one name if a column or array has it, else several with commas between."""
+        if names is None:
+            return []
+        if not isinstance(names, str):
+            return [str(name) for name in names]
+        if names in self.arrays or names.strip() in self.names:
+            return [names.strip()]
+        return [name.strip() for name in names.split(",")]
 
     def place(self, row: int) -> str:
         """Name a row, given from 0, as people count: from 1, with its line in the file beside it."""
