@@ -1,7 +1,7 @@
 """Group values of any hashable kind as integer ids, and back."""
 
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,39 +18,62 @@ def factorize(values: Any, n_samples: int) -> tuple[npt.NDArray[np.intp], npt.ND
     Parameters
     ----------
     values : array-like (n,) of hashable values
-        A list, an array, a pandas or Polars series (categorical too), or a frame of one column.
+        A list, an array, a pandas, Polars or Arrow column (categorical too). Several attributes, of which each
+        combination is a group, as a frame or Arrow table, a dict of columns, a list of columns, or an array (n, m);
+        the value of a group is then a tuple.
     n_samples : int
         The length that is expected.
 
     Raises
     ------
     InputError
-        For another length, more than one column, a missing value, or one that cannot be hashed.
+        For another length, a missing value, or one that cannot be hashed.
 
     Examples
     --------
     >>> ids, distinct = factorize(["b", "a", "b"], 3)
     >>> ids.tolist(), distinct.tolist()
     ([0, 1, 0], ['b', 'a'])
+    >>> factorize({"sex": ["f", "m", "f"], "region": [1, 1, 1]}, 3)[1].tolist()
+    [('f', 1), ('m', 1)]
     """
+    columns = _columns(values, n_samples)
+    parts = [_factorize(column, n_samples, name) for name, column in columns.items()]
+    if len(parts) == 1:
+        return parts[0]
+    code = np.zeros(n_samples, np.int64)
+    for ids, distinct in parts:
+        # packed anew each time, so that the product of many sizes stays in range
+        _, code = np.unique(code, return_inverse=True)
+        code = code * max(len(distinct), 1) + ids
+    _, first, ids = np.unique(code, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # by appearance
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    combined = np.empty(len(order), dtype=object)
+    for place, row in enumerate(first[order]):
+        combined[place] = tuple(plain(distinct[own[row]]) for own, distinct in parts)
+    return rank[ids], combined
+
+
+def _factorize(values: Any, n_samples: int, name: str) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
     import pandas as pd
 
     column = _column(values)
+    where = f"sensitive_features{name}"
     if len(column) != n_samples:
-        raise InputError(
-            f"sensitive_features has {len(column)} values for {n_samples} rows of X; give one value per row"
-        )
+        raise InputError(f"{where} has {len(column)} values for {n_samples} rows of X; give one value per row")
     absent = pd.isna(column)
     if absent.any():
         raise InputError(
-            f"sensitive_features has {int(absent.sum())} missing values, the first in row "
-            f"{int(absent.argmax())}; fill them in, or leave these rows out"
+            f"{where} has {int(absent.sum())} missing values, the first at index {int(absent.argmax())} (from 0); "
+            "fill them in, or leave these rows out"
         )
     try:
         ids, distinct = pd.factorize(column)
     except TypeError as error:
         raise InputError(
-            f"sensitive_features holds values that cannot be hashed ({error}); expected strings, numbers or the like"
+            f"{where} holds values that cannot be hashed ({error}); expected strings, numbers or the like"
         ) from error
     return ids, np.asarray(distinct)
 
@@ -111,10 +134,55 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def name_of(value: Any) -> str:
+    """Return the name of a group: its value as text, those of several attributes with commas between.
+
+    Examples
+    --------
+    >>> name_of(np.str_("f")), name_of(("f", 1))
+    ('f', 'f, 1')
+    """
+    if isinstance(value, tuple):
+        return ", ".join(name_of(part) for part in value)
+    return str(plain(value))
+
+
 def listed(values: Sequence[Any]) -> str:
     """Return the first few values for a message."""
     shown = ", ".join(repr(value) for value in values[:_SHOWN])
     return shown + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")
+
+
+def _columns(values: Any, n_samples: int) -> dict[str, Any]:
+    """Return the attributes one by one; the keys name them in a sentence, and are empty for a single one."""
+    if isinstance(values, Mapping):
+        found = {f"[{key!r}]": column for key, column in values.items()}
+    elif hasattr(values, "column_names") and hasattr(values, "column"):  # an Arrow table
+        found = {f"[{name!r}]": values.column(i) for i, name in enumerate(values.column_names)}
+    elif hasattr(values, "columns") and hasattr(values, "shape") and len(values.shape) == 2:  # a frame
+        names = list(values.columns)
+        found = {
+            f"[{name!r}]": values.iloc[:, i] if hasattr(values, "iloc") else values[name]
+            for i, name in enumerate(names)
+        }
+    elif isinstance(values, (list, tuple)) and _are_columns(values, n_samples):
+        found = {f"[{i}]": column for i, column in enumerate(values)}
+    elif not isinstance(values, (list, tuple)) and getattr(np.asarray(values), "ndim", 1) == 2:
+        matrix = np.asarray(values)
+        found = {f"[:, {i}]": matrix[:, i] for i in range(matrix.shape[1])}
+    else:
+        return {"": values}
+    if not found:
+        raise InputError("sensitive_features has no columns; give at least one attribute, or leave it out")
+    return {"": next(iter(found.values()))} if len(found) == 1 else found
+
+
+def _are_columns(values: Sequence[Any], n_samples: int) -> bool:
+    """Whether a list holds columns of the right length rather than one value per row, which could be hashed."""
+    return bool(values) and all(
+        not isinstance(value, (str, bytes, tuple)) and hasattr(value, "__len__") and len(value) == n_samples
+        for value in values
+    )
 
 
 def _column(values: Any) -> npt.NDArray[Any]:
@@ -126,8 +194,5 @@ def _column(values: Any) -> npt.NDArray[Any]:
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
     if column.ndim != 1:
-        raise InputError(
-            f"sensitive_features has shape {column.shape}; expected one value per row of X: "
-            "join several attributes into one value first"
-        )
+        raise InputError(f"sensitive_features has shape {column.shape}; expected (n,) or (n, m), one row per row of X")
     return column

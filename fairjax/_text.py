@@ -30,8 +30,8 @@ def shown(value: Any) -> str:
 
     Examples
     --------
-    >>> shown("sex"), shown(2.5), shown("it's")
-    ("'sex'", '2.5', '"it\\'s"')
+    >>> print(shown("sex"), shown(2.5), shown("it's"))
+    'sex' 2.5 "it's"
     """
     if not isinstance(value, str):
         return visible(repr(value), LONGEST)

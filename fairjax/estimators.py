@@ -175,8 +175,9 @@ class FCA(ClusterMixin, BaseEstimator):
             Points: an array or a pandas or Polars frame of numbers, finite.
         y : ignored
             With a warning where it may have been meant for `sensitive_features`, which is not given.
-        sensitive_features : array-like (n,), optional
-            The protected attribute: any hashable values, of any number of groups. None means one group, for which
+        sensitive_features : array-like (n,) or several of them, optional
+            The protected attribute: any hashable values, of any number of groups. A frame, a dict or a list of columns,
+            or an array (n, m) holds several, of which each combination is a group. None means one group, for which
             this is plain k-means; `group_names_` then says ``("all",)``.
         sample_weight : array-like (n,), optional
             Weights ≥ 0 of the points, in cost and in counts.
@@ -248,7 +249,7 @@ class FCA(ClusterMixin, BaseEstimator):
         self.multipliers_ = np.asarray(result.assignment.prices)
         self.groups_ = known
         given = sensitive_features is not None
-        self.group_names_ = tuple(str(_groups.plain(value)) for value in known) if given else ("all",)
+        self.group_names_ = tuple(_groups.name_of(value) for value in known) if given else ("all",)
         self._control = fairness
         # what the report compares with: plain k-means where the fit began with it, and the start
         unfair = outcome.start.unfair

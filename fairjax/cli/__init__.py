@@ -185,8 +185,12 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="where restarts begin: aligned (k-means on points matched between the groups, which as a rule ends at a "
         "lower cost; default), k-means++ (plain k-means) or random",
     )  # fmt: skip
-    fit.add_argument("--n-init", type=numbers.count, default=1, metavar="N", help="restarts; the best is kept (default: 1)")
-    fit.add_argument("--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one restart (default: 100)")
+    fit.add_argument(
+        "--n-init", type=numbers.count, default=1, metavar="N", help="restarts; the best is kept (default: 1)"
+    )
+    fit.add_argument(
+        "--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one restart (default: 100)"
+    )
     fit.add_argument(
         "--tol", type=float, default=1e-4, metavar="T",
         help="stop when the centres move less than this share of the points' standard deviation (default: 0.0001)",
@@ -209,8 +213,8 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the random starts (default: 0)")
     fit.add_argument(
         "--out", metavar="FILE",
-        help="write the table back with a column `cluster`: .csv, .tsv, .parquet or .xlsx (of a known data set its row, "
-        "cluster and group)",
+        help="write the table back with a column `cluster`: .csv, .tsv, .parquet or .xlsx (of a known data set its "
+        "row, cluster and group)",
     )  # fmt: skip
     fit.add_argument("--columns", metavar="A,B", help="columns of the table that --out writes (default: all)")
     fit.add_argument(
@@ -222,7 +226,11 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     fit.add_argument("--json", action="store_true", help="print one JSON object in place of the summary")
     fit.add_argument("--quiet", action="store_true", help="print no summary and no progress")
-    fit.add_argument("--download", action="store_true", help="download what is missing of a known data set, or DATA that is an address")
+    fit.add_argument(
+        "--download",
+        action="store_true",
+        help="download what is missing of a known data set, or DATA that is an address",
+    )
 
 
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -241,8 +249,8 @@ def _add_input(parser: _Parser, nargs: str, clusters: int) -> None:
     """Add what `fit` and `bench` have in common: the data, their columns, and the number of clusters."""
     parser.add_argument(
         "data", nargs=nargs, metavar="DATA",
-        help="a file with a table (text such as CSV, Parquet, Excel, NPZ), - for standard input, or the name of a known "
-        "data set (see: fairjax datasets); the bundled cohort of 442 patients if left out",
+        help="a file with a table (text such as CSV, Parquet, Excel, NPZ), - for standard input, or the name of a "
+        "known data set (see: fairjax datasets); the bundled cohort of 442 patients if left out",
     )  # fmt: skip
     parser.add_argument(
         "--sensitive",

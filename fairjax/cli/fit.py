@@ -12,7 +12,7 @@ import numpy as np
 
 from fairjax import __version__, _progress
 from fairjax._text import visible
-from fairjax.cli import compilation, deep, inputs, outputs, table_options
+from fairjax.cli import attributes, compilation, deep, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError
@@ -107,6 +107,7 @@ def _report_data(
         notes.append(f"The solver {model._message()}." if model.method == "direct" else f"Note: {model._message()}.")
     if remark := model._note_on_clusters(table):
         notes.append(f"Note: {remark}.")
+    notes += attributes.notes(data, model.labels_, model.n_clusters)
     floor = model.min_balance
     if floor is not None and model.balance_ < floor * (1 - 1e-9):
         notes.append(
@@ -232,6 +233,7 @@ def _summary(
         "n_clusters": model.n_clusters,
         "sensitive": sensitive,
         "groups": {name: int(size) for name, size in zip(data.group_names, data.group_sizes.tolist(), strict=True)},
+        "attributes": attributes.balances(data, model.labels_, model.n_clusters),
         "cost": model.cost_,
         "balance": model.balance_,
         "max_balance": model.max_balance_,

@@ -64,7 +64,13 @@ def read(
         hint = f"did you mean {close[0]!r}?" if close else f"known sets are {', '.join(datasets.names())}"
         raise InputError(f"there is no file or data set {shown(name)}; {hint}")
     found = datasets.read_table(
-        name, sensitive=sensitive, features=features, download=download, keep_table=keep_table, **options, **(table or {})
+        name,
+        sensitive=sensitive,
+        features=features,
+        download=download,
+        keep_table=keep_table,
+        **options,
+        **(table or {}),
     )
     if sensitive is None:
         return found, "group" if found.n_groups > 1 else None

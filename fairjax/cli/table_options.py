@@ -6,7 +6,17 @@ from typing import Any
 from fairjax.errors import InputError
 
 _DIALECT = ("separator", "quote", "escape", "decimal", "thousands", "encoding", "header", "skip")
-_COLUMNS = ("drop", "missing", "missing_indicator", "categorical", "dates", "missing_group", "bins", "min_group", "small_groups")  # fmt: skip
+_COLUMNS = (
+    "drop",
+    "missing",
+    "missing_indicator",
+    "categorical",
+    "dates",
+    "missing_group",
+    "bins",
+    "min_group",
+    "small_groups",
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +41,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     columns.add_argument(
         "--bins", type=int, metavar="N", help="cut sensitive columns of numbers into N ranges of about equal size"
     )
-    columns.add_argument("--min-group", type=int, metavar="N", help='merge groups of fewer than N rows into one, "other"')
+    columns.add_argument(
+        "--min-group", type=int, metavar="N", help='merge groups of fewer than N rows into one, "other"'
+    )
     columns.add_argument(
         "--small-groups", metavar="HOW", help="groups below --min-group: merge (default), or error to refuse them"
     )
@@ -69,5 +81,6 @@ def refuse(table: dict[str, Any], name: str) -> None:
     if option == "dialect":
         option = next(n for n in _DIALECT if getattr(table["dialect"], n) is not None)
     raise InputError(
-        f"--{option.replace('_', '-')} says how a file is read; the data set {name!r} is read as it always is: leave it out"
+        f"--{option.replace('_', '-')} says how a file is read; the data set {name!r} is read as it always is: "
+        "leave it out"
     )

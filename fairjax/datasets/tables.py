@@ -60,8 +60,8 @@ def read_table(
         combination of several is a group. None means one group, except that an NPZ archive's own ``sensitive`` or
         ``groups`` is taken.
     features, drop : sequence of str or None
-        Names of the columns to cluster on, in that order; None takes all but the sensitive ones and those to `drop`. One
-        text may hold several names with commas between.
+        Names of the columns to cluster on, in that order; None takes all but the sensitive ones and those to `drop`.
+        One text may hold several names with commas between.
     missing : {"error", "drop", "mean", "median"}
         What becomes of missing numbers; "drop" leaves out rows with any gap in a column in use.
     missing_indicator : bool
@@ -182,9 +182,7 @@ def _kept_rows(
     return ~np.logical_or.reduce(gaps) if gaps else None
 
 
-def _varying(
-    raw: npt.NDArray[np.float64], encoding: Encoding
-) -> tuple[npt.NDArray[np.float64], Encoding, list[str]]:
+def _varying(raw: npt.NDArray[np.float64], encoding: Encoding) -> tuple[npt.NDArray[np.float64], Encoding, list[str]]:
     """Leave out what is the same in all rows."""
     varies = raw.min(axis=0) != raw.max(axis=0)
     if varies.all():
@@ -208,7 +206,9 @@ def _varying(
 def _given_away(columns: Sequence[Column], groups: Groups) -> list[str]:
     found = [proxy for proxy in proxies.find_proxies(columns, groups.attributes) if proxy.kind != "weak"]
     shown = [proxy.sentence() for proxy in found[:5]]
-    return shown + ([f"{len(found) - 5} more columns give a sensitive one away (see fairjax inspect)"] if found[5:] else [])
+    return shown + (
+        [f"{len(found) - 5} more columns give a sensitive one away (see fairjax inspect)"] if found[5:] else []
+    )
 
 
 def _values(protected: Sequence[Column], groups: Groups) -> npt.NDArray[Any]:
@@ -221,9 +221,7 @@ def _values(protected: Sequence[Column], groups: Groups) -> npt.NDArray[Any]:
     return np.array(groups.names, dtype=object)[groups.ids]
 
 
-def _target(
-    table: RawTable, keep: npt.NDArray[np.bool_] | None
-) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
+def _target(table: RawTable, keep: npt.NDArray[np.bool_] | None) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
     """Return the classes of an NPZ archive as ids with names, or its real outcome as it is."""
     target = table.arrays.get("y", table.arrays.get("target"))
     if target is None:

@@ -21,7 +21,9 @@ _BOOLEANS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
 _LONG = 50  # distinct texts up to which a column is one of categories, however few its rows
 _FOLDED = 10_000  # distinct texts that are compared without their capital letters
 _FEW = 20  # rows below which nothing is called an identifier
-_IDENTIFIER = re.compile(r"(^|[_\s.\-])(id|ids|uid|uuid|guid|key|index|idx|row|nr|no|num|caseid|unnamed)([_\s.\-:]|$)", re.I)
+_IDENTIFIER = re.compile(
+    r"(^|[_\s.\-])(id|ids|uid|uuid|guid|key|index|idx|row|nr|no|num|caseid|unnamed)([_\s.\-:]|$)", re.I
+)
 _CAMEL = re.compile(r"[a-z](ID|Id|Key|No|Nr)$")
 
 

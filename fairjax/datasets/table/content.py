@@ -197,7 +197,9 @@ def _inflate(data: bytes, kind: str, label: str) -> bytes:
     except (OSError, EOFError, ValueError, zlib.error) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{label} cannot be unpacked ({reason(error)}); it is cut short or damaged, copy it again") from error
+        raise InputError(
+            f"{label} cannot be unpacked ({reason(error)}); it is cut short or damaged, copy it again"
+        ) from error
 
 
 def _limited(stream: IO[bytes], label: str, packed: int) -> bytes:
@@ -243,4 +245,6 @@ def _from_zip(data: bytes, label: str) -> tuple[bytes, str]:
             with archive.open(members[0]) as stream:
                 return _limited(stream, label, len(data)), Path(members[0].filename).name
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{label} cannot be unpacked ({reason(error)}); it is damaged or locked, pack it anew") from error
+        raise InputError(
+            f"{label} cannot be unpacked ({reason(error)}); it is damaged or locked, pack it anew"
+        ) from error

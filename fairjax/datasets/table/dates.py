@@ -29,8 +29,8 @@ class Dates:
 def read_dates(texts: Any) -> Dates | None:
     """Return the dates that an Arrow array of distinct, trimmed, non-empty texts spells, or None.
 
-    Day and month are told apart by a value above 12; where there is none, ``how`` is "day or month first" and the values
-    are read with the month first.
+    Day and month are told apart by a value above 12; where there is none, ``how`` is "day or month first" and the
+    values are read with the month first.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -155,8 +155,8 @@ def _check_quotes(data: bytes, start: int, found: Dialect, label: str) -> None:
     except csv.Error as error:
         if "unexpected end" in str(error):
             raise InputError(
-                f"{label} has a quote that is never closed, in line {reader.line_num + (found.skip or 0)} or before (after "
-                f"{counted(row, 'row')}); close it, or say --quote none if quotes have no meaning"
+                f"{label} has a quote that is never closed, in line {reader.line_num + (found.skip or 0)} or before "
+                f"(after {counted(row, 'row')}); close it, or say --quote none if quotes have no meaning"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""How a text file is written: separator, quotes, escapes and lines before the table, told or found from its beginning."""
+"""How a text file is written: separator, quotes, escapes and lines before the table; told, or found from its start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fairjax._text import shown
 from fairjax.errors import InputError
@@ -18,7 +19,16 @@ _USUAL = (",", ";", "\t", "|")
 _RARE = ("\x01", "\x1f", "^", "~", "¦", ":", "#", "§", "!", "&", "*", "$", "%", "@")
 BLANKS = " "  # runs of blanks, as in tables laid out for the eye
 _NAMES = {"\t": "tabs", BLANKS: "blanks", ",": "commas", ";": "semicolons"}
-_SPOKEN = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "blank": " ", "space": " ", "none": ""}
+_SPOKEN = {
+    "tab": "\t",
+    "\\t": "\t",
+    "comma": ",",
+    "semicolon": ";",
+    "pipe": "|",
+    "blank": " ",
+    "space": " ",
+    "none": "",
+}
 _EXCEL = re.compile(r'\A"?sep=(.)"?[ \t]*(\r\n|\n|\r)', re.IGNORECASE)
 _MARK = re.compile(r"[ \t]*#+[ \t]*")
 _BEFORE = re.compile(r"\A(?:[ \t\f\v]*(?:\r\n|\n|\r))+")
@@ -26,7 +36,7 @@ _BEFORE = re.compile(r"\A(?:[ \t\f\v]*(?:\r\n|\n|\r))+")
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How a text file is written; what is None is found out.
+    r"""How a text file is written; what is None is found out.
 
     Attributes
     ----------
@@ -104,7 +114,7 @@ class Dialect:
         reader = self.reader(io.StringIO(text, newline=""), strict=strict)
         return (row for row in reader if row and (len(row) > 1 or row[0].strip()))
 
-    def reader(self, lines: Iterator[str] | io.StringIO, *, strict: bool = False) -> csv._reader:
+    def reader(self, lines: Iterator[str] | io.StringIO, *, strict: bool = False) -> Any:
         """Return a csv reader; of blanks only where lines are stripped, since one at the end would part a cell."""
         blanks = self.separator == BLANKS
         return csv.reader(
@@ -172,7 +182,7 @@ def _lines(text: str) -> int:
 
 
 def _remarks(text: str, dialect: Dialect) -> tuple[int, bool]:
-    """Return how many lines of remarks (``# ...``) stand before the table, and whether the next one names its columns."""
+    """Return how many lines of remarks (``# ...``) stand before the table, and whether the next names its columns."""
     lines = re.split(r"\r\n|\n|\r", text)
     count = next((i for i, line in enumerate(lines) if not line.lstrip().startswith("#")), len(lines))
     if count == len(lines):
@@ -231,7 +241,12 @@ def _score(text: str, dialect: Dialect) -> tuple[float, ...]:
         return (0.0,)
     cells = Counter(_clean(cell, dialect) for row in rows[:_ROWS] for cell in row)
     clean = cells[True] / max(cells.total(), 1)
-    return (0.01 + alike * (1.0 if whole else 0.5), round(clean, 3), -float(bool(dialect.escape)), -float(dialect.loose))
+    return (
+        0.01 + alike * (1.0 if whole else 0.5),
+        round(clean, 3),
+        -float(bool(dialect.escape)),
+        -float(dialect.loose),
+    )
 
 
 def _clean(cell: str, dialect: Dialect) -> bool:

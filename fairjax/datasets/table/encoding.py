@@ -203,7 +203,9 @@ def _rule(column: Column, treatment: Treatment) -> Rule:
 
 def _filled(column: Column, rule: Rule) -> npt.NDArray[np.float64]:
     if column.numbers is None:
-        raise InputError(f"the column {column.title} is not numeric, as it was when fitting; give the same kind of table")
+        raise InputError(
+            f"the column {column.title} is not numeric, as it was when fitting; give the same kind of table"
+        )
     if not column.n_missing:
         return column.numbers
     if rule.fill is None:

@@ -16,7 +16,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_WESTERN = "cp1252"  # what spreadsheets of Western Europe and America write; the usual reading of bytes that are no UTF-8
+_WESTERN = (
+    "cp1252"  # what spreadsheets of Western Europe and America write; the usual reading of bytes that are no UTF-8
+)
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MOST_CONTROLS = 0.01  # share of control characters beyond which bytes are no text
 
@@ -67,7 +69,9 @@ def _convert(data: bytes, encoding: str, found: str | None, mark: bytes, label: 
             return _checked(text, label)
         text = data.decode(encoding).removeprefix("\ufeff").encode()
     except LookupError as error:
-        raise InputError(f"the encoding {shown(encoding)} is not known; try utf-8, cp1252, latin-1 or utf-16") from error
+        raise InputError(
+            f"the encoding {shown(encoding)} is not known; try utf-8, cp1252, latin-1 or utf-16"
+        ) from error
     except UnicodeError as error:
         place = f" (byte {error.start})" if isinstance(error, UnicodeDecodeError) else ""
         raise InputError(f"{label} is not {shown(encoding)} text{place}; name its encoding with --encoding") from error

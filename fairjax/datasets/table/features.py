@@ -99,6 +99,10 @@ def _set_aside(columns: Sequence[Column], treatment: Treatment, free: bool) -> t
     if len(kept) > 1 and not counter.name and counter.numbers is not None and _counts_rows(counter.numbers):
         kept = kept[1:]
         notes.append("left out column 1, which has no name and counts the rows")
+    same = [c for c in kept if c.kind == "constant" and not _fits(c, treatment)]
+    if same and len(same) < len(kept):
+        kept = [c for c in kept if c not in same]
+        notes.append(f"left out {names_listed([c.name for c in same])}, constant over all rows")
     names = [c for c in kept if c.type == "text" and c.is_identifier] if treatment.categorical != "error" else []
     if names and len(names) < len(kept):
         kept = [c for c in kept if c not in names]
@@ -132,7 +136,9 @@ def _unfit(unfit: Sequence[Column], columns: Sequence[Column], table: RawTable, 
     elif any(c.type == "date" for c in unfit):
         remedies.append("say --dates number to take dates as days")
     others = "" if sensitive else ", and name a group column with --sensitive"
-    remedies.append(f"{'or ' if remedies else ''}choose numeric columns with --features {suggestion(table, sensitive)}{others}")
+    remedies.append(
+        f"{'or ' if remedies else ''}choose numeric columns with --features {suggestion(table, sensitive)}{others}"
+    )
     return InputError(f"{some} not numeric: {', '.join(examples[:_SHOWN])}{more}; {', '.join(remedies)}")
 
 
@@ -141,7 +147,9 @@ def _what(column: Column, table: RawTable) -> str:
         return f"dates such as {shown(column.levels[0])}, whose {column.doubtful}"
     if column.type == "date" and column.levels:
         return f"dates such as {shown(column.levels[0])}"
-    return f"for instance {_odd(table, column)}" if column.type == "text" else (column.notes or ("of no plain type",))[0]
+    return (
+        f"for instance {_odd(table, column)}" if column.type == "text" else (column.notes or ("of no plain type",))[0]
+    )
 
 
 def _odd(table: RawTable, column: Column) -> str:
@@ -179,15 +187,15 @@ def _check_values(column: Column, table: RawTable, treatment: Treatment) -> None
         infinite = np.isinf(column.numbers)
         if infinite.any():
             raise InputError(
-                f"the column {column.title} has {counted_cells(infinite, 'infinite', table)}; fill in or remove these rows, "
-                "or choose other columns with --features"
+                f"the column {column.title} has {counted_cells(infinite, 'infinite', table)}; fill in or remove these "
+                "rows, or choose other columns with --features"
             )
     if column.n_missing and treatment.missing == "error" and column.type != "text":
         if column.n_missing == column.n_rows:
             raise InputError(f"the column {column.title} has no values at all; leave it out with --drop")
         raise InputError(
-            f"the column {column.title} has {counted_cells(column.missing, 'missing', table)}; say --missing drop, mean or "
-            "median, or choose other columns with --features"
+            f"the column {column.title} has {counted_cells(column.missing, 'missing', table)}; say --missing drop, "
+            "mean or median, or choose other columns with --features"
         )
 
 
@@ -211,17 +219,21 @@ def check_protected(
 
 def remarks(columns: Sequence[Column]) -> list[str]:
     """What to tell of how the columns were read, and of those that number the rows."""
-    notes = []
+    return notes_by_column(columns) + [
+        f"{column.title} looks like an identifier, a different whole number in every row; "
+        f"leave it out with --drop {shown(column.name)[1:-1]}"
+        for column in columns
+        if column.kind == "identifier"
+    ]
+
+
+def notes_by_column(columns: Sequence[Column]) -> list[str]:
+    """How the columns were read, those that were read alike together."""
     told: dict[str, list[str]] = {}
     for column in columns:
         for note in column.notes:
             told.setdefault(note, []).append(column.name)
-        if column.kind == "identifier":
-            notes.append(
-                f"{column.title} looks like an identifier, a different whole number in every row; "
-                f"leave it out with --drop {shown(column.name)[1:-1]}"
-            )
-    return [f"{names_listed(names)}: {note}" for note, names in told.items()] + notes
+    return [f"{names_listed(names)}: {note}" for note, names in told.items()]
 
 
 def names_listed(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -93,7 +94,8 @@ def make_groups(columns: Sequence[Column], settings: GroupSettings) -> Groups:
             raise InputError(f"the sensitive columns {listed(list(attributes))} have one combination of values only")
         if len(names) == len(ids) > 2:
             raise InputError(
-                f"the sensitive columns {listed(list(attributes))} have a different combination in every row; name fewer"
+                f"the sensitive columns {listed(list(attributes))} have a different combination in every row; "
+                "name fewer"
             )
     ids, names, told = _merge_small(ids, names, settings)
     notes += told
@@ -152,8 +154,8 @@ def _check_groupable(column: Column, alone: bool) -> None:
     whole = bool((values == np.floor(values)).all())
     if not whole or n < _ROWS_EACH * column.n_distinct:
         raise InputError(
-            f"the sensitive column {column.title} looks continuous ({column.n_distinct:,} different values); say --bins 4 "
-            "for four groups of about equal size, or choose another column"
+            f"the sensitive column {column.title} looks continuous ({column.n_distinct:,} different values); say "
+            "--bins 4 for four groups of about equal size, or choose another column"
         )
 
 
@@ -163,11 +165,12 @@ def _values(column: Column) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
         if column.type == "date" and column.numbers is not None:
             order = np.array(sorted(range(len(column.levels)), key=lambda i: _first(column, i)))
             rank = np.empty(len(order) + 1, np.int32)
-            rank[order], rank[-1] = np.arange(len(order)), -1
-            return rank[column.codes], tuple(column.levels[i] for i in order)
-        used, ids = np.unique(column.codes[column.codes >= 0], return_inverse=True)
+            rank[order], rank[-1] = np.arange(len(order), dtype=np.int32), -1
+            ids: npt.NDArray[np.int32] = rank[column.codes]
+            return ids, tuple(column.levels[i] for i in order)
+        used, place = np.unique(column.codes[column.codes >= 0], return_inverse=True)
         out = np.full(column.n_rows, -1, np.int32)
-        out[column.codes >= 0] = ids
+        out[column.codes >= 0] = place
         return out, tuple(column.levels[i] for i in used)
     assert column.numbers is not None
     present = ~column.missing
@@ -199,7 +202,7 @@ def _binned(column: Column, bins: int) -> tuple[npt.NDArray[np.int32], tuple[str
     ids = np.full(column.n_rows, -1, np.int32)
     ids[present] = np.searchsorted(edges, values, side="right")
     texts = [_date_name(edge) for edge in edges.tolist()] if column.type == "date" else _short_names(edges.tolist())
-    middle = [f"{low} to below {high}" for low, high in zip(texts, texts[1:], strict=False)]
+    middle = [f"{low} to below {high}" for low, high in pairwise(texts)]
     return ids, (f"below {texts[0]}", *middle, f"{texts[-1]} and above")
 
 
@@ -234,8 +237,8 @@ def _merge_small(
     total = int(sizes[small].sum())
     if total < least:
         raise InputError(
-            f"there {'is' if len(small) == 1 else 'are'} {few}, too few even together; lower --min-group, or take these "
-            "rows out"
+            f"there {'is' if len(small) == 1 else 'are'} {few}, too few even together; lower --min-group, or take "
+            "these rows out"
         )
     if len(small) == len(names):
         raise InputError(f"all groups have fewer than {least} rows ({counts}); lower --min-group")
@@ -245,4 +248,3 @@ def _merge_small(
     rank[kept] = np.arange(len(kept))
     note = f"merged {few} into {shown(other)}, {total:,} rows"
     return rank[ids], (*(names[i] for i in kept), other), [note]
-

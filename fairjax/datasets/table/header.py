@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from fairjax._text import listed
 from fairjax.errors import InputError
@@ -61,7 +62,7 @@ def _counts(cells: Sequence[str]) -> bool:
     if not all(cell.isdigit() for cell in cells):
         return False
     values = [int(cell) for cell in cells]
-    return all(b == a + 1 for a, b in zip(values, values[1:], strict=False))
+    return all(b == a + 1 for a, b in pairwise(values))
 
 
 def _years(cells: Sequence[str]) -> bool:

@@ -47,7 +47,9 @@ def decimal_sign(cell: str) -> str | None:
     return "," if _CERTAIN_COMMA.fullmatch(cell) else None
 
 
-def read_numbers(texts: Any, *, decimal: str | None, thousands: str | None, separator: str | None, name: str) -> Numbers | None:
+def read_numbers(
+    texts: Any, *, decimal: str | None, thousands: str | None, separator: str | None, name: str
+) -> Numbers | None:
     """Return the numbers that an Arrow array of distinct, trimmed, non-empty texts spells, or None.
 
     Parameters
@@ -117,8 +119,8 @@ def _read(
         if separator != ",":
             example = pc.filter(texts, pc.match_substring(texts, ","))[0].as_py()
             raise InputError(
-                f"the column {shown(name)} holds numbers such as {shown(example)}, whose comma may be a decimal sign or one "
-                "of thousands; say --decimal , or --decimal . (which makes it one of thousands)"
+                f"the column {shown(name)} holds numbers such as {shown(example)}, whose comma may be decimal or "
+                "one of thousands; say --decimal , or --decimal . (which makes it one of thousands)"
             )
         chosen = (".", ",")
     elif decimal == "," and (",", ".") in readings:

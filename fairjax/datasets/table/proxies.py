@@ -49,11 +49,13 @@ class Proxy:
             return f"{column} tells {sensitive} exactly, as a copy under another name does; {remedy} unless it is meant"
         if self.kind == "part":
             return f"{column} tells exactly whether {sensitive} is {shown(self.part)}; {remedy} unless it is meant"
-        return f"{column} gives {sensitive} away ({100 * self.told:.0f}% of its information); {remedy} unless it is meant"
+        return (
+            f"{column} gives {sensitive} away ({100 * self.told:.0f}% of its information); {remedy} unless it is meant"
+        )
 
 
 def find_proxies(columns: Sequence[Column], attributes: Mapping[str, Attribute]) -> list[Proxy]:
-    """Return how well each column tells each sensitive one, the strongest first; O(n log n) each, on a sample of rows."""
+    """Return how well each column tells each sensitive one, the strongest first; O(n log n) on a sample of rows."""
     found = []
     for name, attribute in attributes.items():
         n = len(attribute.ids)

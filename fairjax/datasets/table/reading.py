@@ -30,7 +30,7 @@ _FOREIGN = {
 def read_raw_table(
     source: str | os.PathLike[str], *, dialect: Dialect | None = None, download: bool = False
 ) -> RawTable:
-    """Read the cells of a table; its format is told by the file's name or its first bytes.
+    r"""Read the cells of a table; its format is told by the file's name or its first bytes.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def read_raw_table(
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = pathlib.Path(folder, "people.txt")
-    ...     _ = file.write_text("age;income\\n20;1,5\\n30;2,5\\n")
+    ...     _ = file.write_text("age;income\n20;1,5\n30;2,5\n")
     ...     table = read_raw_table(file)
     >>> table.names, table.n_rows, table.dialect.separator, table.dialect.decimal
     (['age', 'income'], 2, ';', ',')
@@ -63,7 +63,9 @@ def read_raw_table(
 def _read(content: Content, told: Dialect) -> RawTable:
     suffix, data = content.suffix, content.data
     if suffix in _FOREIGN:
-        raise InputError(f"{content.label} is {_FOREIGN[suffix]}, of no format that is read here; save it as CSV or Parquet")
+        raise InputError(
+            f"{content.label} is {_FOREIGN[suffix]}, of no format that is read here; save it as CSV or Parquet"
+        )
     if not data:
         raise InputError(f"{content.label} is empty; expected a table with a header and at least two rows")
     if suffix in _PARQUET or data.startswith(b"PAR1"):
@@ -78,6 +80,8 @@ def _read(content: Content, told: Dialect) -> RawTable:
         if b"xl/" in data:
             return read_excel(content, told.header)
         raise InputError(f"{content.label} is a zip archive, of no known format; give it its true ending: {FORMATS}")
-    if data.startswith((b"\xd0\xcf\x11\xe0", b"%PDF", b"SQLite format 3", b"\x89HDF", b"\x89PNG", b"\x93NUMPY", b"7z\xbc")):
+    if data.startswith(
+        (b"\xd0\xcf\x11\xe0", b"%PDF", b"SQLite format 3", b"\x89HDF", b"\x89PNG", b"\x93NUMPY", b"7z\xbc")
+    ):
         raise InputError(f"{content.label} is of no known format; expected {FORMATS}")
     return read_delimited(content, told)

@@ -171,8 +171,8 @@ def _excel(table: pa.Table) -> bytes:
 
     if table.num_rows >= _EXCEL_ROWS or table.num_columns > _EXCEL_COLUMNS:
         raise InputError(
-            f"the table has {counted(table.num_rows, 'row')} and {counted(table.num_columns, 'column')}, more than an Excel "
-            "sheet holds; write .csv or .parquet"
+            f"the table has {counted(table.num_rows, 'row')} and {counted(table.num_columns, 'column')}, more than an "
+            "Excel sheet holds; write .csv or .parquet"
         )
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("clusters")

@@ -85,8 +85,8 @@ def read_excel(content: Content, header: bool | None) -> RawTable:
         import openpyxl
     except ImportError as error:
         raise InputError(
-            f"{content.label} is an Excel file, and reading it needs openpyxl: pip install 'fairjax[xlsx]', or save the "
-            "sheet as CSV"
+            f"{content.label} is an Excel file, and reading it needs openpyxl: pip install 'fairjax[xlsx]', or save "
+            "the sheet as CSV"
         ) from error
     import warnings
 
@@ -154,6 +154,8 @@ def _cells_of(values: tuple[Any, ...]) -> pa.Array:
 
     kinds = {type(value) for value in values if value is not None and value != ""}
     values = tuple(None if value == "" else value for value in values)
+    if kinds == {int} and all(v is None or abs(v) < 2**62 for v in values):
+        return pa.array(values, pa.int64())
     if kinds <= {int, float}:
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
     if kinds == {bool}:
@@ -211,7 +213,8 @@ def _arrays(content: Content) -> dict[str, npt.NDArray[Any]]:
         raise
     except Exception as error:  # whatever the parser meets in a user's bytes is a fault of the file
         raise InputError(
-            f"{content.label} cannot be read as NPZ ({reason(error)}); write it with numpy.savez, without pickled objects"
+            f"{content.label} cannot be read as NPZ ({reason(error)}); write it with numpy.savez, without pickled "
+            "objects"
         ) from error
     strangers = [key for key, value in arrays.items() if not isinstance(value, np.ndarray)]
     if strangers:

@@ -1,0 +1,30 @@
+"""Balance by each of several sensitive columns, beside that by their combinations."""
+
+import numpy as np
+import numpy.typing as npt
+
+from fairjax._text import shown
+from fairjax.datasets import Dataset
+
+
+def balances(data: Dataset, labels: npt.NDArray[np.integer], n_clusters: int) -> dict[str, dict[str, float]]:
+    """Balance of the labels, and the best that the data allow, for every sensitive column of several; else nothing."""
+    from fairjax.metrics import host
+
+    if len(data.attributes) < 2:
+        return {}
+    found = {}
+    for name, (ids, names) in data.attributes.items():
+        table = host.contingency(labels, ids, None, (n_clusters, len(names)))
+        sizes = np.bincount(ids, minlength=len(names))
+        found[name] = {"balance": float(host.balance(table)), "max_balance": float(sizes.min() / sizes.max())}
+    return found
+
+
+def notes(data: Dataset, labels: npt.NDArray[np.integer], n_clusters: int) -> list[str]:
+    """Say the same in a sentence."""
+    found = balances(data, labels, n_clusters)
+    if not found:
+        return []
+    parts = [f"{shown(name)} {b['balance']:.4g} of at most {b['max_balance']:.4g}" for name, b in found.items()]
+    return [f"Balance by each sensitive column alone: {', '.join(parts)}."]
