@@ -277,8 +277,8 @@ def _quick(base: Column, filled: Any) -> Column | None:
 def _zeros(texts: Any) -> tuple[str, ...]:
     import pyarrow.compute as pc
 
-    some = pc.filter(texts, pc.starts_with(texts, "0"))
-    if len(some) and pc.any(pc.match_substring_regex(some, r"^0\d")).as_py():
+    some = texts if len(texts) < _FOLDED else pc.filter(texts, pc.starts_with(texts, "0"))
+    if pc.any(pc.match_substring_regex(some, r"^0\d")).as_py():
         return ("numbers with leading zeros, as codes have",)
     return ()
 

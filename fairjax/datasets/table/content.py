@@ -10,7 +10,6 @@ import os
 import stat
 import sys
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,9 +193,9 @@ def _inflate(data: bytes, kind: str, label: str) -> bytes:
     try:
         with openers[kind](io.BytesIO(data)) as stream:
             return _limited(stream, label, len(data))
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # a damaged stream shows itself in many ways
         raise InputError(
             f"{label} cannot be unpacked ({reason(error)}); it is cut short or damaged, copy it again"
         ) from error
@@ -244,7 +243,9 @@ def _from_zip(data: bytes, label: str) -> tuple[bytes, str]:
                 raise InputError(f"{label} holds {held}; expected an archive with one table: take it out and give that")
             with archive.open(members[0]) as stream:
                 return _limited(stream, label, len(data)), Path(members[0].filename).name
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a damaged archive shows itself in many ways
         raise InputError(
             f"{label} cannot be unpacked ({reason(error)}); it is damaged or locked, pack it anew"
         ) from error

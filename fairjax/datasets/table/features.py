@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import listed, shown
+from fairjax._text import listed, shown, visible
 from fairjax.datasets.table.columns import Column, infer
 from fairjax.datasets.table.encoding import Treatment
 from fairjax.datasets.table.grouping import GroupSettings
@@ -170,7 +170,7 @@ def suggestion(table: RawTable, sensitive: Sequence[str]) -> str:
     """Return numeric columns of the file as ``a,b,c``, for the remedy in a sentence."""
     numeric = []
     for i, name in enumerate(table.names[:_LOOKED_AT]):
-        if name and len(name) <= 60 and name not in sensitive and "," not in name:
+        if name and name == visible(name, 60) and name not in sensitive and "," not in name:
             try:
                 column = infer(table, i)
             except InputError:

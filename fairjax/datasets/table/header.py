@@ -35,7 +35,7 @@ def has_header(first: Sequence[str], rest: Sequence[Sequence[str]], label: str) 
     if not like_data and rest and named:
         return True, None
     counts = _counts(numbers) and len(numbers) > 1
-    if named and (counts or _years(numbers)):
+    if (named and (counts or _years(numbers))) or (counts and not cells[0]):
         return True, None
     if named or (counts and numbers[0] in ("0", "1") and len(numbers) > 2):
         raise InputError(

@@ -105,7 +105,7 @@ def _read(
         (point, group)
         for point in (".", ",")
         for group in ("", ",", ".", " ", "'")
-        if point != group and decimal in (None, point) and (thousands is None or group in ("", thousands))
+        if point not in (group, thousands) and decimal in (None, point) and group in ("", thousands or group)
     ]
     # the plainest first; a point is the decimal sign of a comma file only where it cannot be one of thousands
     fitting = [style for style in styles if _all(texts, _pattern(*style))]

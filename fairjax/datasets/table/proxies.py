@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import shown
+from fairjax._text import shown, visible
 from fairjax.datasets.table.columns import Column
 from fairjax.datasets.table.grouping import Attribute
 
@@ -44,7 +44,8 @@ class Proxy:
     def sentence(self) -> str:
         """Say it to the user, with the remedy."""
         column, sensitive = shown(self.column), shown(self.sensitive)
-        remedy = f"leave it out with --drop {self.column}" if self.column and "," not in self.column else "leave it out"
+        plain = self.column == visible(self.column, 60) and self.column and "," not in self.column
+        remedy = f"leave it out with --drop {self.column}" if plain else "leave it out"
         if self.kind == "copy":
             return f"{column} tells {sensitive} exactly, as a copy under another name does; {remedy} unless it is meant"
         if self.kind == "part":
@@ -78,7 +79,7 @@ def _proxy(
         return Proxy(column=column.name, sensitive=sensitive, told=told, kind="copy")
     if 2 < len(names) <= _PARTS and column.n_distinct == 2:
         for group, name in enumerate(names):
-            if information(values, ids == group) >= COPY:
+            if information(values, (ids == group).astype(np.int64)) >= COPY:
                 return Proxy(column=column.name, sensitive=sensitive, told=told, kind="part", part=name)
     return Proxy(column=column.name, sensitive=sensitive, told=told, kind="strong" if told >= STRONG else "weak")
 
@@ -90,20 +91,23 @@ def cells(column: Column, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     assert column.numbers is not None
     values = column.numbers[rows]
     known = np.isfinite(values)
-    present = values[known]
+    present = values if known.all() else values[known]
     out = np.zeros(len(rows), np.int64)
     if not len(present):
         return out
-    distinct, inverse = np.unique(present, return_inverse=True)
-    if len(distinct) > 2 * _BINS:
-        edges = np.unique(np.quantile(present, np.arange(1, _BINS) / _BINS))
-        inverse = np.searchsorted(edges, present, side="right")
-    out[known] = inverse + 1
+    ordered = np.sort(present)
+    if column.n_distinct > 2 * _BINS:
+        edges = ordered[(len(ordered) * np.arange(1, _BINS)) // _BINS]
+    else:
+        edges = ordered[1:][ordered[1:] != ordered[:-1]]
+    out[known] = np.searchsorted(edges, present, side="right") + 1
     return out
 
 
-def information(values: npt.NDArray[np.int64], ids: npt.NDArray[np.generic]) -> float:
+def information(values: npt.NDArray[np.int64], ids: npt.NDArray[np.integer]) -> float:
     """Return the share of the ids' entropy that the values hold, less what chance alone would show (Miller and Madow).
+
+    Both are whole numbers from 0.
 
     Examples
     --------
@@ -112,19 +116,17 @@ def information(values: npt.NDArray[np.int64], ids: npt.NDArray[np.generic]) -> 
     >>> information(np.array([0, 1, 0, 1] * 50), np.array([0, 0, 1, 1] * 50))
     0.0
     """
-    _, rows = np.unique(values, return_inverse=True)
-    _, columns = np.unique(ids, return_inverse=True)
-    shape = (int(rows.max()) + 1, int(columns.max()) + 1)
-    n = len(rows)
-    _, counts = np.unique(rows.astype(np.int64) * shape[1] + columns, return_counts=True)
-    by_row, by_column = np.bincount(rows), np.bincount(columns)
-    entropy = _entropy(by_column, n)
-    if entropy == 0:
+    n, groups = len(values), int(ids.max()) + 1
+    by_both = np.bincount(values * groups + ids)
+    by_value, by_group = np.bincount(values), np.bincount(ids)
+    entropy = _entropy(by_group, n)
+    cells, kinds = int((by_both > 0).sum()), int((by_value > 0).sum())
+    if entropy == 0 or kinds >= n / 2:  # nearly a value for each row, which tells everything
         return 0.0
-    shared = _entropy(by_row, n) + entropy - _entropy(counts, n)
+    shared = _entropy(by_value, n) + entropy - _entropy(by_both, n)
     # cells that chance would fill beyond the fewest that there can be
-    chance = max(len(counts) - max(shape), 0) / (2 * n)
-    return float(np.clip((shared - chance) / entropy, 0.0, 1.0)) if shape[0] < n / 2 else 0.0
+    chance = max(cells - max(kinds, int((by_group > 0).sum())), 0) / (2 * n)
+    return float(np.clip((shared - chance) / entropy, 0.0, 1.0))
 
 
 def _entropy(counts: npt.NDArray[np.int64], n: int) -> float:

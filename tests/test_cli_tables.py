@@ -1,0 +1,287 @@
+"""Tables and endings on the command line: the table back with its clusters, and a sentence and a code for every file."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairjax import cli
+from fairjax.cli import outputs
+
+K = ("--clusters", "2")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    rows = [
+        [f"{i:02}", f"{rng.normal():.2f}".replace(".", ","), "ab"[i % 2], "FM"[rng.integers(2)], "NSS"[i % 3], "=1+1"]
+        for i in range(60)
+    ]
+    rows[4][1] = ""
+    with open("people.csv", "w", newline="") as stream:
+        csv.writer(stream, delimiter=";").writerows([["id", "income", "job", "sex", "region", "note"], *rows])
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    code = cli.main(list(map(str, arguments)))
+    found = capsys.readouterr()
+    return code, found.out, found.err
+
+
+def fit(*arguments):
+    return ("fit", "people.csv", "--features", "income,job", "--missing", "mean", "--categorical", "one-hot", *K, *arguments)
+
+
+def test_the_table_comes_back_in_its_own_order_and_spelling(folder, capsys):
+    code, out, err = run(capsys, *fit("--sensitive", "sex", "--out", "clustered.csv"))
+    assert (code, err) == (0, "")
+    assert "'income': decimal commas" in out
+    before, after = (Path(name).read_text().splitlines() for name in ("people.csv", "clustered.csv"))
+    assert [line.rpartition(";")[0] for line in after] == before
+    assert after[0].endswith(";cluster")
+    assert {line.rpartition(";")[2] for line in after[1:]} == {"0", "1"}
+
+
+def test_several_sensitive_columns_and_other_formats(folder, capsys):
+    pytest.importorskip("openpyxl")
+    both = ("--sensitive", "sex,region", "--missing", "drop")
+    code, out, err = run(capsys, *fit(*both, "--out", "c.parquet", "--columns", "id,sex,region", "--json"))
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["n"], found["sensitive"], set(found["attributes"])) == (59, "sex and region", {"sex", "region"})
+    assert set(found["groups"]) == {"F, N", "F, S", "M, N", "M, S"}
+    frame = pd.read_parquet("c.parquet")
+    assert frame.columns.tolist() == ["id", "sex", "region", "cluster", "group"]
+    assert frame["cluster"].isna().to_numpy().nonzero()[0].tolist() == [4]  # the row that was left out
+    counts = frame.dropna().groupby(["sex", "cluster"]).size().unstack()
+    assert found["attributes"]["sex"]["balance"] == pytest.approx((counts.min() / counts.max()).min())
+    code, out, err = run(capsys, *fit(*both, "--out", "c.xlsx", "--quiet"))
+    assert (code, out, err) == (0, "", "")
+    sheet = pd.read_excel("c.xlsx")
+    assert sheet.columns.tolist()[-2:] == ["cluster", "group"]
+    assert sheet["note"].tolist() == ["=1+1"] * 60  # text, which is not run
+
+
+def test_formulas_and_names_that_are_taken(folder, capsys):
+    text = Path("people.csv").read_text().replace("region", "cluster", 1)
+    Path("people.csv").write_text(text)
+    code, *_ = run(capsys, *fit("--sensitive", "sex", "--out", "c.tsv", "--plain-formulas", "--quiet"))
+    assert code == 0
+    with open("c.tsv", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    assert rows[0]["note"] == "'=1+1"
+    assert (rows[0]["cluster"], rows[0]["cluster_2"] in "01") == ("N", True)
+    assert rows[0]["income"][0] in "-0123456789"  # numbers stay as they are
+
+
+def test_standard_input_and_inspection(folder, capsys, monkeypatch):
+    class Input:
+        buffer = io.BytesIO(Path("people.csv").read_bytes())
+
+    monkeypatch.setattr(sys, "stdin", Input)
+    code, out, err = run(capsys, "inspect", "-", "--sensitive", "sex")
+    assert (code, err) == (0, "")
+    for words in ("standard input (60 rows, 6 columns)", "parted by semicolons", "2 groups: F", "Problem: 'income' has 1"):
+        assert words in out
+    code, out, err = run(capsys, "inspect", "people.csv", "--json")
+    assert json.loads(out)["columns"][1]["missing"] == 1
+    code, out, err = run(capsys, "fit", "--header")
+    assert (code, out) == (2, "")
+    assert "--header says how a file is read" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("fit", "https://example.org/a.csv"), ["is an address", "--download"]),
+        (("fit", "s3://bucket/a.csv"), ["an address of a kind that is not read"]),
+        (("fit", "loop.csv"), ["is a link that leads back to itself"]),
+        (("fit", "dangling.csv"), ["is a link to something that does not exist"]),
+        (("fit", "people.csv/x.csv"), ["a part of the path is a file"]),
+        (("fit", "/dev/zero.csv"), ["does not exist"]),
+        (("fit", "/dev/zero"), ["is a device or socket"]),
+        (("fit", "a.json"), ["is JSON", "save it as CSV or Parquet"]),
+        (fit("--out", "c.doc"), ["--out 'c.doc' is of no format that is written", ".csv", ".xlsx"]),
+        (fit("--out", "c"), ["--out 'c' is of no format"]),
+        (fit("--report", "c.pdf"), ["--report 'c.pdf'", ".html"]),
+        (fit("--columns", "id"), ["--columns chooses what --out writes"]),
+        (fit("--columns", "nam", "--out", "c.csv"), ["no column 'nam' for --columns"]),
+        (fit("--sensitive", "sx"), ["no column 'sx' for --sensitive; did you mean 'sex'?"]),
+        (fit("--sensitive", "SEX"), ["did you mean 'sex'?"]),
+        (fit("--missing", "zero"), ["missing is 'zero'", "'median'"]),
+        (fit("--separator", ";;"), ["separator is ';;'"]),
+        (fit("--seed", "-1"), ["--seed", "'-1' is no whole number from 0 to 4,294,967,295"]),
+        (fit("--seed", "4294967296"), ["--seed"]),
+        (fit("--max-iter", "99999999999"), ["--max-iter", "1,000,000"]),
+        (fit("--n-init", "0"), ["--n-init"]),
+        (("fit", "--n-clusters", "3"), ["did you mean --clusters?", "see fairjax fit --help"]),
+        (("fit", "--sed", "3"), ["did you mean --seed?"]),
+        (("inspect", "adult"), ["is a known data set"]),
+        (("inspect",), ["DATA", "see fairjax inspect --help"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_input_is_one_sentence(folder, capsys, arguments, words):
+    os.symlink("loop.csv", "loop.csv")
+    os.symlink("nothing.csv", "dangling.csv")
+    Path("a.json").write_text("{}")
+    before = sorted(os.listdir("."))
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert all(word in err for word in words), err
+    assert sorted(os.listdir(".")) == before
+
+
+def test_long_names_and_control_characters_stay_out_of_sentences(folder, capsys):
+    Path("long.csv").write_text("a," + "n" * 1_000_000 + "\n1,2\n3,4\n5,q\n")
+    assert len(run(capsys, "fit", "long.csv")[2]) < 500
+    Path("odd.csv").write_text("a,g\x1b[2J\n" + "1,\x9b31mx\n2,y\n3,y\n")
+    for arguments in (("fit", "odd.csv"), ("fit", "\x1b[31mred.csv"), ("fit", "--\x1b[31m"), ("inspect", "odd.csv")):
+        found = "".join(run(capsys, *arguments)[1:])
+        assert found
+        assert not set(found) & {"\x1b", "\x9b"}
+
+
+def test_files_are_written_all_or_none(folder, monkeypatch):
+    Path("old.csv").write_text("old")
+    os.chmod("old.csv", 0o640)
+    os.symlink("old.csv", "link.csv")
+    outputs.write_all([("link.csv", b"new"), ("other.html", "text")])
+    assert Path("old.csv").read_text() == "new"
+    assert os.stat("old.csv").st_mode & 0o777 == 0o640
+    assert os.path.islink("link.csv")
+    names = sorted(os.listdir("."))
+    with pytest.raises(outputs.InputError, match="cannot write missing/x.html"):
+        outputs.write_all([("old.csv", b"newer"), ("missing/x.html", "text")])
+    assert Path("old.csv").read_text() == "new"
+    assert sorted(os.listdir(".")) == names
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    ("shell", "code", "words"),
+    [("> /dev/full", 2, "standard output cannot be used"), (">&-", 2, "standard output is closed"), ("| true", 0, "")],
+)
+def test_standard_output_that_fails_is_a_sentence(shell, code, words):
+    command = f"{sys.executable} -m fairjax datasets --json {shell}"
+    found = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert found.returncode == code
+    assert "Traceback" not in found.stderr
+    assert words in found.stderr
+
+
+def test_what_an_encoding_lacks_is_replaced(folder):
+    Path("é.csv").write_text("ä,sex\n" + "1,ö\n2,ß\n" * 3)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "fairjax", "inspect", "é.csv", "--sensitive", "sex"]
+    found = subprocess.run(command, capture_output=True, env=environment, timeout=60)
+    assert (found.returncode, found.stderr) == (0, b"")
+    assert b"2 groups: ? 3, ? 3" in found.stdout
+
+
+TOKENS = (
+    b",", b";", b"\t", b'"', b"'", b"\n", b"\r", b"\0", b"\xff", b"1e999", b"nan", b"NA", b"-", b"=1+1", b"\xef\xbb\xbf",
+    b"\\", b"#", b" ", b"9" * 30, b"1,234", b"1.234,5", b"31/12/2020", b"true", b"\x1b[2J", b"%", b"\xe2\x80\xae",
+)  # fmt: skip
+
+
+def seeds():
+    """Small files of every format."""
+    draw = random.Random(0)
+    frame = pd.DataFrame(
+        {
+            "age": [draw.randint(18, 90) for _ in range(24)],
+            "income": [round(draw.gauss(3e3, 1e3), 2) for _ in range(24)],
+            "job": [draw.choice(["cook", "nurse, RN", 'say "hi"', ""]) for _ in range(24)],
+            "day": pd.date_range("2024-01-01", periods=24),
+            "sex": [draw.choice("FM") for _ in range(24)],
+        }
+    )
+    frame.loc[3, "income"] = np.nan
+    text = frame.to_csv(index=False).encode()
+    found = [("a.csv", text), ("a.csv", frame.to_csv(sep=";", decimal=",", index=False).encode())]
+    found += [("a.tsv", frame.to_csv(sep="\t").encode()), ("a.txt", text.decode().encode("utf-16"))]
+    found += [("a.csv.gz", gzip.compress(text)), ("a.csv.bz2", bz2.compress(text))]
+    for put, name in ((frame.to_parquet, "a.parquet"), (frame.to_feather, "a.feather")):
+        stream = io.BytesIO()
+        put(stream)
+        found.append((name, stream.getvalue()))
+    stream = io.BytesIO()
+    np.savez(stream, X=frame[["age", "income"]].fillna(0).to_numpy(float), sensitive=frame["sex"].to_numpy(str))
+    found.append(("a.npz", stream.getvalue()))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", text)
+    found.append(("a.zip", stream.getvalue()))
+    return found
+
+
+def mutated(content, draw):
+    data = bytearray(content)
+    for _ in range(draw.choice([0, 1, 1, 2, 3, 8])):
+        place, kind = draw.randrange(len(data) + 1), draw.randrange(6)
+        if kind == 0 and data:
+            data[min(place, len(data) - 1)] = draw.randrange(256)
+        elif kind == 1:
+            data[place:place] = draw.choice(TOKENS)
+        elif kind == 2:
+            del data[place : place + draw.choice([1, 2, 10, 100])]
+        elif kind == 3:
+            data[place:place] = data[place : place + draw.choice([5, 50, 200])]
+        elif kind == 4 and draw.random() < 0.2:
+            data = data[:place]
+        else:
+            swapped = (draw.choice([b",", b"\n", b'"', b"1"]), draw.choice(TOKENS), draw.choice([1, 5, -1]))
+            data = bytearray(bytes(data).replace(*swapped))
+    return bytes(data)
+
+
+WAYS = (
+    (),
+    ("--sensitive", "sex"),
+    ("--sensitive", "sex", "--missing", "mean", "--categorical", "one-hot", "--dates", "number"),
+    ("--sensitive", "sex,job", "--missing-group", "--min-group", "3"),
+)
+
+
+def check_endings(folder, capsys, count, seed):
+    """Every mutated file ends in 0 or 2, with a sentence and no character that a terminal would obey."""
+    draw, files, codes = random.Random(seed), seeds(), []
+    for _ in range(count):
+        name, content = draw.choice(files)
+        (folder / name).write_bytes(mutated(content, draw))
+        code, out, err = run(capsys, "inspect", name, *draw.choice(WAYS))
+        assert code in (0, 2)
+        assert not (set(out) | set(err)) & {chr(c) for c in (*range(10), *range(11, 32), *range(127, 160))}
+        assert (err.count("\n"), bool(out)) == ((0, True) if code == 0 else (1, False))
+        assert len(err) < 2500
+        codes.append(code)
+    assert set(codes) == {0, 2}
+
+
+def test_a_few_mutated_files(folder, capsys):
+    check_endings(folder, capsys, 60, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_ten_thousand_mutated_files(folder, capsys, seed):
+    resource = pytest.importorskip("resource")
+    check_endings(folder, capsys, 1000, seed)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 << 20  # KiB
