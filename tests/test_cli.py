@@ -67,9 +67,9 @@ def test_json_and_files(people, capsys):
         rows = list(csv.DictReader(stream))
     with open(people, newline="") as stream:
         sexes = [row["sex"] for row in csv.DictReader(stream)]
-    assert [int(row["row"]) for row in rows] == list(range(60))
-    assert [row["group"] for row in rows] == sexes
-    counts = [[sum(r["cluster"] == k and r["group"] == g for r in rows) for g in "FM"] for k in "012"]
+    assert [row["id"] for row in rows] == [f"p{i}" for i in range(60)]
+    assert [row["sex"] for row in rows] == sexes
+    counts = [[sum(r["cluster"] == k and r["sex"] == g for r in rows) for g in "FM"] for k in "012"]
     assert min(min(c) / max(c) for c in counts) == pytest.approx(found["balance"])
 
     page = people.with_name("report.html").read_text()
@@ -145,7 +145,7 @@ def test_notes_are_told(people, capsys):
         (fit("--out", "missing/labels.csv"), ["cannot write --out missing/labels.csv", "No such file"]),
         (fit("--report", "."), ["--report . is not a file"]),
         (fit("--out", "people.csv"), ["is the input itself"]),
-        (fit("--out", "a.csv", "--report", "./a.csv"), ["both name"]),
+        (fit("--out", "a.csv", "--report", "./a.csv"), ["is of no format that is written"]),
         (("fit", "empty.csv"), ["is empty"]),
         (("fit", "header.csv"), ["no rows"]),
         (("fit", "nan.csv"), ["'a' has 1 missing"]),

@@ -1,4 +1,4 @@
-"""Tables and endings on the command line: the table back with its clusters, and a sentence and a code for every file."""
+"""Tables and endings on the command line: the table back with its clusters, a sentence and a code for every file."""
 
 import bz2
 import csv
@@ -44,7 +44,18 @@ def run(capsys, *arguments):
 
 
 def fit(*arguments):
-    return ("fit", "people.csv", "--features", "income,job", "--missing", "mean", "--categorical", "one-hot", *K, *arguments)
+    return (
+        "fit",
+        "people.csv",
+        "--features",
+        "income,job",
+        "--missing",
+        "mean",
+        "--categorical",
+        "one-hot",
+        *K,
+        *arguments,
+    )
 
 
 def test_the_table_comes_back_in_its_own_order_and_spelling(folder, capsys):
@@ -96,7 +107,12 @@ def test_standard_input_and_inspection(folder, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Input)
     code, out, err = run(capsys, "inspect", "-", "--sensitive", "sex")
     assert (code, err) == (0, "")
-    for words in ("standard input (60 rows, 6 columns)", "parted by semicolons", "2 groups: F", "Problem: 'income' has 1"):
+    for words in (
+        "standard input (60 rows, 6 columns)",
+        "parted by semicolons",
+        "2 groups: F",
+        "Problem: 'income' has 1",
+    ):
         assert words in out
     code, out, err = run(capsys, "inspect", "people.csv", "--json")
     assert json.loads(out)["columns"][1]["missing"] == 1
@@ -167,7 +183,7 @@ def test_files_are_written_all_or_none(folder, monkeypatch):
     assert os.stat("old.csv").st_mode & 0o777 == 0o640
     assert os.path.islink("link.csv")
     names = sorted(os.listdir("."))
-    with pytest.raises(outputs.InputError, match="cannot write missing/x.html"):
+    with pytest.raises(outputs.InputError, match=r"cannot write missing/x\.html"):
         outputs.write_all([("old.csv", b"newer"), ("missing/x.html", "text")])
     assert Path("old.csv").read_text() == "new"
     assert sorted(os.listdir(".")) == names
@@ -196,8 +212,9 @@ def test_what_an_encoding_lacks_is_replaced(folder):
 
 
 TOKENS = (
-    b",", b";", b"\t", b'"', b"'", b"\n", b"\r", b"\0", b"\xff", b"1e999", b"nan", b"NA", b"-", b"=1+1", b"\xef\xbb\xbf",
-    b"\\", b"#", b" ", b"9" * 30, b"1,234", b"1.234,5", b"31/12/2020", b"true", b"\x1b[2J", b"%", b"\xe2\x80\xae",
+    b",", b";", b"\t", b'"', b"'", b"\n", b"\r", b"\0", b"\xff", b"1e999", b"nan", b"NA", b"-", b"=1+1",
+    b"\xef\xbb\xbf", b"\\", b"#", b" ", b"9" * 30, b"1,234", b"1.234,5", b"31/12/2020", b"true", b"\x1b[2J", b"%",
+    b"\xe2\x80\xae",
 )  # fmt: skip
 
 

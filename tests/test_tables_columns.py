@@ -278,9 +278,7 @@ def test_inspection_says_what_would_be_read_and_a_command_that_works(write, monk
     assert [problem.split(":")[1] for problem in plain["problems"]] == [
         " say --dates number", " say --missing drop, mean or median", " say --categorical one-hot",
     ]  # fmt: skip
-    assert plain["command"].endswith(
-        "--sensitive sex --drop id --missing median --categorical one-hot --dates number"
-    )
+    assert plain["command"].endswith("--sensitive sex --drop id --missing median --categorical one-hot --dates number")
     data = read_table(path, sensitive="sex", drop="id", missing="median", categorical="one-hot", dates="number")
     assert data.feature_names == ("when", "income", "job=a", "job=b")
 

@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import zipfile
 
 import pytest
@@ -74,7 +75,7 @@ WRITTEN = {
     "utf-16 of big ends": ("a.csv", b"\xfe\xff" + text().encode("utf-16-be")),
     "utf-32": ("a.csv", text().encode("utf-32")),
     "decimal commas": ("a.csv", text(";").replace(".", ",")),
-    "decimal commas in quotes": ("a.csv", text().replace("1.5", '"1,5"').replace("2.25", '"2,25"').replace("0.5", '"0,5"')),
+    "decimal commas in quotes": ("a.csv", re.sub(r"(\d)\.(\d+)", r'"\1,\2"', text())),
     "signs and exponents": ("a.csv", text().replace("1.5", "+15e-1").replace("2.25", "225E-02")),
     "gzip": ("a.csv.gz", gzip.compress(PLAIN)),
     "gzip that does not say so": ("a.csv", gzip.compress(PLAIN)),
@@ -104,7 +105,9 @@ def test_zstandard(write):
 
 def numbers(write, cells, separator=";", **told):
     rows = [["x", "y"], *([cell, str(i)] for i, cell in enumerate(cells))]
-    data = read_table(write(text(separator, rows)), features="x", standardize=False, dialect=Dialect(**told), missing="mean")
+    data = read_table(
+        write(text(separator, rows)), features="x", standardize=False, dialect=Dialect(**told), missing="mean"
+    )
     return data.X.ravel().tolist(), data.notes
 
 
@@ -146,7 +149,10 @@ def test_a_sign_that_may_be_either_is_asked_for(write):
     assert numbers(write, ["1.234", "56.789"])[0] == [1.234, 56.789]
     assert numbers(write, ["1.234", "56.789"], thousands=".")[0] == [1234, 56789]
     # between quotes in a file of commas they are thousands, as American spreadsheets write them
-    assert numbers(write, ['"1,234"', '"56,789"'], separator=",") == ([1234, 56789], ("'x': commas between thousands left out",))
+    assert numbers(write, ['"1,234"', '"56,789"'], separator=",") == (
+        [1234, 56789],
+        ("'x': commas between thousands left out",),
+    )
 
 
 @pytest.mark.parametrize("cell", ["0x1F", "1_000", "1j", "1,2,3", "1.2.3", "12:30", "1 2", "1e", "--5", "٣x"])
@@ -250,8 +256,18 @@ def test_bombs_are_told_before_memory_is_gone(write, monkeypatch, pack):
         read_raw_table(path)
 
 
+def attempt(path):
+    """The table, or the sentence that says why there is none."""
+    try:
+        return read_raw_table(path)
+    except InputError as error:
+        return str(error)
+
+
 CELL = st.text(st.characters(codec="cp1252", exclude_categories=["C", "Z"], exclude_characters="\\#"), max_size=6)
-SPOKEN = st.one_of(CELL, st.sampled_from(["a,b", "c;d", 'say "no"', "two\nlines", "it's", "a|b", "x\ty", " lead", "1.5", "-3"]))
+SPOKEN = st.one_of(
+    CELL, st.sampled_from(["a,b", "c;d", 'say "no"', "two\nlines", "it's", "a|b", "x\ty", " lead", "1.5", "-3"])
+)
 
 
 @settings(
@@ -259,7 +275,9 @@ SPOKEN = st.one_of(CELL, st.sampled_from(["a,b", "c;d", 'say "no"', "two\nlines"
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(
-    rows=st.integers(2, 4).flatmap(lambda d: st.lists(st.lists(SPOKEN, min_size=d, max_size=d), min_size=2, max_size=6)),
+    rows=st.integers(2, 4).flatmap(
+        lambda d: st.lists(st.lists(SPOKEN, min_size=d, max_size=d), min_size=2, max_size=6)
+    ),
     separator=st.sampled_from(",;\t|"),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     end=st.sampled_from(["\n", "\r\n"]),
@@ -270,10 +288,9 @@ def test_what_the_csv_module_writes_is_read_to_the_same_cells(write, rows, separ
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, delimiter=separator, quoting=quoting, lineterminator=end)
     writer.writerows([names, *rows])
-    try:
-        table = read_raw_table(write(stream.getvalue().encode(encoding)))
-    except InputError as error:
-        assert "quote" in str(error) or "row" in str(error), error
+    table = attempt(write(stream.getvalue().encode(encoding)))
+    if isinstance(table, str):
+        assert re.search(r"quote|fields? in row|may be data or a header|one row only|no rows", table)
         return
     assert table.names == names
     found = [[cell or "" for cell in row] for row in zip(*(c.to_pylist() for c in table.cells.columns), strict=True)]

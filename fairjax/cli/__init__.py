@@ -211,6 +211,15 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="of methods exact and sinkhorn: lloyd (default) or gradient",
     )
     fit.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the random starts (default: 0)")
+    _add_outputs(fit)
+    fit.add_argument(
+        "--download",
+        action="store_true",
+        help="download what is missing of a known data set, or DATA that is an address",
+    )
+
+
+def _add_outputs(fit: _Parser) -> None:
     fit.add_argument(
         "--out", metavar="FILE",
         help="write the table back with a column `cluster`: .csv, .tsv, .parquet or .xlsx (of a known data set its "
@@ -226,11 +235,6 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     fit.add_argument("--json", action="store_true", help="print one JSON object in place of the summary")
     fit.add_argument("--quiet", action="store_true", help="print no summary and no progress")
-    fit.add_argument(
-        "--download",
-        action="store_true",
-        help="download what is missing of a known data set, or DATA that is an address",
-    )
 
 
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:

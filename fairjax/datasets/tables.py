@@ -133,11 +133,12 @@ def read_table(
                 f"{table.label} has {int(keep.sum())} rows without gaps; say --missing mean, or choose fewer columns"
             )
     rows = np.arange(table.n_rows) if keep is None else np.flatnonzero(keep)
-    groups = make_groups(protected, settings) if protected else None
     target, target_names = _target(table, keep)
     label = table.label
     origin = Origin(table=table, sensitive=tuple(c.name for c in protected)) if keep_table else None
     del table  # its cells are as large as all that follows
+    _give_back()
+    groups = make_groups(protected, settings) if protected else None
     encoding = learn(columns, treatment)
     raw, encoding, constant = _varying(encoding.apply(columns), encoding)
     notes += constant
@@ -169,6 +170,13 @@ class Origin:
 
     table: RawTable
     sensitive: tuple[str, ...]
+
+
+def _give_back() -> None:
+    """Let Arrow return the memory of cells to the system: matrices come from another allocator."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def _kept_rows(

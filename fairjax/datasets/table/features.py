@@ -90,15 +90,15 @@ def usable(
 
 
 def _set_aside(columns: Sequence[Column], treatment: Treatment, free: bool) -> tuple[list[Column], list[str]]:
-    """Leave out what only counts or names the rows: nameless counters, and texts that differ in every row."""
+    """Leave out what is the same in all rows, and what only names them: texts, or a nameless first column."""
     if not free:
         return list(columns), []
     notes = []
     kept = list(columns)
     counter = kept[0]
-    if len(kept) > 1 and not counter.name and counter.numbers is not None and _counts_rows(counter.numbers):
+    if len(kept) > 1 and not counter.name and names_rows(counter):
         kept = kept[1:]
-        notes.append("left out column 1, which has no name and counts the rows")
+        notes.append("left out column 1, which has no name and another value in every row")
     same = [c for c in kept if c.kind == "constant" and not _fits(c, treatment)]
     if same and len(same) < len(kept):
         kept = [c for c in kept if c not in same]
@@ -110,8 +110,12 @@ def _set_aside(columns: Sequence[Column], treatment: Treatment, free: bool) -> t
     return kept, notes
 
 
-def _counts_rows(values: npt.NDArray[np.float64]) -> bool:
-    return bool(values[0] in (0, 1) and np.array_equal(values, values[0] + np.arange(len(values))))
+def names_rows(column: Column) -> bool:
+    """Whether values are whole numbers or texts, each another, as the row names that R and pandas write first."""
+    if column.n_missing or column.n_distinct < column.n_rows:
+        return False
+    numbers = column.numbers
+    return column.type == "text" or (numbers is not None and bool((numbers == np.floor(numbers)).all()))
 
 
 def _fits(column: Column, treatment: Treatment) -> bool:

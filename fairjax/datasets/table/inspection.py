@@ -13,7 +13,7 @@ from fairjax._text import listed, visible
 from fairjax.datasets.table.columns import Column, infer
 from fairjax.datasets.table.dialect import Dialect
 from fairjax.datasets.table.encoding import MOST_LEVELS
-from fairjax.datasets.table.features import notes_by_column
+from fairjax.datasets.table.features import names_rows, notes_by_column
 from fairjax.datasets.table.grouping import Attribute, GroupSettings, make_groups
 from fairjax.datasets.table.proxies import Proxy, find_proxies
 from fairjax.datasets.table.rawtable import RawTable
@@ -131,6 +131,8 @@ def inspect_table(
     names = [column.name for column in protected]
     columns, problems = _columns(table)
     features = [c for c in columns if c.name not in names and c.name not in left_out]
+    if features and not features[0].name and names_rows(features[0]):
+        features = features[1:]
     problems += [problem for column in features for problem in _problems(column)]
     remarks = [*table.notes, *_remarks(columns), *notes_by_column(columns)]
     groups, told = _groups(protected, settings or GroupSettings())
@@ -247,9 +249,9 @@ def _command(path: str, features: Sequence[Column], sensitive: Sequence[str], pr
     if sensitive:
         words += ["--sensitive", ",".join(sensitive)]
     copies = {proxy.column for proxy in proxies if proxy.kind in ("copy", "part")}
-    out = [c for c in features if _useless(c) or c.name in copies]
+    out = [c for c in features if c.name and "," not in c.name and (_useless(c) or c.name in copies)]
     used = [c for c in features if c not in out]
-    if out and all(c.name and "," not in c.name for c in out):
+    if out:
         words += ["--drop", ",".join(c.name for c in out)]
     if any(c.n_missing and c.type != "text" for c in used):
         words += ["--missing", "median"]

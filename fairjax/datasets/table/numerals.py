@@ -101,7 +101,7 @@ def _read(
     whole = _all(texts, _WHOLE)
     if whole:
         return _cast(texts, None, "."), []
-    styles = [
+    styles: list[tuple[str, str]] = [
         (point, group)
         for point in (".", ",")
         for group in ("", ",", ".", " ", "'")

@@ -32,6 +32,7 @@ def read_parquet(content: Content) -> RawTable:
         if cells * _CELL > 64 * bound(len(content.data)):
             raise too_large(content.label, len(content.data))
         table = source.read()
+        table.validate(full=True)  # damaged text would show itself only later
     except InputError:
         raise
     except Exception as error:  # whatever the parser meets in a user's bytes is a fault of the file
@@ -51,6 +52,7 @@ def read_arrow(content: Content) -> RawTable:
             table = feather.read_table(pa.BufferReader(content.data))
         else:
             table = pa.ipc.open_stream(content.data).read_all()
+        table.validate(full=True)  # damaged text would show itself only later
     except Exception as error:  # whatever the parser meets in a user's bytes is a fault of the file
         raise InputError(
             f"{content.label} cannot be read as an Arrow file ({reason(error)}); write it again or give a CSV file"

@@ -1,0 +1,89 @@
+"""How long a million rows of mixed columns take to read, and how much memory: ``python benchmarks/reading.py``.
+
+Numbers, whole numbers, categories, yes and no, dates and gaps, as CSV; a process of its own for each time, the least of
+three. The yardstick is pandas.read_csv of the same file and the memory of its frame.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROWS = 1_000_000
+_FAIRJAX = """
+import json, pathlib, time
+import pandas, pyarrow.csv, pyarrow.compute
+from fairjax.datasets import read_table
+
+def highest():
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+before = highest()
+began, work = time.perf_counter(), time.process_time()
+data = read_table({path!r}, sensitive="sex", missing="mean", categorical="ordinal", dates="number")
+peak = highest() - before
+print(json.dumps([time.perf_counter() - began, time.process_time() - work, peak / 1024]))
+"""
+_PANDAS = """
+import json, time
+import pandas
+began, work = time.perf_counter(), time.process_time()
+frame = pandas.read_csv({path!r})
+size = frame.memory_usage(deep=True).sum()
+print(json.dumps([time.perf_counter() - began, time.process_time() - work, size / 2**20]))
+"""
+
+
+def table(n: int) -> pd.DataFrame:
+    """Nine columns of six kinds."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(n),
+            "age": rng.integers(18, 90, n),
+            "income": rng.normal(3e4, 1e4, n).round(2),
+            "score": rng.normal(size=n),
+            "job": rng.choice(["cook", "nurse", "teacher", "driver"], n),
+            "city": rng.choice([f"city {i}" for i in range(50)], n),
+            "married": rng.choice(["yes", "no"], n),
+            "day": pd.to_datetime("2020-01-01") + pd.to_timedelta(rng.integers(0, 1000, n), "D"),
+            "sex": rng.choice(["F", "M"], n),
+        }
+    )
+    frame.loc[rng.random(n) < 0.01, "income"] = np.nan
+    return frame
+
+
+def least(code: str, path: Path) -> list[float]:
+    """The least of three processes, of each figure by itself."""
+    runs = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(path=str(path))], capture_output=True, text=True, check=True
+        )
+        runs.append(json.loads(done.stdout))
+    return [min(values) for values in zip(*runs, strict=True)]
+
+
+def main() -> None:
+    """Print one JSON object."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mixed.csv"
+        table(ROWS).to_csv(path, index=False)
+        ours, theirs = least(_FAIRJAX, path), least(_PANDAS, path)
+        found = {
+            "rows": ROWS,
+            "file_mib": round(path.stat().st_size / 2**20, 1),
+            "fairjax": dict(zip(("seconds", "cpu_seconds", "peak_mib"), (round(x, 2) for x in ours), strict=True)),
+            "pandas": dict(zip(("seconds", "cpu_seconds", "frame_mib"), (round(x, 2) for x in theirs), strict=True)),
+        }
+        print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
