@@ -25,7 +25,7 @@ def write(tmp_path):
 
 
 def column(write, cells):
-    content = "x,other\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells))
+    content = "x;other\n" + "".join(f"{cell};{i}\n" for i, cell in enumerate(cells))
     return infer(read_raw_table(write(content)), 0)
 
 
@@ -77,6 +77,9 @@ DATES = [
     (["29.2.2024", "1.03.2024"], [19782, 19783], "day.month.year"),
     (["29/02/2024", "01/03/2024"], [19782, 19783], "day/month/year"),
     (["02/29/2024", "03/01/2024"], [19782, 19783], "month/day/year"),
+    (["29-Feb-24", "31-Dec-69", "1-jan-70"], [19782, 36524, 0], "day.month.year"),
+    (["29 February 2024", "1 Mar. 2024"], [19782, 19783], "day.month.year"),
+    (["Feb 29, 2024", "March 1st, 2024 12:00"], [19782, 19783.5], "day.month.year"),
     (["2024-02-29", "", "NA"], [19782, np.nan, np.nan], "year-month-day"),
 ]
 

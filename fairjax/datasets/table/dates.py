@@ -14,6 +14,10 @@ _CLOCK = r"([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?[ ]?(Z|[+-]\d{2}:?\d{2})?)?"
 _ISO = rf"^\d{{4}}-\d{{1,2}}-\d{{1,2}}{_CLOCK}$"
 _SLASHED = rf"^\d{{4}}/\d{{1,2}}/\d{{1,2}}{_CLOCK}$"
 _POINTS = rf"^\d{{1,2}}\.\d{{1,2}}\.\d{{4}}{_CLOCK}$"
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_NAME = rf"(?:{'|'.join(_MONTHS)})[a-z]*\.?"
+_DAY_FIRST = rf"^(\d{{1,2}})[ .-]+({_NAME})[ ,-]+(\d{{4}}|\d{{2}})(|[T ].*)$"
+_MONTH_FIRST = rf"^({_NAME})[ -]+(\d{{1,2}})(?:st|nd|rd|th)?[ ,-]+(\d{{4}}|\d{{2}})(|[T ].*)$"
 _EITHER = rf"^\d{{1,2}}[/-]\d{{1,2}}[/-]\d{{4}}{_CLOCK}$"
 
 
@@ -40,6 +44,8 @@ def read_dates(texts: Any) -> Dates | None:
     if pc.all(words).as_py():
         return None
 
+    present = _numbered(present)
+
     def all_match(pattern: str) -> bool:
         return bool(pc.all(pc.fill_null(pc.match_substring_regex(present, pattern), True)).as_py())
 
@@ -63,6 +69,26 @@ def read_dates(texts: Any) -> Dates | None:
         return None
     marks = () if not pc.any(words).as_py() else ("words such as NA read as missing",)
     return Dates(values=days + _clock(present), how=how, notes=marks)
+
+
+def _numbered(texts: Any) -> Any:
+    """Write dates with English names of months as day.month.year, two digits of a year being from 1970 to 2069."""
+    import pyarrow.compute as pc
+
+    lowered = pc.utf8_lower(texts)
+    if pc.all(pc.fill_null(pc.match_substring_regex(lowered, _DAY_FIRST), True)).as_py():
+        out = pc.replace_substring_regex(lowered, _DAY_FIRST, r"\1.\2.\3\4")
+    elif pc.all(pc.fill_null(pc.match_substring_regex(lowered, _MONTH_FIRST), True)).as_py():
+        out = pc.replace_substring_regex(lowered, _MONTH_FIRST, r"\2.\1.\3\4")
+    else:
+        return texts
+    for number, name in enumerate(_MONTHS, start=1):
+        out = pc.replace_substring_regex(out, rf"\.{name}[a-z]*\.+", f".{number}.")
+    for century, digits in (("19", "[7-9]"), ("20", "[0-6]")):
+        # a character between keeps the replacement from reading the century as the number of a group
+        short = rf"^(\d+\.\d+)\.({digits}\d)(|[t ].*)$"
+        out = pc.replace_substring_regex(out, short, rf"\1.@{century}\2\3")
+    return pc.replace_substring_regex(pc.replace_substring(out, "@", ""), "t", "T")
 
 
 def _part(texts: Any, position: int) -> npt.NDArray[np.float64]:

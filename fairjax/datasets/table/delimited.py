@@ -181,7 +181,9 @@ def _uneven(
 ) -> InputError:  # fmt: skip
     place = f"row {row}" + (f" (line {line})" if line is not None else "")
     hint = ""
-    if dialect is not None and expected == 1:
+    if dialect is not None and row <= 1 and found < expected and not dialect.skip:
+        hint = "; if the table begins further down, say --skip 1"
+    elif dialect is not None and expected == 1:
         hint = "; if its fields are parted by another character, say --separator"
     elif dialect is not None and cells and found > expected and dialect.separator == "," and any(map(is_number, cells)):
         hint = ", put numbers with a decimal comma in quotes, or say --separator"
