@@ -178,7 +178,7 @@ def test_one_group_is_k_means():
     model = clone(MODEL).fit(X)
     assert model.group_names_ == ("all",)
     assert model.balance_ == model.max_balance_ == 1
-    cost, labels = model._unfair
+    cost, labels = model.unfair_
     assert model.cost_ == pytest.approx(cost, rel=1e-4)
     np.testing.assert_array_equal(model.labels_, labels)
     np.testing.assert_array_equal(model.predict(X), model.labels_)
@@ -190,7 +190,7 @@ def test_controls_trade_cost_for_balance(fitted):
     assert np.abs(profiles[0] - profiles[1]).sum() <= 0.5 + 2 * K / np.bincount(SEX).min()
     assert loose.cost_ < fitted.cost_
     free = FCA(K, epsilon=2.0, init="k-means++", random_state=0).fit(X, sensitive_features=NAMES)
-    assert free.cost_ == pytest.approx(free._unfair[0], rel=1e-4)
+    assert free.cost_ == pytest.approx(free.unfair_[0], rel=1e-4)
     floor = FCA(K, min_balance=0.4, random_state=0).fit(X, sensitive_features=NAMES)
     assert floor.cost_ < fitted.cost_
     counts = host.contingency(floor.labels_, SEX, None, (K, 2))
@@ -213,7 +213,7 @@ def test_given_centres():
     start = FCA(K, random_state=0).fit(X, sensitive_features=NAMES).cluster_centers_
     model = FCA(K, init=start, n_init=5).fit(X, sensitive_features=NAMES)
     np.testing.assert_allclose(model.cluster_centers_, start, rtol=1e-3, atol=1e-3)
-    assert model._unfair is None
+    assert model.unfair_ is None
 
 
 def test_weights_count_as_repetition(fitted):

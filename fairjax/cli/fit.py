@@ -96,6 +96,7 @@ def _report_data(
     arguments: Sequence[str],
     seconds: float,
 ) -> "ReportData":
+    from fairjax.estimators import endings
     from fairjax.metrics import host
     from fairjax.report import ReportData, Unfair
 
@@ -104,8 +105,8 @@ def _report_data(
     table = host.contingency(model.labels_, data.groups, None, shape)
     notes = list(data.notes)
     if int(solution.status) != 0:
-        notes.append(f"The solver {model._message()}." if model.method == "direct" else f"Note: {model._message()}.")
-    if remark := model._note_on_clusters(table):
+        notes.append(f"The solver {model.message_}." if model.method == "direct" else f"Note: {model.message_}.")
+    if remark := endings.remark(table, model.cluster_centers_):
         notes.append(f"Note: {remark}.")
     notes += attributes.notes(data, model.labels_, model.n_clusters)
     floor = model.min_balance
@@ -114,7 +115,7 @@ def _report_data(
             f"The floor of {floor:g} is met with fractions of points; whole points bring the least ratio to "
             f"{model.balance_:.4g}."
         )
-    cost, labels = model._unfair or _k_means(data, model)
+    cost, labels = model.unfair_ or _k_means(data, model)
     unfair_table = host.contingency(labels, data.groups, None, shape)
     unfair = Unfair(cost=cost, balance=host.balance(unfair_table), labels=labels)
     curve: list[tuple[float, float, float]] = []
@@ -140,7 +141,7 @@ def _report_data(
         version=f"fairjax {__version__}",
         seconds=seconds,
         notes=tuple(notes),
-        status=model._message(),
+        status=model.message_,
         converged=model.converged_,
         n_iter=model.n_iter_,
         primal=float(solution.primal),
@@ -149,7 +150,7 @@ def _report_data(
         group_violation=host.group_violation(table) if data.n_groups > 1 else None,
         unfair=unfair if data.n_groups > 1 else None,
         curve=curve,
-        control="epsilon" if model._control.kind == "gap" else "min_balance",
+        control="epsilon" if model.fairness_.kind == "gap" else "min_balance",
         history=model.result_.history[: model.n_iter_].tolist(),
     )
 
@@ -160,7 +161,7 @@ def _k_means(data: Dataset, model: "FCA") -> tuple[float, np.ndarray]:
     from fairjax.fca.scaled_points import scale_points
 
     points = scale_points(data.matrix, data.groups, n_groups=data.n_groups)
-    return cost_and_labels(points, k_means(points, model._start_centers))
+    return cost_and_labels(points, k_means(points, model.start_centers_))
 
 
 def _parameters(model: "FCA") -> dict[str, Any]:
@@ -184,17 +185,17 @@ def _curve(data: Dataset, model: "FCA", unfair_table: np.ndarray) -> tuple[list[
         X, groups = X[rows], groups[rows]
         notes.append(f"The price of fairness is drawn from a random sample of {_CURVE_SAMPLE:,} points.")
     points = scale_points(X, groups, n_groups=data.n_groups)
-    if model._control.kind == "gap":
+    if model.fairness_.kind == "gap":
         loosest, tightest = host.group_violation(unfair_table), 0.0
     else:
         sizes = np.bincount(groups, minlength=data.n_groups)
         # the very best balance is another program (see floor); what was asked for is always on the curve
         loosest = host.balance(unfair_table)
-        tightest = min(max(0.99 * model.max_balance_, model._control.value), float(sizes.min() / sizes.max()))
+        tightest = min(max(0.99 * model.max_balance_, model.fairness_.value), float(sizes.min() / sizes.max()))
     curve = price_of_fairness(
         points,
-        points.to_device(model._start_centers),
-        model._control.kind,
+        points.to_device(model.start_centers_),
+        model.fairness_.kind,
         loosest=loosest,
         tightest=tightest,
         max_iter=model.max_iter,

@@ -1,7 +1,6 @@
-"""The scikit-learn surface: numpy in, one transfer, a compiled run, numpy out."""
+"""The estimator FCA: numpy in, one transfer, a compiled run, numpy out."""
 
 import warnings
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
@@ -12,18 +11,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairjax import _groups
-from fairjax._checks import check_choice, check_count
 from fairjax.errors import InputError
+from fairjax.estimators import endings, inputs, rule, settings
 
 if TYPE_CHECKING:
-    from fairjax.fca.alignment.fitting import Route
-    from fairjax.fca.fitting import Fairness
     from fairjax.fca.restarts import Outcome
 
 __all__ = ["FCA"]
 
 How = Literal["soft", "argmax", "sample"]
-_ROWS = 1 << 16  # rows that predict takes at a time
 
 
 class FCA(ClusterMixin, BaseEstimator):
@@ -92,6 +88,8 @@ class FCA(ClusterMixin, BaseEstimator):
         Turns of the restart that was kept.
     converged_ : bool
         Whether its centres settled within `max_iter` turns.
+    status_, message_ : int, str
+        How the last assignment ended (0 solved, 1 stopped short), and the same in words.
     gap_ : float
         How far, at most, the assignment is above the cheapest one to these centres that is as fair: (cost − proven
         bound) / cost, before points on a boundary are rounded to one cluster. Where the cost is next to nothing it is
@@ -109,6 +107,12 @@ class FCA(ClusterMixin, BaseEstimator):
     result_ : :class:`~fairjax.fca.FairClustering` or :class:`~fairjax.fca.Alignment`
         The whole result as numpy: history of the cost, fractions of split points (all of them: `assignment`), primal
         and dual values, status; on the alignment routes also the share of the blocks that the last turn solved.
+    fairness_ : :class:`~fairjax.fca.fitting.Fairness`
+        The control and its value.
+    start_centers_ : ndarray (K, d)
+        Where the restart that was kept began.
+    unfair_ : tuple of float and ndarray (n,), or None
+        Cost and labels of plain k-means, where that restart began with it.
     transport_ : :class:`~fairjax.fca.alignment.Settings` or None
         How the alignment routes were run: the solver ("host", POT's, where that is the faster one), blocks and scheme.
     n_features_in_, feature_names_in_
@@ -198,7 +202,7 @@ class FCA(ClusterMixin, BaseEstimator):
         from fairjax.fca.scaled_points import scale_points
         from fairjax.metrics import host
 
-        self._check_parameters()
+        settings.check(self)
         _groups.check_pairing(X, sensitive_features, y, sample_weight)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=1)
         n_samples = X.shape[0]
@@ -207,57 +211,40 @@ class FCA(ClusterMixin, BaseEstimator):
                 f"n_samples={n_samples} is less than n_clusters={self.n_clusters}; ask for at most as many clusters "
                 "as there are points"
             )
-        weights = _check_weights(sample_weight, n_samples)
-        if sensitive_features is None:
-            groups, known = np.zeros(n_samples, np.int32), np.array([None], dtype=object)
-        else:
-            groups, known = _groups.encode(sensitive_features, n_samples)
-        masses = np.bincount(groups, weights, len(known)).astype(np.float64)
-        _check_masses(masses, known)
+        weights = inputs.weights_of(sample_weight, n_samples)
+        groups, known = inputs.groups_of(sensitive_features, n_samples)
+        masses = inputs.masses_of(groups, weights, known)
         max_balance = float(masses.min() / masses.max())
-        fairness = self._fairness(max_balance)
-        init = self._check_init(X)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-
-        points = scale_points(X, groups, weights, n_groups=len(known))
+        fairness = settings.fairness(self, max_balance)
         options: dict[str, Any] = {
-            "init": init,
+            "init": settings.start(self.init, self.n_clusters, X.shape[1]),
             "n_clusters": int(self.n_clusters),
             "n_init": int(self.n_init),
             "max_iter": int(self.max_iter),
             "tol": float(self.tol),
-            "seed": seed,
+            "seed": int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
         }
+        points = scale_points(X, groups, weights, n_groups=len(known))
         if self.method == "direct":
             outcome: Outcome[Any] = fitting.fit(points, fairness, **options)
             self.transport_ = None
         else:
-            outcome, self.transport_ = alignment_fitting.fit(points, self._route(), weights, **options)
-        result = outcome.result
-        self.result_ = result
-        self.labels_ = np.asarray(result.assignment.labels)
-        self.cluster_centers_ = result.centers.astype(X.dtype)
-        table = host.contingency(self.labels_, groups, weights, (int(self.n_clusters), len(known)))
-        self.cost_ = float(result.cost)
-        self.balance_ = host.balance(table)
-        self.max_balance_ = max_balance
-        self.n_iter_ = int(result.n_iter)
-        self.converged_ = bool(result.converged)
-        self.gap_ = float(result.assignment.gap)
-        above = self.cost_ - float(result.assignment.dual)
-        self.labels_gap_ = above / self.cost_ if self.cost_ > 0 else 0.0
-        self.multipliers_ = np.asarray(result.assignment.prices)
+            outcome, self.transport_ = alignment_fitting.fit(points, settings.route(self), weights, **options)
+        # what a report compares with: plain k-means where the fit began with it, and the start
+        unfair = outcome.start.unfair
+        self.start_centers_ = points.centers_of(outcome.start.centers)
+        self.unfair_ = None if unfair is None else restarts.cost_and_labels(points, unfair)
         self.groups_ = known
         given = sensitive_features is not None
         self.group_names_ = tuple(_groups.name_of(value) for value in known) if given else ("all",)
-        self._control = fairness
-        # what the report compares with: plain k-means where the fit began with it, and the start
-        unfair = outcome.start.unfair
-        self._start_centers = points.centers_of(outcome.start.centers)
-        self._unfair = None if unfair is None else restarts.cost_and_labels(points, unfair)
-        self._explain_end()
-        if note := self._note_on_clusters(table):
-            warnings.warn(note, ConvergenceWarning, stacklevel=2)
+        self.max_balance_ = max_balance
+        self.fairness_ = fairness
+        self._keep(outcome.result, X.dtype)
+        table = host.contingency(self.labels_, groups, weights, (int(self.n_clusters), len(known)))
+        self.balance_ = host.balance(table)
+        endings.explain(self.method, self.status_, gap=self.gap_, converged=self.converged_, max_iter=self.max_iter)
+        if remark := endings.remark(table, self.cluster_centers_):
+            warnings.warn(remark, ConvergenceWarning, stacklevel=2)
         return self
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
@@ -284,25 +271,8 @@ class FCA(ClusterMixin, BaseEstimator):
         check_is_fitted(self)
         _groups.check_pairing(X, sensitive_features)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        fitted_with_groups = self.groups_[0] is not None
-        if fitted_with_groups and sensitive_features is None:
-            raise InputError("sensitive_features is missing; it was given to fit, so predict needs it too")
-        if not fitted_with_groups and sensitive_features is not None:
-            raise InputError("sensitive_features is given, but was not to fit; fit with it, or leave it out")
-        if fitted_with_groups:
-            groups = _groups.encode_known(sensitive_features, X.shape[0], self.groups_)
-        else:
-            groups = np.zeros(X.shape[0], np.int32)
-
-        # distances from a point amid the centres, so that a common offset costs no digits
-        middle = self.cluster_centers_.mean(0, dtype=np.float64)
-        centers = self.cluster_centers_ - middle
-        prices = self.multipliers_ + (centers**2).sum(1)
-        labels = np.empty(X.shape[0], np.int32)
-        for first in range(0, X.shape[0], _ROWS):
-            rows = slice(first, first + _ROWS)
-            labels[rows] = np.argmin(prices[groups[rows]] - 2 * (X[rows] - middle) @ centers.T, 1)
-        return labels
+        groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
+        return rule.cheapest(X, groups, self.cluster_centers_, self.multipliers_)
 
     def fit_predict(
         self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None
@@ -348,156 +318,17 @@ class FCA(ClusterMixin, BaseEstimator):
         drawn = check_random_state(random_state).random_sample((len(reached), 1)) * reached[:, -1:]
         return (reached <= drawn).sum(1, dtype=np.int32)
 
-    def _check_parameters(self) -> None:
-        check_choice("method", self.method, ("direct", "exact", "sinkhorn"))
-        check_choice("center_update", self.center_update, ("lloyd", "gradient"))
-        for name in ("n_clusters", "n_init", "max_iter", "partition_size"):
-            check_count(name, getattr(self, name))
-        _check_range("epsilon", self.epsilon, 2.0)
-        _check_range("tol", self.tol, np.inf)
-        _check_range("transport_weight", self.transport_weight, np.inf)
-        _check_range("reg", self.reg, np.inf)
-        if self.min_balance is not None:
-            _check_range("min_balance", self.min_balance, 1.0)
-            if self.epsilon != 0:
-                raise InputError(
-                    f"both epsilon={self.epsilon:g} and min_balance={self.min_balance:g} are given; "
-                    "choose one fairness control"
-                )
-        self._check_route()
-
-    def _check_route(self) -> None:
-        """Refuse what one route offers and the other does not."""
-        if self.method == "direct":
-            if self.center_update != "lloyd":
-                raise InputError(
-                    f'center_update is {self.center_update!r}, which method="direct" does not offer; choose '
-                    'method="exact" or method="sinkhorn", or leave it out'
-                )
-            if self.transport_weight != 1.0:
-                raise InputError(
-                    f'transport_weight is {self.transport_weight!r}, but method="direct" solves 1.0; choose '
-                    'method="exact" or method="sinkhorn" for other weights'
-                )
-            return
-        for name, value in (("epsilon", self.epsilon), ("min_balance", self.min_balance)):
-            if value:
-                raise InputError(
-                    f'{name}={value:g} is given, but method="{self.method}" aligns the groups for perfect fairness; '
-                    'choose method="direct" for a control'
-                )
-        if self.method == "sinkhorn" and self.reg == 0:
-            raise InputError('reg is 0; expected a positive number, or choose method="exact"')
-
-    def _route(self) -> "Route":
-        from fairjax.fca.alignment.fitting import Route
-
-        assert self.method != "direct"
-        return Route(
-            self.method, self.center_update, int(self.partition_size), float(self.reg), float(self.transport_weight)
-        )
-
-    def _fairness(self, max_balance: float) -> "Fairness":
-        from fairjax.fca.fitting import Fairness
-
-        if self.min_balance is None:
-            return Fairness("gap", float(self.epsilon))
-        # the best possible balance, printed with a few digits, must not be refused
-        if self.min_balance > max_balance * (1 + 1e-6):
-            raise InputError(
-                f"min_balance={self.min_balance:g} cannot be met: the groups' sizes allow at most {max_balance:.6g}; "
-                "choose a lower floor"
-            )
-        return Fairness("balance", min(float(self.min_balance), max_balance))
-
-    def _check_init(self, X: npt.NDArray[Any]) -> str | npt.NDArray[np.float64]:
-        if isinstance(self.init, str):
-            if self.init not in ("aligned", "k-means++", "random"):
-                raise InputError(
-                    f"init is {self.init!r}; expected 'aligned', 'k-means++', 'random' or an array of centres"
-                )
-            return self.init
-        try:
-            centers = np.asarray(self.init, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"init is no array of numbers ({error}); expected (K, d) centres") from error
-        if centers.shape != (self.n_clusters, X.shape[1]) or not np.isfinite(centers).all():
-            raise InputError(
-                f"init has shape {centers.shape}; expected finite centres of shape {(self.n_clusters, X.shape[1])}"
-            )
-        return centers
-
-    def _message(self) -> str:
-        """What the status of the result means."""
-        if self.method == "direct":
-            from fairjax.assignment import MESSAGES
-        else:
-            from fairjax.fca.alignment import MESSAGES
-        return MESSAGES[int(self.result_.assignment.status)]
-
-    def _explain_end(self) -> None:
-        status, message = int(self.result_.assignment.status), self._message()
-        if status > 1:
-            raise InputError(message)
-        if status == 1:
-            warnings.warn(f"{message} (gap {self.gap_:.1e})", ConvergenceWarning, stacklevel=3)
-        elif not self.converged_:
-            warnings.warn(
-                f"the {'centres' if self.method == 'direct' else 'cost'} had not settled after "
-                f"max_iter={self.max_iter} turns; "
-                "the clusters are fair, but more turns or a larger tol may end at a lower cost",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-
-    def _note_on_clusters(self, table: npt.NDArray[np.float64]) -> str:
-        """What there is to say of clusters that are no clusters of their own; ``table`` (K, M) of weights."""
-        n_filled, n_distinct = int(np.count_nonzero(table.sum(1))), len(np.unique(self.cluster_centers_, axis=0))
-        if n_filled < self.n_clusters:
-            return (
-                f"only {n_filled} of the {self.n_clusters} clusters have points: ask for fewer, or begin elsewhere "
-                "(more n_init, init='aligned')"
-            )
-        if n_distinct < self.n_clusters:
-            return (
-                f"only {n_distinct} of the {self.n_clusters} centres differ: X has fewer distinct rows than clusters, "
-                "or many duplicates; ask for fewer clusters"
-            )
-        return ""
-
-
-def _check_range(name: str, value: Any, highest: float) -> None:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 <= float(value) <= highest or np.isinf(float(value)):
-        bounds = "finite number of at least 0" if np.isinf(highest) else f"number from 0 to {highest:g}"
-        raise InputError(f"{name} is {value!r}; expected a {bounds}")
-
-
-def _check_weights(sample_weight: Any, n_samples: int) -> npt.NDArray[np.float64] | None:
-    if sample_weight is None:
-        return None
-    try:
-        weights = np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"sample_weight is not numeric ({error}); expected one number ≥ 0 per row of X") from error
-    if weights.ndim == 0:
-        weights = np.full(n_samples, float(weights))
-    if weights.shape != (n_samples,):
-        raise InputError(
-            f"sample_weight has shape {weights.shape} for {n_samples} rows of X; expected one weight per row"
-        )
-    if not np.isfinite(weights).all():
-        raise InputError("sample_weight holds NaN or infinite values; expected finite weights ≥ 0")
-    if weights.min() < 0:
-        raise InputError(f"sample_weight holds the negative value {weights.min():g}; expected weights ≥ 0")
-    if weights.max() == 0:
-        raise InputError("sample_weight is zero for every point; expected at least one positive weight")
-    return weights
-
-
-def _check_masses(masses: npt.NDArray[np.float64], known: npt.NDArray[Any]) -> None:
-    absent = [_groups.plain(value) for value, mass in zip(known, masses, strict=True) if mass == 0]
-    if absent:
-        raise InputError(
-            f"the group {_groups.listed(absent)} has no weight; give its points a positive weight, or leave them out"
-        )
+    def _keep(self, result: Any, dtype: Any) -> None:
+        """Set the attributes that follow from the result of a route."""
+        solution = result.assignment
+        self.result_ = result
+        self.labels_ = np.asarray(solution.labels)
+        self.cluster_centers_ = result.centers.astype(dtype)
+        self.cost_ = float(result.cost)
+        self.n_iter_ = int(result.n_iter)
+        self.converged_ = bool(result.converged)
+        self.status_ = int(solution.status)
+        self.message_ = endings.message(self.method, self.status_)
+        self.gap_ = float(solution.gap)
+        self.labels_gap_ = (self.cost_ - float(solution.dual)) / self.cost_ if self.cost_ > 0 else 0.0
+        self.multipliers_ = np.asarray(solution.prices)

@@ -1,0 +1,51 @@
+"""How a fit of FCA ended, in words: statuses, warnings, and remarks on its clusters."""
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+
+from fairjax.errors import InputError
+
+
+def message(method: str, status: int) -> str:
+    """What the status of a result of this method means."""
+    if method == "direct":
+        from fairjax.assignment import MESSAGES
+    else:
+        from fairjax.fca.alignment import MESSAGES
+    return MESSAGES[status]
+
+
+def explain(method: str, status: int, *, gap: float, converged: bool, max_iter: int) -> None:
+    """Raise InputError where there is no result, and warn of one that stopped short."""
+    words = message(method, status)
+    if status > 1:
+        raise InputError(words)
+    if status == 1:
+        warnings.warn(f"{words} (gap {gap:.1e})", ConvergenceWarning, stacklevel=3)
+    elif not converged:
+        warnings.warn(
+            f"the {'centres' if method == 'direct' else 'cost'} had not settled after max_iter={max_iter} turns; "
+            "the clusters are fair, but more turns or a larger tol may end at a lower cost",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+
+
+def remark(table: npt.NDArray[np.floating], centers: npt.NDArray[np.floating]) -> str:
+    """What there is to say of clusters that are no clusters of their own, if anything; ``table`` (K, M) of weights."""
+    n_clusters = len(centers)
+    n_filled, n_distinct = int(np.count_nonzero(table.sum(1))), len(np.unique(centers, axis=0))
+    if n_filled < n_clusters:
+        return (
+            f"only {n_filled} of the {n_clusters} clusters have points: ask for fewer, or begin elsewhere "
+            "(more n_init, init='aligned')"
+        )
+    if n_distinct < n_clusters:
+        return (
+            f"only {n_distinct} of the {n_clusters} centres differ: X has fewer distinct rows than clusters, "
+            "or many duplicates; ask for fewer clusters"
+        )
+    return ""

@@ -1,0 +1,64 @@
+"""What is given to `fit` beside the points: weights, and the groups with their masses."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fairjax import _groups
+from fairjax.errors import InputError
+
+
+def groups_of(sensitive_features: Any, n_samples: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
+    """Group ids (n,) and the M values behind them; without an attribute one group, whose value is None."""
+    if sensitive_features is None:
+        return np.zeros(n_samples, np.int32), np.array([None], dtype=object)
+    return _groups.encode(sensitive_features, n_samples)
+
+
+def known_groups_of(sensitive_features: Any, n_samples: int, known: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Group ids (n,) of new points among the ``known`` values of the fit; InputError for any other value."""
+    fitted_with_groups = known[0] is not None
+    if fitted_with_groups and sensitive_features is None:
+        raise InputError("sensitive_features is missing; it was given to fit, so predict needs it too")
+    if not fitted_with_groups and sensitive_features is not None:
+        raise InputError("sensitive_features is given, but was not to fit; fit with it, or leave it out")
+    if not fitted_with_groups:
+        return np.zeros(n_samples, np.int32)
+    return _groups.encode_known(sensitive_features, n_samples, known)
+
+
+def weights_of(sample_weight: Any, n_samples: int) -> npt.NDArray[np.float64] | None:
+    """Weights (n,) that are finite, at least 0 and not all 0; None where none are given."""
+    if sample_weight is None:
+        return None
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"sample_weight is not numeric ({error}); expected one number ≥ 0 per row of X") from error
+    if weights.ndim == 0:
+        weights = np.full(n_samples, float(weights))
+    if weights.shape != (n_samples,):
+        raise InputError(
+            f"sample_weight has shape {weights.shape} for {n_samples} rows of X; expected one weight per row"
+        )
+    if not np.isfinite(weights).all():
+        raise InputError("sample_weight holds NaN or infinite values; expected finite weights ≥ 0")
+    if weights.min() < 0:
+        raise InputError(f"sample_weight holds the negative value {weights.min():g}; expected weights ≥ 0")
+    if weights.max() == 0:
+        raise InputError("sample_weight is zero for every point; expected at least one positive weight")
+    return weights
+
+
+def masses_of(
+    groups: npt.NDArray[np.int32], weights: npt.NDArray[np.float64] | None, known: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
+    """Weight (M,) of each group; InputError for a group that has none."""
+    masses = np.bincount(groups, weights, len(known)).astype(np.float64)
+    absent = [_groups.plain(value) for value, mass in zip(known, masses, strict=True) if mass == 0]
+    if absent:
+        raise InputError(
+            f"the group {_groups.listed(absent)} has no weight; give its points a positive weight, or leave them out"
+        )
+    return masses
