@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from fairjax.assignment import fair_assignment
     from fairjax.estimators import FCA
     from fairjax.programs import keep_programs
+    from fairjax.saving import load
 
 _MODULES = ("assignment", "datasets", "deep", "fca", "kmeans", "metrics", "ot", "report")
 _NAMES = {
     "FCA": "fairjax.estimators",
     "fair_assignment": "fairjax.assignment",
     "keep_programs": "fairjax.programs",
+    "load": "fairjax.saving",
 }
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "fca",
     "keep_programs",
     "kmeans",
+    "load",
     "metrics",
     "ot",
     "report",

@@ -209,6 +209,38 @@ def test_restarts_are_nested_and_repeatable():
     np.testing.assert_array_equal(more.labels_, again.labels_)
 
 
+def test_number_of_restarts_by_itself(fitted):
+    """Ten random starts, one of any other kind, as in scikit-learn."""
+    ten, auto = (FCA(K, random_state=3, init="random", n_init=n).fit(X, sensitive_features=NAMES) for n in (10, "auto"))
+    np.testing.assert_array_equal(auto.labels_, ten.labels_)
+    one = clone(MODEL).set_params(n_init="auto").fit(X, sensitive_features=NAMES)
+    np.testing.assert_array_equal(one.labels_, fitted.labels_)
+
+
+def test_distances_and_score(fitted):
+    expected = np.linalg.norm(X[:, None] - fitted.cluster_centers_, axis=-1)
+    np.testing.assert_allclose(fitted.transform(X), expected, rtol=1e-12)
+    assert fitted.transform(X.astype(np.float32)).dtype == np.float32
+    labels = fitted.predict(X, sensitive_features=NAMES)
+    squares = expected[np.arange(len(X)), labels] ** 2
+    weights = np.arange(len(X), dtype=float)
+    assert fitted.score(X, sensitive_features=NAMES) == pytest.approx(-squares.sum())
+    weighted = fitted.score(X, sensitive_features=NAMES, sample_weight=weights)
+    assert weighted == pytest.approx(-squares @ weights)
+    assert fitted.inertia_ == pytest.approx(fitted.cost_ * len(X))
+    with pytest.raises(InputError, match="sensitive_features is missing"):
+        fitted.score(X)
+
+
+def test_distances_as_a_frame(fitted):
+    names = ["fca0", "fca1", "fca2"]
+    assert fitted.get_feature_names_out().tolist() == names
+    model = clone(MODEL).set_output(transform="pandas")
+    frame = model.fit_transform(X, sensitive_features=NAMES)
+    assert frame.columns.tolist() == names
+    np.testing.assert_allclose(frame.to_numpy(), fitted.transform(X))
+
+
 def test_given_centres():
     start = FCA(K, random_state=0).fit(X, sensitive_features=NAMES).cluster_centers_
     model = FCA(K, init=start, n_init=5).fit(X, sensitive_features=NAMES)
@@ -371,6 +403,7 @@ def test_progress_is_told_and_interruption_ends_the_fit():
         ({"epsilon": "much"}, "epsilon is 'much'"),
         ({"min_balance": -0.1}, "min_balance is -0.1"),
         ({"min_balance": 1.0}, "allow at most"),
+        ({"n_init": "many"}, "n_init is 'many'; expected one of 'auto'"),
         ({"min_balance": 0.3, "epsilon": 0.1}, "choose one fairness control"),
         ({"method": "fast"}, "method is 'fast'"),
         ({"center_update": "newton"}, "center_update is 'newton'"),

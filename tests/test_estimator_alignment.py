@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from theory import assert_proposition_4_2
 
+import fairjax
 from fairjax import FCA, datasets
 from fairjax.cli import main
 from fairjax.errors import InputError
@@ -73,6 +74,17 @@ def test_assignment_before_rounding(fitted):
     np.testing.assert_array_equal(drawn[0], fitted.assignment("sample", random_state=0))
     with pytest.raises(InputError, match="how is 'hard'"):
         fitted.assignment("hard")
+
+
+def test_a_model_comes_back_from_its_file(fitted, tmp_path):
+    fitted.save(tmp_path / "model.npz")
+    back = fairjax.load(tmp_path / "model.npz")
+    assert (back.transport_, back.message_, back.gap_) == (fitted.transport_, fitted.message_, fitted.gap_)
+    np.testing.assert_array_equal(back.assignment(), fitted.assignment())
+    np.testing.assert_array_equal(back.result_.objectives, fitted.result_.objectives)
+    np.testing.assert_array_equal(
+        back.predict(DATA.X, sensitive_features=NAMES), fitted.predict(DATA.X, sensitive_features=NAMES)
+    )
 
 
 def test_the_same_seed_gives_the_same_answer(fitted):

@@ -9,6 +9,7 @@ from fairjax.datasets.activity import load_har
 from fairjax.datasets.catalog import CatalogEntry, FileStatus, catalog, load, names
 from fairjax.datasets.dataset import Dataset
 from fairjax.datasets.images import load_mnist_usps, load_reverse_digits, load_reverse_mnist
+from fairjax.datasets.preparation import Preparation
 from fairjax.datasets.synthetic import make_grouped_blobs
 from fairjax.datasets.tables import read_table
 from fairjax.datasets.tabular import load_adult, load_bank, load_census, load_diabetes
@@ -17,6 +18,7 @@ __all__ = [
     "CatalogEntry",
     "Dataset",
     "FileStatus",
+    "Preparation",
     "catalog",
     "load",
     "load_adult",

@@ -59,6 +59,8 @@ def load_har(
     return Dataset(
         name="har",
         X=prepare(raw, standardize=standardize, l2_normalize=l2_normalize, dtype=dtype),
+        standardized=standardize,
+        l2_normalized=l2_normalize,
         feature_names=_distinct(names),
         groups=groups.astype(np.int32),
         group_names=tuple(f"subject {person}" for person in people),

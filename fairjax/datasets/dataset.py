@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fairjax.datasets.preparation import Preparation
+from fairjax.datasets.scaling import column_scales, l2_normalize_rows, standardize_columns
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.datasets.table.encoding import Encoding
     from fairjax.datasets.tables import Origin
-
-_BLOCK = 1 << 14  # rows
-NORM_FLOOR = 1e-7  # smallest Euclidean norm that a row is divided by, as in the FCA protocol
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -53,6 +53,8 @@ class Dataset:
         Of a user's own table: for every sensitive column the id of each row, shape (n,), and the names behind the ids.
     table : Origin or None
         The table as it was read, where it was to be kept.
+    standardized, l2_normalized : bool
+        How ``X`` was made from ``raw``.
     """
 
     name: str
@@ -71,6 +73,8 @@ class Dataset:
     encoding: "Encoding | None" = None
     attributes: Mapping[str, tuple[npt.NDArray[np.int32], tuple[str, ...]]] = field(default_factory=dict)
     table: "Origin | None" = None
+    standardized: bool = False
+    l2_normalized: bool = False
 
     @property
     def n_samples(self) -> int:
@@ -98,64 +102,27 @@ class Dataset:
         """The points as an (n, d) matrix; images are flattened row by row, without a copy."""
         return self.X.reshape(self.n_samples, -1)
 
+    @cached_property
+    def preparation(self) -> Preparation | None:
+        """How rows of the same columns become points beside these; None for images."""
+        if self.raw.ndim != 2 or not self.feature_names:
+            return None
+        centers, spreads = None, None
+        if self.standardized:
+            centers, spreads = column_scales(self.raw, () if self.encoding is None else self.encoding.categories)
+        return Preparation(
+            columns=self.feature_names,
+            centers=centers,
+            spreads=spreads,
+            l2_normalize=self.l2_normalized,
+            sensitive=tuple(self.attributes),
+            encoding=self.encoding,
+        )
+
     def __repr__(self) -> str:
         sizes = ", ".join(f"{g} {n}" for g, n in zip(self.group_names[:6], self.group_sizes, strict=False))
         more = ", ..." if self.n_groups > 6 else ""
         return f"Dataset({self.name!r}, X {self.X.shape} {self.X.dtype}, groups: {sizes}{more})"
-
-
-def standardize_columns(X: npt.NDArray[np.float64], together: Sequence[slice] = ()) -> npt.NDArray[np.float64]:
-    """Give every column mean 0 and population standard deviation 1; constant columns become 0.
-
-    Parameters
-    ----------
-    X : ndarray, shape (n, d), finite
-    together : sequence of slice
-        Ranges of columns that share a variance of 1, as those of one category do.
-
-    Returns
-    -------
-    ndarray, shape (n, d)
-
-    Examples
-    --------
-    >>> standardize_columns(np.array([[1.0, 5.0], [3.0, 5.0]]))
-    array([[-1.,  0.],
-           [ 1.,  0.]])
-    """
-    least, most = X.min(axis=0), X.max(axis=0)
-    # An exact power of two per column keeps squares of huge or tiny values in range.
-    _, exponent = np.frexp(np.maximum(np.abs(least), np.abs(most)))
-    mean, square = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    # blocks of rows: whole matrices in between would need many times the memory
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(X), _BLOCK)]
-    for rows in blocks:
-        mean += np.ldexp(X[rows], -exponent).sum(axis=0)
-    mean /= len(X)
-    for rows in blocks:
-        square += ((np.ldexp(X[rows], -exponent) - mean) ** 2).sum(axis=0)
-    deviation = np.sqrt(square / len(X))
-    for columns in together:
-        deviation[columns] = np.sqrt((deviation[columns] ** 2).sum())
-    # Rounding of the mean may leave a constant column with a deviation just above zero.
-    constant = (least == most) | (deviation == 0)
-    divisor = np.where(constant, 1.0, deviation)
-    out = np.empty_like(X)
-    for rows in blocks:
-        out[rows] = np.where(constant, 0.0, (np.ldexp(X[rows], -exponent) - mean) / divisor)
-    return out
-
-
-def l2_normalize_rows(X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Divide every row by its Euclidean norm, the norm floored at 1e-7.
-
-    Examples
-    --------
-    >>> l2_normalize_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
-    array([[0.6, 0.8],
-           [0. , 0. ]])
-    """
-    return X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), NORM_FLOOR)
 
 
 def float_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:

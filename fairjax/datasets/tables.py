@@ -159,6 +159,8 @@ def read_table(
         source="the user's own file",
         notes=tuple(notes),
         encoding=encoding,
+        standardized=standardize,
+        l2_normalized=l2_normalize,
         attributes={} if groups is None else {n: (a.ids, a.names) for n, a in groups.attributes.items()},
         table=origin,
     )

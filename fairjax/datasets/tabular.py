@@ -87,6 +87,8 @@ def load_adult(
     return Dataset(
         name="adult",
         X=prepare(raw, standardize=standardize, l2_normalize=l2_normalize, dtype=dtype),
+        standardized=standardize,
+        l2_normalized=l2_normalize,
         feature_names=_ADULT_FEATURES,
         groups=(sex == "Male").astype(np.int32),
         group_names=("Female", "Male"),
@@ -149,6 +151,8 @@ def load_bank(
     return Dataset(
         name="bank" if groups == "married" else "bank-marital",
         X=prepare(raw, standardize=standardize, l2_normalize=l2_normalize, dtype=dtype),
+        standardized=standardize,
+        l2_normalized=l2_normalize,
         feature_names=_BANK_FEATURES,
         groups=_ids(sensitive, group_names),
         group_names=group_names,
@@ -215,6 +219,8 @@ def load_census(
     return Dataset(
         name="census",
         X=prepare(raw, standardize=standardize, l2_normalize=l2_normalize, dtype=dtype),
+        standardized=standardize,
+        l2_normalized=l2_normalize,
         feature_names=feature_names,
         groups=ids.astype(np.int32),
         group_names=tuple(f"{label} {code}" for code in codes),
@@ -260,6 +266,8 @@ def load_diabetes(
     return Dataset(
         name="diabetes",
         X=prepare(raw, standardize=standardize, l2_normalize=l2_normalize, dtype=dtype),
+        standardized=standardize,
+        l2_normalized=l2_normalize,
         feature_names=tuple(names[i] for i in kept),
         groups=(sex - 1).astype(np.int32),
         group_names=("sex 1", "sex 2"),

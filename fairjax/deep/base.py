@@ -1,12 +1,9 @@
 """What the estimators of the deep methods share: numpy in, one transfer, a compiled run, numpy out."""
 
-import inspect
-import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,14 +16,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairjax import _groups, parallel
-from fairjax._checks import check_choice, check_count
-from fairjax.deep import files, method
+from fairjax.datasets.preparation import Preparation
+from fairjax.deep import checks, files, method
 from fairjax.deep.checkpoints import Keeper, check_folder, fingerprint, identity, restore
 from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
 from fairjax.deep.pretrain import embed
 from fairjax.deep.streams import prepare
 from fairjax.deep.trainer import Task
 from fairjax.errors import InputError, ReplacementWarning
+from fairjax.saving import archive
+from fairjax.saving.common import check_format
+from fairjax.saving.words import Words
 
 __all__ = ["PRETRAIN_DECAY", "DeepClusterer", "is_vae", "replacement_notes"]
 
@@ -52,6 +52,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
     resume: bool
     checkpoint_every: int
     random_state: Any
+    preparation_: Preparation | None
 
     _image_network: ClassVar[str] = "conv"
     _vector_network: ClassVar[str] = "sdae"
@@ -90,7 +91,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         ReplacementWarning
             If a batch asks for more rows than there are, so that they are drawn with replacement.
         """
-        self._check_parameters()
+        checks.check_parameters(self)
         _groups.check_pairing(X, sensitive_features, y)
         X = self._as_rows(X, reset=True)
         n = len(X)
@@ -126,6 +127,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         self.ended_early_ = bool(result.done >= 0)
         self.groups_ = known
         self.group_names_ = names
+        self.preparation_ = None
         self._tell_balance(groups)
         return self
 
@@ -155,13 +157,15 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         """Latent rows (n, d) in evaluation mode."""
         return np.asarray(_latent(self._network, self._clusterer, self._ready(X)))
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, preparation: Preparation | None = None) -> None:
         """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
 
         Parameters
         ----------
         path : path
             Taken as it is; ``.npz`` is the usual ending.
+        preparation : fairjax.datasets.Preparation, optional
+            How the columns of a table became X, for ``fairjax predict``.
 
         Raises
         ------
@@ -169,31 +173,11 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             If the file cannot be written, or group values are no text, numbers or None.
         """
         check_is_fitted(self)
-        settings = {name: _plain(value) for name, value in self.get_params(deep=False).items() if name != "network"}
-        settings |= {"network": self.network if isinstance(self.network, str) else None}
-        seed = settings["random_state"]
-        settings["random_state"] = seed if isinstance(seed, int) else None
-        if settings.get("checkpoint_dir") is not None:
-            settings["checkpoint_dir"] = os.fspath(settings["checkpoint_dir"])
-        words = {
-            "class": type(self).__name__,
-            "settings": settings,
-            "scale": self._scale,
-            "shape": self._shape,
-            "n_groups": len(self.groups_),
-            "groups": [_groups.plain(value) for value in self.groups_],
-            "group_names": self.group_names_,
-            "balance": [self.balance_, self.max_balance_],
-            "n_iter": self.n_iter_,
-            "ended_early": self.ended_early_,
-            "notes": self.notes_,
-        }
-        trees = {"clusterer": self._clusterer, "labels": self.labels_, "history": self.history_}
-        files.write(path, words, trees)
+        files.save(self, path, getattr(self, "preparation_", None) if preparation is None else preparation)
 
     @classmethod
     def load(cls, path: str | Path, *, network: Any = None) -> Self:
-        """Read what `save` wrote.
+        """Read what `save` wrote; :func:`fairjax.load` does the same for any class.
 
         Parameters
         ----------
@@ -206,34 +190,13 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         InputError
             If the file is not there, damaged, or of another class (both are named).
         """
-        words, arrays = files.read(path)
-        if words["class"] != cls.__name__:
-            raise InputError(f"{str(path)!r} holds a fitted {words['class']}, not {cls.__name__}")
-        settings = dict(words["settings"])
-        if settings["network"] is None:
-            if network is None:
-                raise InputError(f"{str(path)!r} was fitted with a network of one's own; give it as network=")
-            settings["network"] = network
-        model = cls(**settings)
-        model._shape, model._scale = tuple(words["shape"]), tuple(words["scale"])
-        model.n_features_in_ = model._shape[0]
-        model._network = model._choose_network(model._shape, words["n_groups"])
-        start = jax.eval_shape(model._network.init, jax.random.key(0))
-        place = jax.ShapeDtypeStruct((), jnp.float32)
-        prices: Any = place if "clusterer/prices" in arrays else ()
-        template = method.Clusterer(start.params, start.rest, place, place, prices)  # type: ignore[arg-type]
-        model._clusterer = files.fill(template, arrays, "clusterer")
-        model.cluster_centers_ = np.asarray(model._clusterer.centers)
-        model.labels_ = arrays["labels"]
-        prefix = "history/"
-        model.history_ = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-        model.groups_ = np.array(words["groups"], dtype=object)
-        model.group_names_ = tuple(words["group_names"])
-        model.balance_, model.max_balance_ = words["balance"]
-        model.n_iter_ = words["n_iter"]
-        model.ended_early_ = words.get("ended_early", False)
-        model.notes_ = tuple(words.get("notes", ()))
-        return model
+        values, arrays = files.read(path)
+        with archive.believing(path):
+            words = Words(values)
+            check_format(words)
+            if (found := words.text("class")) != cls.__name__:
+                raise archive.ForeignError(f"holds a fitted {found}, not {cls.__name__}")
+            return files.restore(cls, words, arrays, network)
 
     # inside
 
@@ -294,33 +257,6 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             "data": fingerprint(X, groups),
         }
 
-    def _check_parameters(self) -> None:
-        defaults = inspect.signature(type(self).__init__).parameters
-        for name, value in self.get_params(deep=False).items():
-            if name == "checkpoint_dir" and not isinstance(value, (str, os.PathLike, type(None))):
-                raise InputError(f"checkpoint_dir is {value!r}; expected a path")
-            if name in ("network", "checkpoint_dir", "random_state"):
-                continue
-            if value is None and defaults[name].default is None:
-                continue
-            if name in self._choices or name == "compute":
-                allowed = ("float32", "bfloat16") if name == "compute" else self._choices[name]
-                check_choice(name, value, allowed)
-            elif isinstance(defaults[name].default, bool):
-                if not isinstance(value, (bool, np.bool_)):
-                    raise InputError(f"{name} is {value!r}; expected True or False")
-            elif name in ("n_latent", "batch_size") or isinstance(defaults[name].default, int):
-                least = 0 if name.endswith("warmup_epochs") else 1
-                check_count(name, value, least)
-                if int(value) >= 2**31:
-                    raise InputError(f"{name} is {value}; expected a whole number below 2^31")
-            elif isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
-                raise InputError(f"{name} is {value!r}; expected a finite number of at least 0")
-            elif name in self._positive and value == 0:
-                raise InputError(f"{name} is 0; expected a positive number")
-            elif name in ("corruption", "critic_dropout") and float(value) >= 1:
-                raise InputError(f"{name} is {value!r}; expected a share below 1")
-
     def _as_rows(self, X: Any, *, reset: bool) -> npt.NDArray[Any]:
         dtype = jnp.result_type(float)
         # what is wrong with vectors scikit-learn says; of images it would not say where
@@ -351,7 +287,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         """Values in [0, 1] or [-1, 1] get a decoder that ends there; other vectors a linear one."""
         low, high = float(X.min()), float(X.max())
         if X.ndim == 4:
-            _check_pixels(low, high, "[0, 1] or [-1, 1]", -1.0)
+            checks.check_pixels(low, high, "[0, 1] or [-1, 1]", -1.0)
         if low >= 0 and high <= 1:
             # FCMI's weights belong to a reconstruction in [-1, 1]
             signed = self._unit_norm and not (isinstance(self.network, str) and self.network == "vae")
@@ -411,7 +347,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
             # a decoder that ends in [-1, 1] without a change of scale was fitted to such values
             signed = self._scale[0] == 1 and self._scale[2] == "tanh"
             wanted, least = ("[-1, 1]", -1.0) if signed else ("[0, 1]", 0.0)
-            _check_pixels(float(X.min()), float(X.max()), f"{wanted} as in fit", least)
+            checks.check_pixels(float(X.min()), float(X.max()), f"{wanted} as in fit", least)
         return self._scaled(X)
 
     def _tell_balance(self, groups: npt.NDArray[np.int32]) -> None:
@@ -435,11 +371,6 @@ def _latent(network: Network | OwnNetwork, clusterer: method.Clusterer, x: Any) 
 def _plain(value: Any) -> Any:
     """NumPy's numbers as Python's, which JSON takes."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _check_pixels(low: float, high: float, wanted: str, least: float) -> None:
-    if not least <= low <= high <= 1:
-        raise InputError(f"the images' values go from {low:g} to {high:g}; expected {wanted}: divide bytes by 255")
 
 
 def is_vae(network: Network | OwnNetwork) -> bool:

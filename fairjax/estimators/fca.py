@@ -1,28 +1,26 @@
 """The estimator FCA: numpy in, one transfer, a compiled run, numpy out."""
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from fairjax import _groups
 from fairjax.errors import InputError
-from fairjax.estimators import endings, inputs, rule, settings
+from fairjax.estimators import endings, inputs, settings
+from fairjax.estimators.fitted import FittedFCA
 
 if TYPE_CHECKING:
     from fairjax.fca.restarts import Outcome
 
 __all__ = ["FCA"]
 
-How = Literal["soft", "argmax", "sample"]
 
-
-class FCA(ClusterMixin, BaseEstimator):
+class FCA(FittedFCA):
     """Fair k-means: every protected group is spread over the clusters as over the whole data set.
 
     Minimises the mean squared distance of the points to their cluster's centre, under a fairness control: turns of
@@ -46,9 +44,9 @@ class FCA(ClusterMixin, BaseEstimator):
         optimal transport between the groups, exact or entropy-regularised, block by block. They give perfect fairness
         only, any `transport_weight`, and take longer. (The paper's FCA-C is in :mod:`fairjax.fca.alignment`; its ε
         bounds a share of pairs, not the unfairness, which `epsilon` of the direct route does.)
-    n_init : int, default=1
+    n_init : int or "auto", default=1
         Number of restarts; the cheapest result is kept. 1 if `init` is an array. The first starts are the same
-        whatever their number.
+        whatever their number. "auto" is 10 for ``init="random"`` and 1 otherwise, as in scikit-learn.
     max_iter : int, default=100
         Most turns of one restart.
     tol : float, default=1e-4
@@ -80,8 +78,9 @@ class FCA(ClusterMixin, BaseEstimator):
         Cluster of each point.
     cluster_centers_ : ndarray (K, d)
         Centres; a cluster that the optimum leaves empty keeps its last one.
-    cost_ : float
-        (Weighted) mean squared distance of the points to the centres of their clusters.
+    cost_, inertia_ : float
+        (Weighted) mean squared distance of the points to the centres of their clusters, and the sum, as
+        `sklearn.cluster.KMeans` has it.
     balance_, max_balance_ : float
         Smallest ratio of two groups' weights in a cluster, and the best value that the data allow; 1 for one group.
     n_iter_ : int
@@ -115,6 +114,8 @@ class FCA(ClusterMixin, BaseEstimator):
         Cost and labels of plain k-means, where that restart began with it.
     transport_ : :class:`~fairjax.fca.alignment.Settings` or None
         How the alignment routes were run: the solver ("host", POT's, where that is the faster one), blocks and scheme.
+    preparation_ : :class:`~fairjax.datasets.Preparation` or None
+        Of a model that was loaded: how the columns of its table became points.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
@@ -146,7 +147,7 @@ class FCA(ClusterMixin, BaseEstimator):
         epsilon: float = 0.0,
         min_balance: float | None = None,
         method: Literal["direct", "exact", "sinkhorn"] = "direct",
-        n_init: int = 1,
+        n_init: int | Literal["auto"] = 1,
         max_iter: int = 100,
         tol: float = 1e-4,
         init: Any = "aligned",
@@ -219,7 +220,7 @@ class FCA(ClusterMixin, BaseEstimator):
         options: dict[str, Any] = {
             "init": settings.start(self.init, self.n_clusters, X.shape[1]),
             "n_clusters": int(self.n_clusters),
-            "n_init": int(self.n_init),
+            "n_init": settings.restarts(self),
             "max_iter": int(self.max_iter),
             "tol": float(self.tol),
             "seed": int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
@@ -239,7 +240,9 @@ class FCA(ClusterMixin, BaseEstimator):
         self.group_names_ = tuple(_groups.name_of(value) for value in known) if given else ("all",)
         self.max_balance_ = max_balance
         self.fairness_ = fairness
+        self.preparation_ = None
         self._keep(outcome.result, X.dtype)
+        self.inertia_ = self.cost_ * float(masses.sum())
         table = host.contingency(self.labels_, groups, weights, (int(self.n_clusters), len(known)))
         self.balance_ = host.balance(table)
         endings.explain(self.method, self.status_, gap=self.gap_, converged=self.converged_, max_iter=self.max_iter)
@@ -247,76 +250,11 @@ class FCA(ClusterMixin, BaseEstimator):
             warnings.warn(remark, ConvergenceWarning, stacklevel=2)
         return self
 
-    def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
-        """Assign points, new ones too, by the rule that is optimal for the fitted ones.
-
-        A point x of group s belongs to the cluster k of least ‖x − μ_k‖² + multipliers_[s, k]. For points like the
-        fitted ones the clusters stay as fair, up to chance; a fitted point on a boundary may be assigned elsewhere.
-
-        Parameters
-        ----------
-        X : array-like (n, d)
-        sensitive_features : array-like (n,)
-            The protected attribute; required exactly if it was given to `fit`.
-
-        Returns
-        -------
-        ndarray (n,), int32
-
-        Raises
-        ------
-        InputError
-            For a group value that `fit` has not seen, and where `sensitive_features` is missing or superfluous.
-        """
-        check_is_fitted(self)
-        _groups.check_pairing(X, sensitive_features)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
-        return rule.cheapest(X, groups, self.cluster_centers_, self.multipliers_)
-
     def fit_predict(
         self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None
     ) -> npt.NDArray[np.int32]:
         """Fit, and return ``labels_``; parameters as in `fit`."""
         return self.fit(X, y, sensitive_features=sensitive_features, sample_weight=sample_weight).labels_
-
-    def assignment(self, how: How = "soft", *, random_state: Any = None) -> npt.NDArray[Any]:
-        """The fair assignment of the fitted points as it was before `labels_` were rounded to the groups' counts.
-
-        On the alignment routes it is eq. (6) of the paper: a point that the coupling splits belongs to several clusters
-        in part. Many points are split by Sinkhorn, few by exact transport and a handful by the direct route.
-
-        Parameters
-        ----------
-        how : {"soft", "argmax", "sample"}, default="soft"
-            The fractions; the cluster that holds most of each point, the lowest among equals, as the authors' code
-            labels; or one drawn from the fractions, which is right on average.
-        random_state : int, RandomState instance or None, default=None
-            Source of the draw.
-
-        Returns
-        -------
-        ndarray
-            (n, K) fractions, rows on the simplex, for "soft"; (n,) int32 labels otherwise.
-
-        Raises
-        ------
-        InputError
-            For another `how`.
-        """
-        if how not in get_args(How):
-            raise InputError(f"how is {how!r}; expected 'soft', 'argmax' or 'sample'")
-        check_is_fitted(self)
-        solution = self.result_.assignment
-        fractions = np.eye(int(self.n_clusters), dtype=solution.fractions.dtype)[self.labels_]
-        fractions[solution.rows] = solution.fractions
-        if how == "soft":
-            return fractions
-        if how == "argmax":
-            return fractions.argmax(1).astype(np.int32)
-        reached = fractions.cumsum(1)
-        drawn = check_random_state(random_state).random_sample((len(reached), 1)) * reached[:, -1:]
-        return (reached <= drawn).sum(1, dtype=np.int32)
 
     def _keep(self, result: Any, dtype: Any) -> None:
         """Set the attributes that follow from the result of a route."""

@@ -30,5 +30,31 @@ def cheapest(X: Array, groups: npt.NDArray[np.int32], centers: Array, multiplier
     return labels
 
 
+def distances(X: Array, centers: Array) -> Array:
+    """Euclidean distances (n, K) of points X (n, d) to centres (K, d), in the type of X; O(n K d).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> distances(np.array([[3.0, 4.0]]), np.array([[0.0, 0.0], [3.0, 0.0]])).tolist()
+    [[5.0, 4.0]]
+    """
+    from scipy.spatial.distance import cdist
+
+    found = np.empty((len(X), len(centers)), X.dtype)
+    for rows in _blocks(len(X)):
+        found[rows] = cdist(X[rows], centers)
+    return found
+
+
+def spread(X: Array, labels: npt.NDArray[np.int32], centers: Array, weights: Array | None) -> float:
+    """(Weighted) sum of squared distances of points to the centres (K, d) of their clusters (n,); O(n d)."""
+    total = 0.0
+    for rows in _blocks(len(X)):
+        squares = np.square(np.asarray(X[rows], np.float64) - centers[labels[rows]]).sum(1)
+        total += float(squares.sum() if weights is None else squares @ weights[rows])
+    return total
+
+
 def _blocks(n: int) -> Iterator[slice]:
     return (slice(first, first + _ROWS) for first in range(0, n, _ROWS))

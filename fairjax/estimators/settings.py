@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     from fairjax.fca.alignment.fitting import Route
     from fairjax.fca.fitting import Fairness
 
+_RANDOM_STARTS = 10  # of n_init="auto", as many as scikit-learn takes
+
 
 def check(model: "FCA") -> None:
     """Raise InputError for a parameter out of its range, or for two that do not go together."""
     check_choice("method", model.method, ("direct", "exact", "sinkhorn"))
     check_choice("center_update", model.center_update, ("lloyd", "gradient"))
-    for name in ("n_clusters", "n_init", "max_iter", "partition_size"):
+    for name in ("n_clusters", "max_iter", "partition_size"):
         check_count(name, getattr(model, name))
+    if isinstance(model.n_init, str):
+        check_choice("n_init", model.n_init, ("auto",))
+    else:
+        check_count("n_init", model.n_init)
     _check_range("epsilon", model.epsilon, 2.0)
     _check_range("tol", model.tol, np.inf)
     _check_range("transport_weight", model.transport_weight, np.inf)
@@ -61,6 +67,13 @@ def fairness(model: "FCA", max_balance: float) -> "Fairness":
             "choose a lower floor"
         )
     return Fairness("balance", min(float(model.min_balance), max_balance))
+
+
+def restarts(model: "FCA") -> int:
+    """Number of starts to try."""
+    if model.n_init == "auto":
+        return _RANDOM_STARTS if isinstance(model.init, str) and model.init == "random" else 1
+    return int(model.n_init)
 
 
 def start(init: Any, n_clusters: int, n_features: int) -> str | npt.NDArray[np.float64]:

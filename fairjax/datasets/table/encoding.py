@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax._text import listed, shown
-from fairjax.datasets.dataset import standardize_columns
+from fairjax.datasets.scaling import standardize_columns
 from fairjax.datasets.table.columns import Column
 from fairjax.errors import InputError
 
@@ -77,6 +77,13 @@ class Rule:
     fill: float | None = None
     levels: tuple[str, ...] = ()
     indicator: bool = False
+
+    def __post_init__(self) -> None:
+        texts = all(isinstance(text, str) for text in (self.name, self.type, *self.levels))
+        number = self.fill is None or (isinstance(self.fill, (int, float)) and abs(self.fill) < np.inf)
+        known = self.how in ("number", "one-hot", "ordinal")
+        if not texts or not number or not known or not isinstance(self.indicator, bool):
+            raise InputError(f"the rule of the column {shown(self.name)} is not as it should be")
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -145,18 +152,22 @@ class Encoding:
         kept = [rule for rule, block in zip(self.rules, self._blocks(), strict=True) if keep[block].any()]
         return replace(self, rules=tuple(kept))
 
+    @property
+    def categories(self) -> list[slice]:
+        """Ranges of columns of the matrix that are the 0s and 1s of one category."""
+        return [
+            slice(block.start, block.start + len(rule.levels))
+            for rule, block in zip(self.rules, self._blocks(), strict=True)
+            if rule.how == "one-hot"
+        ]
+
     def standardize(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Give every column of the table variance 1: a number by itself, a category over all its columns of 0 and 1.
 
         A category then counts as much as a number does, whatever its number of levels; standardised one by one, the
         rarest levels would outweigh all else.
         """
-        together = [
-            slice(block.start, block.start + len(rule.levels))
-            for rule, block in zip(self.rules, self._blocks(), strict=True)
-            if rule.how == "one-hot"
-        ]
-        return standardize_columns(raw, together)
+        return standardize_columns(raw, self.categories)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""

@@ -1,0 +1,166 @@
+"""A fitted FCA as a file: what is written, and what is checked before it is believed."""
+
+import dataclasses
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fairjax import __version__
+from fairjax.datasets.preparation import Preparation
+from fairjax.errors import InputError
+from fairjax.estimators import settings
+from fairjax.estimators.fca import FCA
+from fairjax.saving import archive
+from fairjax.saving.archive import Arrays
+from fairjax.saving.common import FORMAT, group_words, model_of, plain_settings, preparation_of
+from fairjax.saving.words import Words, check_array
+
+# axes of a result: clusters, features, groups, points, points that may be split, turns; the others are scalars
+_AXES = {
+    "centers": "Kd",
+    "labels": "n",
+    "rows": "r",
+    "fractions": "rK",
+    "counts": "MK",
+    "prices": "MK",
+    "pressing": "MK",
+    "history": "t",
+    "objectives": "t",
+}
+_WHOLE = ("labels", "rows", "status", "n_iter", "n_passes")
+_TRUTHS = ("met", "converged")
+_MAY_BE_NAN = ("history", "objectives", "transport_gap")  # turns that were not taken, and what some routes do not know
+
+
+def save(model: FCA, path: str | os.PathLike[str], preparation: Preparation | None) -> None:
+    """Write a fitted FCA; see :meth:`fairjax.FCA.save`."""
+    chosen = plain_settings(model)
+    arrays: Arrays = {"start_centers": model.start_centers_}
+    if not isinstance(chosen["init"], str):
+        arrays["init"] = np.asarray(chosen["init"], np.float64)
+        chosen["init"] = None
+    solution = model.result_.assignment
+    arrays |= {f"result/{name}": np.asarray(v) for name, v in model.result_._asdict().items() if name != "assignment"}
+    arrays |= {f"result/assignment/{name}": np.asarray(value) for name, value in solution._asdict().items()}
+    words = {
+        "format": FORMAT,
+        "version": __version__,
+        "class": type(model).__name__,
+        "settings": chosen,
+        **group_words(model),
+        "n_features": model.n_features_in_,
+        "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
+        "dtype": str(model.cluster_centers_.dtype),
+        "balance": [model.balance_, model.max_balance_],
+        "inertia": model.inertia_,
+        "transport": None if model.transport_ is None else dataclasses.asdict(model.transport_),
+        "preparation": None if preparation is None else preparation.to_json(),
+    }
+    if model.unfair_ is not None:
+        words["unfair_cost"], arrays["unfair_labels"] = model.unfair_
+    archive.write(path, words, arrays)
+
+
+def restore(words: Words, arrays: Arrays) -> FCA:
+    """The FCA that `save` wrote.
+
+    Raises
+    ------
+    InputError
+        For anything that a fit could not have left.
+    """
+    chosen = words.object("settings")
+    if chosen.get("init") is None:
+        chosen["init"] = _array(arrays, "init")
+    model = model_of(FCA, chosen)
+    settings.check(model)
+    model.groups_, model.group_names_ = words.groups()
+    model.n_features_in_ = words.whole("n_features", 1)
+    model.balance_, model.max_balance_ = words.numbers("balance", 2, 0, 1)
+    model.inertia_ = words.number("inertia", 0)
+    model.fairness_ = settings.fairness(model, model.max_balance_)
+    settings.start(model.init, model.n_clusters, model.n_features_in_)
+    names = words.texts("feature_names")
+    if names:
+        if len(names) != model.n_features_in_:
+            raise InputError(f"there are {len(names)} feature_names for {model.n_features_in_} features")
+        model.feature_names_in_ = np.array(names, dtype=object)
+    sizes = {"K": int(model.n_clusters), "d": model.n_features_in_, "M": len(model.groups_)}
+    model.transport_ = _transport(model, words)
+    model._keep(
+        _result(model.method, arrays, sizes), words.choice("dtype", {"float32": np.float32, "float64": np.float64})
+    )
+    model.start_centers_ = _checked(arrays, "start_centers", "Kd", sizes)
+    model.unfair_ = None
+    if words.has("unfair_cost"):
+        labels = _checked(arrays, "unfair_labels", "n", sizes, "i", 0, sizes["K"] - 1)
+        model.unfair_ = words.number("unfair_cost", 0), labels
+    model.preparation_ = preparation_of(words, model.n_features_in_)
+    return model
+
+
+def _transport(model: FCA, words: Words) -> Any:
+    from fairjax.fca.alignment import Settings
+
+    if model.method == "direct":
+        return None
+    try:
+        return Settings(**words.object("transport"))
+    except TypeError as error:
+        raise InputError(f"transport is not as it should be: {error}") from error
+
+
+def _result(method: str, arrays: Arrays, sizes: dict[str, int]) -> Any:
+    from fairjax.assignment import Solution
+    from fairjax.fca import Alignment, FairClustering
+
+    solution = _fields(Solution, arrays, "result/assignment/", sizes)
+    whole: Any = FairClustering if method == "direct" else Alignment
+    result = _fields(whole, arrays, "result/", sizes, assignment=Solution(**solution))
+    if int(solution["status"]) > 1:
+        raise InputError(f"status is {solution['status']}; expected that of a fit, 0 or 1")
+    return whole(**result)
+
+
+def _fields(kind: type[NamedTuple], arrays: Arrays, prefix: str, sizes: dict[str, int], **known: Any) -> dict[str, Any]:
+    """Values of the fields of a result, each checked."""
+    found = dict(known)
+    for name in kind._fields:
+        if name in found:
+            continue
+        dtype = "i" if name in _WHOLE else "b" if name in _TRUTHS else "f"
+        low, high = -np.inf, np.inf
+        if dtype == "i":
+            low, high = 0, sizes["K"] - 1 if name == "labels" else sizes["n"] - 1 if name == "rows" else np.inf
+        found[name] = _checked(arrays, prefix + name, _AXES.get(name, ""), sizes, dtype, low, high)
+    return found
+
+
+def _checked(
+    arrays: Arrays,
+    name: str,
+    axes: str,
+    sizes: dict[str, int],
+    kind: str = "f",
+    low: float = -np.inf,
+    high: float = np.inf,
+) -> npt.NDArray[Any]:
+    array = _array(arrays, name)
+    if array.ndim == len(axes):
+        for axis, length in zip(axes, array.shape, strict=True):
+            # what no setting tells, the first array does
+            sizes.setdefault(axis, length)
+    shape = tuple(sizes.get(axis, -1) for axis in axes)
+    if name.rpartition("/")[2] in _MAY_BE_NAN:
+        check_array(name, np.nan_to_num(array), shape, kind)
+    else:
+        check_array(name, array, shape, kind, low, high)
+    return array
+
+
+def _array(arrays: Arrays, name: str) -> npt.NDArray[Any]:
+    if name not in arrays:
+        raise InputError(f"it lacks the array {name!r}")
+    return arrays[name]

@@ -1,0 +1,169 @@
+"""What a fitted FCA can do: assign new points, measure them, and tell its fair assignment before rounding."""
+
+import os
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fairjax import _groups
+from fairjax.errors import InputError
+from fairjax.estimators import inputs, rule
+
+if TYPE_CHECKING:
+    from fairjax.datasets.preparation import Preparation
+
+How = Literal["soft", "argmax", "sample"]
+
+
+class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """The part of :class:`fairjax.FCA` that needs what `fit` has found, and no solver."""
+
+    n_clusters: int
+    labels_: npt.NDArray[np.int32]
+    cluster_centers_: npt.NDArray[Any]
+    multipliers_: npt.NDArray[Any]
+    groups_: npt.NDArray[Any]
+    result_: Any
+    preparation_: "Preparation | None"
+
+    def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
+        """Assign points, new ones too, by the rule that is optimal for the fitted ones.
+
+        A point x of group s belongs to the cluster k of least ‖x − μ_k‖² + multipliers_[s, k]. For points like the
+        fitted ones the clusters stay as fair, up to chance; a fitted point on a boundary may be assigned elsewhere.
+
+        Parameters
+        ----------
+        X : array-like (n, d)
+        sensitive_features : array-like (n,)
+            The protected attribute; required exactly if it was given to `fit`.
+
+        Returns
+        -------
+        ndarray (n,), int32
+
+        Raises
+        ------
+        InputError
+            For a group value that `fit` has not seen, and where `sensitive_features` is missing or superfluous.
+        """
+        check_is_fitted(self)
+        _groups.check_pairing(X, sensitive_features)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
+        return rule.cheapest(X, groups, self.cluster_centers_, self.multipliers_)
+
+    def transform(self, X: Any) -> npt.NDArray[Any]:
+        """Distance of points to every centre; the groups have no part in it.
+
+        Parameters
+        ----------
+        X : array-like (n, d)
+
+        Returns
+        -------
+        ndarray (n, K)
+            Euclidean distances, in the type of X; a frame after ``set_output(transform="pandas")``.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return rule.distances(X, self.cluster_centers_)
+
+    def score(self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None) -> float:
+        """Sum of squared distances of points to the centres that `predict` assigns them to, negated: higher is better.
+
+        Parameters
+        ----------
+        X : array-like (n, d)
+        y : ignored
+        sensitive_features : array-like (n,)
+            The protected attribute; required exactly if it was given to `fit`.
+        sample_weight : array-like (n,), optional
+            Weights ≥ 0 of the points.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        InputError
+            As `predict`, and for weights that do not fit.
+        """
+        labels = self.predict(X, sensitive_features=sensitive_features)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        weights = inputs.weights_of(sample_weight, len(X))
+        return -rule.spread(X, labels, self.cluster_centers_, weights)
+
+    def assignment(self, how: How = "soft", *, random_state: Any = None) -> npt.NDArray[Any]:
+        """The fair assignment of the fitted points as it was before `labels_` were rounded to the groups' counts.
+
+        On the alignment routes it is eq. (6) of the paper: a point that the coupling splits belongs to several clusters
+        in part. Many points are split by Sinkhorn, few by exact transport and a handful by the direct route.
+
+        Parameters
+        ----------
+        how : {"soft", "argmax", "sample"}, default="soft"
+            The fractions; the cluster that holds most of each point, the lowest among equals, as the authors' code
+            labels; or one drawn from the fractions, which is right on average.
+        random_state : int, RandomState instance or None, default=None
+            Source of the draw.
+
+        Returns
+        -------
+        ndarray
+            (n, K) fractions, rows on the simplex, for "soft"; (n,) int32 labels otherwise.
+
+        Raises
+        ------
+        InputError
+            For another `how`.
+        """
+        if how not in get_args(How):
+            raise InputError(f"how is {how!r}; expected 'soft', 'argmax' or 'sample'")
+        check_is_fitted(self)
+        solution = self.result_.assignment
+        fractions = np.eye(int(self.n_clusters), dtype=solution.fractions.dtype)[self.labels_]
+        fractions[solution.rows] = solution.fractions
+        if how == "soft":
+            return fractions
+        if how == "argmax":
+            return fractions.argmax(1).astype(np.int32)
+        reached = fractions.cumsum(1)
+        drawn = check_random_state(random_state).random_sample((len(reached), 1)) * reached[:, -1:]
+        return (reached <= drawn).sum(1, dtype=np.int32)
+
+    def save(self, path: str | os.PathLike[str], *, preparation: "Preparation | None" = None) -> None:
+        """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
+
+        It holds all fitted attributes, the labels of the fitted rows among them, but not the rows.
+
+        Parameters
+        ----------
+        path : path
+            Taken as it is; ``.npz`` is the usual ending. :func:`fairjax.load` reads it.
+        preparation : fairjax.datasets.Preparation, optional
+            How the columns of a table became X, for ``fairjax predict``.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written, or group values are no text, numbers or None.
+        """
+        from fairjax.estimators import files
+
+        check_is_fitted(self)
+        files.save(self, path, getattr(self, "preparation_", None) if preparation is None else preparation)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.cluster_centers_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,68 @@
+"""What the words of every saved model have in common."""
+
+from typing import Any, TypeVar
+
+from sklearn.base import BaseEstimator
+
+from fairjax import _groups
+from fairjax.datasets.preparation import Preparation
+from fairjax.errors import InputError
+from fairjax.saving.archive import ForeignError
+from fairjax.saving.words import Words, is_plain
+
+FORMAT = 1  # of the file; a later one may hold what this version does not know
+
+Model = TypeVar("Model", bound=BaseEstimator)
+
+
+def check_format(words: Words) -> None:
+    """Refuse a file of a later format than this version knows."""
+    found = words.whole("format", 1, default=1)  # files of 0.1 have none
+    if found > FORMAT:
+        raise ForeignError(f"has format {found}, and this version of fairjax reads up to {FORMAT}: take a newer one")
+
+
+def plain_settings(model: BaseEstimator) -> dict[str, Any]:
+    """Parameters by name, numbers of NumPy as Python's; a random state only where it is a number."""
+    settings = {name: _groups.plain(value) for name, value in model.get_params(deep=False).items()}
+    seed = settings["random_state"]
+    settings["random_state"] = seed if isinstance(seed, int) else None
+    return settings
+
+
+def model_of(kind: type[Model], settings: dict[str, Any]) -> Model:
+    """An estimator with these settings, whose ranges are still to be checked.
+
+    Raises
+    ------
+    InputError
+        For a setting that the class does not have, or a random state that is no number.
+    """
+    unknown = set(settings) - set(kind._get_param_names())
+    if unknown:
+        raise InputError(f"{kind.__name__} has no setting {min(unknown)!r}")
+    seed = settings.get("random_state")
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+        raise InputError(f"random_state is {seed!r}; expected a whole number or none")
+    return kind(**settings)
+
+
+def group_words(model: Any) -> dict[str, Any]:
+    """The groups' values and names."""
+    values = [_groups.plain(value) for value in model.groups_]
+    odd = [value for value in values if not is_plain(value)]
+    if odd:
+        raise InputError(
+            f"the model cannot be saved: the group {odd[0]!r} is neither text nor a number; fit with plain group values"
+        )
+    return {"groups": values, "group_names": list(model.group_names_)}
+
+
+def preparation_of(words: Words, n_features: int) -> Preparation | None:
+    """How a table's columns became the points of the fit, where the file tells it."""
+    if not words.has("preparation"):
+        return None
+    found = Preparation.from_json(words.object("preparation"))
+    if len(found.columns) != n_features:
+        raise InputError(f"its preparation has {len(found.columns)} columns for {n_features} features")
+    return found

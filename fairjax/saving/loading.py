@@ -1,0 +1,61 @@
+"""Saved models: one function that reads every kind."""
+
+import os
+from typing import Any
+
+from fairjax.errors import InputError
+from fairjax.saving import archive
+from fairjax.saving.common import check_format
+from fairjax.saving.words import Words
+
+__all__ = ["load"]
+
+
+def load(path: str | os.PathLike[str], *, network: Any = None) -> Any:
+    """Read a fitted model that its `save` wrote: `FCA`, or a deep method.
+
+    Parameters
+    ----------
+    path : path
+        The file. Nothing in it is run: it holds arrays and a JSON text, no pickle, and both are checked, so that a
+        damaged or foreign file is told as such.
+    network : nnx.Module, optional
+        Where a deep method was fitted with a module of the user's own: one of the same structure.
+
+    Returns
+    -------
+    FCA or an estimator of :mod:`fairjax.deep`
+        With all of its fitted attributes.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, damaged, no model, or of a later format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fairjax
+    >>> X, sex = [[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]], ["f", "m", "f", "m", "f", "m"]
+    >>> model = fairjax.FCA(n_clusters=2, random_state=0).fit(X, sensitive_features=sex)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.npz")
+    ...     again = fairjax.load(f"{folder}/model.npz")
+    >>> bool((again.predict(X, sensitive_features=sex) == model.predict(X, sensitive_features=sex)).all())
+    True
+    """
+    values, arrays = archive.read(path)
+    with archive.believing(path):
+        words = Words(values)
+        check_format(words)
+        name = words.text("class")
+        if name == "FCA":
+            from fairjax.estimators import files
+
+            return files.restore(words, arrays)
+        from fairjax.deep import estimators
+        from fairjax.deep import files as deep_files
+
+        if name not in estimators.__all__:
+            raise InputError(f"there is no class {name!r}")
+        return deep_files.restore(getattr(estimators, name), words, arrays, network)
