@@ -7,8 +7,8 @@ from data_files import need
 from fairjax import datasets
 from fairjax.datasets import sources
 from fairjax.datasets.dataset import prepare
-from fairjax.datasets.scaling import l2_normalize_rows, standardize_columns
 from fairjax.datasets.files import find
+from fairjax.datasets.scaling import l2_normalize_rows, standardize_columns
 from fairjax.errors import InputError
 
 

@@ -186,8 +186,9 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "lower cost; default), k-means++ (plain k-means) or random",
     )  # fmt: skip
     fit.add_argument(
-        "--n-init", type=numbers.count, default=1, metavar="N", help="restarts; the best is kept (default: 1)"
-    )
+        "--n-init", type=numbers.count_or_auto, default=1, metavar="N",
+        help="restarts; the best is kept (default: 1); auto is 10 for --init random and 1 otherwise",
+    )  # fmt: skip
     fit.add_argument(
         "--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one restart (default: 100)"
     )
@@ -232,6 +233,9 @@ def _add_outputs(fit: _Parser) -> None:
     )  # fmt: skip
     fit.add_argument(
         "--report", metavar="HTML", help="write a report to this file: one page with figures that opens from disk"
+    )
+    fit.add_argument(
+        "--model", metavar="NPZ", help="write the fitted model to this file, for fairjax predict and fairjax.load"
     )
     fit.add_argument("--json", action="store_true", help="print one JSON object in place of the summary")
     fit.add_argument("--quiet", action="store_true", help="print no summary and no progress")

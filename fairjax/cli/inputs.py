@@ -2,13 +2,17 @@
 
 import difflib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fairjax import datasets
+import numpy as np
+import numpy.typing as npt
+
+from fairjax import _groups, datasets
 from fairjax._text import shown, visible
 from fairjax.cli import table_options
-from fairjax.datasets import Dataset
+from fairjax.datasets import Dataset, Preparation
 from fairjax.datasets.table.content import STANDARD_INPUT, is_address
 from fairjax.errors import InputError
 
@@ -75,6 +79,38 @@ def read(
     if sensitive is None:
         return found, "group" if found.n_groups > 1 else None
     return found, " and ".join(visible(name, 60) for name in found.attributes)
+
+
+def attribute(data: Dataset) -> npt.NDArray[Any] | None:
+    """The protected attribute of every row as it is given to `fit`: the source's values, or the groups' names.
+
+    None for one group. The names stand in where a value does not tell the group.
+    """
+    if data.n_groups < 2:
+        return None
+    if data.sensitive is not None:
+        ids, distinct = _groups.factorize(data.sensitive, data.n_samples)
+        pairs = np.unique(ids * np.intp(data.n_groups) + data.groups)
+        if len(pairs) == len(distinct) == data.n_groups:
+            return data.sensitive
+    return np.array(data.group_names, dtype=object)[data.groups]
+
+
+def group_names(data: Dataset, values: npt.NDArray[Any] | None, known: npt.NDArray[Any]) -> tuple[str, ...]:
+    """Names of the groups in the order of their ``known`` values."""
+    if values is None:
+        return data.group_names
+    _, first = np.unique(data.groups, return_index=True)
+    names = {_groups.plain(values[row]): data.group_names[data.groups[row]] for row in first}
+    return tuple(names[_groups.plain(value)] for value in known)
+
+
+def preparation(data: Dataset, sensitive: str | None) -> Preparation | None:
+    """How the rows of another table become points beside those of ``data``."""
+    found = data.preparation
+    if found is None or found.sensitive or sensitive is None:
+        return found
+    return replace(found, sensitive=(sensitive,))
 
 
 def _known(

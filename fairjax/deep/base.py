@@ -157,12 +157,12 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         """Latent rows (n, d) in evaluation mode."""
         return np.asarray(_latent(self._network, self._clusterer, self._ready(X)))
 
-    def save(self, path: str | Path, *, preparation: Preparation | None = None) -> None:
+    def save(self, path: archive.Target, *, preparation: Preparation | None = None) -> None:
         """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
 
         Parameters
         ----------
-        path : path
+        path : path, or stream of bytes
             Taken as it is; ``.npz`` is the usual ending.
         preparation : fairjax.datasets.Preparation, optional
             How the columns of a table became X, for ``fairjax predict``.

@@ -1,7 +1,6 @@
 """A fitted estimator as a file: what is written, and what is checked before it is believed."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
@@ -30,7 +29,7 @@ _HISTORY = "history/"
 Model = TypeVar("Model", bound="DeepClusterer")
 
 
-def save(model: "DeepClusterer", path: str | Path, preparation: Preparation | None) -> None:
+def save(model: "DeepClusterer", target: archive.Target, preparation: Preparation | None) -> None:
     """Write a fitted estimator; see `DeepClusterer.save`."""
     settings = plain_settings(model)
     settings["network"] = model.network if isinstance(model.network, str) else None
@@ -51,7 +50,7 @@ def save(model: "DeepClusterer", path: str | Path, preparation: Preparation | No
         "preparation": None if preparation is None else preparation.to_json(),
     }
     trees = {"clusterer": model._clusterer, "labels": model.labels_, "history": model.history_}
-    write(path, words, trees)
+    write(target, words, trees)
 
 
 def restore(kind: type[Model], words: Words, arrays: Arrays, network: Any = None) -> Model:
@@ -88,7 +87,7 @@ def restore(kind: type[Model], words: Words, arrays: Arrays, network: Any = None
     return model
 
 
-def write(path: str | Path, words: dict[str, Any], trees: dict[str, Any]) -> None:
+def write(target: archive.Target, words: dict[str, Any], trees: dict[str, Any]) -> None:
     """Write JSON words and trees of arrays; the file appears whole or not at all."""
     arrays: Arrays = {}
     for name, tree in trees.items():
@@ -96,7 +95,7 @@ def write(path: str | Path, words: dict[str, Any], trees: dict[str, Any]) -> Non
             # such as a network of one's own carries for its dropout
             key = isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
             arrays[_name(name, place)] = np.asarray(jax.random.key_data(leaf) if key else leaf)
-    archive.write(path, words, arrays)
+    archive.write(target, words, arrays)
 
 
 def fill(template: Any, arrays: Arrays, name: str) -> Any:

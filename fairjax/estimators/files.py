@@ -1,7 +1,6 @@
 """A fitted FCA as a file: what is written, and what is checked before it is believed."""
 
 import dataclasses
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +33,7 @@ _TRUTHS = ("met", "converged")
 _MAY_BE_NAN = ("history", "objectives", "transport_gap")  # turns that were not taken, and what some routes do not know
 
 
-def save(model: FCA, path: str | os.PathLike[str], preparation: Preparation | None) -> None:
+def save(model: FCA, target: archive.Target, preparation: Preparation | None) -> None:
     """Write a fitted FCA; see :meth:`fairjax.FCA.save`."""
     chosen = plain_settings(model)
     arrays: Arrays = {"start_centers": model.start_centers_}
@@ -60,7 +59,7 @@ def save(model: FCA, path: str | os.PathLike[str], preparation: Preparation | No
     }
     if model.unfair_ is not None:
         words["unfair_cost"], arrays["unfair_labels"] = model.unfair_
-    archive.write(path, words, arrays)
+    archive.write(target, words, arrays)
 
 
 def restore(words: Words, arrays: Arrays) -> FCA:

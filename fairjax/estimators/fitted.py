@@ -1,6 +1,5 @@
 """What a fitted FCA can do: assign new points, measure them, and tell its fair assignment before rounding."""
 
-import os
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -15,6 +14,7 @@ from fairjax.estimators import inputs, rule
 
 if TYPE_CHECKING:
     from fairjax.datasets.preparation import Preparation
+    from fairjax.saving.archive import Target
 
 How = Literal["soft", "argmax", "sample"]
 
@@ -137,14 +137,14 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         drawn = check_random_state(random_state).random_sample((len(reached), 1)) * reached[:, -1:]
         return (reached <= drawn).sum(1, dtype=np.int32)
 
-    def save(self, path: str | os.PathLike[str], *, preparation: "Preparation | None" = None) -> None:
+    def save(self, path: "Target", *, preparation: "Preparation | None" = None) -> None:
         """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
 
         It holds all fitted attributes, the labels of the fitted rows among them, but not the rows.
 
         Parameters
         ----------
-        path : path
+        path : path, or stream of bytes
             Taken as it is; ``.npz`` is the usual ending. :func:`fairjax.load` reads it.
         preparation : fairjax.datasets.Preparation, optional
             How the columns of a table became X, for ``fairjax predict``.

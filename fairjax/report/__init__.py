@@ -1,11 +1,12 @@
 """What a clustering run looks like to people: one self-contained HTML page, or a few lines on a terminal.
 
-Fill a :class:`ReportData` with plain arrays and numbers, then :func:`render` or :func:`write` it, or hand it
-to :func:`print_summary`. No solver is imported here: any labelling can be reported on, whoever made it.
+:func:`from_model` reports on a fitted estimator. For any other labelling, whoever made it, fill a :class:`ReportData`
+with plain arrays and numbers, then :func:`render` or :func:`write` it, or hand it to :func:`print_summary`.
 """
 
 from fairjax.report.console import print_summary
 from fairjax.report.data import ReportData, Unfair
+from fairjax.report.models import Report, from_model
 from fairjax.report.page import render, write
 
-__all__ = ["ReportData", "Unfair", "print_summary", "render", "write"]
+__all__ = ["Report", "ReportData", "Unfair", "from_model", "print_summary", "render", "write"]

@@ -46,8 +46,13 @@ _UNREADABLE = (
 )
 
 
-def write(path: str | os.PathLike[str], words: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write words and arrays of numbers by name; the file appears whole or not at all.
+Target = str | os.PathLike[str] | BinaryIO
+
+
+def write(target: Target, words: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write words and arrays of numbers by name; a file appears whole or not at all.
+
+    ``target`` is a path, or a stream of bytes that can be written.
 
     Raises
     ------
@@ -58,8 +63,11 @@ def write(path: str | os.PathLike[str], words: Mapping[str, Any], arrays: Mappin
         text = json.dumps(words, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"the model cannot be saved: {error}; group values must be text or numbers") from error
-    with replacing(path) as stream:
-        members: dict[str, Any] = {_WORDS: np.frombuffer(text.encode(), np.uint8), **arrays}
+    members: dict[str, Any] = {_WORDS: np.frombuffer(text.encode(), np.uint8), **arrays}
+    if not isinstance(target, (str, os.PathLike)):
+        np.savez(target, **members)
+        return
+    with replacing(target) as stream:
         np.savez(stream, **members)
 
 

@@ -81,12 +81,17 @@ class Words:
 
     def groups(self, name: str = "groups", names: str = "group_names") -> tuple[npt.NDArray[Any], tuple[str, ...]]:
         """The distinct values (M,) of the groups, and their names; None alone where no attribute was given."""
-        values = self._take(name, lambda v: _is_list(v) and len(v) > 0 and all(map(is_plain, v)), "plain values")
+        found = self._take(name, lambda v: _is_list(v) and len(v) > 0, "plain values")
+        # several attributes together are a tuple, which JSON has as a list
+        values = [tuple(value) if _is_list(value) else value for value in found]
+        if not all(map(is_plain, values)):
+            raise InputError(f"{name} is {found!r}; expected plain values")
         texts = self.texts(names)
         if len(set(values)) < len(values) or len(texts) != len(values) or (None in values and len(values) > 1):
             raise InputError(f"{name} and {names} are not as many distinct values and their names")
         known = np.empty(len(values), dtype=object)
-        known[:] = values
+        for place, value in enumerate(values):
+            known[place] = value
         return known, texts
 
     def choice(self, name: str, known: Mapping[str, Any]) -> Any:
@@ -131,5 +136,7 @@ def _is_number(value: Any) -> bool:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a group's value is one that JSON keeps as it is."""
+    """Whether a group's value is one that JSON keeps: text, a number, a truth, or several of them in a tuple."""
+    if isinstance(value, tuple):
+        return bool(value) and all(part is not None and is_plain(part) for part in value)
     return value is None or isinstance(value, (str, bool)) or _is_number(value)

@@ -1,0 +1,195 @@
+"""The report of a fitted model: from an estimator and its points to a page."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fairjax import _groups
+from fairjax.errors import InputError
+from fairjax.report.data import ReportData
+from fairjax.report.files import write_text
+from fairjax.report.markup import esc
+from fairjax.report.page import render
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report:
+    """A report, ready to be looked at or saved; in a notebook it shows itself.
+
+    Attributes
+    ----------
+    data : ReportData
+        Everything that it shows.
+    """
+
+    data: ReportData
+
+    @cached_property
+    def html(self) -> str:
+        """The page: one HTML document that loads nothing and runs no script."""
+        return render(self.data)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to ``path``, wholly or not at all, and return where it is.
+
+        Raises
+        ------
+        InputError
+            If ``path`` cannot be written. A file that was there before is then still as it was.
+        """
+        return write_text(path, self.html)
+
+    def __repr__(self) -> str:
+        return f"<Report of {self.data.title!r}: {self.data.n} points, {self.data.n_clusters} clusters; .save(path)>"
+
+    def _repr_html_(self) -> str:
+        # in a frame of its own, so that the styles of page and notebook leave each other alone
+        return f'<iframe srcdoc="{esc(self.html)}" style="width:100%;height:80vh;border:0" sandbox></iframe>'
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """What is known of a run beside the model, in the form that every kind of report takes.
+
+    Attributes
+    ----------
+    X : (n, d) the points, rows laid out as vectors. rows : (n, ...) the same as the model takes them.
+    groups : (n,) int32 ids in the order of the model's groups. weights : (n,) or None.
+    notes : sentences for the reader. parts : what goes into `ReportData` as it is.
+    curve : bool, whether to work out what is dear to work out.
+    """
+
+    X: npt.NDArray[Any]
+    rows: npt.NDArray[Any]
+    groups: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float64] | None
+    notes: tuple[str, ...]
+    curve: bool
+    parts: dict[str, Any]
+
+
+def from_model(
+    model: Any,
+    X: Any,
+    *,
+    sensitive_features: Any = None,
+    sample_weight: Any = None,
+    feature_names: Sequence[str] | None = None,
+    group_names: Sequence[str] | None = None,
+    sensitive: str | None = None,
+    raw: Any = None,
+    title: str = "Fair clusters",
+    details: bool = True,
+    command: str | None = None,
+    seconds: float | None = None,
+    notes: Sequence[str] = (),
+) -> Report:
+    """Report on a fitted `FCA` or deep estimator and the points that it was fitted to.
+
+    Parameters
+    ----------
+    model : FCA or an estimator of :mod:`fairjax.deep`, fitted
+    X : array-like (n, d), or images (n, height, width, channels)
+        The points of the fit, in the same order.
+    sensitive_features : array-like (n,)
+        The protected attribute, exactly if it was given to `fit`.
+    sample_weight : array-like (n,), optional
+        The weights of the fit; counts and shares are then weighted.
+    feature_names : sequence of str, optional
+        Names of the d columns; those of a frame by default.
+    group_names : sequence of str, optional
+        Names of the groups in the order of ``model.groups_``; ``model.group_names_`` by default.
+    sensitive : str, optional
+        What the protected attribute is called; the name of a Series by default.
+    raw : array-like, as X, optional
+        The points in the data's own units, before scaling.
+    title : str
+        What the report is called.
+    details : bool
+        Whether to work out what takes as long as further fits, or a pass of a network: the price of other levels of
+        fairness, the plane of the learned space.
+    command, seconds, notes
+        The command that repeats the run, how long it took, and sentences that the reader should see.
+
+    Returns
+    -------
+    Report
+        ``save(path)`` writes it, ``html`` is the page, ``data`` the figures behind it.
+
+    Raises
+    ------
+    InputError
+        If the model is not fitted, or the points, groups and weights are not those of the fit.
+
+    Notes
+    -----
+    For `FCA` some ten fits at other levels of fairness, which mostly find their programs compiled; of more than 100,000
+    points a random sample is taken for them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fairjax import FCA, datasets, report
+    >>> data = datasets.load_diabetes()
+    >>> model = FCA(3, random_state=0).fit(data.X, sensitive_features=data.sensitive)
+    >>> page = report.from_model(model, data.X, sensitive_features=data.sensitive, details=False, title="Patients")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page.save(f"{folder}/report.html").name
+    'report.html'
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    from fairjax import __version__
+    from fairjax.estimators import FCA, inputs
+
+    check_is_fitted(model)
+    if feature_names is None:
+        feature_names = _columns(X) or getattr(model, "feature_names_in_", None)
+    rows = np.asarray(X)
+    if rows.ndim < 2 or len(rows) != len(model.labels_):
+        raise InputError(
+            f"X has shape {rows.shape}, and the model was fitted to {len(model.labels_)} points; give those of the fit"
+        )
+    groups = inputs.known_groups_of(sensitive_features, len(rows), model.groups_)
+    if sensitive is None and sensitive_features is not None:
+        name = getattr(sensitive_features, "name", None)
+        sensitive = None if name is None else str(name)
+    matrix = rows.reshape(len(rows), -1)
+    run = Run(
+        X=matrix,
+        rows=rows,
+        groups=groups,
+        weights=inputs.weights_of(sample_weight, len(rows)),
+        notes=tuple(notes),
+        curve=details,
+        parts={
+            "title": title,
+            "X": matrix,
+            "labels": model.labels_,
+            "groups": groups,
+            "group_names": model.group_names_ if group_names is None else tuple(group_names),
+            "n_clusters": int(model.n_clusters),
+            "sensitive": sensitive,
+            "feature_names": None if feature_names is None else tuple(map(str, feature_names)),
+            "raw": None if raw is None else np.asarray(raw).reshape(matrix.shape),
+            "command": command,
+            "version": f"fairjax {__version__}",
+            "seconds": seconds,
+        },
+    )
+    if isinstance(model, FCA):
+        from fairjax.report.fca import report_data
+    else:
+        from fairjax.report.deep import report_data
+    return Report(report_data(model, run))
+
+
+def _columns(X: Any) -> list[str] | None:
+    columns = getattr(X, "columns", None)
+    return None if columns is None else [str(_groups.plain(name)) for name in columns]
