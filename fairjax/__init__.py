@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from fairjax import assignment, datasets, deep, fca, kmeans, metrics, ot, report
     from fairjax.assignment import fair_assignment
+    from fairjax.comparison import compare
     from fairjax.estimators import FCA
     from fairjax.programs import keep_programs
     from fairjax.saving import load
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _MODULES = ("assignment", "datasets", "deep", "fca", "kmeans", "metrics", "ot", "report")
 _NAMES = {
     "FCA": "fairjax.estimators",
+    "compare": "fairjax.comparison",
     "fair_assignment": "fairjax.assignment",
     "keep_programs": "fairjax.programs",
     "load": "fairjax.saving",
@@ -26,6 +28,7 @@ _NAMES = {
 __all__ = [
     "FCA",
     "assignment",
+    "compare",
     "datasets",
     "deep",
     "fair_assignment",

@@ -162,6 +162,7 @@ def test_notes_are_told(people, capsys):
         (("fit", "--clusters", "two"), ["--clusters", "'two'"]),
         (("bench", "people.csv", "--features", "age"), ["has one group"]),
         (("bench", "--seeds", "0"), ["--seeds is 0"]),
+        (("bench", "--init", "best"), ["--init is 'best'", "'aligned'"]),
         (("bench", "--clusters", "500"), ["442 rows for 500 clusters"]),
         (("plot",), ["'plot'"]),
         ((), ["COMMAND"]),
@@ -254,6 +255,10 @@ def test_bench(people, capsys):
     assert (code, err) == (0, "")
     assert "k-means" in out
     assert "Medians over 2 starts" in out
+    assert "its time is from the aligned start on" in out
+    code, out, _ = run(capsys, *arguments, "--init", "k-means++")
+    assert code == 0
+    assert "from the k-means centres on" in out
 
 
 def test_bar_appears_only_on_a_terminal_and_only_after_a_while(monkeypatch, capsys):

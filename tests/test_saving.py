@@ -96,7 +96,7 @@ def test_group_values_that_are_not_plain(tmp_path):
     model = FCA(K, init="k-means++", random_state=0).fit(
         X, sensitive_features=np.array(["2020", "2021"] * 30, "datetime64[Y]").astype(object)
     )
-    with pytest.raises(InputError, match="the group datetime.* is neither text nor a number"):
+    with pytest.raises(InputError, match=r"the group datetime.* is neither text nor a number"):
         model.save(tmp_path / "model.npz")
     assert list(tmp_path.iterdir()) == []
 

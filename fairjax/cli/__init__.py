@@ -248,6 +248,10 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         description="Compare k-means with fair clustering at several levels of balance, from the same starts.",
     )
     _add_input(bench, "*", 10)
+    bench.add_argument(
+        "--init", default="aligned", metavar="I",
+        help="where runs begin: aligned (default), k-means++ or random, as for fit",
+    )  # fmt: skip
     bench.add_argument("--seeds", type=int, default=3, metavar="N", help="number of starts (default: 3)")
     bench.add_argument("--l2-normalize", action="store_true", help="divide each row by its Euclidean length")
     bench.add_argument("--json", action="store_true", help="print one JSON object in place of the table")

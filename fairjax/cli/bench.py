@@ -2,27 +2,31 @@
 
 import argparse
 import json
-import statistics
-import time
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from fairjax import __version__, _progress
-from fairjax._checks import check_count
+from fairjax._checks import check_choice, check_count
 from fairjax.cli import compilation, inputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError
 
-_LEVELS = (0.5, 0.8, 0.9, 1.0)  # floors on the balance, as shares of the best possible
+if TYPE_CHECKING:
+    from fairjax.comparison import Comparison
+
+_FROM = {
+    "aligned": "from the aligned start on",
+    "k-means++": "from the k-means centres on",
+    "random": "from the random start on",
+}
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Compare on every data set and print a table, or JSON."""
     for name in ("clusters", "seeds"):
         check_count(f"--{name}", getattr(options, name))
+    check_choice("--init", options.init, tuple(_FROM))
     compilation.keep_programs()
     results = []
     with Bar(not options.json) as bar:
@@ -52,60 +56,36 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
 
 
 def _compare(data: Dataset, sensitive: str | None, options: argparse.Namespace) -> dict[str, Any]:
-    from fairjax.fca.fitting import Fairness, fit_from
-    from fairjax.fca.restarts import cost_and_labels, starts
-    from fairjax.fca.scaled_points import scale_points
-    from fairjax.metrics import host
+    from fairjax.comparison import compare
 
-    K = options.clusters
-    points = scale_points(data.matrix, data.groups, n_groups=data.n_groups)
-    shape = (K, data.n_groups)
-    # the first run of each program compiles it and is not timed
     compiled = compilation.seconds()
-    start = next(starts(points, "k-means++", K, 1, 0))
-    for level in (_LEVELS[0], _LEVELS[-1]):
-        fit_from(points, start.centers, Fairness("balance", level * data.max_balance))
-    compile_seconds = compilation.seconds() - compiled
-
-    rows: dict[str, list[tuple[float, float, float]]] = {}
-    for seed in range(options.seeds):
-        began = time.perf_counter()
-        start = next(starts(points, "k-means++", K, 1, seed))
-        assert start.unfair is not None
-        cost, labels = cost_and_labels(points, start.unfair)
-        elapsed = time.perf_counter() - began
-        table = host.contingency(labels, data.groups, None, shape)
-        rows.setdefault("k-means", []).append((cost, host.balance(table), elapsed))
-        for level in _LEVELS:
-            fairness = Fairness("balance", level * data.max_balance)
-            began = time.perf_counter()
-            result = fit_from(points, start.centers, fairness)
-            elapsed = time.perf_counter() - began
-            labels = np.asarray(result.assignment.labels)[: points.n_points]
-            table = host.contingency(labels, data.groups, None, shape)
-            cost = float(points.cost_of(float(result.cost)))
-            rows.setdefault(f"FCA ≥ {level * data.max_balance:.4f}", []).append((cost, host.balance(table), elapsed))
+    found = compare(data.matrix, data.groups, n_clusters=options.clusters, n_seeds=options.seeds, init=options.init)
     return {
         "data": data.name,
         "n": data.n_samples,
-        "n_features": points.n_features,
-        "n_clusters": K,
+        "n_features": int(data.matrix.shape[1]),
+        "n_clusters": found.n_clusters,
         "sensitive": sensitive,
         "n_groups": data.n_groups,
-        "max_balance": data.max_balance,
-        "seeds": options.seeds,
-        "compile_seconds": round(compile_seconds, 4),
-        "methods": [
-            {
-                "method": method,
-                "cost": statistics.median(run[0] for run in runs),
-                "lowest_cost": min(run[0] for run in runs),
-                "balance": statistics.median(run[1] for run in runs),
-                "seconds": round(statistics.median(run[2] for run in runs), 6),
-            }
-            for method, runs in rows.items()
-        ],
+        "max_balance": found.max_balance,
+        "init": found.init,
+        "seeds": found.n_seeds,
+        "compile_seconds": round(compilation.seconds() - compiled, 4),
+        "methods": _methods(found),
     }
+
+
+def _methods(found: "Comparison") -> list[dict[str, Any]]:
+    return [
+        {
+            "method": method,
+            "cost": float(row["cost"]),
+            "lowest_cost": float(row["lowest_cost"]),
+            "balance": float(row["balance"]),
+            "seconds": round(float(row["seconds"]), 6),
+        }
+        for method, row in found.frame.iterrows()
+    ]
 
 
 def _device() -> str:
@@ -140,7 +120,7 @@ def _print(results: Sequence[dict[str, Any]]) -> None:
         console.print(
             Text(
                 f"Medians over {result['seeds']} starts; the best possible balance is {result['max_balance']:.4f}. "
-                "FCA ≥ b holds every ratio of two groups at b or more; its time is from the k-means centres on. "
+                f"FCA ≥ b holds every ratio of two groups at b or more; its time is {_FROM[result['init']]}. "
                 f"Compiling took {result['compile_seconds']:.1f} s apart."
             )
         )
