@@ -53,7 +53,8 @@ def group_words(model: Any) -> dict[str, Any]:
     odd = [value for value in values if not is_plain(value)]
     if odd:
         raise InputError(
-            f"the model cannot be saved: the group {odd[0]!r} is neither text nor a number, nor several of them; fit with plain group values"
+            f"the model cannot be saved: the group {odd[0]!r} is neither text nor a number, nor several of them; "
+            "fit with plain group values"
         )
     return {"groups": values, "group_names": list(model.group_names_)}
 
