@@ -136,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fairjax {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_fit(commands)
+    _add_predict(commands)
     _add_bench(commands)
     _add_inspect(commands)
     _add_datasets(commands)
@@ -221,16 +222,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _add_outputs(fit: _Parser) -> None:
-    fit.add_argument(
-        "--out", metavar="FILE",
-        help="write the table back with a column `cluster`: .csv, .tsv, .parquet or .xlsx (of a known data set its "
-        "row, cluster and group)",
-    )  # fmt: skip
-    fit.add_argument("--columns", metavar="A,B", help="columns of the table that --out writes (default: all)")
-    fit.add_argument(
-        "--plain-formulas", action="store_true",
-        help="with --out: put an apostrophe before text that a spreadsheet would run as a formula",
-    )  # fmt: skip
+    _add_out(fit)
     fit.add_argument(
         "--report", metavar="HTML", help="write a report to this file: one page with figures that opens from disk"
     )
@@ -239,6 +231,41 @@ def _add_outputs(fit: _Parser) -> None:
     )
     fit.add_argument("--json", action="store_true", help="print one JSON object in place of the summary")
     fit.add_argument("--quiet", action="store_true", help="print no summary and no progress")
+
+
+def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="assign the rows of another table by a fitted model",
+        description="Assign the rows of another table by a model that fairjax fit --model, or save in Python, wrote. "
+        "Columns are found by their names and scaled as in the fit.",
+    )
+    predict.add_argument("model", metavar="MODEL", help="the file of the model")
+    predict.add_argument(
+        "data", metavar="DATA", help="a file with a table, - for standard input, or the name of a known data set"
+    )
+    predict.add_argument(
+        "--sensitive", metavar="A,B", help="columns with the protected attributes (default: those of the fit)"
+    )
+    _add_out(predict)
+    predict.add_argument("--json", action="store_true", help="print one JSON object in place of the summary")
+    predict.add_argument("--quiet", action="store_true", help="print no summary and no progress")
+    predict.add_argument("--download", action="store_true", help="download what is missing")
+    table_options.add_reading(predict)
+
+
+def _add_out(parser: _Parser) -> None:
+    """Add what `fit` and `predict` have in common: the table back with its clusters."""
+    parser.add_argument(
+        "--out", metavar="FILE",
+        help="write the table back with a column `cluster`: .csv, .tsv, .parquet or .xlsx (of a known data set its "
+        "row, cluster and group)",
+    )  # fmt: skip
+    parser.add_argument("--columns", metavar="A,B", help="columns of the table that --out writes (default: all)")
+    parser.add_argument(
+        "--plain-formulas", action="store_true",
+        help="with --out: put an apostrophe before text that a spreadsheet would run as a formula",
+    )  # fmt: skip
 
 
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:

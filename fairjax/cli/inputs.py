@@ -63,10 +63,7 @@ def read(
     if name in datasets.names():
         table_options.refuse(table or {}, name)
         return _known(name, sensitive, features, {**options, **({"download": True} if download else {})})
-    if not _is_path(name):
-        close = difflib.get_close_matches(name[:200], datasets.names(), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known sets are {', '.join(datasets.names())}"
-        raise InputError(f"there is no file or data set {shown(name)}; {hint}")
+    _check_path(name)
     found = datasets.read_table(
         name,
         sensitive=sensitive,
@@ -79,6 +76,14 @@ def read(
     if sensitive is None:
         return found, "group" if found.n_groups > 1 else None
     return found, " and ".join(visible(name, 60) for name in found.attributes)
+
+
+def is_known(name: str) -> bool:
+    """Whether it is the name of a known data set; InputError for what is neither that nor a file's name."""
+    if name in datasets.names():
+        return True
+    _check_path(name)
+    return False
 
 
 def attribute(data: Dataset) -> npt.NDArray[Any] | None:
@@ -134,6 +139,13 @@ def _known(
     if name in _BUNDLED_SETS:
         options.pop("download", None)
     return datasets.load(name, **options), attribute
+
+
+def _check_path(name: str) -> None:
+    if not _is_path(name):
+        close = difflib.get_close_matches(name[:200], datasets.names(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known sets are {', '.join(datasets.names())}"
+        raise InputError(f"there is no file or data set {shown(name)}; {hint}")
 
 
 def _is_path(name: str) -> bool:

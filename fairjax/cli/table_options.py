@@ -21,6 +21,11 @@ _COLUMNS = (
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options to a command."""
+    _add_columns(parser)
+    add_reading(parser)
+
+
+def _add_columns(parser: argparse.ArgumentParser) -> None:
     columns = parser.add_argument_group("what is in the columns of a file")
     columns.add_argument("--drop", metavar="A,B", help="columns to leave out, in place of --features")
     columns.add_argument(
@@ -47,6 +52,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     columns.add_argument(
         "--small-groups", metavar="HOW", help="groups below --min-group: merge (default), or error to refuse them"
     )
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add only the options that say how a text file is written."""
     reading = parser.add_argument_group("how a text file is written (found out if left out)")
     reading.add_argument("--separator", metavar="C", help="character between cells, such as , ; | or the word tab")
     reading.add_argument("--quote", metavar="C", help="character around cells, or the word none")
@@ -65,7 +74,7 @@ def chosen(options: argparse.Namespace) -> dict[str, Any]:
     from fairjax.datasets.table.dialect import Dialect
 
     found: dict[str, Any] = {
-        name: value for name in _COLUMNS if (value := getattr(options, name)) is not None and value is not False
+        name: value for name in _COLUMNS if (value := getattr(options, name, None)) is not None and value is not False
     }
     told = {name: getattr(options, name) for name in _DIALECT if getattr(options, name) is not None}
     if told:

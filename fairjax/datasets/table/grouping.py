@@ -134,7 +134,7 @@ def _attribute(column: Column, settings: GroupSettings, *, alone: bool) -> tuple
     binned = settings.bins is not None and column.type in ("number", "date")
     if not binned:
         _check_groupable(column, alone)
-    ids, names = _binned(column, settings.bins) if binned and settings.bins else _values(column)
+    ids, names = _binned(column, settings.bins) if binned and settings.bins else named_values(column)
     if gaps:
         ids = np.where(ids < 0, len(names), ids).astype(np.int32)
         names = (*names, MISSING)
@@ -159,7 +159,7 @@ def _check_groupable(column: Column, alone: bool) -> None:
         )
 
 
-def _values(column: Column) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
+def named_values(column: Column) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
     """Ids by the sorted values: numbers by size, booleans, dates and text as they are written."""
     if column.type != "number" and column.codes is not None:
         if column.type == "date" and column.numbers is not None:

@@ -75,13 +75,13 @@ class RawTable:
         return f"row {row + 1:,}" + (f" (line {line:,} of the file)" if line is not None else "")
 
 
-def tidy(table: RawTable) -> RawTable:
+def tidy(table: RawTable, least_rows: int = 2) -> RawTable:
     """Drop what spreadsheets leave behind: nameless empty columns, and empty rows at the end; check names and size.
 
     Raises
     ------
     InputError
-        When no column is left, two have one name, or there are fewer than two rows.
+        When no column is left, two have one name, or there are too few rows.
     """
     notes = list(table.notes)
     nameless = [i for i, name in enumerate(table.names) if not name and _empty(table.cells.column(i))]
@@ -99,9 +99,10 @@ def tidy(table: RawTable) -> RawTable:
     if rows < table.n_rows:
         notes.append(f"left out {counted(table.n_rows - rows, 'empty row')} at the end")
         table = replace(table, cells=table.cells.slice(0, rows))
-    if table.n_rows < 2:
+    if table.n_rows < least_rows:
         found = "a header but no rows" if table.n_rows == 0 else "one row only"
-        raise InputError(f"{table.label} has {found}; clustering needs at least two rows")
+        needed = "; clustering needs at least two rows" if least_rows > 1 else "; expected at least one row"
+        raise InputError(f"{table.label} has {found}{needed}")
     return replace(table, notes=tuple(notes))
 
 

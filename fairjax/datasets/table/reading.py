@@ -28,7 +28,7 @@ _FOREIGN = {
 
 
 def read_raw_table(
-    source: str | os.PathLike[str], *, dialect: Dialect | None = None, download: bool = False
+    source: str | os.PathLike[str], *, dialect: Dialect | None = None, download: bool = False, least_rows: int = 2
 ) -> RawTable:
     r"""Read the cells of a table; its format is told by the file's name or its first bytes.
 
@@ -40,6 +40,8 @@ def read_raw_table(
         What is known of how a text file is written; None finds out.
     download : bool
         Whether an address may be fetched.
+    least_rows : int
+        Fewer rows are refused.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def read_raw_table(
     (['age', 'income'], 2, ';', ',')
     """
     content = fetch_content(source, download=download)
-    return tidy(_read(content, dialect or Dialect()))
+    return tidy(_read(content, dialect or Dialect()), least_rows)
 
 
 def _read(content: Content, told: Dialect) -> RawTable:
