@@ -177,7 +177,7 @@ def from_model(
             "n_clusters": int(model.n_clusters),
             "sensitive": sensitive,
             "feature_names": None if feature_names is None else tuple(map(str, feature_names)),
-            "raw": None if raw is None else np.asarray(raw).reshape(matrix.shape),
+            "raw": None if raw is None else _as_matrix("raw", raw, matrix.shape),
             "command": command,
             "version": f"fairjax {__version__}",
             "seconds": seconds,
@@ -188,6 +188,13 @@ def from_model(
     else:
         from fairjax.report.deep import report_data
     return Report(report_data(model, run))
+
+
+def _as_matrix(name: str, values: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    found = np.asarray(values)
+    if found.size != shape[0] * shape[1] or len(found) != shape[0]:
+        raise InputError(f"{name} has shape {found.shape}; expected that of X, {shape}")
+    return found.reshape(shape)
 
 
 def _columns(X: Any) -> list[str] | None:
