@@ -12,6 +12,7 @@ PROMISED = {
     "fairness_sweep": "epsilon",
     "training_step": "step 30",
     "pipeline": "Patients by cluster and sex",
+    "export_assignment": "assigned as by predict",
 }
 
 

@@ -151,11 +151,13 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
 
     def predict_proba(self, X: Any) -> npt.NDArray[Any]:
         """Soft assignment (n, K) of rows, by the method's own rule."""
-        return np.asarray(_probabilities(self._soft, self._network, self._clusterer, self._ready(X)))
+        rows = self._ready(X)
+        return np.asarray(_probabilities(self._soft, self._network, self._clusterer, rows))
 
     def embed(self, X: Any) -> npt.NDArray[Any]:
         """Latent rows (n, d) in evaluation mode."""
-        return np.asarray(_latent(self._network, self._clusterer, self._ready(X)))
+        rows = self._ready(X)
+        return np.asarray(_latent(self._network, self._clusterer, rows))
 
     def save(self, path: archive.Target, *, preparation: Preparation | None = None) -> None:
         """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
