@@ -197,21 +197,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--tol", type=float, default=1e-4, metavar="T",
         help="stop when the centres move less than this share of the points' standard deviation (default: 0.0001)",
     )  # fmt: skip
-    fit.add_argument(
-        "--transport-weight", type=float, default=1.0, metavar="W",
-        help="of methods exact and sinkhorn: weight of the distance between aligned points (default: 1, the paper: 2)",
-    )  # fmt: skip
-    fit.add_argument(
-        "--partition-size", type=int, default=1024, metavar="N",
-        help="of methods exact and sinkhorn: points of the smallest group in a block (default: 1024)",
-    )  # fmt: skip
-    fit.add_argument("--reg", type=float, default=0.01, metavar="R", help="entropy of method sinkhorn (default: 0.01)")
-    fit.add_argument(
-        "--center-update",
-        default="lloyd",
-        metavar="U",
-        help="of methods exact and sinkhorn: lloyd (default) or gradient",
-    )
+    _add_alignment(fit)
     fit.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the random starts (default: 0)")
     _add_outputs(fit)
     fit.add_argument(
@@ -231,6 +217,25 @@ def _add_outputs(fit: _Parser) -> None:
     )
     fit.add_argument("--json", action="store_true", help="print one JSON object in place of the summary")
     fit.add_argument("--quiet", action="store_true", help="print no summary and no progress")
+
+
+def _add_alignment(fit: _Parser) -> None:
+    """Add what only the alignment routes have."""
+    fit.add_argument(
+        "--transport-weight", type=float, default=1.0, metavar="W",
+        help="of methods exact and sinkhorn: weight of the distance between aligned points (default: 1, the paper: 2)",
+    )  # fmt: skip
+    fit.add_argument(
+        "--partition-size", type=int, default=1024, metavar="N",
+        help="of methods exact and sinkhorn: points of the smallest group in a block (default: 1024)",
+    )  # fmt: skip
+    fit.add_argument("--reg", type=float, default=0.01, metavar="R", help="entropy of method sinkhorn (default: 0.01)")
+    fit.add_argument(
+        "--center-update",
+        default="lloyd",
+        metavar="U",
+        help="of methods exact and sinkhorn: lloyd (default) or gradient",
+    )
 
 
 def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -61,15 +61,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     outputs.write_all(files)
     if options.json:
         own = deep.agreement(data, model) if options.method in deep.METHODS else _certificate(model, report.data)
-        summary = (
-            _summary(data, sensitive, model, report.data)
-            | own
-            | {
-                "seconds": round(seconds, 4),
-                "compile_seconds": round(compile_seconds, 4),
-                "version": __version__,
-            }
-        )
+        spent = {"seconds": round(seconds, 4), "compile_seconds": round(compile_seconds, 4), "version": __version__}
+        summary = _summary(data, sensitive, model, report.data) | own | spent
         print(json.dumps(summary, allow_nan=False))
     elif not options.quiet:
         from rich.console import Console
