@@ -162,7 +162,7 @@ def compare(
 
     check_count("n_clusters", n_clusters)
     check_count("n_seeds", n_seeds)
-    levels = tuple(levels)
+    levels = tuple(np.atleast_1d(levels).tolist())
     if not levels or not all(0 < level <= 1 for level in levels):
         raise InputError(f"levels is {levels!r}; expected shares of the best balance, above 0 and at most 1")
     _groups.check_pairing(X, sensitive_features, None, sample_weight)

@@ -81,7 +81,7 @@ def test_one_row_and_its_summary(folder, tmp_path, capsys):
     people(n=1, seed=5).to_csv(tmp_path / "one.tsv", sep="\t", index=False)
     code, out, err = run(capsys, "predict", folder / "model.npz", tmp_path / "one.tsv")
     assert (code, err) == (0, "")
-    assert "1 rows of one.tsv in 3 clusters of" in out
+    assert "1 row of one.tsv in 3 clusters of" in out
     assert run(capsys, "predict", folder / "model.npz", tmp_path / "one.tsv", "--quiet") == (0, "", "")
 
 

@@ -63,7 +63,7 @@ def test_it_shows_itself(found, tmp_path):
         ({"n_clusters": 0}, "n_clusters is 0"),
         ({"n_clusters": 61}, "60 rows for 61 clusters"),
         ({"n_seeds": 1.5}, "n_seeds is 1.5"),
-        ({"levels": (0.5, 2)}, r"levels is \(0.5, 2\)"),
+        ({"levels": (0.5, 2)}, r"levels is \(0.5, 2.0\)"),
         ({"levels": ()}, "expected shares"),
         ({"init": "best"}, "init is 'best'"),
         ({"init": X[:8]}, "init is an array"),

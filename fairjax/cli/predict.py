@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax import __version__, _groups, _progress
-from fairjax._text import visible
+from fairjax._text import counted, visible
 from fairjax.cli import compilation, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset, Preparation
@@ -135,7 +135,8 @@ def _print(found: dict[str, Any], data: Dataset) -> None:
     console = Console()
     sizes = ", ".join(f"{size:,}" for size in found["sizes"][:_MOST_GROUPS])
     more = ", ..." if len(found["sizes"]) > _MOST_GROUPS else ""
-    console.print(Text(f"{found['n']:,} rows of {data.name} in {found['n_clusters']} clusters of {sizes}{more}."))
+    rows, clusters = counted(found["n"], "row"), counted(found["n_clusters"], "cluster")
+    console.print(Text(f"{rows} of {data.name} in {clusters} of {sizes}{more}."))
     if len(found["groups"]) > 1:
         console.print(
             Text(f"Balance {found['balance']:.4g}; the rows as a whole allow {found['max_balance']:.4g} at most.")
