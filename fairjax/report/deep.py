@@ -47,7 +47,7 @@ def report_data(model: "DeepClusterer", run: "Run") -> ReportData:
         status="ended early: few labels still changed" if model.ended_early_ else "went through all its steps",
         n_iter=model.n_iter_,
         group_violation=host.group_violation(table) if shape[1] > 1 else None,
-        latent=model.embed(run.rows) if run.curve else None,
+        latent=model.embed(run.rows) if run.details else None,
         image_shape=_image_shape(run.rows, run.parts["feature_names"]),
     )
 

@@ -33,7 +33,7 @@ def report_data(model: "FCA", run: "Run") -> ReportData:
         cost, labels = model.unfair_ or _k_means(model, run)
         unfair_table = host.contingency(labels, run.groups, run.weights, shape)
         unfair = Unfair(cost=cost, balance=host.balance(unfair_table), labels=labels)
-        if run.curve:
+        if run.details:
             curve, sampled = _curve(model, run, unfair_table)
             notes += sampled
     return ReportData(

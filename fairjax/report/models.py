@@ -59,10 +59,19 @@ class Run:
 
     Attributes
     ----------
-    X : (n, d) the points, rows laid out as vectors. rows : (n, ...) the same as the model takes them.
-    groups : (n,) int32 ids in the order of the model's groups. weights : (n,) or None.
-    notes : sentences for the reader. parts : what goes into `ReportData` as it is.
-    curve : bool, whether to work out what is dear to work out.
+    X : ndarray (n, d)
+        The points, rows laid out as vectors.
+    rows : ndarray (n, ...)
+        The same as the model takes them.
+    groups : ndarray (n,), int32
+        Ids in the order of the model's groups.
+    weights : ndarray (n,) or None
+    notes : tuple of str
+        Sentences for the reader.
+    details : bool
+        Whether to work out what takes long.
+    parts : dict
+        What goes into `ReportData` as it is.
     """
 
     X: npt.NDArray[Any]
@@ -70,7 +79,7 @@ class Run:
     groups: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float64] | None
     notes: tuple[str, ...]
-    curve: bool
+    details: bool
     parts: dict[str, Any]
 
 
@@ -159,7 +168,7 @@ def from_model(
     groups = inputs.known_groups_of(sensitive_features, len(rows), model.groups_)
     if sensitive is None and sensitive_features is not None:
         name = getattr(sensitive_features, "name", None)
-        sensitive = None if name is None else str(name)
+        sensitive = name if isinstance(name, str) else None
     matrix = rows.reshape(len(rows), -1)
     run = Run(
         X=matrix,
@@ -167,7 +176,7 @@ def from_model(
         groups=groups,
         weights=inputs.weights_of(sample_weight, len(rows)),
         notes=tuple(notes),
-        curve=details,
+        details=details,
         parts={
             "title": title,
             "X": matrix,
