@@ -1,4 +1,4 @@
-"""scikit-learn's checks of the deep estimators: those without a training of all, and the others of one (``-m slow``)."""
+"""scikit-learn's checks of the deep estimators: those without a training of all, the others of one (``-m slow``)."""
 
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
