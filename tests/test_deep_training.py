@@ -194,7 +194,7 @@ def test_no_checkpoint_is_a_fresh_start(data, tmp_path):
 
 def test_a_checkpoint_that_cannot_be_written(data, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="could not be written"):
         interrupted(data, tmp_path / "file" / "run", 9)
 
 
