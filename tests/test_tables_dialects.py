@@ -103,6 +103,27 @@ def test_zstandard(write):
     assert read_raw_table(write(packed, "a.csv.zst")).n_rows == 14
 
 
+def test_an_address_is_fetched_only_when_asked(tmp_path):
+    import threading
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    (tmp_path / "people.csv.gz").write_bytes(gzip.compress(PLAIN))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/people.csv.gz?version=2"
+        with pytest.raises(InputError, match="nothing is downloaded unless asked; say --download"):
+            read_raw_table(address)
+        assert read_raw_table(address, download=True).n_rows == 4
+        with pytest.raises(InputError, match=r"could not be downloaded \(HTTP Error 404"):
+            read_raw_table(address.replace("people", "nobody"), download=True)
+        server.shutdown()
+
+
 def numbers(write, cells, separator=";", **told):
     rows = [["x", "y"], *([cell, str(i)] for i, cell in enumerate(cells))]
     data = read_table(

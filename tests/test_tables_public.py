@@ -13,7 +13,6 @@ from fairjax import cli
 from fairjax.datasets.files import find
 from fairjax.datasets.sources import ADULT_TEST, ADULT_TRAIN, BANK, CENSUS_POINTS
 
-
 ONE_HOT = ("--categorical", "one-hot")
 HEADLESS = ("--no-header",)
 COUNTED = ("--no-header", "--skip", "1")  # scikit-learn's files begin with their size
@@ -22,8 +21,8 @@ COUNTED = ("--no-header", "--skip", "1")  # scikit-learn's files begin with thei
 TABLES = {
     "adult": (ADULT_TRAIN, (*HEADLESS, *ONE_HOT), "column 10", 32_561, 2),
     "adult by sex and race": (ADULT_TEST, (*COUNTED, *ONE_HOT), "column 10,column 9", 16_281, 10),
-    "bank": (BANK, (*ONE_HOT, "--min-group", "100"), "marital", 41_188, None),
-    "census": (CENSUS_POINTS, (), "column 1", 3_000, None),
+    "bank": (BANK, ONE_HOT, "marital", 41_188, 4),
+    "census": (CENSUS_POINTS, (), "column 21", 3_000, 4),
     "breast cancer": ("sklearn/datasets/data/breast_cancer.csv", COUNTED, "column 31", 569, 2),
     "iris": ("sklearn/datasets/data/iris.csv", COUNTED, "column 5", 150, 3),
     "wine": ("sklearn/datasets/data/wine_data.csv", COUNTED, "column 14", 178, 3),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fairjax._text import visible
 from fairjax.datasets import Dataset
+from fairjax.datasets.table.rawtable import RawTable
 from fairjax.datasets.table.results import check_ending, columns_to_write, encode, with_clusters
 from fairjax.errors import InputError
 
@@ -72,10 +73,17 @@ def clustered(data: Dataset, labels: npt.NDArray[np.integer], options: argparse.
     if data.table is None:
         return _listing(data, labels, suffix)
     table = data.table.table
-    single = len(data.table.sensitive) == 1 and tuple(data.attributes[data.table.sensitive[0]][1]) == data.group_names
-    names = None if single or data.n_groups < 2 else [data.group_names[g] for g in data.groups.tolist()]
+    names = None
+    if data.n_groups > 1 and not _is_in(table, data):
+        names = [data.group_names[group] for group in data.groups.tolist()]
     found, _ = with_clusters(table, data.rows, labels, names, options.columns)
     return encode(found, suffix, dialect=table.dialect, plain_formulas=options.plain_formulas)
+
+
+def _is_in(table: RawTable, data: Dataset) -> bool:
+    """Whether the groups are just the values of one column of the table."""
+    (name, (_, values)), *others = data.attributes.items()
+    return not others and tuple(values) == data.group_names and name in table.names
 
 
 def _listing(data: Dataset, labels: npt.NDArray[np.integer], suffix: str) -> bytes:

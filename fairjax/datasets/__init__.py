@@ -11,15 +11,19 @@ from fairjax.datasets.dataset import Dataset
 from fairjax.datasets.images import load_mnist_usps, load_reverse_digits, load_reverse_mnist
 from fairjax.datasets.preparation import Preparation
 from fairjax.datasets.synthetic import make_grouped_blobs
+from fairjax.datasets.table.dialect import Dialect
+from fairjax.datasets.table.inspection import inspect_table
 from fairjax.datasets.tables import read_table
 from fairjax.datasets.tabular import load_adult, load_bank, load_census, load_diabetes
 
 __all__ = [
     "CatalogEntry",
     "Dataset",
+    "Dialect",
     "FileStatus",
     "Preparation",
     "catalog",
+    "inspect_table",
     "load",
     "load_adult",
     "load_bank",

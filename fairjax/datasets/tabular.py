@@ -212,7 +212,7 @@ def load_census(
         only_discretised = find(sources.CENSUS_POINTS) is None and find(sources.CENSUS_DISCRETISED) is not None
         form = "discretised" if only_discretised else "raw"
     read_form = _census_raw if form == "raw" else _census_discretised
-    raw, sensitive, feature_names, label = read_form(download)
+    raw, sensitive, feature_names = read_form(download)
     rows = draw_rows(len(raw), n_samples, random_state)
     raw, sensitive = raw[rows], sensitive[rows]
     codes, ids = np.unique(sensitive, return_inverse=True)
@@ -223,7 +223,7 @@ def load_census(
         l2_normalized=l2_normalize,
         feature_names=feature_names,
         groups=ids.astype(np.int32),
-        group_names=tuple(f"{label} {code}" for code in codes),
+        group_names=tuple(str(code) for code in codes),
         sensitive=sensitive,
         raw=raw,
         rows=rows,
@@ -254,7 +254,7 @@ def load_diabetes(
     --------
     >>> data = load_diabetes()
     >>> data.X.shape, data.group_names, round(data.max_balance, 4)
-    ((442, 9), ('sex 1', 'sex 2'), 0.8809)
+    ((442, 9), ('1', '2'), 0.8809)
     """
     from sklearn.datasets import load_diabetes as bundled
 
@@ -270,7 +270,7 @@ def load_diabetes(
         l2_normalized=l2_normalize,
         feature_names=tuple(names[i] for i in kept),
         groups=(sex - 1).astype(np.int32),
-        group_names=("sex 1", "sex 2"),
+        group_names=("1", "2"),
         sensitive=sex,
         target=np.asarray(cohort.target, dtype=np.float64),
         raw=raw,
@@ -280,15 +280,15 @@ def load_diabetes(
     )
 
 
-def _census_raw(download: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], tuple[str, ...], str]:
+def _census_raw(download: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], tuple[str, ...]]:
     raw = np.loadtxt(io.BytesIO(read(sources.CENSUS_POINTS, download=download)), delimiter=",", dtype=np.float64)
     sex = np.loadtxt(io.BytesIO(read(sources.CENSUS_GROUPS, download=download)), dtype=np.int64)
-    return raw, sex, tuple(f"column {i}" for i in _CENSUS_COLUMNS), "sex"
+    return raw, sex, tuple(f"column {i}" for i in _CENSUS_COLUMNS)
 
 
 def _census_discretised(
     download: bool,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], tuple[str, ...], str]:
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], tuple[str, ...]]:
     import pandas as pd
 
     content = read(sources.CENSUS_DISCRETISED, download=download)
@@ -308,7 +308,7 @@ def _census_discretised(
             f"{find(sources.CENSUS_DISCRETISED)} cannot be read as the discretised census ({error}); "
             "expected UCI's header line and whole numbers"
         ) from error
-    return raw, sex, tuple(features), "iSex"
+    return raw, sex, tuple(features)
 
 
 def _ids(values: npt.NDArray[Any], names: tuple[str, ...]) -> npt.NDArray[np.int32]:

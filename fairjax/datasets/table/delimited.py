@@ -44,6 +44,8 @@ def read_delimited(content: Content, told: Dialect) -> RawTable:
     notes: list[str] = []
     header, remark = (told.header, None) if told.header is not None else has_header(first[0], first[1:], label)
     notes += [remark] if remark else []
+    if _is_unusual(found, content.suffix) or head[: dialects.offset(head, found)].strip("# \t\r\n"):
+        notes.append(f"read as text {found.describe()}")
     if guessed:
         notes.append(f"the file is not UTF-8 and was read as {encoding}; say --encoding if words look wrong")
     found = replace(found, encoding=encoding, header=header, decimal=found.decimal or _decimal(first, head, found))
@@ -55,6 +57,12 @@ def read_delimited(content: Content, told: Dialect) -> RawTable:
     return RawTable(
         names=names, cells=table, label=label, dialect=found, notes=tuple(notes), line_of=_Lines(data, start, found)
     )
+
+
+def _is_unusual(found: Dialect, suffix: str) -> bool:
+    """Whether a file is written otherwise than its ending leads one to think."""
+    usual = {".tsv": "\t", ".tab": "\t", ".psv": "|"}.get(suffix, ",")
+    return found.separator != usual or found.quote not in ('"', "") or bool(found.escape)
 
 
 def _head(data: bytes) -> str:
