@@ -37,8 +37,7 @@ def factorize(values: Any, n_samples: int) -> tuple[npt.NDArray[np.intp], npt.ND
     >>> factorize({"sex": ["f", "m", "f"], "region": [1, 1, 1]}, 3)[1].tolist()
     [('f', 1), ('m', 1)]
     """
-    columns = _columns(values, n_samples)
-    parts = [_factorize(column, n_samples, name) for name, column in columns.items()]
+    parts = [_factorize(column, n_samples, name) for name, column in _columns(values, n_samples)]
     if len(parts) == 1:
         return parts[0]
     code = np.zeros(n_samples, np.int64)
@@ -153,28 +152,26 @@ def listed(values: Sequence[Any]) -> str:
     return shown + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")
 
 
-def _columns(values: Any, n_samples: int) -> dict[str, Any]:
-    """Return the attributes one by one; the keys name them in a sentence, and are empty for a single one."""
+def _columns(values: Any, n_samples: int) -> list[tuple[str, Any]]:
+    """Return the attributes one by one, each with what names it in a sentence: nothing for a single one."""
     if isinstance(values, Mapping):
-        found = {f"[{key!r}]": column for key, column in values.items()}
+        found = [(f"[{key!r}]", column) for key, column in values.items()]
     elif hasattr(values, "column_names") and hasattr(values, "column"):  # an Arrow table
-        found = {f"[{name!r}]": values.column(i) for i, name in enumerate(values.column_names)}
-    elif hasattr(values, "columns") and hasattr(values, "shape") and len(values.shape) == 2:  # a frame
-        names = list(values.columns)
-        found = {
-            f"[{name!r}]": values.iloc[:, i] if hasattr(values, "iloc") else values[name]
-            for i, name in enumerate(names)
-        }
+        found = [(f"[{name!r}]", values.column(i)) for i, name in enumerate(values.column_names)]
+    elif hasattr(values, "columns") and hasattr(values, "iloc"):  # a frame of pandas, where names may be repeated
+        found = [(f"[{name!r}]", values.iloc[:, i]) for i, name in enumerate(values.columns)]
+    elif hasattr(values, "columns") and hasattr(values, "shape") and len(values.shape) == 2:  # of Polars and others
+        found = [(f"[{name!r}]", values[name]) for name in values.columns]
     elif isinstance(values, (list, tuple)) and _are_columns(values, n_samples):
-        found = {f"[{i}]": column for i, column in enumerate(values)}
+        found = [(f"[{i}]", column) for i, column in enumerate(values)]
     elif not isinstance(values, (list, tuple)) and getattr(np.asarray(values), "ndim", 1) == 2:
         matrix = np.asarray(values)
-        found = {f"[:, {i}]": matrix[:, i] for i in range(matrix.shape[1])}
+        found = [(f"[:, {i}]", matrix[:, i]) for i in range(matrix.shape[1])]
     else:
-        return {"": values}
+        return [("", values)]
     if not found:
         raise InputError("sensitive_features has no columns; give at least one attribute, or leave it out")
-    return {"": next(iter(found.values()))} if len(found) == 1 else found
+    return found if len(found) > 1 else [("", found[0][1])]
 
 
 def _are_columns(values: Sequence[Any], n_samples: int) -> bool:

@@ -138,33 +138,29 @@ def _by_arrow(data: bytes, start: int, found: Dialect, width: int) -> pa.Table:
 
 
 def _by_hand(data: bytes, start: int, found: Dialect, width: int, label: str) -> pa.Table:
+    """Return all cells by Python's csv module: of dialects that Arrow has not, and where lines hold blanks alone."""
     import pyarrow as pa
 
+    _check_widths(data, start, found, width, label)
     columns: list[list[str | None]] = [[] for _ in range(width)]
-    number = 0
-    try:
-        for number, row in enumerate(found.rows(data[start:].decode()), start=0 if found.header else 1):
-            if len(row) != width:
-                raise _uneven(label, len(row), width, number, None)
-            for column, cell in zip(columns, row, strict=True):
-                column.append(cell or None)
-    except csv.Error as error:
-        raise InputError(f"{label} cannot be read as a table ({reason(error)}); check its quotes") from error
+    for row in found.rows(data[start:].decode()):
+        for column, cell in zip(columns, row, strict=True):
+            column.append(cell or None)
     return pa.table({str(i): pa.array(column, pa.string()) for i, column in enumerate(columns)})
 
 
 def _check_quotes(data: bytes, start: int, found: Dialect, label: str) -> None:
     """Refuse a quote that is never closed: the rest of the file would be one cell."""
     reader = found.reader(io.StringIO(data[start:].decode(), newline=""), strict=True)
-    row = 0
+    rows = 0
     try:
-        for row, _ in enumerate(reader, start=1):  # noqa: B007
-            pass
+        for _ in reader:
+            rows += 1
     except csv.Error as error:
         if "unexpected end" in str(error):
             raise InputError(
                 f"{label} has a quote that is never closed, in line {reader.line_num + (found.skip or 0)} or before "
-                f"(after {counted(row, 'row')}); close it, or say --quote none if quotes have no meaning"
+                f"(after {counted(rows, 'row')}); close it, or say --quote none if quotes have no meaning"
             ) from error
 
 
@@ -177,26 +173,23 @@ def _check_widths(data: bytes, start: int, found: Dialect, width: int, label: st
             if not row or (len(row) == 1 and not row[0].strip()):
                 continue
             if len(row) != width:
-                raise _uneven(label, len(row), width, number, reader.line_num + (found.skip or 0), found, row)
+                raise _uneven(label, row, width, number, reader.line_num + (found.skip or 0), found)
             number += 1
     except csv.Error as error:
         raise InputError(f"{label} cannot be read as a table ({reason(error)}); check its quotes") from error
 
 
-def _uneven(
-    label: str, found: int, expected: int, row: int, line: int | None, dialect: Dialect | None = None,
-    cells: list[str] | None = None,
-) -> InputError:  # fmt: skip
-    place = f"row {row}" + (f" (line {line})" if line is not None else "")
+def _uneven(label: str, cells: list[str], expected: int, row: int, line: int, dialect: Dialect) -> InputError:
     hint = ""
-    if dialect is not None and row <= 1 and found < expected and not dialect.skip:
+    if row <= 1 and len(cells) < expected and not dialect.skip:
         hint = "; if the table begins further down, say --skip 1"
-    elif dialect is not None and expected == 1:
+    elif expected == 1:
         hint = "; if its fields are parted by another character, say --separator"
-    elif dialect is not None and cells and found > expected and dialect.separator == "," and any(map(is_number, cells)):
+    elif len(cells) > expected and dialect.separator == "," and any(map(is_number, cells)):
         hint = ", put numbers with a decimal comma in quotes, or say --separator"
     return InputError(
-        f"{label} has {counted(found, 'field')} in {place} and {expected} in its first line; {_REMEDY}{hint}"
+        f"{label} has {counted(len(cells), 'field')} in row {row:,} (line {line:,}) and {expected} in its first line; "
+        f"{_REMEDY}{hint}"
     )
 
 

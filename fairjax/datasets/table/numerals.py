@@ -19,7 +19,6 @@ _SIGN = r"[+\-−]?"
 _PLAIN = rf"^{_SIGN}((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))$"
 _WHOLE = rf"^{_SIGN}\d+$"
 _GROUPERS = {",": ",", ".": r"\.", " ": r"[ \x{00a0}\x{202f}\x{2009}]", "'": r"['’]"}
-_BLANK_GROUPS = re.compile(r"\d[ \u00a0\u202f\u2009]\d{3}")
 _UNITS = r"^(\(?[-+−]?)[ ]?[$€£¥₹][ ]?|[ \x{00a0}]?[%€$£¥₹]$"
 _CERTAIN_POINT = re.compile(rf"{_SIGN}(\d+\.(\d{{1,2}}|\d{{4,}})|\d{{4,}}\.\d+|0\.\d+|\.\d+|\d{{1,3}}(,\d{{3}})+\.\d+)")
 _CERTAIN_COMMA = re.compile(rf"{_SIGN}(\d+,(\d{{1,2}}|\d{{4,}})|\d{{4,}},\d+|0,\d+|,\d+|\d{{1,3}}([.]\d{{3}})+,\d+)")
@@ -137,7 +136,7 @@ def _pattern(point: str, group: str) -> str:
     if not group:
         return rf"^{_SIGN}(\d+{fraction}|{re.escape(point)}\d+)$"
     grouped = rf"\d{{1,3}}({_GROUPERS[group]}\d{{3}})*"
-    loose = rf"|\d+" if group in (" ", "'") else ""  # noqa: F541
+    loose = r"|\d+" if group in (" ", "'") else ""
     return rf"^{_SIGN}({grouped}{loose}){fraction}$"
 
 
