@@ -238,6 +238,26 @@ def test_faults_of_what_is_told(write, told, message):
         read_raw_table(write("a,b\n1,2\n3,4"), dialect=Dialect(**told))
 
 
+@pytest.mark.parametrize(
+    ("content", "cells"),
+    [
+        ('a,b\n"say ""no""",1\nx,2\n', ['say "no"', "x"]),
+        ('a,b\nsay \\"no\\",1\nx,2\n', ['say "no"', "x"]),
+        ('a,b\n"say \\"no\\", then",1\nx,2\n', ['say "no", then', "x"]),
+        ('a,b\n"C:\\dir\\",1\n"D:\\",2\n', ["C:\\dir\\", "D:\\"]),
+        ("a,b\nx\\,y,1\nz,2\n", ["x,y", "z"]),
+        ("a,b\n'q',1\nit's,2\n", ["'q'", "it's"]),
+        ("'a','b'\n'q,r','1'\n'it''s','2'\n", ["q,r", "it's"]),
+        ('a;b\n5" pipe;1\n7";2\n', ['5" pipe', '7"']),
+        ('a,b\n"two\nlines",1\nx,2\n', ["two\nlines", "x"]),
+    ],
+)
+def test_quotes_and_escapes(write, content, cells):
+    table = read_raw_table(write(content))
+    assert table.names == ["a", "b"]
+    assert table.cells.column(0).to_pylist() == cells
+
+
 FAULTS = [
     ("a,b\n1,2\n3\n", r"has 1 field in row 2 \(line 3\) and 2 in its first line"),
     ("a,b\n1,2,3\n4,5,6\n", r"has 3 fields in row 1 \(line 2\) and 2 in its first line"),

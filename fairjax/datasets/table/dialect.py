@@ -239,8 +239,10 @@ def _score(text: str, dialect: Dialect) -> tuple[float, ...]:
     rare = dialect.separator in _RARE or dialect.separator == BLANKS
     if rare and (alike < 1 or len(rows) < 3 or not whole):
         return (0.0,)
-    cells = Counter(_clean(cell, dialect) for row in rows[:_ROWS] for cell in row)
-    clean = cells[True] / max(cells.total(), 1)
+    whole_columns = zip(*(row for row in rows if len(row) == len(rows[0])), strict=True)
+    quoted = sum(len(column) for column in whole_columns if _all_quoted(column))
+    cells = Counter(_clean(cell, dialect) for row in rows for cell in row)
+    clean = (cells[True] - quoted) / max(cells.total(), 1)
     return (
         0.01 + alike * (1.0 if whole else 0.5),
         round(clean, 3),
@@ -249,8 +251,14 @@ def _score(text: str, dialect: Dialect) -> tuple[float, ...]:
     )
 
 
+def _all_quoted(column: Sequence[str]) -> bool:
+    """Whether every cell still has quotes around it; a few may be meant."""
+    cells = [cell.strip() for cell in column]
+    return len(cells) > 1 and all(len(c) > 1 and c[0] == c[-1] and c[0] in "'\"" for c in cells)
+
+
 def _clean(cell: str, dialect: Dialect) -> bool:
-    cell = cell.strip()
-    if cell[:1] in ("'", '"') and cell[:1] == cell[-1:] and len(cell) > 1:
-        return False  # quotes that were not undone
+    """Whether nothing in a cell looks like another separator or an escape that was not undone."""
+    if not dialect.escape and '\\"' in cell:
+        return False
     return not any(other in cell for other in _USUAL if other != dialect.separator)
