@@ -77,6 +77,7 @@ def test_masses_of_duplicates_are_looked_at_as_a_whole():
         ({"values": [0.0, 0.1, 0.2]}, "leading axes have the lengths"),
         ({"values": [[0.0]]}, r"values has shape \(1, 1\)"),
         ({"groups": np.zeros(7, int)}, "numbers of points"),
+        ({"groups": np.full(6, 2)}, "ids from 2 to 2"),
     ],
 )
 def test_bad_input(changed, said):

@@ -18,7 +18,7 @@ from jax import Array, default_backend
 from jax.typing import ArrayLike
 
 from fairjax import _progress
-from fairjax._checks import check_count
+from fairjax._checks import check_choice, check_count
 from fairjax._compiling import stage
 from fairjax.assignment.fair import control
 from fairjax.assignment.solution import UNSOLVED
@@ -33,7 +33,7 @@ Members = dict[str, npt.NDArray[Any]]
 
 
 class FairBatch(NamedTuple):
-    """Results of B fits, as numpy; each leaf is that of :class:`~fairjax.fca.FairClustering` with a leading axis.
+    """Results of B fits, on the host; each leaf is that of :class:`~fairjax.fca.FairClustering` with a leading axis.
 
     Attributes
     ----------
@@ -42,17 +42,17 @@ class FairBatch(NamedTuple):
     status : (B,) int32. n_iter : (B,) int32. converged : (B,) bool.
     """
 
-    centers: npt.NDArray[Any]
-    labels: npt.NDArray[Any]
-    cost: npt.NDArray[Any]
-    counts: npt.NDArray[Any]
-    prices: npt.NDArray[Any]
-    primal: npt.NDArray[Any]
-    dual: npt.NDArray[Any]
-    gap: npt.NDArray[Any]
-    status: npt.NDArray[Any]
-    n_iter: npt.NDArray[Any]
-    converged: npt.NDArray[Any]
+    centers: Array
+    labels: Array
+    cost: Array
+    counts: Array
+    prices: Array
+    primal: Array
+    dual: Array
+    gap: Array
+    status: Array
+    n_iter: Array
+    converged: Array
 
 
 class DataSets(NamedTuple):
@@ -137,7 +137,8 @@ def fit_batch(
     Raises
     ------
     InputError
-        For shapes that do not fit, and where no argument has a leading axis.
+        For shapes that do not fit, ids out of range, and where no argument has a leading axis. A member whose values
+        are not finite, or whose control cannot be met, has status 3 or 2 instead.
 
     Notes
     -----
@@ -155,8 +156,12 @@ def fit_batch(
     >>> [round(float(cost), 3) for cost in found.cost], found.status.tolist()
     ([10.542, 0.667, 0.667], [0, 0, 0])
     """
+    check_choice("kind", kind, ("gap", "balance"))
     check_count("max_iter", max_iter)
     members, shared = _sorted_out(X=X, groups=groups, weights=weights, centers=centers, values=values)
+    ids = (members | shared)["groups"]
+    if ids.size and not 0 <= ids.min() <= ids.max() < n_groups:
+        raise InputError(f"groups has ids from {ids.min()} to {ids.max()}; expected 0 to {n_groups - 1}")
     n_points, n_clusters = np.shape(X)[-2], np.shape(centers)[-2]
     n_cells = n_groups * n_clusters
     n_open = open_points(n_points, n_cells)
@@ -164,7 +169,7 @@ def fit_batch(
         n_open = min(n_open, max(_FEW_OPEN, 8 * n_cells))
 
     def fits(members: Members, n_open: int) -> FairBatch:
-        static = {"n_groups": n_groups, "kind": kind, "max_iter": max_iter, "n_open": n_open}
+        static: dict[str, Any] = {"n_groups": n_groups, "kind": kind, "max_iter": max_iter, "n_open": n_open}
         if default_backend() == "cpu":
             return _in_threads(partial(_fit, **static), members, shared, tol, n_threads or len(os.sched_getaffinity(0)))
         return _side_by_side(partial(_fits, **static), members, shared, tol, n_points * (n_clusters + np.shape(X)[-1]))
