@@ -334,6 +334,34 @@ def test_typed_tables(write):
         np.testing.assert_allclose(data.X[1], [8 / 3, 19724, 1])
 
 
+@pytest.mark.parametrize(
+    ("put", "name"), [("write_parquet", "t.parquet"), ("write_ipc", "t.arrow"), ("write_ipc_stream", "s.arrow")]
+)
+def test_tables_of_polars(write, put, name):
+    import polars as pl
+
+    frame = pl.DataFrame(
+        {
+            "x": pl.Series(["1.5", "2.5", None, "3.5"]).cast(pl.Decimal(10, 2)),
+            "when": [datetime.datetime(2024, 1, day, 12) for day in (1, 2, 3, 4)],
+            "kind": pl.Series(["a", "b", "a", None], dtype=pl.Categorical),
+            "true": [True, False, None, True],
+            "sex": ["F", " M", "F", "M"],
+            "lists": [[1], [2], [3], []],
+        }
+    )
+    stream = io.BytesIO()
+    getattr(frame, put)(stream)
+    path = write(stream.getvalue(), name)
+    options = {"sensitive": "sex", "missing": "mean", "categorical": "one-hot", "dates": "number", "standardize": False}
+    data = read_table(path, drop="lists", **options)
+    assert data.feature_names == ("x", "when", "kind=a", "kind=b", "kind=(missing)", "true")
+    np.testing.assert_allclose(data.X[2], [2.5, 19725.5, 1, 0, 0, 2 / 3])
+    assert data.group_names == ("F", "M")
+    with pytest.raises(InputError, match=r"'lists' \(values of type \w*list<.*\); choose numeric columns"):
+        read_table(path, **options)
+
+
 def test_a_named_index_is_a_feature_only_by_name(write):
     frame = pd.DataFrame({"x": [1.0, 2, 4], "sex": ["F", "M", "F"]}, index=pd.Index([5, 6, 7], name="key"))
     stream = io.BytesIO()

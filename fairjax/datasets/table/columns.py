@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import counted, shown
+from fairjax._text import counted, shown, visible
 from fairjax.datasets.table.dates import read_dates
 from fairjax.datasets.table.numerals import read_numbers
-from fairjax.datasets.table.rawtable import RawTable
+from fairjax.datasets.table.rawtable import RawTable, is_text
 
 Type = Literal["number", "boolean", "date", "text", "other"]
 Kind = Literal["number", "boolean", "date", "category", "text", "identifier", "constant", "empty", "other"]
@@ -147,7 +147,7 @@ def infer(table: RawTable, position: int) -> Column:
         cells = cells.cast(kind.value_type)
         kind = cells.type
     base = Column(name=name, position=position, type="other")
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if is_text(cells):
         return _from_text(base, cells, table)
     return _from_typed(base, cells)
 
@@ -183,9 +183,9 @@ def _from_typed(base: Column, cells: Any) -> Column:
             days = stamps.to_numpy().astype("datetime64[ms]")
             numbers = np.where(np.isnat(days), np.nan, days.astype(np.int64) / 86_400_000)
             return _with_levels(numeric_column(base, numbers, type="date"), pc.cast(cells, pa.string()))
-    except pa.ArrowInvalid:
-        return base
-    return replace(base, codes=np.zeros(len(cells), np.int32), notes=(f"values of type {kind}",))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        pass  # of no plain type after all
+    return replace(base, codes=np.zeros(len(cells), np.int32), notes=(f"values of type {visible(kind, 60)}",))
 
 
 def _with_levels(column: Column, texts: Any) -> Column:

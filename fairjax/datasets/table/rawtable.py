@@ -130,10 +130,17 @@ def _blank(column: Any) -> npt.NDArray[np.bool_]:
     import pyarrow.compute as pc
 
     absent = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if is_text(column):
         absent = pc.or_kleene(absent, pc.equal(pc.utf8_trim_whitespace(column), ""))
         absent = pc.fill_null(absent, True)
     return np.asarray(absent).astype(bool)
+
+
+def is_text(column: Any) -> bool:
+    """Whether a column of Arrow's holds text."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
 def _empty(column: Any) -> bool:

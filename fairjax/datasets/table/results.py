@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fairjax._text import counted, shown
 from fairjax.datasets.table.dialect import BLANKS, Dialect
-from fairjax.datasets.table.rawtable import RawTable, unknown_column
+from fairjax.datasets.table.rawtable import RawTable, is_text, unknown_column
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -131,9 +131,7 @@ def encode(table: pa.Table, suffix: str, *, dialect: Dialect | None = None, plai
 
 
 def _texts(column: Any) -> list[str]:
-    import pyarrow as pa
-
-    if pa.types.is_string(column.type):
+    if is_text(column):
         return ["" if value is None else value for value in column.to_pylist()]
     return ["" if value is None else str(value) for value in column.to_pylist()]
 
@@ -153,7 +151,7 @@ def _typed(column: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not pa.types.is_string(column.type):
+    if not is_text(column):
         return column
     if pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
         return column  # codes with leading zeros
@@ -204,7 +202,7 @@ def _neutral(table: pa.Table) -> pa.Table:
     number = r"^[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?$"
     for i in range(table.num_columns):
         column = table.column(i)
-        if pa.types.is_string(column.type):
+        if is_text(column):
             starts = pc.is_in(pc.utf8_slice_codeunits(column, 0, 1), pa.array(_FORMULA))
             risky = pc.and_(starts, pc.invert(pc.fill_null(pc.match_substring_regex(column, number), False)))
             safe = pc.if_else(risky, pc.binary_join_element_wise("'", column, ""), column)

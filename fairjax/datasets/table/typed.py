@@ -18,6 +18,7 @@ from fairjax.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LONG_TEXT = 2**31  # bytes of text that need longer offsets
 _CELL = 8  # bytes of a number
 _SIDE_ARRAYS = ("sensitive", "groups", "y", "target")
 
@@ -63,6 +64,8 @@ def read_arrow(content: Content) -> RawTable:
 def _from_arrow(table: pa.Table, content: Content) -> RawTable:
     import json
 
+    import pyarrow as pa
+
     names = [str(name) for name in table.column_names]
     index: list[str] = []
     try:
@@ -71,7 +74,7 @@ def _from_arrow(table: pa.Table, content: Content) -> RawTable:
     except (ValueError, AttributeError, TypeError):
         pass  # other writers may put what they like there
     kept = [i for i, name in enumerate(names) if not (name in index and name.startswith("__index"))]
-    cells = table.select(kept).rename_columns([str(i) for i in range(len(kept))])
+    cells = pa.table({str(place): _plain_text(table.column(i)) for place, i in enumerate(kept)})
     names = [names[i] for i in kept]
     return RawTable(
         names=[name.strip() for name in names],
@@ -79,6 +82,20 @@ def _from_arrow(table: pa.Table, content: Content) -> RawTable:
         label=content.label,
         aside=frozenset(i for i, name in enumerate(names) if name in index),
     )
+
+
+def _plain_text(column: Any) -> Any:
+    """Return text of any layout (views, categories) in the one that Arrow's functions on text all take."""
+    import pyarrow as pa
+
+    coded = pa.types.is_dictionary(column.type)
+    kind = column.type.value_type if coded else column.type
+    if not (pa.types.is_string_view(kind) or (pa.types.is_large_string(kind) and column.nbytes < _LONG_TEXT)):
+        return column
+    if not coded:
+        return column.cast(pa.string())
+    chunks = [chunk.dictionary.cast(pa.string()).take(chunk.indices) for chunk in column.chunks]
+    return pa.chunked_array(chunks, pa.string())
 
 
 def read_excel(content: Content, header: bool | None) -> RawTable:
