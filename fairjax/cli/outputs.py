@@ -82,8 +82,10 @@ def clustered(data: Dataset, labels: npt.NDArray[np.integer], options: argparse.
 
 def _is_in(table: RawTable, data: Dataset) -> bool:
     """Whether the groups are just the values of one column of the table."""
-    (name, (_, values)), *others = data.attributes.items()
-    return not others and tuple(values) == data.group_names and name in table.names
+    if len(data.attributes) != 1:
+        return False
+    ((name, (_, values)),) = data.attributes.items()
+    return tuple(values) == data.group_names and name in table.names
 
 
 def _listing(data: Dataset, labels: npt.NDArray[np.integer], suffix: str) -> bytes:
