@@ -40,8 +40,8 @@ def remark(table: npt.NDArray[np.floating], centers: npt.NDArray[np.floating]) -
     n_filled, n_distinct = int(np.count_nonzero(table.sum(1))), len(np.unique(centers, axis=0))
     if n_filled < n_clusters:
         return (
-            f"only {n_filled} of the {n_clusters} clusters have points: ask for fewer, or begin elsewhere "
-            "(more n_init, init='aligned')"
+            f"only {n_filled} of the {n_clusters} clusters have points, and none of these can be split in a way that is "
+            "as fair and costs less, as where X has fewer distinct rows than clusters; ask for fewer"
         )
     if n_distinct < n_clusters:
         return (

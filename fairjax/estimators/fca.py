@@ -77,7 +77,8 @@ class FCA(FittedFCA):
     labels_ : ndarray (n,), int32
         Cluster of each point.
     cluster_centers_ : ndarray (K, d)
-        Centres; a cluster that the optimum leaves empty keeps its last one.
+        Centres. A cluster is left without points, with a warning, only where no other can be split in a way that is
+        as fair and costs less, as where X has fewer distinct rows than clusters.
     cost_, inertia_ : float
         (Weighted) mean squared distance of the points to the centres of their clusters, and the sum, as
         `sklearn.cluster.KMeans` has it.

@@ -4,6 +4,7 @@ from fairjax.fca import alignment
 from fairjax.fca.alignment import Alignment
 from fairjax.fca.batches import DataSets, FairBatch, fit_batch, stack
 from fairjax.fca.direct import FairClustering, State, finish, init, open_points, run, step
+from fairjax.fca.filling import fill, refill
 from fairjax.fca.points import GroupedPoints, prepare
 from fairjax.fca.rounding import hard_labels
 
@@ -15,12 +16,14 @@ __all__ = [
     "GroupedPoints",
     "State",
     "alignment",
+    "fill",
     "finish",
     "fit_batch",
     "hard_labels",
     "init",
     "open_points",
     "prepare",
+    "refill",
     "run",
     "stack",
     "step",

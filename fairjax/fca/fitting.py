@@ -23,6 +23,7 @@ from fairjax.assignment.controls import Control
 from fairjax.assignment.fair import control
 from fairjax.assignment.solution import UNSOLVED
 from fairjax.fca.direct import FairClustering, State, open_points
+from fairjax.fca.filling import is_full
 from fairjax.fca.points import GroupedPoints
 from fairjax.fca.restarts import Init, Outcome, Start, best_of
 from fairjax.fca.scaled_points import ScaledPoints, history_length
@@ -161,20 +162,41 @@ def _turns_from(
     n_open: int,
     span: tuple[float, float],
 ) -> FairClustering:
-    dtype, grouped, kind = points.X.dtype, points.grouped, fairness.kind
-    value, tolerance = jnp.asarray(fairness.value, dtype), jnp.asarray(tol, dtype)
+    """Turns until they end with no cluster lost, see :mod:`~fairjax.fca.filling`."""
+    grouped, kind, value = points.grouped, fairness.kind, jnp.asarray(fairness.value, points.X.dtype)
     state = _begin(grouped, centers, length=history_length(max_iter), n_open=n_open)
+    best: FairClustering | None = None
+    for _ in range(int(centers.shape[0]) + 1):
+        state = _turns_to_the_end(points, state, fairness, max_iter, tol, span)
+        result = jax.block_until_ready(_finish(grouped, state, value, kind=kind))
+        if best is not None and not float(result.cost) < float(best.cost):
+            break
+        best = result
+        if is_full(result, grouped.weights):
+            break
+        state, moved = _refill(grouped, state)
+        if not bool(moved):
+            break
+    assert best is not None
+    return best
+
+
+def _turns_to_the_end(
+    points: ScaledPoints, state: State, fairness: Fairness, max_iter: int, tol: float, span: tuple[float, float]
+) -> State:
+    dtype = points.X.dtype
+    value, tolerance = jnp.asarray(fairness.value, dtype), jnp.asarray(tol, dtype)
     until = jnp.asarray(max_iter, jnp.int32)
-    turns, done = 1, 0
+    turns, done = 1, int(state.n_iter)
     while not bool(state.ended):
         began = time.perf_counter()
         pause = jnp.asarray(done + turns, jnp.int32)
-        state = _turns(grouped, state, value, tolerance, until, pause, kind=kind)
+        state = _turns(points.grouped, state, value, tolerance, until, pause, kind=fairness.kind)
         done = int(state.n_iter)
         _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / max_iter)
         if time.perf_counter() - began < _STRETCH:
             turns *= 2
-    return jax.block_until_ready(_finish(grouped, state, value, kind=kind))
+    return state
 
 
 def _control(points: GroupedPoints, kind: str, value: Array) -> Control:
@@ -196,3 +218,8 @@ def _turns(
 @partial(stage, static_argnames="kind")
 def _finish(points: GroupedPoints, state: State, value: Array, *, kind: str) -> FairClustering:
     return fca.finish(points, _control(points, kind, value), state)
+
+
+@stage
+def _refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
+    return fca.refill(points, state)

@@ -23,6 +23,7 @@ that costs.
 ``init``, ``step``, ``run`` are pure and work under ``jit`` and ``vmap`` (over keys, centres and parameters).
 """
 
+from fairjax.fca.alignment.filling import fill, refill
 from fairjax.fca.alignment.problem import Parameters, Problem, Scheme, Settings, Solver, check, prepare
 from fairjax.fca.alignment.result import MESSAGES, Alignment, finish
 from fairjax.fca.alignment.state import State, init
@@ -43,9 +44,11 @@ __all__ = [
     "block_costs",
     "check",
     "entries",
+    "fill",
     "finish",
     "init",
     "prepare",
+    "refill",
     "run",
     "step",
 ]

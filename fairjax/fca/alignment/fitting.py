@@ -14,6 +14,7 @@ from fairjax import _progress
 from fairjax.fca import alignment
 from fairjax.fca.alignment import Alignment, Parameters, Scheme, Settings, Solver, State
 from fairjax.fca.center_update import CenterUpdate
+from fairjax.fca.filling import is_full
 from fairjax.fca.partition import block_count
 from fairjax.fca.restarts import Init, Outcome, Start, best_of
 from fairjax.fca.scaled_points import ScaledPoints, history_length
@@ -88,11 +89,18 @@ def fit(
         # the start has used the key that is folded with its number
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), restart), 1)
         state = _begin(problem, settings, key, start.centers, length=history_length(max_iter))
-        while not bool(state.converged) and int(state.n_iter) < max_iter:
-            state = _turn(problem, settings, parameters, key, state)
-            done = int(state.n_iter) / max_iter
-            _progress.report("aligning the groups", span[0] + (span[1] - span[0]) * done)
-        return jax.block_until_ready(_finish(problem, state))
+        for _ in range(n_clusters + 1):
+            while not bool(state.converged) and int(state.n_iter) < max_iter:
+                state = _turn(problem, settings, parameters, key, state)
+                done = int(state.n_iter) / max_iter
+                _progress.report("aligning the groups", span[0] + (span[1] - span[0]) * done)
+            result = jax.block_until_ready(_finish(problem, state))
+            if int(state.n_iter) == max_iter or is_full(result, problem.weights):
+                break
+            state, moved = _refill(problem, settings, state)
+            if not bool(moved):
+                break
+        return result
 
     best = best_of(points, once, init=init, n_clusters=n_clusters, n_init=n_init, seed=seed)
     return best._replace(result=points.in_units(best.result, max_iter)), settings
@@ -111,3 +119,8 @@ def _turn(points: alignment.Problem, settings: Settings, parameters: Parameters,
 @jax.jit
 def _finish(points: alignment.Problem, state: State) -> Alignment:
     return alignment.finish(points, state)
+
+
+@partial(jax.jit, static_argnames="settings")
+def _refill(points: alignment.Problem, settings: Settings, state: State) -> tuple[State, Array]:
+    return alignment.refill(points, settings, state)

@@ -1,0 +1,53 @@
+"""No cluster is lost on the alignment route either, see :mod:`fairjax.fca.filling`."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.fca import center_update
+from fairjax.fca.alignment.problem import Parameters, Problem, Settings
+from fairjax.fca.alignment.state import State
+from fairjax.fca.alignment.turns import run
+from fairjax.fca.filling import until_full
+from fairjax.fca.points import GroupedPoints
+from fairjax.fca.splits import lost, refilled, splits
+
+
+def refill(problem: Problem, settings: Settings, state: State) -> tuple[State, Array]:
+    """As :func:`fairjax.fca.refill`, from the turn of least cost, which is kept until one costs less."""
+    n_groups = len(problem.members)
+    masses = jax.ops.segment_sum(problem.weights, problem.groups, n_groups)
+    points = GroupedPoints(
+        problem.X.T[None], problem.groups, problem.weights, masses, jnp.zeros_like(problem.mean), problem.variance
+    )
+    labels = jnp.argmax(state.best_masses, -1).astype(jnp.int32)
+    found = splits(points, state.best_centers, labels)
+    centers, _, gain = refilled(found, lost(state.best_centers, found.masses, problem.variance))
+    moved = (gain > jnp.finfo(gain.dtype).eps * state.best_cost) & (state.worst <= 1)
+    changed = state._replace(
+        centers=centers,
+        memory=center_update.begin(settings.update, centers),
+        stale=jnp.zeros_like(state.stale),
+        converged=jnp.zeros_like(state.converged),
+    )
+    return jax.tree.map(lambda new, old: jnp.where(moved, new, old), changed, state), moved
+
+
+def fill(
+    problem: Problem,
+    settings: Settings,
+    parameters: Parameters,
+    key: Array,
+    state: State,
+    *,
+    until: Array | int | None = None,
+) -> State:
+    """Turns as by ``run``, until they end with no centre that could do more elsewhere, or ``until`` turns are done."""
+
+    def turns(state: State) -> State:
+        return run(problem, settings, parameters, key, state, until=until)
+
+    return until_full(
+        turns, lambda state: refill(problem, settings, state), lambda state: state.best_cost, state,
+        n_clusters=state.centers.shape[0],
+    )  # fmt: skip

@@ -1,0 +1,125 @@
+"""No cluster is lost: a centre that ends without points is put to use, by a fair split of another cluster.
+
+Where groups lie apart, a fair assignment may leave centres without points, and no turn moves these. Each is moved to
+one half of the cluster whose split into two fair halves saves most (:mod:`~fairjax.fca.splits`), and turns go on from
+there. A cluster stays empty only where none can be split: where in each one every group lies on a single point.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array
+
+from fairjax.assignment.controls import Control
+from fairjax.fca.direct import State, run
+from fairjax.fca.points import GroupedPoints
+from fairjax.fca.splits import lost, refilled, splits
+
+S = TypeVar("S")
+
+
+def refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
+    """``state``, in which a run has ended, with centres that have no points moved to where the cost falls most.
+
+    Returns
+    -------
+    State, to be run on, and whether a centre was moved () bool; where none was, the state is as it came. O(n K M d).
+    """
+    assignment = state.assignment
+    nearest = jnp.argmax(assignment.optimum.fractions, -1).astype(assignment.labels.dtype)
+    labels = assignment.labels.at[assignment.rows].set(nearest, mode="drop")
+    found = splits(points, state.best_centers, labels)
+    centers, parents, gain = refilled(found, lost(state.best_centers, found.masses, points.variance))
+    moved = gain > jnp.finfo(gain.dtype).eps * state.best_cost
+    infinite = jnp.full_like(state.cost, jnp.inf)
+    changed = state._replace(
+        centers=centers,
+        # both halves begin at the prices of the whole
+        warm=state.warm._replace(y=state.warm.y[:, parents], level=state.warm.level[parents], reach=infinite),
+        drift=jnp.zeros_like(state.drift),
+        cost=infinite,
+        shift=infinite,
+        best_centers=centers,
+        converged=jnp.zeros_like(state.converged),
+        ended=jnp.zeros_like(state.ended),
+    )
+    return jax.tree.map(lambda new, old: jnp.where(moved, new, old), changed, state), moved
+
+
+def fill(points: GroupedPoints, control: Control, state: State, **options: Any) -> State:
+    """Turns as by :func:`~fairjax.fca.run`, with the same ``options``, until no centre could do more elsewhere.
+
+    Centres without points are moved by :func:`refill` and the turns go on, K times at most and only while the cost
+    falls. What is moved when ``until`` turns are done stays where it is put, which costs less than before.
+
+    Examples
+    --------
+    Two groups apart, and a centre that only one of them is near:
+
+    >>> import jax, jax.numpy as jnp
+    >>> from fairjax import fca
+    >>> from fairjax.assignment import control
+    >>> @jax.jit
+    ... def fit(X, groups, centers):
+    ...     points = fca.prepare(X, groups, n_groups=2)
+    ...     fairness = control(points.masses, epsilon=0.0)
+    ...     state = fca.fill(points, fairness, fca.init(points, centers))
+    ...     return fca.finish(points, fairness, state)
+    >>> X, groups = jnp.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]), jnp.array([0, 0, 0, 1, 1, 1])
+    >>> found = fit(X, groups, jnp.array([[1.0], [30.0]]))
+    >>> sorted(found.assignment.labels.tolist()), round(float(found.cost), 3)
+    ([0, 0, 1, 1, 1, 1], 25.222)
+    """
+
+    def turns(state: State) -> State:
+        return run(points, control, state, **options)
+
+    return until_full(turns, lambda state: refill(points, state), cost, state, n_clusters=state.centers.shape[0])
+
+
+def cost(state: State) -> Array:
+    """() of the last assignment."""
+    near = state.assignment.points
+    return near.offset + jnp.sum(state.assignment.optimum.fractions * near.weights[:, None] * near.costs)
+
+
+def until_full(
+    turns: Callable[[S], S],
+    refill: Callable[[S], tuple[S, Array]],
+    cost: Callable[[S], Array],
+    state: S,
+    *,
+    n_clusters: int,
+) -> S:
+    """``turns``, and again after each ``refill`` that moved a centre, while the cost falls; compiled once."""
+
+    def again(carry: tuple[S, S, Array, Array]) -> tuple[S, S, Array, Array]:
+        best, state, rounds, _ = carry
+        state = turns(state)
+        better = (rounds == 0) | (cost(state) < cost(best))
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state, best)
+        # a loop of at most one turn, for under vmap cond always pays for both branches
+        state, moved, _ = jax.lax.while_loop(
+            lambda carry: carry[2],
+            lambda carry: (*refill(carry[0]), jnp.array(False)),
+            (best, jnp.array(False), better & (rounds < n_clusters)),
+        )
+        return best, state, rounds + 1, moved
+
+    carry = (state, state, jnp.zeros((), jnp.int32), jnp.array(True))
+    return jax.lax.while_loop(lambda carry: carry[3], again, carry)[0]
+
+
+def is_full(result: Any, weights: Array) -> bool:
+    """Whether every cluster of a result, of either route, has points and a centre of its own; on the host.
+
+    ``weights`` (n',) are those of the points that its labels are of, or of more.
+    """
+    centers: npt.NDArray[Any] = np.asarray(result.centers)
+    labels = np.asarray(result.assignment.labels)
+    sizes = np.bincount(labels, np.asarray(weights)[: len(labels)], len(centers))
+    return bool(sizes.min() > 0) and len(np.unique(centers, axis=0)) == len(centers)
