@@ -191,7 +191,11 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="restarts; the best is kept (default: 1); auto is 10 for --init random and 1 otherwise",
     )  # fmt: skip
     fit.add_argument(
-        "--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one restart (default: 100)"
+        "--search", type=numbers.budget, default=0, metavar="N",
+        help="fits after the restarts, most with a centre of the best solution moved elsewhere (default: 0)",
+    )  # fmt: skip
+    fit.add_argument(
+        "--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one fit (default: 100)"
     )
     fit.add_argument(
         "--tol", type=float, default=1e-4, metavar="T",

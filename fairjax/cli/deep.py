@@ -41,7 +41,7 @@ _SHORT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 _CONTROLS = ("epsilon", "min_balance")
 _ALIGNMENT = ("center_update", "partition_size", "transport_weight", "reg")
-_FOREIGN = (*_CONTROLS, "max_iter", "tol", "init", "n_init", *_ALIGNMENT)
+_FOREIGN = (*_CONTROLS, "max_iter", "tol", "init", "n_init", "search", *_ALIGNMENT)
 
 
 def check(options: argparse.Namespace) -> None:

@@ -21,12 +21,13 @@ from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.estimators import FCA
+    from fairjax.fca.restarts import Search
     from fairjax.report import Report, ReportData
 
 _METHODS = ("direct", "exact", "sinkhorn")
 _SETTINGS = (  # options named as FCA names them
-    "epsilon", "min_balance", "method", "init", "n_init", "max_iter", "tol", "center_update", "partition_size",
-    "transport_weight", "reg",
+    "epsilon", "min_balance", "method", "init", "n_init", "search", "max_iter", "tol", "center_update",
+    "partition_size", "transport_weight", "reg",
 )  # fmt: skip
 
 
@@ -160,4 +161,13 @@ def _certificate(model: "FCA", found: "ReportData") -> dict[str, Any]:
         "gap": model.gap_,
         "labels_gap": model.labels_gap_,
         "status": model.status_,
+        "search": None if model.search_ is None else _searched(model.search_),
+    }
+
+
+def _searched(search: "Search") -> dict[str, Any]:
+    return {
+        "n_fits": search.n_fits,
+        "n_improvements": search.n_improvements,
+        "cost_before": float(search.costs[0]),
     }

@@ -23,6 +23,7 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 seed = _whole(0, 2**32 - 1)
 iterations = _whole(1, MOST_ITERATIONS)
 count = _whole(1, 2**31 - 1)
+budget = _whole(0, 2**31 - 1)
 
 
 def count_or_auto(text: str) -> int | str:

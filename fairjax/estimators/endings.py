@@ -1,12 +1,16 @@
 """How a fit of FCA ended, in words: statuses, warnings, and remarks on its clusters."""
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
 from fairjax.errors import InputError
+
+if TYPE_CHECKING:
+    from fairjax.fca.restarts import Search
 
 
 def message(method: str, status: int) -> str:
@@ -40,8 +44,8 @@ def remark(table: npt.NDArray[np.floating], centers: npt.NDArray[np.floating]) -
     n_filled, n_distinct = int(np.count_nonzero(table.sum(1))), len(np.unique(centers, axis=0))
     if n_filled < n_clusters:
         return (
-            f"only {n_filled} of the {n_clusters} clusters have points, and none of these can be split in a way that is "
-            "as fair and costs less, as where X has fewer distinct rows than clusters; ask for fewer"
+            f"only {n_filled} of the {n_clusters} clusters have points, and none of these can be split in a way that "
+            "is as fair and costs less, as where X has fewer distinct rows than clusters; ask for fewer"
         )
     if n_distinct < n_clusters:
         return (
@@ -49,3 +53,10 @@ def remark(table: npt.NDArray[np.floating], centers: npt.NDArray[np.floating]) -
             "or many duplicates; ask for fewer clusters"
         )
     return ""
+
+
+def of_search(search: "Search") -> str:
+    """What a search did, in a sentence."""
+    first, last = float(search.costs[0]), float(search.costs[-1])
+    fell = f"the cost fell from {first:.6g} to {last:.6g}" if search.n_improvements else "the cost did not fall"
+    return f"The search took {search.n_fits} {'fit' if search.n_fits == 1 else 'fits'}; {fell}."

@@ -57,6 +57,8 @@ def save(model: FCA, target: archive.Target, preparation: Preparation | None) ->
         "transport": None if model.transport_ is None else dataclasses.asdict(model.transport_),
         "preparation": None if preparation is None else preparation.to_json(),
     }
+    if model.search_ is not None:
+        arrays["search_costs"] = model.search_.costs
     if model.unfair_ is not None:
         words["unfair_cost"], arrays["unfair_labels"] = model.unfair_
     archive.write(target, words, arrays)
@@ -96,8 +98,18 @@ def restore(words: Words, arrays: Arrays) -> FCA:
     if words.has("unfair_cost"):
         labels = _checked(arrays, "unfair_labels", "n", sizes, "i", 0, sizes["K"] - 1)
         model.unfair_ = words.number("unfair_cost", 0), labels
+    model.search_ = _search(model, arrays)
     model.preparation_ = preparation_of(words, model.n_features_in_)
     return model
+
+
+def _search(model: FCA, arrays: Arrays) -> Any:
+    from fairjax.fca.restarts import Search
+
+    if model.search == 0:
+        return None
+    costs = _checked(arrays, "search_costs", "t", {"t": int(model.search) + 1}, low=0)
+    return Search(int(model.search), int(np.count_nonzero(np.diff(costs))), costs)
 
 
 def _transport(model: FCA, words: Words) -> Any:

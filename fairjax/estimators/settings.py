@@ -27,6 +27,7 @@ def check(model: "FCA") -> None:
         check_choice("n_init", model.n_init, ("auto",))
     else:
         check_count("n_init", model.n_init)
+    check_count("search", model.search, least=0)
     _check_range("epsilon", model.epsilon, 2.0)
     _check_range("tol", model.tol, np.inf)
     _check_range("transport_weight", model.transport_weight, np.inf)

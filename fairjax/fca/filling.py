@@ -17,7 +17,7 @@ from jax import Array
 from fairjax.assignment.controls import Control
 from fairjax.fca.direct import State, run
 from fairjax.fca.points import GroupedPoints
-from fairjax.fca.splits import lost, refilled, splits
+from fairjax.fca.splits import lost, refilled, splits, worth_it
 
 S = TypeVar("S")
 
@@ -34,7 +34,7 @@ def refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
     labels = assignment.labels.at[assignment.rows].set(nearest, mode="drop")
     found = splits(points, state.best_centers, labels)
     centers, parents, gain = refilled(found, lost(state.best_centers, found.masses, points.variance))
-    moved = gain > jnp.finfo(gain.dtype).eps * state.best_cost
+    moved = worth_it(gain, state.best_cost, points.variance)
     infinite = jnp.full_like(state.cost, jnp.inf)
     changed = state._replace(
         centers=centers,
@@ -72,7 +72,7 @@ def fill(points: GroupedPoints, control: Control, state: State, **options: Any) 
     >>> X, groups = jnp.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]), jnp.array([0, 0, 0, 1, 1, 1])
     >>> found = fit(X, groups, jnp.array([[1.0], [30.0]]))
     >>> sorted(found.assignment.labels.tolist()), round(float(found.cost), 3)
-    ([0, 0, 1, 1, 1, 1], 25.222)
+    ([0, 0, 0, 0, 1, 1], 25.222)
     """
 
     def turns(state: State) -> State:

@@ -25,12 +25,15 @@ from fairjax.assignment.solution import UNSOLVED
 from fairjax.fca.direct import FairClustering, State, open_points
 from fairjax.fca.filling import is_full
 from fairjax.fca.points import GroupedPoints
-from fairjax.fca.restarts import Init, Outcome, Start, best_of
+from fairjax.fca.restarts import Init, Outcome, Start, best_of, fresh_starts, span_of
 from fairjax.fca.scaled_points import ScaledPoints, history_length
+from fairjax.fca.search import Refit, search
 from fairjax.metrics import host
 
 _OPEN_BYTES = 5e8  # largest table of open points
 _STRETCH = 0.25  # seconds
+_SEE = 2  # turns after which a fit of the search is looked at
+_FORESEEN = 10.0  # times what the last turn saved is expected of those to come
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,9 @@ def fit(
     max_iter: int = 100,
     tol: float = 1e-4,
     seed: int = 0,
+    n_search: int = 0,
 ) -> Outcome[FairClustering]:
-    """Run the direct route from every start and keep the cheapest result.
+    """Run the direct route from every start, keep the cheapest result, and search on from there.
 
     Parameters
     ----------
@@ -61,6 +65,8 @@ def fit(
     fairness : Fairness
     n_clusters, init, n_init, max_iter, tol, seed
         As the parameters of :class:`fairjax.FCA`; see :func:`~fairjax.fca.restarts.starts`.
+    n_search : int
+        Fits after those, see :mod:`~fairjax.fca.search`.
 
     Returns
     -------
@@ -82,12 +88,18 @@ def fit(
     >>> found.result.assignment.labels.tolist(), round(float(found.result.cost), 3)
     ([0, 0, 0, 0, 1, 1], 10.542)
     """
+    n_init = n_init if isinstance(init, str) else 1
+    problem = _Problem(points, fairness, max_iter, tol)
 
     def once(start: Start, _: int, span: tuple[float, float]) -> FairClustering:
-        return _turns_from(points, start.centers, fairness, max_iter, tol, _few_open(points, start.centers), span)
+        return _fit(problem, start.centers, span)
 
-    best = best_of(points, once, init=init, n_clusters=n_clusters, n_init=n_init, seed=seed)
-    result = _insist(points, best.start.centers, fairness, max_iter, tol, best.result)
+    best = best_of(points, once, init=init, n_clusters=n_clusters, n_init=n_init, seed=seed, n_more=n_search)
+    if n_search:
+        fresh = fresh_starts(points, init, n_clusters, seed, n_init)
+        refit = refitting(points, fairness, max_iter=max_iter, tol=tol, n_before=n_init, n_fits=n_search)
+        best = search(points, best, refit, fresh, n_fits=n_search, seed=seed)
+    result = _insist(problem, best.start.centers, best.result)
     return best._replace(result=points.in_units(result, max_iter))
 
 
@@ -104,8 +116,29 @@ def fit_from(
 
     ``span`` is the part of the progress bar that this fit fills.
     """
-    result = _turns_from(points, centers, fairness, max_iter, tol, _few_open(points, centers), span)
-    return _insist(points, centers, fairness, max_iter, tol, result)
+    problem = _Problem(points, fairness, max_iter, tol)
+    return _insist(problem, centers, _fit(problem, centers, span))
+
+
+def refitting(
+    points: ScaledPoints,
+    fairness: Fairness,
+    *,
+    max_iter: int = 100,
+    tol: float = 1e-4,
+    n_before: int = 0,
+    n_fits: int = 1,
+) -> Refit[FairClustering]:
+    """The fits of a :func:`~fairjax.fca.search.search`: given up once the cost will not fall below the one to beat.
+
+    On the progress bar there are ``n_fits`` of them after ``n_before`` others.
+    """
+    problem = _Problem(points, fairness, max_iter, tol)
+
+    def refit(start: Start, number: int, bound: float) -> FairClustering | None:
+        return _fit_below(problem, start.centers, span_of(n_before + number, n_before + n_fits), bound)
+
+    return refit
 
 
 def price_of_fairness(
@@ -135,68 +168,95 @@ def price_of_fairness(
     return curve
 
 
+@dataclass(frozen=True)
+class _Problem:
+    """What is the same for all fits, from whatever centres."""
+
+    points: ScaledPoints
+    fairness: Fairness
+    max_iter: int
+    tol: float
+
+    def begin(self, centers: Array, n_open: int | None = None) -> State:
+        """Before the first turn; by default as few points stay open as the rule is."""
+        n_open = _few_open(self.points, centers) if n_open is None else n_open
+        return _begin(self.points.grouped, centers, length=history_length(self.max_iter), n_open=n_open)
+
+    def turns(self, state: State, pause: int) -> State:
+        """Turns until ``pause`` of them are done, or the end."""
+        dtype = self.points.X.dtype
+        value, tol = jnp.asarray(self.fairness.value, dtype), jnp.asarray(self.tol, dtype)
+        until, pauses = jnp.asarray(self.max_iter, jnp.int32), jnp.asarray(pause, jnp.int32)
+        return _turns(self.points.grouped, state, value, tol, until, pauses, kind=self.fairness.kind)
+
+    def finish(self, state: State) -> FairClustering:
+        value = jnp.asarray(self.fairness.value, self.points.X.dtype)
+        return jax.block_until_ready(_finish(self.points.grouped, state, value, kind=self.fairness.kind))
+
+
 def _few_open(points: ScaledPoints, centers: Array) -> int:
     """Points that stay open: the nearest to a boundary, as the rule, decide."""
     return open_points(int(points.grouped.weights.shape[0]), points.n_groups * int(centers.shape[0]))
 
 
-def _insist(
-    points: ScaledPoints, centers: Array, fairness: Fairness, max_iter: int, tol: float, result: FairClustering
-) -> FairClustering:
+def _fit(problem: _Problem, centers: Array, span: tuple[float, float], n_open: int | None = None) -> FairClustering:
+    return _filled(problem, _to_the_end(problem, problem.begin(centers, n_open), span), span)
+
+
+def _fit_below(problem: _Problem, centers: Array, span: tuple[float, float], bound: float) -> FairClustering | None:
+    """A fit that is given up, by its number of turns alone, once its cost is not going to fall below the bound."""
+    state = problem.begin(centers)
+    for pause in range(_SEE, problem.max_iter, _SEE):
+        state = problem.turns(state, pause)
+        if bool(state.ended):
+            break
+        last, cost = np.asarray(state.history)[pause - 2 : pause]
+        if cost - _FORESEEN * (last - cost) > bound:
+            return None
+    return _filled(problem, _to_the_end(problem, state, span), span)
+
+
+def _insist(problem: _Problem, centers: Array, result: FairClustering) -> FairClustering:
     """Look at all points where more of them tie at a boundary than may stay open, as with masses of duplicates."""
+    points = problem.points
     n_padded = int(points.grouped.weights.shape[0])
     width = points.n_groups * centers.shape[0] * points.X.dtype.itemsize
     solved = int(result.assignment.status) != UNSOLVED
     if solved or _few_open(points, centers) >= n_padded or n_padded * width > _OPEN_BYTES:
         return result
-    again = _turns_from(points, centers, fairness, max_iter, tol, n_padded, (1.0, 1.0))
+    again = _fit(problem, centers, (1.0, 1.0), n_padded)
     return again if int(again.assignment.status) == 0 else min(result, again, key=lambda one: float(one.cost))
 
 
-def _turns_from(
-    points: ScaledPoints,
-    centers: Array,
-    fairness: Fairness,
-    max_iter: int,
-    tol: float,
-    n_open: int,
-    span: tuple[float, float],
-) -> FairClustering:
-    """Turns until they end with no cluster lost, see :mod:`~fairjax.fca.filling`."""
-    grouped, kind, value = points.grouped, fairness.kind, jnp.asarray(fairness.value, points.X.dtype)
-    state = _begin(grouped, centers, length=history_length(max_iter), n_open=n_open)
-    best: FairClustering | None = None
-    for _ in range(int(centers.shape[0]) + 1):
-        state = _turns_to_the_end(points, state, fairness, max_iter, tol, span)
-        result = jax.block_until_ready(_finish(grouped, state, value, kind=kind))
-        if best is not None and not float(result.cost) < float(best.cost):
-            break
-        best = result
-        if is_full(result, grouped.weights):
+def _to_the_end(problem: _Problem, state: State, span: tuple[float, float]) -> State:
+    """Turns in stretches of a fraction of a second, until they end."""
+    turns, done = 1, int(state.n_iter)
+    while not bool(state.ended):
+        began = time.perf_counter()
+        state = problem.turns(state, done + turns)
+        done = int(state.n_iter)
+        _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / problem.max_iter)
+        if time.perf_counter() - began < _STRETCH:
+            turns *= 2
+    return state
+
+
+def _filled(problem: _Problem, state: State, span: tuple[float, float]) -> FairClustering:
+    """The result of a ``state`` in which turns have ended, and of more turns where a cluster would be lost."""
+    grouped = problem.points.grouped
+    best = problem.finish(state)
+    for _ in range(int(state.centers.shape[0])):
+        if is_full(best, grouped.weights):
             break
         state, moved = _refill(grouped, state)
         if not bool(moved):
             break
-    assert best is not None
+        state = _to_the_end(problem, state, span)
+        result = problem.finish(state)
+        if not float(result.cost) < float(best.cost):
+            break
+        best = result
     return best
-
-
-def _turns_to_the_end(
-    points: ScaledPoints, state: State, fairness: Fairness, max_iter: int, tol: float, span: tuple[float, float]
-) -> State:
-    dtype = points.X.dtype
-    value, tolerance = jnp.asarray(fairness.value, dtype), jnp.asarray(tol, dtype)
-    until = jnp.asarray(max_iter, jnp.int32)
-    turns, done = 1, int(state.n_iter)
-    while not bool(state.ended):
-        began = time.perf_counter()
-        pause = jnp.asarray(done + turns, jnp.int32)
-        state = _turns(points.grouped, state, value, tolerance, until, pause, kind=fairness.kind)
-        done = int(state.n_iter)
-        _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / max_iter)
-        if time.perf_counter() - began < _STRETCH:
-            turns *= 2
-    return state
 
 
 def _control(points: GroupedPoints, kind: str, value: Array) -> Control:

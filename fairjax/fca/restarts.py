@@ -1,5 +1,6 @@
 """Where fits begin, and the cheapest of several: what both routes have in common."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Generic, NamedTuple
@@ -26,24 +27,45 @@ class Start(NamedTuple):
     unfair: KMeansResult | None
 
 
+class Search(NamedTuple):
+    """What a search did.
+
+    Attributes
+    ----------
+    n_fits : fits that it took, those that were given up included. n_improvements : how often the least cost fell.
+    costs : (n_fits + 1,) least cost before it and after each fit, in the data's units.
+    """
+
+    n_fits: int
+    n_improvements: int
+    costs: npt.NDArray[np.float64]
+
+
 class Outcome(NamedTuple, Generic[Result]):
-    """The cheapest of all restarts, on the host and in the data's units; ``start`` is what it grew from."""
+    """The cheapest result, on the host and in the data's units; ``start`` is what it grew from.
+
+    ``restart`` is the number of its restart, or of that which the search began with, and ``search`` what that did.
+    """
 
     result: Result
     start: Start
     restart: int
+    search: Search | None = None
 
 
-def starts(points: ScaledPoints, init: Init, n_clusters: int, n_init: int, seed: int) -> Iterator[Start]:
-    """Yield the start of each restart, from a key of its own: restart i is the same whatever ``n_init``.
+def starts(
+    points: ScaledPoints, init: Init, n_clusters: int, n_init: int | None, seed: int, *, first: int = 0
+) -> Iterator[Start]:
+    """Yield the starts of ``n_init`` restarts, or without end, from number ``first`` on.
 
-    ``init`` is "aligned", "k-means++", "random" or an array of centres (K, d) in the data's units, the only start then.
+    Each has a key of its own: restart i is the same whatever their number. ``init`` is "aligned", "k-means++",
+    "random" or an array of centres (K, d) in the data's units, the only start then.
     """
     if not isinstance(init, str):
         yield Start(points.to_device(init), None)
         return
     key = jax.random.key(seed)
-    for restart in range(n_init):
+    for restart in itertools.count(first) if n_init is None else range(first, first + n_init):
         own = jax.random.fold_in(key, restart)
         if init == "random":
             yield Start(kmeans.init_random(own, points.X, n_clusters, points.weights), None)
@@ -54,6 +76,11 @@ def starts(points: ScaledPoints, init: Init, n_clusters: int, n_init: int, seed:
             yield Start(found.centers, found)
 
 
+def fresh_starts(points: ScaledPoints, init: Init, n_clusters: int, seed: int, n_init: int) -> Iterator[Start]:
+    """Starts for a search, beyond those of ``n_init`` restarts; aligned ones where ``init`` is an array."""
+    return starts(points, init if isinstance(init, str) else "aligned", n_clusters, None, seed, first=n_init)
+
+
 def best_of(
     points: ScaledPoints,
     fit: Callable[[Start, int, tuple[float, float]], Result],
@@ -62,17 +89,25 @@ def best_of(
     n_clusters: int,
     n_init: int,
     seed: int,
+    n_more: int = 0,
 ) -> Outcome[Result]:
-    """The cheapest result, still on the device, of ``fit`` from every start, its number, and its span of the bar."""
+    """The cheapest result, still on the device, of ``fit`` from every start, its number, and its span of the bar.
+
+    ``n_more`` fits are to come after these.
+    """
     best: Outcome[Result] | None = None
-    n_init = n_init if isinstance(init, str) else 1
     _progress.report("finding a start", 0.0)
     for restart, start in enumerate(starts(points, init, n_clusters, n_init, seed)):
-        result = fit(start, restart, (restart / n_init, (restart + 1) / n_init))
+        result = fit(start, restart, span_of(restart, n_init + n_more))
         if best is None or float(result.cost) < float(best.result.cost):
             best = Outcome(result, start, restart)
     assert best is not None
     return best
+
+
+def span_of(number: int, n_fits: int) -> tuple[float, float]:
+    """The part of the progress bar that a fit fills, of so many."""
+    return number / n_fits, (number + 1) / n_fits
 
 
 def k_means(points: ScaledPoints, centers: npt.NDArray[Any]) -> KMeansResult:

@@ -132,6 +132,12 @@ def lost(centers: Array, masses: Array, variance: Array) -> Array:
     return (masses <= 0) | jnp.any(earlier & (between <= noise), 1)
 
 
+def worth_it(gain: Array, cost: Array, variance: Array) -> Array:
+    """Whether a gain is more than rounding noise of the cost and of the points."""
+    eps = jnp.finfo(gain.dtype).eps
+    return gain > eps * cost + jnp.square(16 * eps) * variance
+
+
 def refilled(found: Splits, useless: Array) -> tuple[Array, Array, Array]:
     """Centres (K, d) after the clusters of greatest gain have been split into themselves and the ``useless`` (K,) ones.
 

@@ -90,6 +90,8 @@ def _notes(model: "FCA", table: host.Table) -> list[str]:
         notes.append(f"The solver {model.message_}." if model.method == "direct" else f"Note: {model.message_}.")
     if remark := endings.remark(table, model.cluster_centers_):
         notes.append(f"Note: {remark}.")
+    if model.search_ is not None:
+        notes.append(endings.of_search(model.search_))
     floor = model.min_balance
     if floor is not None and model.balance_ < floor * (1 - 1e-9):
         notes.append(

@@ -10,7 +10,7 @@ from fairjax.fca.alignment.state import State
 from fairjax.fca.alignment.turns import run
 from fairjax.fca.filling import until_full
 from fairjax.fca.points import GroupedPoints
-from fairjax.fca.splits import lost, refilled, splits
+from fairjax.fca.splits import lost, refilled, splits, worth_it
 
 
 def refill(problem: Problem, settings: Settings, state: State) -> tuple[State, Array]:
@@ -23,7 +23,7 @@ def refill(problem: Problem, settings: Settings, state: State) -> tuple[State, A
     labels = jnp.argmax(state.best_masses, -1).astype(jnp.int32)
     found = splits(points, state.best_centers, labels)
     centers, _, gain = refilled(found, lost(state.best_centers, found.masses, problem.variance))
-    moved = (gain > jnp.finfo(gain.dtype).eps * state.best_cost) & (state.worst <= 1)
+    moved = worth_it(gain, state.best_cost, problem.variance) & (state.worst <= 1)
     changed = state._replace(
         centers=centers,
         memory=center_update.begin(settings.update, centers),

@@ -16,8 +16,9 @@ from fairjax.fca.alignment import Alignment, Parameters, Scheme, Settings, Solve
 from fairjax.fca.center_update import CenterUpdate
 from fairjax.fca.filling import is_full
 from fairjax.fca.partition import block_count
-from fairjax.fca.restarts import Init, Outcome, Start, best_of
+from fairjax.fca.restarts import Init, Outcome, Start, best_of, fresh_starts, span_of
 from fairjax.fca.scaled_points import ScaledPoints, history_length
+from fairjax.fca.search import search
 from fairjax.ot.host import available as host_available
 
 # Adam needs several steps to go as far as one k-means step; its step is a share of the points' standard deviation
@@ -67,11 +68,13 @@ def fit(
     max_iter: int = 100,
     tol: float = 1e-4,
     seed: int = 0,
+    n_search: int = 0,
 ) -> tuple[Outcome[Alignment], Settings]:
     """Run the alignment route from every start and keep the cheapest result; also the settings that were chosen.
 
     Parameters as those of :func:`fairjax.fca.fitting.fit`; ``weights`` (n,) are those of the data.
     """
+    n_init = n_init if isinstance(init, str) else 1
     problem = alignment.prepare(points.X[: points.n_points], points.groups, points.n_groups, weights)
     settings = route.settings([len(ids) for ids in problem.members])
     alignment.check(problem, settings)
@@ -102,7 +105,13 @@ def fit(
                 break
         return result
 
-    best = best_of(points, once, init=init, n_clusters=n_clusters, n_init=n_init, seed=seed)
+    def refit(start: Start, number: int, _: float) -> Alignment:
+        return once(start, n_init + number, span_of(n_init + number, n_init + n_search))
+
+    best = best_of(points, once, init=init, n_clusters=n_clusters, n_init=n_init, seed=seed, n_more=n_search)
+    if n_search:
+        fresh = fresh_starts(points, init, n_clusters, seed, n_init)
+        best = search(points, best, refit, fresh, n_fits=n_search, seed=seed)
     return best._replace(result=points.in_units(best.result, max_iter)), settings
 
 
