@@ -23,7 +23,8 @@ from fairjax._compiling import stage
 from fairjax.assignment.fair import control
 from fairjax.assignment.solution import UNSOLVED
 from fairjax.errors import InputError
-from fairjax.fca.direct import finish, init, open_points, run
+from fairjax.fca.direct import finish, init, open_points
+from fairjax.fca.filling import fill
 from fairjax.fca.points import prepare
 
 _FEW_OPEN, _SCREENED = 256, 512  # open points where that is fewer than there are, and points from which on it pays
@@ -253,7 +254,7 @@ def _fit_one(given: dict[str, Array], tol: Array, *, n_groups: int, kind: str, m
     points = prepare(given["X"], given["groups"], given.get("weights"), n_groups=n_groups)
     fairness = control(points.masses, **{"epsilon" if kind == "gap" else "min_balance": given["values"]})
     state = init(points, given["centers"], max_iter=max_iter, n_open=n_open)
-    found = finish(points, fairness, run(points, fairness, state, tol=tol))
+    found = finish(points, fairness, fill(points, fairness, state, tol=tol))
     best = found.assignment
     return FairBatch(
         found.centers, best.labels[: given["X"].shape[0]], found.cost, best.counts, best.prices, best.primal, best.dual,
