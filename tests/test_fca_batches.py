@@ -89,5 +89,7 @@ def test_bad_input(changed, said):
 def test_sets_that_do_not_go_together():
     with pytest.raises(InputError, match="same d"):
         stack([data(0, 5), (np.zeros((3, 4)), np.zeros(3))])
-    with pytest.raises(InputError, match="data set 1"):
+    with pytest.raises(InputError, match="of data set 1 have shape"):
         stack([data(0, 5), (np.zeros((3, 2)), np.zeros(4))])
+    with pytest.raises(InputError, match="no rows"):
+        stack([data(0, 5), (np.zeros((0, 2)), np.zeros(0))])

@@ -81,6 +81,8 @@ def stack(sets: Sequence[tuple[ArrayLike, ArrayLike]]) -> DataSets:
     if len(widths) > 1 or len(next(iter(widths))) != 1:
         raise InputError(f"the data sets' rows have the shapes {sorted(widths)}; expected (n, d) with the same d")
     for b, (X, groups) in enumerate(arrays):
+        if not len(X):
+            raise InputError(f"data set {b} has no rows; expected at least one")
         if groups.shape != X.shape[:1]:
             raise InputError(
                 f"groups of data set {b} have shape {groups.shape}; expected {X.shape[:1]}, one id per row"
