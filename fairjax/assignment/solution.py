@@ -73,12 +73,11 @@ def trials(dtype: DTypeLike) -> Trial:
     """Trials (T,) for a programme whose points are all open, each for what those before did not solve.
 
     Bounds as they are; narrow ones as no room at all, where the steps have no digits for them; shorter steps, which
-    stay nearer to the central path, and light groups that start near their costs; perfect fairness, which satisfies
-    every control, so that nothing dearer is returned. What satisfies a trial's control satisfies the one that was asked
-    for.
+    stay nearer to the central path; light groups that start near their costs; perfect fairness, which satisfies every
+    control, so that nothing dearer is returned. What satisfies a trial's control satisfies the one that was asked for.
     """
     exact, none = controls.ROUNDING, float("inf")
-    table = ((exact, 0.9, none), (1e-7, 0.9, none), (exact, 0.5, _CAP), (none, 0.9, _CAP))
+    table = ((exact, 0.9, none), (1e-7, 0.9, none), (exact, 0.5, none), (exact, 0.5, _CAP), (none, 0.9, _CAP))
     leeway, boundary, cap = np.asarray(table, dtype).T
     return Trial(jnp.asarray(leeway), jnp.asarray(boundary), jnp.asarray(cap))
 
