@@ -78,12 +78,17 @@ def test_masses_of_duplicates_are_looked_at_as_a_whole():
         ({"values": [[0.0]]}, r"values has shape \(1, 1\)"),
         ({"groups": np.zeros(7, int)}, "numbers of points"),
         ({"groups": np.full(6, 2)}, "ids from 2 to 2"),
+        ({"groups": np.full(6, 0.5)}, "groups has dtype float64; expected whole numbers"),
+        ({"X": "six"}, "expected real numbers"),
+        ({"centers": np.zeros((0, K, 2))}, "no members"),
+        ({"weights": -np.ones(6)}, "weights are negative"),
+        ({"n_threads": 0}, "n_threads is 0"),
     ],
 )
 def test_bad_input(changed, said):
     given = {"X": np.zeros((6, 2)), "groups": np.zeros(6, int), "centers": np.zeros((2, K, 2)), "values": 0.0} | changed
     with pytest.raises(InputError, match=said):
-        fit_batch(*given.values(), **SETTINGS)
+        fit_batch(**given, **SETTINGS)
 
 
 def test_sets_that_do_not_go_together():

@@ -140,8 +140,8 @@ def fit_batch(
     Raises
     ------
     InputError
-        For shapes that do not fit, ids out of range, and where no argument has a leading axis. A member whose values
-        are not finite, or whose control cannot be met, has status 3 or 2 instead.
+        For shapes and types that do not fit, ids out of range, negative weights, and where no argument has a leading
+        axis. A member whose values are not finite, or whose control cannot be met, has status 3 or 2 instead.
 
     Notes
     -----
@@ -161,6 +161,8 @@ def fit_batch(
     """
     check_choice("kind", kind, ("gap", "balance"))
     check_count("max_iter", max_iter)
+    if n_threads is not None:
+        check_count("n_threads", n_threads)
     members, shared = _sorted_out(X=X, groups=groups, weights=weights, centers=centers, values=values)
     ids = (members | shared)["groups"]
     if ids.size and not 0 <= ids.min() <= ids.max() < n_groups:
@@ -195,7 +197,15 @@ def _sorted_out(**given: Any) -> tuple[Members, Members]:
     for name, leaf in given.items():
         if leaf is None:
             continue
-        array = np.asarray(leaf, np.int32 if name == "groups" else dtype)
+        array = np.asarray(leaf)
+        whole = array.dtype.kind in "biu"
+        # NumPy does not know that bfloat16 is a number
+        if not whole and (name == "groups" or not jnp.issubdtype(array.dtype, jnp.floating)):
+            expected = "whole numbers, ids from 0 on" if name == "groups" else "real numbers"
+            raise InputError(f"{name} has dtype {array.dtype}; expected {expected}")
+        array = array.astype(np.int32 if name == "groups" else dtype)
+        if name == "weights" and not np.all(array >= 0):
+            raise InputError("weights are negative or NaN somewhere; expected weights of at least 0")
         if array.ndim not in (of_one[name], of_one[name] + 1):
             raise InputError(
                 f"{name} has shape {array.shape}; expected {of_one[name]} axes, or {of_one[name] + 1} where it differs "
@@ -205,6 +215,8 @@ def _sorted_out(**given: Any) -> tuple[Members, Members]:
     if not members:
         raise InputError("no argument has a leading axis for the members of the batch; for a single fit there is FCA")
     lengths = {name: len(leaf) for name, leaf in members.items()}
+    if 0 in lengths.values():
+        raise InputError("the batch has no members; expected at least one")
     if len(set(lengths.values())) > 1:
         raise InputError(f"the leading axes have the lengths {lengths}; expected one length, that of the batch")
     n_points = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -174,7 +175,8 @@ def _from_typed(base: Column, cells: Any) -> Column:
         return replace(
             numeric_column(base, numbers, type="boolean"), codes=codes, levels=("False", "True")
         )  # fmt: skip
-    try:
+    # what cannot be converted is of no plain type after all
+    with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
             wide = cells.cast(pa.float64(), safe=False)
             return numeric_column(base, np.array(wide.to_numpy(), dtype=np.float64), type="number")
@@ -183,8 +185,6 @@ def _from_typed(base: Column, cells: Any) -> Column:
             days = stamps.to_numpy().astype("datetime64[ms]")
             numbers = np.where(np.isnat(days), np.nan, days.astype(np.int64) / 86_400_000)
             return _with_levels(numeric_column(base, numbers, type="date"), pc.cast(cells, pa.string()))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        pass  # of no plain type after all
     return replace(base, codes=np.zeros(len(cells), np.int32), notes=(f"values of type {visible(kind, 60)}",))
 
 
