@@ -14,6 +14,8 @@ from typing import ParamSpec, TypeVar
 
 import jax
 
+from fairjax import _executables
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -47,7 +49,11 @@ def options(size: int) -> Options:
 
 
 def stage(function: Callable[P, T], *, static_argnames: str | tuple[str, ...] = ()) -> Callable[P, T]:
-    """``jax.jit`` of a function that is called from the host only, compiled as suits the size of its arguments."""
+    """``jax.jit`` of a function that is called from the host only, compiled as suits the size of its arguments.
+
+    Static arguments are given by name. Where programs are kept on disk, so is this one.
+    """
+    names = (static_argnames,) if isinstance(static_argnames, str) else static_argnames
 
     @functools.cache
     def program(*chosen: tuple[str, bool | int | str]) -> Callable[P, T]:
@@ -55,7 +61,7 @@ def stage(function: Callable[P, T], *, static_argnames: str | tuple[str, ...] = 
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        largest = max(leaf.size for leaf in jax.tree.leaves(args))
-        return program(*options(largest).items())(*args, **kwargs)
+        chosen = options(max(leaf.size for leaf in jax.tree.leaves(args)))
+        return _executables.call(program(*chosen.items()), function, chosen, names, args, kwargs)
 
     return call

@@ -16,6 +16,8 @@ from fairjax.errors import InputError
 MIN_SECONDS = 0.1  # of compiling: what takes less is not kept
 _MOST_BYTES = 200 * 2**20
 
+_folder: Path | None = None
+
 
 def keep_programs(folder: str | os.PathLike[str] | None = None) -> Path:
     """Let JAX keep compiled programs on disk from now on, and find those of earlier processes there.
@@ -55,7 +57,19 @@ def keep_programs(folder: str | os.PathLike[str] | None = None) -> Path:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_SECONDS)
     # whether there is a cache is decided once, by the first compilation
     compilation_cache.reset_cache()
+    keep_in(inside)
     return inside
+
+
+def keep_in(folder: Path | None) -> None:
+    """Keep the programs of fits there from now on, in a form that need not be traced again; or none any more."""
+    global _folder
+    _folder = folder
+
+
+def kept_in() -> Path | None:
+    """Where the programs of fits are kept, if anywhere."""
+    return _folder
 
 
 def prepared(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from fairjax import __version__
 from fairjax._text import visible
-from fairjax.cli import interrupt, numbers, table_options, terminal
+from fairjax.cli import deferred, interrupt, numbers, table_options, terminal
 from fairjax.errors import InputError
 
 __all__ = ["main"]
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         if sys.stdout is None and not getattr(options, "quiet", False):
             raise InputError("standard output is closed; say --quiet, or send it to a file")
+        if argv is None:
+            deferred.put_off()
         command = importlib.import_module(f"fairjax.cli.{options.command}")
         command.run(options, arguments)
         terminal.flush()

@@ -26,6 +26,7 @@ def keep_programs() -> None:
     except InputError:
         return  # the command works without
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    programs.keep_in(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(programs.MIN_SECONDS))
 
 

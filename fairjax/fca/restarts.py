@@ -64,11 +64,10 @@ def starts(
     if not isinstance(init, str):
         yield Start(points.to_device(init), None)
         return
-    key = jax.random.key(seed)
     for restart in itertools.count(first) if n_init is None else range(first, first + n_init):
-        own = jax.random.fold_in(key, restart)
+        own = _key(np.int64(seed), np.int32(restart))
         if init == "random":
-            yield Start(kmeans.init_random(own, points.X, n_clusters, points.weights), None)
+            yield Start(_random(own, points.X, points.weights, n_clusters=n_clusters), None)
         elif init == "aligned" and (centers := _aligned(points, own, n_clusters)) is not None:
             yield Start(centers, None)
         else:
@@ -124,7 +123,7 @@ def _aligned(points: ScaledPoints, key: Array, n_clusters: int) -> Array | None:
     """Centres (K, d') from aligned points; None where there are no groups to align or too few points for K clusters."""
     if points.n_groups < 2:
         return None
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    rng = np.random.default_rng(np.asarray(key))
     X, weights = np.asarray(points.X)[: points.n_points], np.asarray(points.weights)[: points.n_points]
     aligned = aligned_starts.aligned_points(X, points.groups, weights, n_clusters, rng)
     if len(np.unique(aligned, axis=0)) < n_clusters:
@@ -132,9 +131,20 @@ def _aligned(points: ScaledPoints, key: Array, n_clusters: int) -> Array | None:
     return jnp.asarray(aligned_starts.centers(aligned, n_clusters, rng))
 
 
+@stage
+def _key(seed: np.int64, restart: np.int32) -> Array:
+    """The data of the key of one restart."""
+    return jax.random.key_data(jax.random.fold_in(jax.random.key(seed), restart))
+
+
+@partial(stage, static_argnames="n_clusters")
+def _random(key: Array, X: Array, weights: Array, *, n_clusters: int) -> Array:
+    return kmeans.init_random(jax.random.wrap_key_data(key), X, n_clusters, weights)
+
+
 @partial(stage, static_argnames="n_clusters")
 def _k_means(key: Array, X: Array, weights: Array, *, n_clusters: int) -> KMeansResult:
-    return kmeans.fit(key, X, n_clusters, weights)
+    return kmeans.fit(jax.random.wrap_key_data(key), X, n_clusters, weights)
 
 
 @stage
