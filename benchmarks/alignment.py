@@ -35,12 +35,12 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from fairjax import FCA, datasets, ot
-from fairjax.fca import alignment, center_update, partition
-from fairjax.fca.alignment import Parameters, Scheme, Settings
+from fairjax.fca import alignment
+from fairjax.fca.alignment import Parameters, Scheme, Settings, center_update, partition
+from fairjax.fca.alignment.coupling import alone, fold
 from fairjax.fca.alignment.fitting import exact_solver
+from fairjax.fca.alignment.rounding import hard_labels
 from fairjax.fca.alignment.transport import redeal
-from fairjax.fca.coupling import alone, fold
-from fairjax.fca.rounding import hard_labels
 
 K = 10
 PAPER = {"Adult": (0.328, 0.493), "Bank": (0.264, 0.645)}

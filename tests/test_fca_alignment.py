@@ -13,8 +13,17 @@ from theory import assert_proposition_4_2
 
 from fairjax import fair_assignment, ot
 from fairjax.errors import InputError
-from fairjax.fca import alignment, center_update, coupling, joint_cost, partition, released, rounding
-from fairjax.fca.alignment import Parameters, Settings
+from fairjax.fca import alignment
+from fairjax.fca.alignment import (
+    Parameters,
+    Settings,
+    center_update,
+    coupling,
+    joint_cost,
+    partition,
+    released,
+    rounding,
+)
 
 SOLVER = "host" if importlib.util.find_spec("ot") else "exact"
 SIZES, D, K = (41, 23, 17), 3, 4

@@ -2,11 +2,11 @@
 
 from fairjax.fca import alignment
 from fairjax.fca.alignment import Alignment
+from fairjax.fca.alignment.rounding import hard_labels
 from fairjax.fca.batches import DataSets, FairBatch, fit_batch, stack
 from fairjax.fca.direct import FairClustering, State, finish, init, open_points, run, step
 from fairjax.fca.filling import fill, refill
 from fairjax.fca.points import GroupedPoints, prepare
-from fairjax.fca.rounding import hard_labels
 
 __all__ = [
     "Alignment",

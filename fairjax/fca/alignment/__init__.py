@@ -1,7 +1,8 @@
 """FCA by the alignment route: Algorithm 1 of Kim et al. (ICML 2025), and Algorithm 2 (FCA-C) with ``rule``.
 
-Each turn aligns the groups by optimal transport under :mod:`~fairjax.fca.joint_cost`, block by block of a
-:mod:`~fairjax.fca.partition` in one batch, and moves the centres for that coupling (:mod:`~fairjax.fca.center_update`).
+Each iteration aligns the groups by optimal transport under :mod:`~fairjax.fca.alignment.joint_cost`, block by block of
+a :mod:`~fairjax.fca.alignment.partition` in one batch, and moves the centres for that coupling
+(:mod:`~fairjax.fca.alignment.center_update`).
 Both lower the objective
 
     F = Σ mass · [ min_k Σ_s π_s ‖x_s − μ_k‖² + (w − 1) Σ_{s<r} π_sπ_r ‖x_s − x_r‖² ]   over the tuples of the coupling,

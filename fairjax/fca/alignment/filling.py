@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.fca import center_update
+from fairjax.fca.alignment import center_update
 from fairjax.fca.alignment.problem import Parameters, Problem, Settings
 from fairjax.fca.alignment.state import State
 from fairjax.fca.alignment.turns import run

@@ -13,9 +13,9 @@ from jax import Array
 from fairjax import _progress
 from fairjax.fca import alignment
 from fairjax.fca.alignment import Alignment, Parameters, Scheme, Settings, Solver, State
-from fairjax.fca.center_update import CenterUpdate
+from fairjax.fca.alignment.center_update import CenterUpdate
+from fairjax.fca.alignment.partition import block_count
 from fairjax.fca.filling import is_full
-from fairjax.fca.partition import block_count
 from fairjax.fca.restarts import Init, Outcome, Start, best_of, fresh_starts, span_of
 from fairjax.fca.scaled_points import ScaledPoints, history_length
 from fairjax.fca.search import search

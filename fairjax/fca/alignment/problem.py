@@ -11,9 +11,9 @@ from jax.typing import ArrayLike
 
 from fairjax._checks import check_choice, check_count
 from fairjax.errors import InputError
-from fairjax.fca import partition
-from fairjax.fca.center_update import CenterUpdate
-from fairjax.fca.released import Rule
+from fairjax.fca.alignment import partition
+from fairjax.fca.alignment.center_update import CenterUpdate
+from fairjax.fca.alignment.released import Rule
 
 Solver = Literal["exact", "host", "sinkhorn"]
 Scheme = Literal["random", "fixed", "refine"]
@@ -27,7 +27,7 @@ class Problem(NamedTuple):
     X : (n, d) relative to ``mean``. members : per group (n_s,) int32 ids of its points, the largest group first.
     shares : (n,) share π of each point's group. groups : (n,) int32. mean : (d,). variance : () mean squared
     distance from the mean. weights : (n,) share of each point in all weight; 1/n where all weigh the same. units : (n,)
-    int32 masses within the groups, see :func:`~fairjax.fca.partition.in_units`; None where all weigh the same.
+    int32 masses within the groups (:func:`~fairjax.fca.alignment.partition.in_units`); None where all weigh the same.
     """
 
     X: Array
@@ -47,7 +47,7 @@ class Settings:
     Attributes
     ----------
     solver : "exact" runs anywhere, "host" is POT's network simplex on the CPU, "sinkhorn" is regularised.
-    n_blocks : blocks of the partition, see :func:`~fairjax.fca.partition.block_count`; 1 for none.
+    n_blocks : blocks of the partition, see :func:`~fairjax.fca.alignment.partition.block_count`; 1 for none.
     scheme : partitions drawn anew for each turn as the authors do, one for all turns, or refined: the tuples of the
         present coupling are dealt anew, so that F never rises. Refining needs two groups, an exact solver and no
         ``rule``.

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax.assignment import Solution, fair_assignment
+from fairjax.fca.alignment.joint_cost import squared_distances
 from fairjax.fca.alignment.problem import Problem
+from fairjax.fca.alignment.rounding import How, fractions, hard_labels
 from fairjax.fca.alignment.state import State
-from fairjax.fca.joint_cost import squared_distances
-from fairjax.fca.rounding import How, fractions, hard_labels
 
 MESSAGES = {
     0: "every transport that was run was solved to its tolerance; the gap is by how much, at most, the assignment is "

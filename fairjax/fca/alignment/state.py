@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.fca import center_update, partition
+from fairjax.fca.alignment import center_update, partition
+from fairjax.fca.alignment.coupling import Tuples
 from fairjax.fca.alignment.problem import Problem, Settings, check
-from fairjax.fca.coupling import Tuples
 
 # Distinct points of the larger and the smaller group that a block of the refine scheme has room for, in multiples of
 # those of a partition of whole points. Blocks keep the smaller group's points together, so only the larger's are split.

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax import ot
-from fairjax.fca import partition
+from fairjax.fca.alignment import partition
+from fairjax.fca.alignment.coupling import Pairs, Tuples, aligned_points, alone, assign, complete, fold
+from fairjax.fca.alignment.joint_cost import joint_cost, squared_distances
+from fairjax.fca.alignment.partition import Block
 from fairjax.fca.alignment.problem import Parameters, Problem, Settings
+from fairjax.fca.alignment.released import release
+from fairjax.fca.alignment.rounding import fractions
 from fairjax.fca.alignment.state import State, room
-from fairjax.fca.coupling import Pairs, Tuples, aligned_points, alone, assign, complete, fold
-from fairjax.fca.joint_cost import joint_cost, squared_distances
-from fairjax.fca.partition import Block
-from fairjax.fca.released import release
-from fairjax.fca.rounding import fractions
 
 
 class Aligned(NamedTuple):

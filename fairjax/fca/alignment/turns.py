@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.fca import center_update
+from fairjax.fca.alignment import center_update
+from fairjax.fca.alignment.coupling import Tuples, assign, complete, spread
+from fairjax.fca.alignment.joint_cost import squared_distances
 from fairjax.fca.alignment.problem import Parameters, Problem, Settings
 from fairjax.fca.alignment.state import State
 from fairjax.fca.alignment.transport import align, point_masses
-from fairjax.fca.coupling import Tuples, assign, complete, spread
-from fairjax.fca.joint_cost import squared_distances
 
 
 def step(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> State:

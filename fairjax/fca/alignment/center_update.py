@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.fca.coupling import Pairs, Tuples, assign
-from fairjax.fca.joint_cost import squared_distances
+from fairjax.fca.alignment.coupling import Pairs, Tuples, assign
+from fairjax.fca.alignment.joint_cost import squared_distances
 
 if TYPE_CHECKING:
     import optax

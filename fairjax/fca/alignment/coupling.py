@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.fca.joint_cost import min_plus_argument
-from fairjax.fca.partition import Block
+from fairjax.fca.alignment.joint_cost import min_plus_argument
+from fairjax.fca.alignment.partition import Block
 from fairjax.ot import Support
 
 _HIGHEST = jax.lax.Precision.HIGHEST
