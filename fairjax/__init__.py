@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fairjax import assignment, datasets, deep, fca, kmeans, metrics, ot, report
+    from fairjax import assignment, baselines, datasets, deep, fca, kmeans, metrics, ot, report
     from fairjax.assignment import fair_assignment
     from fairjax.comparison import compare
     from fairjax.estimators import FCA
     from fairjax.programs import keep_programs
     from fairjax.saving import load
 
-_MODULES = ("assignment", "datasets", "deep", "fca", "kmeans", "metrics", "ot", "report")
+_MODULES = ("assignment", "baselines", "datasets", "deep", "fca", "kmeans", "metrics", "ot", "report")
 _NAMES = {
     "FCA": "fairjax.estimators",
     "compare": "fairjax.comparison",
@@ -28,6 +28,7 @@ _NAMES = {
 __all__ = [
     "FCA",
     "assignment",
+    "baselines",
     "compare",
     "datasets",
     "deep",

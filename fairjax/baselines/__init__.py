@@ -1,0 +1,44 @@
+"""Other methods of fair clustering, with the surface of :class:`fairjax.FCA`, to be run side by side with it.
+
+Each is an estimator with ``fit(X, sensitive_features=...)``. ``cost_`` is the mean squared distance to the means of the
+clusters, whatever the method minimises; what that is worth stands in ``objective_``, and how the search ended in
+``status_``. ``control`` names the parameter that trades cost for fairness.
+
+``base`` is what they share; every method is a file of its own.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairjax.baselines.base import Baseline
+    from fairjax.baselines.kmeans import KMeans
+    from fairjax.baselines.problem import Control, Found, Problem, Start
+
+_NAMES = {
+    "Baseline": "fairjax.baselines.base",
+    "Control": "fairjax.baselines.problem",
+    "Found": "fairjax.baselines.problem",
+    "KMeans": "fairjax.baselines.kmeans",
+    "Problem": "fairjax.baselines.problem",
+    "Start": "fairjax.baselines.problem",
+}
+
+__all__ = [
+    "Baseline",
+    "Control",
+    "Found",
+    "KMeans",
+    "Problem",
+    "Start",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'fairjax.baselines' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,316 @@
+"""What the estimators of all methods share: checks, groups, starts, and what is measured of the labels."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fairjax import _groups
+from fairjax._checks import check_choice, check_count
+from fairjax.baselines.problem import STATUSES, Control, Found, Labels, Problem, Start, Status, Table
+from fairjax.errors import InputError
+from fairjax.estimators import endings, inputs, rule
+from fairjax.metrics import host
+
+__all__ = ["Baseline", "PricedRule", "check_between", "recomputed"]
+
+_TWO_GROUPS = "FAlg, FCBC, FRAC, MSFlowFC, VFC, SpFC or FCA"
+
+
+class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator, ABC):
+    """A method of clustering; a subclass has its parameters, and finds labels from one start.
+
+    Every fitted estimator has these attributes; each class says only what it has besides.
+
+    Attributes
+    ----------
+    control : Control or None
+        Of the class: the parameter that trades cost for fairness.
+    labels_ : ndarray (n,), int32
+        Cluster of each point.
+    cluster_centers_ : ndarray (K, d)
+        Means of the clusters; of one without points the centre that it had, or NaN.
+    cost_ : float
+        (Weighted) mean squared distance of the points to the means of their clusters, whatever the method minimises.
+    objective_ : float
+        What the method minimises, in its own terms.
+    balance_, max_balance_ : float
+        Smallest ratio of two groups' weights in a cluster, and the best value that the data allow; 1 for one group.
+    n_iter_ : int
+        Turns of the start that was kept.
+    status_ : str
+        ``optimal`` (a proven optimum of the stated problem), ``converged``, ``stopped`` (at a limit), ``collapsed``
+        (fewer than K clusters), ``diverged``, ``infeasible`` (no labels; `fit` raises).
+    converged_ : bool
+        Whether the status is one of the first two.
+    groups_, group_names_
+        The values of `sensitive_features`, sorted, and the same as text; ``[None]`` and ``("all",)`` for none.
+    gap_ : float or None
+        Proven relative distance from the optimum of the stated problem, where there is a proof.
+    result_ : Found
+        What the method found, with details of its own.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+    """
+
+    control: ClassVar[Control | None] = None
+    _weighted: ClassVar[bool] = False  # whether points may weigh differently
+    _most_groups: ClassVar[int | None] = None
+
+    n_clusters: int
+    n_init: int
+    max_iter: int
+    tol: float
+    init: Any
+    random_state: Any
+
+    @abstractmethod
+    def _find(self, problem: Problem, start: Start) -> Found:
+        """What the method finds from one start."""
+
+    def _check(self, problem: Problem) -> None:
+        """Raise InputError for parameters of the method's own that are out of range, or do not suit the data."""
+
+    def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None) -> Self:
+        """Cluster the points.
+
+        Parameters
+        ----------
+        X : array-like (n, d)
+            Points: an array or a frame of numbers, finite.
+        y : ignored
+        sensitive_features : array-like (n,) or several of them, optional
+            The protected attribute, as for :meth:`fairjax.FCA.fit`. None means one group.
+        sample_weight : array-like (n,), optional
+            Weights ≥ 0 of the points, in cost and in counts. Methods that know none take equal ones only.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            For a parameter out of its range, a control that cannot be met (then `status_` is ``infeasible``), lengths
+            that differ, missing values, and weights or groups that the method does not take. It is a ValueError.
+        """
+        check_common(self)
+        _groups.check_pairing(X, sensitive_features, y, sample_weight)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=1)
+        problem = self._problem(X, sensitive_features, sample_weight)
+        self._check(problem)
+        self.groups_ = problem.known
+        given = sensitive_features is not None
+        self.group_names_ = tuple(_groups.name_of(value) for value in problem.known) if given else ("all",)
+        self.max_balance_ = problem.max_balance
+        best: tuple[int, float, float, Found] | None = None
+        for start in self._starts(problem):
+            found = self._find(problem, start)
+            rank = STATUSES.index(self._ending(found, problem))
+            cost = recomputed(problem, found.labels)[1] if found.status != "infeasible" else np.inf
+            if best is None or (rank, found.objective, cost) < best[:3]:
+                best = rank, found.objective, cost, found
+        assert best is not None
+        self._keep(best[-1], problem)
+        return self
+
+    def fit_predict(
+        self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None
+    ) -> Labels:
+        """Fit, and return ``labels_``; parameters as in `fit`."""
+        return self.fit(X, y, sensitive_features=sensitive_features, sample_weight=sample_weight).labels_
+
+    def transform(self, X: Any) -> npt.NDArray[Any]:
+        """Euclidean distance (n, K) of points X (n, d) to the mean of every cluster."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return rule.distances(X, self.cluster_centers_)
+
+    def _problem(self, X: Table, sensitive_features: Any, sample_weight: Any) -> Problem:
+        n_samples, name = X.shape[0], type(self).__name__
+        if self.n_clusters > n_samples:
+            raise InputError(
+                f"n_samples={n_samples} is less than n_clusters={self.n_clusters}; ask for at most as many clusters "
+                "as there are points"
+            )
+        weights = inputs.weights_of(sample_weight, n_samples)
+        if weights is not None and not self._weighted:
+            if weights.min() < weights.max():
+                raise InputError(
+                    f"sample_weight holds different weights, which {name} does not know; leave it out, or take KMeans, "
+                    "FAlg, FCBC, VFC, FMC or FCA"
+                )
+            weights = None
+        groups, known = inputs.groups_of(sensitive_features, n_samples)
+        if self._most_groups is not None and len(known) > self._most_groups:
+            raise InputError(
+                f"sensitive_features has {len(known)} groups, and {name} takes {self._most_groups}; for more groups "
+                f"take {_TWO_GROUPS}"
+            )
+        masses = inputs.masses_of(groups, weights, known)
+        balance = float(masses.min() / masses.max())
+        return Problem(X, groups, known, weights, masses, int(self.n_clusters), balance)
+
+    def _starts(self, problem: Problem) -> Iterator[Start]:
+        """The starts; each has a key of its own, and is the same whatever their number."""
+        import jax
+
+        centers = _centers_of(self.init, (problem.n_clusters, problem.X.shape[1]))
+        key = jax.random.key(int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)))
+        for number in range(int(self.n_init) if centers is None else 1):
+            name = self.init if centers is None else ""
+            yield Start(number, jax.random.fold_in(key, number), centers, name)
+
+    def _ending(self, found: Found, problem: Problem) -> Status:
+        """The status, where clusters were lost, too."""
+        good = found.status in ("optimal", "converged", "stopped")
+        if good and len(np.unique(found.labels)) < problem.n_clusters:
+            return "collapsed"
+        return found.status
+
+    def _keep(self, found: Found, problem: Problem) -> None:
+        """Set the attributes, and tell how it ended."""
+        self.status_ = self._ending(found, problem)
+        self.converged_ = self.status_ in ("optimal", "converged")
+        self.result_ = found
+        if self.status_ == "infeasible":
+            raise InputError(found.message or "no clustering satisfies the control: loosen it")
+        self.labels_ = np.asarray(found.labels, np.int32)
+        centers, self.cost_ = recomputed(problem, self.labels_, found.centers)
+        self.cluster_centers_ = centers.astype(problem.X.dtype)
+        self.objective_ = float(found.objective)
+        self.n_iter_ = int(found.n_iter)
+        self.gap_ = found.gap
+        table = host.contingency(self.labels_, problem.groups, problem.weights, (problem.n_clusters, problem.n_groups))
+        self.balance_ = host.balance(table)
+        if words := self._remark(found, table):
+            warnings.warn(words, ConvergenceWarning, stacklevel=3)
+
+    def _remark(self, found: Found, table: npt.NDArray[np.float64]) -> str:
+        """What there is to warn of, if anything; ``table`` (K, M) of weights."""
+        if found.message:
+            return found.message
+        if self.status_ == "stopped":
+            return (
+                f"{type(self).__name__} had not settled after max_iter={self.max_iter} turns; more turns or a larger "
+                "tol may end at a better clustering"
+            )
+        if self.status_ == "collapsed":
+            return f"only {np.count_nonzero(table.sum(1))} of the {len(table)} clusters have points; ask for fewer"
+        if self.status_ == "diverged":
+            return f"{type(self).__name__} diverged; the labels are the last ones before that"
+        return endings.remark(table, self.cluster_centers_)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.cluster_centers_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+class PricedRule(Baseline):
+    """A method whose labels follow a rule that holds for new points, too: the least of squared distance plus price.
+
+    Attributes
+    ----------
+    assigned_centers_ : ndarray (K, d)
+        Centres that the labels were assigned to; `cluster_centers_` are the means that came of it.
+    multipliers_ : ndarray (M, K)
+        Price in cost units that a point of a group pays to enter a cluster.
+    """
+
+    def predict(self, X: Any, *, sensitive_features: Any = None) -> Labels:
+        """Assign points, new ones too: x of group s to the k of least ‖x − c_k‖² + p_sk.
+
+        c are `assigned_centers_` and p `multipliers_`. A fitted point on a boundary may be assigned elsewhere.
+
+        Parameters
+        ----------
+        X : array-like (n, d)
+        sensitive_features : array-like (n,)
+            Required exactly if it was given to `fit`.
+
+        Returns
+        -------
+        ndarray (n,), int32
+
+        Raises
+        ------
+        InputError
+            For a group value that `fit` has not seen, and where `sensitive_features` is missing or superfluous.
+        """
+        check_is_fitted(self)
+        _groups.check_pairing(X, sensitive_features)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
+        return rule.cheapest(X, groups, self.assigned_centers_, self.multipliers_)
+
+    def _keep(self, found: Found, problem: Problem) -> None:
+        super()._keep(found, problem)
+        assert found.centers is not None
+        self.assigned_centers_ = np.asarray(found.centers, np.float64)
+        none = np.zeros((problem.n_groups, problem.n_clusters))
+        self.multipliers_ = none if found.prices is None else np.asarray(found.prices, np.float64)
+
+
+def check_common(model: Baseline) -> None:
+    """Raise InputError for a parameter that all methods have and that is out of its range."""
+    for name in ("n_clusters", "n_init", "max_iter"):
+        check_count(name, getattr(model, name))
+    check_between("tol", model.tol, 0.0)
+    if isinstance(model.init, str):
+        check_choice("init", model.init, ("k-means++", "random"))
+
+
+def check_between(name: str, value: Any, low: float, high: float = np.inf, *, below: bool = False) -> None:
+    """Raise InputError unless a parameter is a finite number from ``low`` to ``high``, or ``below`` that."""
+    number = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(float(value))
+    if number and low <= float(value) and (float(value) < high if below else float(value) <= high):
+        return
+    if np.isinf(high):
+        bounds = f"finite number of at least {low:g}"
+    else:
+        bounds = f"number from {low:g} to {'below ' if below else ''}{high:g}"
+    raise InputError(f"{name} is {value!r}; expected a {bounds}")
+
+
+def recomputed(problem: Problem, labels: Labels, otherwise: Table | None = None) -> tuple[Table, float]:
+    """Means (K, d) of the labels and the (weighted) mean squared distance to them, in double precision; O(n d).
+
+    A cluster without weight has the centre ``otherwise``, or NaN.
+    """
+    middle = problem.X.mean(0, dtype=np.float64)
+    counts = np.bincount(labels, problem.weights, problem.n_clusters)
+    filled = counts > 0
+    means = np.full((problem.n_clusters, problem.X.shape[1]), np.nan)
+    for column, values in enumerate(problem.X.T):
+        sums = np.bincount(labels, (values - middle[column]) * problem.each, problem.n_clusters)
+        means[filled, column] = sums[filled] / counts[filled] + middle[column]
+    if otherwise is not None:
+        means[~filled] = otherwise[~filled]
+    total = rule.spread(problem.X, labels, means, problem.weights)
+    return means, total / float(problem.masses.sum())
+
+
+def _centers_of(init: Any, shape: tuple[int, int]) -> npt.NDArray[np.float64] | None:
+    """Finite centres (K, d), or None for the name of a way to find them."""
+    if isinstance(init, str):
+        return None
+    try:
+        centers = np.asarray(init, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"init is no array of numbers ({error}); expected (K, d) centres") from error
+    if centers.shape != shape or not np.isfinite(centers).all():
+        raise InputError(f"init has shape {centers.shape}; expected finite centres of shape {shape}")
+    return centers
