@@ -303,7 +303,7 @@ def test_masses_of_duplicates():
 
 
 def test_later_fits_find_their_programs_compiled():
-    """Whatever the number of points of like size, the control's value, the seed and the number of turns."""
+    """Whatever the number of points of like size, the control's value, the seed, the turns and the clusters."""
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiled.append(event) if event.endswith("backend_compile_duration") else None
@@ -311,8 +311,8 @@ def test_later_fits_find_their_programs_compiled():
     points, groups = data(n=60, seed=5)
     FCA(K, epsilon=0.1, random_state=0).fit(points, sensitive_features=groups)
     n_programs = len(compiled)
-    for n_points, epsilon, max_iter in ((55, 0.1, 100), (40, 0.3, 50), (60, 0.0, 1)):
-        model = FCA(K, epsilon=epsilon, max_iter=max_iter, random_state=n_points)
+    for n_points, epsilon, max_iter, more in ((55, 0.1, 100, 0), (40, 0.3, 50, 0), (60, 0.0, 1, 0), (60, 0.1, 100, 1)):
+        model = FCA(K + more, epsilon=epsilon, max_iter=max_iter, random_state=n_points)
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             model.fit(points[:n_points], sensitive_features=groups[:n_points])
     assert len(compiled) == n_programs

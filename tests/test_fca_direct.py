@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from assignment_oracle import Instance, group_counts, proven_bound, violation
@@ -42,8 +43,8 @@ def data(seed=0, n=N, m=M, dtype=np.float64):
 
 
 @functools.cache
-def routines(name, m=M, n_open=None):
-    """Jitted (start, advance, finish) for one control."""
+def routines(name, m=M, n_open=None, n_absent=0):
+    """Jitted (start, advance, finish) for one control, with so many centres that there are not behind the others."""
 
     def problem(d, level):
         points = fca.prepare(d.X, d.groups, d.weights, n_groups=m)
@@ -51,7 +52,10 @@ def routines(name, m=M, n_open=None):
 
     def start(d):
         points = fca.prepare(d.X, d.groups, d.weights, n_groups=m)
-        return fca.init(points, d.centers, max_iter=MAX_ITER, n_open=n_open)
+        if n_absent == 0:
+            return fca.init(points, d.centers, max_iter=MAX_ITER, n_open=n_open)
+        centers = jnp.pad(d.centers, ((0, n_absent), (0, 0)))
+        return fca.init(points, centers, np.arange(K + n_absent) < K, max_iter=MAX_ITER, n_open=n_open)
 
     def advance(d, level, state, until, tol, pause):
         points, control = problem(d, level)
@@ -343,6 +347,25 @@ def test_turns_may_estimate(monkeypatch):
     np.testing.assert_allclose(estimated, exact, rtol=1e-3)
     fewer, more = (sum(int(end.n_passes) / int(end.n_iter) for end in found[way]) for way in (True, False))
     assert fewer < 0.8 * more
+
+
+@pytest.mark.parametrize("name", ["epsilon", "min_balance"])
+@pytest.mark.parametrize("n_open", [None, 200])
+def test_absent_centers_change_nothing(name, n_open):
+    d = data(4, n=1000 if n_open else N)
+    _, plain = fit(d, name, n_open=n_open)
+    _, padded = fit(d, name, n_open=n_open, n_absent=2)
+    best = padded.assignment
+    assert padded.assignment.labels.max() < K
+    assert not best.counts[:, K:].any()
+    assert not best.fractions[:, K:].any()
+    best = best._replace(
+        fractions=best.fractions[:, :K], counts=best.counts[:, :K], prices=best.prices[:, :K],
+        pressing=best.pressing[:, :K],
+    )  # fmt: skip
+    assert_certified(d, padded._replace(centers=padded.centers[:K], assignment=best), name)
+    assert padded.cost == pytest.approx(float(plain.cost), rel=1e-6)
+    np.testing.assert_allclose(padded.centers[:K], plain.centers, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "most"), [("epsilon", 3000), ("min_balance", 3800)])

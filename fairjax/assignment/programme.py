@@ -32,6 +32,7 @@ class Points(NamedTuple):
     placed : (M, K) counts of the points that are not open; below zero where open points stand for too many others.
     masses : (M,) share of each group in the whole, open and placed points together.
     offset : () cost that no price changes: the placed points' and what was taken off the open points' rows.
+    present : (K,) bool, the clusters that there are; the others only fill up a shape. None for all of them.
     """
 
     costs: Array
@@ -40,6 +41,7 @@ class Points(NamedTuple):
     placed: Array
     masses: Array
     offset: Array
+    present: Array | None = None
 
 
 class Programme(NamedTuple):
@@ -96,7 +98,23 @@ def with_placed(points: Points, anchor: Anchor) -> Points:
         jnp.minimum(points.placed, 0),
         points.masses,
         points.offset,
+        points.present,
     )
+
+
+def only_present(points: Points) -> Points:
+    """The problem with absent clusters dearer to every point than all others, so that no solution uses them.
+
+    What a fair solution had there could go to any other cluster, at less cost and as fairly. A cost just beyond the
+    others, unlike an infinite one, leaves the programme an interior.
+    """
+    if points.present is None:
+        return points
+    dearest = jnp.max(jnp.where(points.present, points.costs, -jnp.inf), -1, keepdims=True)
+    cheapest = jnp.min(jnp.where(points.present, points.costs, jnp.inf), -1, keepdims=True)
+    range_ = dearest - cheapest
+    beyond = range_ + jnp.sum(points.weights[:, None] * range_) / jnp.sum(points.weights)
+    return points._replace(costs=jnp.where(points.present, points.costs, dearest + beyond))
 
 
 def programme(points: Points, control: Control) -> Programme:

@@ -87,6 +87,7 @@ class Source(NamedTuple):
     rows : indices (m,) -> costs (m, K); an index of n or more gives any finite row.
     groups, weights : (n,) of all points; weights sum to 1.
     masses : (M,) weight of each group. extra : zeros like what a pass sums up.
+    present : (K,) bool, the clusters that there are; a pass leaves the others out. None for all of them.
     """
 
     scan: Callable[[Array], Pass]
@@ -95,6 +96,7 @@ class Source(NamedTuple):
     weights: Array
     masses: Array
     extra: Array
+    present: Array | None = None
 
 
 class Assignment(NamedTuple):
@@ -184,20 +186,21 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Po
     groups, labels = source.groups[inside], found.labels[inside]
     chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype) * weights[:, None]
     own = group_sums(chosen, groups, n_groups)
-    lowest = jnp.min(costs, -1)
+    lowest = jnp.min(costs if source.present is None else jnp.where(source.present, costs, jnp.inf), -1)
     offset = found.cost - jnp.sum(chosen * costs) + jnp.sum(weights * lowest)
     # what is subtracted is part of the sum up to rounding, which must not become a count below zero
     placed = found.counts - own
     placed = jnp.where(jnp.abs(placed) <= 1e-6 * found.counts, 0, placed)
     masses = jnp.sum(placed, 1) + jnp.sum(own, 1)
-    return Points(costs - lowest[:, None], groups, weights, placed, masses, offset), chosen
+    return Points(costs - lowest[:, None], groups, weights, placed, masses, offset, source.present), chosen
 
 
 def whole(source: Source) -> Points:
     """All points open; nothing is subtracted from their costs, which would lose digits."""
     costs = source.rows(jnp.arange(source.groups.shape[0]))
     placed = jnp.zeros((source.masses.shape[0], costs.shape[1]), costs.dtype)
-    return Points(costs, source.groups, source.weights, placed, source.masses, jnp.zeros((), costs.dtype))
+    none = jnp.zeros((), costs.dtype)
+    return Points(costs, source.groups, source.weights, placed, source.masses, none, source.present)
 
 
 def assign(
@@ -294,7 +297,7 @@ def nothing(source: Source, n_clusters: int, n_open: int) -> Assignment:
     rows = jnp.zeros((n_open,), jnp.int32)
     return Assignment(
         Optimum(Prices(table, table[0], zero), table, fractions, Double(table, table), none, jnp.array(False)),
-        Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero),
+        Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero, source.present),
         rows,
         jnp.zeros((n_points,), jnp.int32),
         source.extra,

@@ -13,7 +13,7 @@ from fairjax._precision import Double, first_least, in_double, rounded
 from fairjax._varying import varying_as
 from fairjax.assignment import controls, interior, iterates, primal
 from fairjax.assignment.controls import Control
-from fairjax.assignment.programme import Anchor, Points, Programme, group_sums, programme, with_placed
+from fairjax.assignment.programme import Anchor, Points, Programme, group_sums, only_present, programme, with_placed
 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
@@ -185,6 +185,7 @@ def optimum(
     placed = points.placed / each
     if anchor is not None:
         points = with_placed(points, anchor)
+    points = only_present(points)
     problem = programme(points, control)
     scale = iterates.scale_of_costs(problem)
     cheapest = jax.nn.one_hot(first_least(points.costs), placed.shape[1], dtype=points.costs.dtype)
@@ -210,17 +211,35 @@ def optimum(
         boundary=trial.boundary, max_iter=jnp.where(free, 0, max_iter),
     )  # fmt: skip
     fractions, y = jnp.where(free, cheapest[:n_points], end.fractions[:, :n_points].T), jnp.where(free, 0, end.prices)
+    level = end.level
+    if points.present is not None:
+        fractions, y, level = _present(points.present, fractions, y, level)
     # counts of the points alone: the rows behind them are what the gap lets groups differ by, and placed points, of
     # which an interior assignment moves next to nothing
     moved = points.weights[:n_points, None] * fractions
     counts = each * placed + group_sums(moved, points.groups[:n_points], placed.shape[0])
-    targets = jnp.where(free, counts, controls.targets(control, counts / each, end.level, points.masses))
+    targets = jnp.where(free, counts, controls.targets(control, counts / each, level, points.masses))
     # a constant for all clusters is none that a group's points would notice
     change = y - warm.y
     change = jnp.max(jnp.max(change, 1) - jnp.min(change, 1))
     prices = Prices(y, end.level, jnp.where(known, change, scale))
     settled = controls.settled(control, y if anchor is not None else _deterring(problem, control, counts, y))
     return Optimum(prices, settled, fractions, Double.of(targets), end.n_iter, end.solved | free)
+
+
+def _present(present: Array, fractions: Array, y: Array, level: Array) -> tuple[Array, Array, Array]:
+    """Fractions (m, K), free variables y (M, K) and level (K,) of the clusters that there are.
+
+    Of the others, fractions and levels are zero; prices are those of a cluster that there is, which is feasible and
+    leaves their range as it was.
+    """
+    fractions = jnp.where(present, fractions, 0)
+    some = y[:, first_least(jnp.where(present, 0.0, 1.0))]
+    return (
+        fractions / jnp.sum(fractions, 1, keepdims=True),
+        jnp.where(present, y, some[:, None]),
+        jnp.where(present, level, 0),
+    )
 
 
 def _busiest(counts: Array) -> Array:
@@ -310,6 +329,10 @@ def certify(
 
     first = priced(found.settled)
     reported, _ = first
+    if points.present is not None:
+        # out of reach for every group, whatever it pays
+        far = jnp.max(jnp.where(points.present, jnp.abs(points.costs), 0), 1) + 2 * jnp.max(jnp.abs(reported))
+        points = points._replace(costs=jnp.where(points.present, points.costs, 4 * far[:, None] + 1))
     targets = found.targets.whole()
     busiest = _busiest(targets)
     if n_groups == 1:

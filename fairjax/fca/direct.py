@@ -61,6 +61,7 @@ class State(NamedTuple):
     history : (max_iter,) cost of each turn, NaN where none was.
     n_iter : () int32. n_passes : () int32, passes over all points in these turns. converged : () bool.
     assignment : the last one. ended : () bool, whether it is that to the cheapest centres, to the full tolerance.
+    present : (K,) bool, the centres that there are; None for all of them.
     """
 
     centers: Array
@@ -76,6 +77,7 @@ class State(NamedTuple):
     converged: Array
     assignment: Assignment
     ended: Array
+    present: Array | None = None
 
 
 class FairClustering(NamedTuple):
@@ -112,8 +114,18 @@ def open_points(n_points: int, n_cells: int = 1) -> int:
     return min(max(_LEAST_OPEN, n_points // _OPEN_PART, _OPEN_EACH * n_cells), _MOST_OPEN, n_points)
 
 
-def init(points: GroupedPoints, centers: ArrayLike, *, max_iter: int = 100, n_open: int | None = None) -> State:
+def init(
+    points: GroupedPoints,
+    centers: ArrayLike,
+    present: ArrayLike | None = None,
+    *,
+    max_iter: int = 100,
+    n_open: int | None = None,
+) -> State:
     """Before the first turn; ``centers`` (K, d) in the units of the points. O(K d + n).
+
+    ``present`` (K,) bool leaves some of them out, so that one program, or one ``vmap``, serves several numbers of
+    clusters: nothing is assigned to those, and what is said of them means nothing.
 
     ``n_open`` is the number of points whose assignment is looked at closely (static; by default
     :func:`open_points`, and at least four for every group in every cluster).
@@ -121,6 +133,7 @@ def init(points: GroupedPoints, centers: ArrayLike, *, max_iter: int = 100, n_op
     check_count("max_iter", max_iter)
     dtype = points.features.dtype
     centers = as_centers(centers, points.mean[None]) - points.mean
+    present = None if present is None else jnp.asarray(present, bool)
     n_points, n_clusters = points.weights.shape[0], centers.shape[0]
     n_cells = points.masses.shape[0] * n_clusters
     n_open = open_points(n_points, n_cells) if n_open is None else n_open
@@ -140,8 +153,9 @@ def init(points: GroupedPoints, centers: ArrayLike, *, max_iter: int = 100, n_op
         none,
         none,
         jnp.array(False),
-        screening.nothing(squared_distances(points, centers), n_clusters, n_open),
+        screening.nothing(squared_distances(points, centers, present), n_clusters, n_open),
         jnp.array(False),
+        present,
     )
 
 
@@ -173,7 +187,7 @@ def step(
     # prices move on as they did, for so do the centres
     foreseen = state.warm._replace(y=state.warm.y + jnp.where(last, 0, state.drift))
     found = screening.assign(
-        squared_distances(points, centers), control, foreseen,
+        squared_distances(points, centers, state.present), control, foreseen,
         tolerances=wanted, n_open=state.assignment.rows.shape[0], thorough=last,
     )  # fmt: skip
     moved = _moved(points, state, foreseen, found, tol, tolerances)

@@ -33,7 +33,10 @@ def refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
     nearest = jnp.argmax(assignment.optimum.fractions, -1).astype(assignment.labels.dtype)
     labels = assignment.labels.at[assignment.rows].set(nearest, mode="drop")
     found = splits(points, state.best_centers, labels)
-    centers, parents, gain = refilled(found, lost(state.best_centers, found.masses, points.variance))
+    useless = lost(state.best_centers, found.masses, points.variance)
+    if state.present is not None:
+        useless &= state.present
+    centers, parents, gain = refilled(found, useless)
     moved = worth_it(gain, state.best_cost, points.variance)
     infinite = jnp.full_like(state.cost, jnp.inf)
     changed = state._replace(

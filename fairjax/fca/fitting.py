@@ -26,7 +26,7 @@ from fairjax.fca.direct import FairClustering, State, open_points
 from fairjax.fca.filling import is_full
 from fairjax.fca.points import GroupedPoints
 from fairjax.fca.restarts import Init, Outcome, Start, best_of, fresh_starts, span_of
-from fairjax.fca.scaled_points import ScaledPoints, history_length
+from fairjax.fca.scaled_points import ScaledPoints, history_length, padded_clusters
 from fairjax.fca.search import Refit, search
 from fairjax.metrics import host
 
@@ -180,8 +180,13 @@ class _Problem:
 
     def begin(self, centers: Array, n_open: int | None = None) -> State:
         """Before the first turn; by default as few points stay open as the rule is."""
-        n_open = _few_open(self.points, centers) if n_open is None else n_open
-        return _begin(self.points.grouped, centers, length=history_length(self.max_iter), n_open=n_open)
+        n_clusters = int(centers.shape[0])
+        n_padded = padded_clusters(n_clusters, self.points.n_points)
+        n_open = _few_open(self.points, n_padded) if n_open is None else n_open
+        padded = np.pad(np.asarray(centers), ((0, n_padded - n_clusters), (0, 0)))
+        present = np.arange(n_padded) < n_clusters
+        length = history_length(self.max_iter)
+        return _begin(self.points.grouped, padded, present, length=length, n_open=n_open)
 
     def turns(self, state: State, pause: int) -> State:
         """Turns until ``pause`` of them are done, or the end."""
@@ -192,12 +197,28 @@ class _Problem:
 
     def finish(self, state: State) -> FairClustering:
         value = jnp.asarray(self.fairness.value, self.points.X.dtype)
-        return jax.block_until_ready(_finish(self.points.grouped, state, value, kind=self.fairness.kind))
+        found = jax.block_until_ready(_finish(self.points.grouped, state, value, kind=self.fairness.kind))
+        return _of_first(found, int(np.sum(np.asarray(state.present))))
 
 
-def _few_open(points: ScaledPoints, centers: Array) -> int:
+def _of_first(found: FairClustering, n_clusters: int) -> FairClustering:
+    """The result for the first clusters, without those that only fill up a shape; what has an axis of them as numpy."""
+
+    def first(leaf: Array) -> Any:
+        return np.asarray(leaf)[..., :n_clusters]
+
+    best = found.assignment
+    best = best._replace(
+        fractions=first(best.fractions), counts=first(best.counts), prices=first(best.prices),
+        pressing=first(best.pressing),
+    )  # fmt: skip
+    centers: Any = np.asarray(found.centers)[:n_clusters]
+    return found._replace(centers=centers, assignment=best)
+
+
+def _few_open(points: ScaledPoints, n_clusters: int) -> int:
     """Points that stay open: the nearest to a boundary, as the rule, decide."""
-    return open_points(int(points.grouped.weights.shape[0]), points.n_groups * int(centers.shape[0]))
+    return open_points(int(points.grouped.weights.shape[0]), points.n_groups * n_clusters)
 
 
 def _fit(problem: _Problem, centers: Array, span: tuple[float, float], n_open: int | None = None) -> FairClustering:
@@ -223,7 +244,8 @@ def _insist(problem: _Problem, centers: Array, result: FairClustering) -> FairCl
     n_padded = int(points.grouped.weights.shape[0])
     width = points.n_groups * centers.shape[0] * points.X.dtype.itemsize
     solved = int(result.assignment.status) != UNSOLVED
-    if solved or _few_open(points, centers) >= n_padded or n_padded * width > _OPEN_BYTES:
+    n_clusters = padded_clusters(int(centers.shape[0]), points.n_points)
+    if solved or _few_open(points, n_clusters) >= n_padded or n_padded * width > _OPEN_BYTES:
         return result
     again = _fit(problem, centers, (1.0, 1.0), n_padded)
     return again if int(again.assignment.status) == 0 else min(result, again, key=lambda one: float(one.cost))
@@ -265,8 +287,15 @@ def _control(points: GroupedPoints, kind: str, value: Array) -> Control:
 
 
 @partial(stage, static_argnames=("length", "n_open"))
-def _begin(points: GroupedPoints, centers: Array, *, length: int, n_open: int) -> State:
-    return fca.init(points, centers, max_iter=length, n_open=n_open)
+def _begin(
+    points: GroupedPoints,
+    centers: npt.NDArray[np.floating],
+    present: npt.NDArray[np.bool_],
+    *,
+    length: int,
+    n_open: int,
+) -> State:
+    return fca.init(points, centers, present, max_iter=length, n_open=n_open)
 
 
 @partial(stage, static_argnames="kind")

@@ -88,8 +88,11 @@ def coordinates(points: GroupedPoints, index: Array) -> Array:
     return points.features[jax.lax.div(index, size), :, jax.lax.rem(index, size)]
 
 
-def squared_distances(points: GroupedPoints, centers: Array) -> Source:
-    """Costs ‖x − μ‖² to ``centers`` (K, d), given relative to ``points.mean``; passes sum the points per cluster."""
+def squared_distances(points: GroupedPoints, centers: Array, present: Array | None = None) -> Source:
+    """Costs ‖x − μ‖² to ``centers`` (K, d), given relative to ``points.mean``; passes sum the points per cluster.
+
+    ``present`` (K,) bool says which centres there are, None that all of them are.
+    """
     n_clusters, n_features = centers.shape
     n_groups = points.masses.shape[0]
     n_blocks, _, block = points.features.shape
@@ -98,7 +101,8 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
     members = jnp.arange(n_groups, dtype=jnp.int32)[:, None]
 
     def scan(prices: Array) -> Pass:
-        affine = jnp.concatenate([-2 * centers.T, prices + squares]).T
+        at_no_distance = prices + squares if present is None else jnp.where(present, prices + squares, jnp.inf)
+        affine = jnp.concatenate([-2 * centers.T, at_no_distance]).T
 
         def one_block(
             carry: tuple[Array, Array], xs: tuple[Array, Array, Array]
@@ -124,7 +128,7 @@ def squared_distances(points: GroupedPoints, centers: Array) -> Source:
         cross = jnp.matmul(some, centers.T, precision=_HIGHEST)
         return jnp.maximum(jnp.sum(jnp.square(some), -1)[:, None] - 2 * cross + squares, 0)
 
-    return Source(scan, rows, points.groups, points.weights, points.masses, jnp.zeros_like(centers))
+    return Source(scan, rows, points.groups, points.weights, points.masses, jnp.zeros_like(centers), present)
 
 
 def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array:

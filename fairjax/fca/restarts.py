@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Generic, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import Array
@@ -128,7 +127,7 @@ def _aligned(points: ScaledPoints, key: Array, n_clusters: int) -> Array | None:
     aligned = aligned_starts.aligned_points(X, points.groups, weights, n_clusters, rng)
     if len(np.unique(aligned, axis=0)) < n_clusters:
         return None
-    return jnp.asarray(aligned_starts.centers(aligned, n_clusters, rng))
+    return jax.device_put(aligned_starts.centers(aligned, n_clusters, rng).astype(points.X.dtype))
 
 
 @stage

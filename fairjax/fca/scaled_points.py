@@ -24,6 +24,7 @@ _LARGEST = 1e150  # the square of a larger value cannot be told
 _FEW = 4096  # points up to which sizes are padded to powers of two
 _MANY = 2**20  # points from which on passes take longer than compiling, and nothing is padded
 _TURNS = 128  # length of the history for max_iter up to it
+_LEAST_CLUSTERS = 4
 
 Result = TypeVar("Result", FairClustering, Alignment)
 
@@ -138,6 +139,24 @@ def scale_points(
         jnp.asarray(inside), jnp.asarray(mass), jnp.asarray(ids), groups, n_groups, n_points, n_features,
         shift.astype(np.float64), scale,
     )  # fmt: skip
+
+
+def padded_clusters(n_clusters: int, n_points: int) -> int:
+    """A number of clusters for which programs are compiled, at least ``n_clusters``: one of a few.
+
+    Powers of two for few points; of more, for which a pass takes longer, four to each doubling; of many, the number
+    itself.
+
+    Examples
+    --------
+    >>> [padded_clusters(9, n_points) for n_points in (1000, 30_000, 2_000_000)]
+    [16, 10, 9]
+    """
+    if n_clusters == 1 or n_points > _MANY:
+        return n_clusters
+    whole = max(_LEAST_CLUSTERS, _power_of_two(n_clusters))
+    step = max(1, whole // 8)
+    return whole if n_points <= _FEW else -(-n_clusters // step) * step
 
 
 def history_length(max_iter: int) -> int:
