@@ -7,22 +7,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairjax import _frames
+from fairjax._text import counted
 from fairjax.errors import InputError
 
 _SHOWN = 6
 
 
-def factorize(values: Any, n_samples: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
+def factorize(
+    values: Any, n_samples: int, what: str = "sensitive_features"
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
     """Ids (n,) in order of appearance and the distinct values behind them; O(n).
 
     Parameters
     ----------
     values : array-like (n,) of hashable values
         A list, an array, a pandas, Polars or Arrow column (categorical too). Several attributes, of which each
-        combination is a group, as a frame or Arrow table, a dict of columns, a list of columns, or an array (n, m);
+        combination is a group, as a frame of any library, a dict of columns, a list of columns, or an array (n, m);
         the value of a group is then a tuple.
     n_samples : int
         The length that is expected.
+    what : str
+        What a sentence calls them.
 
     Raises
     ------
@@ -37,7 +43,7 @@ def factorize(values: Any, n_samples: int) -> tuple[npt.NDArray[np.intp], npt.ND
     >>> factorize({"sex": ["f", "m", "f"], "region": [1, 1, 1]}, 3)[1].tolist()
     [('f', 1), ('m', 1)]
     """
-    parts = [_factorize(column, n_samples, name) for name, column in _columns(values, n_samples)]
+    parts = [found for _, found in attributes(values, n_samples, what)]
     if len(parts) == 1:
         return parts[0]
     code = np.zeros(n_samples, np.int64)
@@ -55,18 +61,29 @@ def factorize(values: Any, n_samples: int) -> tuple[npt.NDArray[np.intp], npt.ND
     return rank[ids], combined
 
 
-def _factorize(values: Any, n_samples: int, name: str) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
+def attributes(
+    values: Any, n_samples: int, what: str = "sensitive_features"
+) -> list[tuple[Any, tuple[npt.NDArray[np.intp], npt.NDArray[Any]]]]:
+    """Name, and ids (n,) with the values behind them, of each attribute; None names a single one; as `factorize`."""
+    found = _columns(values, n_samples, what)
+    if len(found) == 1:
+        return [(found[0][0], _factorize(found[0][1], n_samples, what))]
+    first = "" if isinstance(values, (Mapping, list, tuple)) or _frames.columns(values) is not None else ":, "
+    return [(name, _factorize(column, n_samples, f"{what}[{first}{name!r}]")) for name, column in found]
+
+
+def _factorize(values: Any, n_samples: int, where: str) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
     import pandas as pd
 
-    column = _column(values)
-    where = f"sensitive_features{name}"
+    column = _column(values, where)
     if len(column) != n_samples:
-        raise InputError(f"{where} has {len(column)} values for {n_samples} rows of X; give one value per row")
+        raise InputError(f"{where} has {len(column)} values for {n_samples} rows; give one value per row")
     absent = pd.isna(column)
     if absent.any():
+        missing = counted(int(absent.sum()), "missing value")
         raise InputError(
-            f"{where} has {int(absent.sum())} missing values, the first at index {int(absent.argmax())} (from 0); "
-            "fill them in, or leave these rows out"
+            f"{where} has {missing}, the first at index {int(absent.argmax())} (from 0); fill them in, or leave these "
+            "rows out"
         )
     try:
         ids, distinct = pd.factorize(column)
@@ -89,23 +106,46 @@ def check_pairing(X: Any, sensitive_features: Any, y: Any = None, sample_weight:
             UserWarning,
             stacklevel=3,
         )
-    index = getattr(X, "index", None)
-    for name, column in (("sensitive_features", sensitive_features), ("sample_weight", sample_weight)):
-        other = getattr(column, "index", None)
-        # lists and strings have a method of that name
-        if index is None or other is None or callable(index) or callable(other):
+    index = _index(X)
+    given = [("sample_weight", sample_weight), ("sensitive_features", sensitive_features)]
+    if isinstance(sensitive_features, Mapping):
+        given += [(f"sensitive_features[{name!r}]", column) for name, column in sensitive_features.items()]
+    elif isinstance(sensitive_features, (list, tuple)) and any(hasattr(c, "iloc") for c in sensitive_features[:_SHOWN]):
+        given += [(f"sensitive_features[{i}]", column) for i, column in enumerate(sensitive_features)]
+    for name, column in given:
+        other = _index(column)
+        if index is None or other is None or len(index) != len(other) or index.equals(other):
             continue
-        same_rows = len(index) == len(other) and index.isin(other).all() and other.isin(index).all()
-        if same_rows and not index.equals(other):
+        if index.isin(other).all() and other.isin(index).all():
             raise InputError(
                 f"the index of {name} is that of X in another order, and rows are paired by position: "
                 f"pass {name}.loc[X.index]"
             )
+        if not (_counts(index) or _counts(other)):
+            warnings.warn(
+                f"the index of {name} holds other rows than that of X; rows are paired by position: if that is meant, "
+                f"pass {name}.to_numpy()",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
-def encode(values: Any, n_samples: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
+def _index(values: Any) -> Any | None:
+    """The index of a frame or column of pandas; lists and strings have a method of that name."""
+    found = getattr(values, "index", None)
+    return None if callable(found) or not hasattr(found, "isin") else found
+
+
+def _counts(index: Any) -> bool:
+    """Whether an index just counts the rows, as one that nobody chose does."""
+    return bool(index.dtype.kind == "i" and np.array_equal(index, np.arange(len(index))))
+
+
+def encode(
+    values: Any, n_samples: int, what: str = "sensitive_features"
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
     """Ids (n,) from 0 to M-1 and the M values in sorted order, or by their text where they have no order."""
-    ids, distinct = factorize(values, n_samples)
+    ids, distinct = factorize(values, n_samples, what)
     try:
         order = sorted(range(len(distinct)), key=lambda i: distinct[i])
     except TypeError:
@@ -128,8 +168,22 @@ def encode_known(values: Any, n_samples: int, known: Iterable[Hashable]) -> npt.
     return np.array([position[plain(value)] for value in distinct], dtype=np.int32)[ids]
 
 
+def length(values: Any) -> int:
+    """Number of rows of an attribute, or of several in any form that `factorize` takes."""
+    if isinstance(values, Mapping):
+        return len(next(iter(values.values()), ()))
+    if (frame := _frames.columns(values)) is not None:
+        return len(frame[0][1]) if frame else 0
+    if isinstance(values, (list, tuple)) and values and hasattr(values[0], "__len__"):
+        n = len(values[0])
+        return n if _are_columns(values, n) else len(values)
+    return len(values) if hasattr(values, "__len__") and getattr(values, "ndim", 1) > 0 else 1
+
+
 def plain(value: Any) -> Any:
     """Return a numpy scalar as the Python value that it holds."""
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]")  # the nanoseconds of pandas would become a number
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -152,26 +206,22 @@ def listed(values: Sequence[Any]) -> str:
     return shown + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")
 
 
-def _columns(values: Any, n_samples: int) -> list[tuple[str, Any]]:
-    """Return the attributes one by one, each with what names it in a sentence: nothing for a single one."""
+def _columns(values: Any, n_samples: int, what: str) -> list[tuple[Any, Any]]:
+    """Name and values of each attribute; of an array or a list the place is the name, and one alone may have none."""
     if isinstance(values, Mapping):
-        found = [(f"[{key!r}]", column) for key, column in values.items()]
-    elif hasattr(values, "column_names") and hasattr(values, "column"):  # an Arrow table
-        found = [(f"[{name!r}]", values.column(i)) for i, name in enumerate(values.column_names)]
-    elif hasattr(values, "columns") and hasattr(values, "iloc"):  # a frame of pandas, where names may be repeated
-        found = [(f"[{name!r}]", values.iloc[:, i]) for i, name in enumerate(values.columns)]
-    elif hasattr(values, "columns") and hasattr(values, "shape") and len(values.shape) == 2:  # of Polars and others
-        found = [(f"[{name!r}]", values[name]) for name in values.columns]
+        found = list(values.items())
+    elif (frame := _frames.columns(values)) is not None:
+        found = frame
     elif isinstance(values, (list, tuple)) and _are_columns(values, n_samples):
-        found = [(f"[{i}]", column) for i, column in enumerate(values)]
+        found = list(enumerate(values))
     elif not isinstance(values, (list, tuple)) and getattr(np.asarray(values), "ndim", 1) == 2:
-        matrix = np.asarray(values)
-        found = [(f"[:, {i}]", matrix[:, i]) for i in range(matrix.shape[1])]
+        found = list(enumerate(np.asarray(values).T))
     else:
-        return [("", values)]
+        name = getattr(values, "name", None)
+        return [(name if isinstance(name, str) else None, values)]
     if not found:
-        raise InputError("sensitive_features has no columns; give at least one attribute, or leave it out")
-    return found if len(found) > 1 else [("", found[0][1])]
+        raise InputError(f"{what} has no columns; give at least one attribute, or leave it out")
+    return found
 
 
 def _are_columns(values: Sequence[Any], n_samples: int) -> bool:
@@ -182,7 +232,7 @@ def _are_columns(values: Sequence[Any], n_samples: int) -> bool:
     )
 
 
-def _column(values: Any) -> npt.NDArray[Any]:
+def _column(values: Any, where: str) -> npt.NDArray[Any]:
     """Return the values as a one-dimensional array that keeps their types apart."""
     if isinstance(values, (list, tuple)):
         # numpy would turn [1, "a"] into strings and a list of tuples into a matrix
@@ -191,5 +241,5 @@ def _column(values: Any) -> npt.NDArray[Any]:
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
     if column.ndim != 1:
-        raise InputError(f"sensitive_features has shape {column.shape}; expected (n,) or (n, m), one row per row of X")
+        raise InputError(f"{where} has shape {column.shape}; expected (n,) or (n, m), one row per point")
     return column

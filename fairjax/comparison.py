@@ -117,10 +117,10 @@ def compare(
 
     Parameters
     ----------
-    X : array-like (n, d)
+    X : array-like (n, d), or a frame of any library
         Points, finite.
-    sensitive_features : array-like (n,)
-        The protected attribute, of two groups or more.
+    sensitive_features : array-like (n,), or several of them
+        The protected attribute, of two groups or more, as :meth:`fairjax.FCA.fit` takes it.
     n_clusters : int, default=8
     levels : sequence of float, default=(0.5, 0.8, 0.9, 1.0)
         Floors on the balance as shares of the best that the data allow, above 0 to 1.
@@ -156,7 +156,7 @@ def compare(
     """
     from sklearn.utils import check_array
 
-    from fairjax import _groups
+    from fairjax import _frames, _groups
     from fairjax.estimators import inputs, settings
     from fairjax.fca.scaled_points import scale_points
 
@@ -166,7 +166,8 @@ def compare(
     if not levels or not all(0 < level <= 1 for level in levels):
         raise InputError(f"levels is {levels!r}; expected shares of the best balance, above 0 and at most 1")
     _groups.check_pairing(X, sensitive_features, None, sample_weight)
-    points = check_array(X, dtype=[np.float64, np.float32])
+    with _frames.reading():
+        points = check_array(_frames.points(X), dtype=[np.float64, np.float32])
     if n_clusters > len(points):
         raise InputError(f"there are {len(points)} rows for {n_clusters} clusters; ask for fewer clusters")
     chosen = settings.start(init, n_clusters, points.shape[1])

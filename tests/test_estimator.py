@@ -429,8 +429,8 @@ def test_bad_parameters(changes, message):
     ("values", "message"),
     [
         (NAMES[:-1], "59 values for 60 rows"),
-        ([None, *NAMES[1:]], "1 missing values, the first at index 0"),
-        ([*NAMES[:-1], float("nan")], "missing values, the first at index 59"),
+        ([None, *NAMES[1:]], "1 missing value, the first at index 0"),
+        ([*NAMES[:-1], float("nan")], "missing value, the first at index 59"),
         (pd.Series(NAMES).mask(SEX == 1), "missing values"),
         (np.stack([SEX, SEX], 1)[:-1], r"sensitive_features\[:, 0\] has 59 values for 60 rows"),
         ({}, "has no columns"),

@@ -55,7 +55,7 @@ def test_values_of_several_types_and_tuples_stay_apart():
         ({"sex": SEX, "region": REGION[:4]}, r"sensitive_features\['region'\] has 4 values for 5 rows"),
         (
             pd.DataFrame({"sex": ["f", None, "m", "f", "m"], "region": REGION}),
-            r"\['sex'\] has 1 missing values.*index 1",
+            r"\['sex'\] has 1 missing value,.*index 1",
         ),
         ({}, "has no columns"),
         (np.zeros((5, 2, 2)), r"has shape \(5, 2, 2\); expected \(n,\) or \(n, m\)"),

@@ -525,7 +525,7 @@ class TestBadInput:
         [
             (lambda: metrics.balance([0, 1], [0, 1, 1]), "lengths 2 and 3"),
             (lambda: metrics.balance([0.0, 1.0], [0, 1]), "integer ids"),
-            (lambda: metrics.balance([0, 1], ["a", "b"]), "integer ids"),
+            (lambda: metrics.balance(["a", "b"], [0, 1]), "integer ids"),
             (lambda: metrics.balance([0, -1], [0, 1]), "the id -1"),
             (lambda: metrics.balance([0, 5], [0, 1], n_clusters=3), "raise n_clusters"),
             (lambda: metrics.balance([], []), "n ≥ 1"),

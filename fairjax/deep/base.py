@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fairjax import _groups, parallel
+from fairjax import _frames, _groups, parallel
 from fairjax.datasets.preparation import Preparation
 from fairjax.deep import checks, files, method
 from fairjax.deep.checkpoints import Keeper, check_folder, fingerprint, identity, restore
@@ -107,7 +107,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         self._choose_scale(X)
         network = self._choose_network(X.shape[1:], len(known))
         config = self._config(network, len(known))
-        names = ("all",) if sensitive_features is None else tuple(str(_groups.plain(value)) for value in known)
+        names = ("all",) if sensitive_features is None else tuple(_groups.name_of(value) for value in known)
         key = self._key()
         try:
             result = self._train(config, key, self._scaled(X), groups, names)
@@ -261,11 +261,13 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
 
     def _as_rows(self, X: Any, *, reset: bool) -> npt.NDArray[Any]:
         dtype = jnp.result_type(float)
+        X = _frames.points(X)
         # what is wrong with vectors scikit-learn says; of images it would not say where
         finite = np.ndim(X) <= 2
-        X = validate_data(
-            self, X, dtype=dtype, allow_nd=True, reset=reset, ensure_min_samples=1, ensure_all_finite=finite
-        )
+        with _frames.reading():
+            X = validate_data(
+                self, X, dtype=dtype, allow_nd=True, reset=reset, ensure_min_samples=1, ensure_all_finite=finite
+            )
         if X.ndim not in (2, 4):
             raise InputError(
                 f"X has shape {X.shape}; expected vectors (N, D) or images (N, height, width, channels): images "

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
 
 from fairjax import _groups
 from fairjax.errors import InputError
@@ -186,7 +185,8 @@ class FCA(FittedFCA):
         Parameters
         ----------
         X : array-like (n, d)
-            Points: an array or a pandas or Polars frame of numbers, finite.
+            Points: an array, or a frame of numbers (of pandas, Polars, Arrow, or any library with
+            ``__arrow_c_stream__`` or ``__dataframe__``); finite.
         y : ignored
             With a warning where it may have been meant for `sensitive_features`, which is not given.
         sensitive_features : array-like (n,) or several of them, optional
@@ -214,7 +214,7 @@ class FCA(FittedFCA):
 
         settings.check(self)
         _groups.check_pairing(X, sensitive_features, y, sample_weight)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=1)
+        X = inputs.points_of(self, X, reset=True)
         n_samples = X.shape[0]
         if self.n_clusters > n_samples:
             raise InputError(

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from fairjax import _groups
+from fairjax import _frames, _groups
 from fairjax.errors import InputError
 from fairjax.estimators import inputs, rule
 
@@ -53,7 +53,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         """
         check_is_fitted(self)
         _groups.check_pairing(X, sensitive_features)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = inputs.points_of(self, X)
         groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
         return rule.cheapest(X, groups, self.cluster_centers_, self.multipliers_)
 
@@ -70,7 +70,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
             Euclidean distances, in the type of X; a frame after ``set_output(transform="pandas")``.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = inputs.points_of(self, X)
         return rule.distances(X, self.cluster_centers_)
 
     def score(self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None) -> float:
@@ -94,8 +94,9 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         InputError
             As `predict`, and for weights that do not fit.
         """
+        X = _frames.points(X)  # once: a stream is gone when it was read
         labels = self.predict(X, sensitive_features=sensitive_features)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = inputs.points_of(self, X)
         weights = inputs.weights_of(sample_weight, len(X))
         return -rule.spread(X, labels, self.cluster_centers_, weights)
 

@@ -4,9 +4,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import validate_data
 
-from fairjax import _groups
+from fairjax import _frames, _groups
 from fairjax.errors import InputError
+
+
+def points_of(model: Any, X: Any, *, reset: bool = False) -> npt.NDArray[Any]:
+    """Points (n, d) of an array or a frame of any library as the model takes them; with ``reset`` it learns its names.
+
+    Raises
+    ------
+    InputError
+        For columns of a frame that are no numbers or have gaps, and for text. scikit-learn tells the rest.
+    """
+    with _frames.reading():
+        return validate_data(
+            model, _frames.points(X), dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=1
+        )
 
 
 def groups_of(sensitive_features: Any, n_samples: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:

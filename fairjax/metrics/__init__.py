@@ -6,6 +6,9 @@ the cost depend on the points only through the table n_kt of counts: :mod:`fairj
 same scores as functions of that table, for whoever builds it once, sums it over devices, or has it from a
 publication.
 
+Groups and classes may also be any values that :meth:`fairjax.FCA.fit` takes (text, dates, columns of a frame), which
+are numbered in sorted order; :func:`frame` puts the scores of every cluster or group into a table.
+
 Sizes (``n_clusters``, ``n_groups``, ``n_classes``) are static: read off concrete arrays when left out,
 required when the array is traced. Points may carry ``weights``; weight 0 means absent, which is how padding
 is written.
@@ -25,6 +28,7 @@ from fairjax.metrics.fairness import (
     max_balance,
     mnce,
 )
+from fairjax.metrics.frames import frame
 from fairjax.metrics.matching import best_matching
 
 __all__ = [
@@ -36,6 +40,7 @@ __all__ = [
     "contingency",
     "entropy",
     "f_beta",
+    "frame",
     "fwd",
     "group_violation",
     "matched_labels",

@@ -1,11 +1,16 @@
 """Checks of ids and weights, shared by all scores: by value where values can be read, else by shape."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from fairjax import _groups
 from fairjax.errors import InputError
+
+_MOST_IDS = 1 << 16
 
 
 def readable(x: object) -> bool:
@@ -31,7 +36,8 @@ def check_ids(ids: ArrayLike, what: str, size: int | None, keyword: str) -> tupl
     Parameters
     ----------
     ids
-        Integer (or boolean) array of shape (n,), n ≥ 1.
+        Integer (or boolean) array of shape (n,), n ≥ 1. Groups and classes may also be other values, or several columns
+        of them: these are numbered in sorted order.
     what
         What the ids are, for messages: ``"labels"``, ``"groups"``, ``"classes"``.
     size
@@ -50,7 +56,7 @@ def check_ids(ids: ArrayLike, what: str, size: int | None, keyword: str) -> tupl
         For a wrong shape or type, for ids out of range when the values are readable, and for a missing `size`
         when they are not.
     """
-    array = as_array(ids)
+    array = as_array(ids) if what == "labels" else _numbered(ids, what, size)
     if array.ndim != 1 or array.shape[0] == 0:
         raise InputError(f"{what} has shape {array.shape}; expected (n,) with n ≥ 1: one id for each point.")
     if not (jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == bool):
@@ -73,6 +79,22 @@ def check_ids(ids: ArrayLike, what: str, size: int | None, keyword: str) -> tupl
             f"ids cannot be read from it: pass {keyword}=..., a Python integer."
         )
     return jnp.asarray(array).astype(jnp.int32), size
+
+
+def _numbered(values: object, what: str, size: int | None) -> jax.Array | np.ndarray:
+    """Return ids as they are, and the numbers of the sorted distinct values where these are no ids."""
+    if isinstance(values, jax.Array):
+        return values
+    n = _groups.length(values)
+    with contextlib.suppress(ValueError):  # of columns of several lengths, which `encode` tells
+        array = np.asarray(values)
+        if array.size == 0 or (array.ndim == 0 and array.dtype != object):  # the latter is a dict
+            return array
+        # whole numbers below zero, or too large to count with, are values
+        whole = array.ndim == 1 and array.dtype.kind in "biu"
+        if whole and (size is not None or (array.min() >= 0 and array.max() < max(n, _MOST_IDS))):
+            return array
+    return _groups.encode(values, n, what)[0]
 
 
 def check_weights(weights: ArrayLike | None, n: int) -> jax.Array | None:

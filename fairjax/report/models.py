@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax import _groups
+from fairjax import _frames, _groups
 from fairjax.errors import InputError
 from fairjax.report.data import ReportData
 from fairjax.report.files import write_text
@@ -104,7 +104,7 @@ def from_model(
     Parameters
     ----------
     model : FCA or an estimator of :mod:`fairjax.deep`, fitted
-    X : array-like (n, d), or images (n, height, width, channels)
+    X : array-like (n, d), a frame of any library, or images (n, height, width, channels)
         The points of the fit, in the same order.
     sensitive_features : array-like (n,)
         The protected attribute, exactly if it was given to `fit`.
@@ -158,8 +158,10 @@ def from_model(
     from fairjax.estimators import FCA, inputs
 
     check_is_fitted(model)
+    X = _frames.points(X)
     if feature_names is None:
-        feature_names = _columns(X) or getattr(model, "feature_names_in_", None)
+        feature_names = _frames.names(X) or getattr(model, "feature_names_in_", None)
+    _groups.check_pairing(X, sensitive_features, None, sample_weight)
     rows = np.asarray(X)
     if rows.ndim < 2 or len(rows) != len(model.labels_):
         raise InputError(
@@ -200,12 +202,7 @@ def from_model(
 
 
 def _as_matrix(name: str, values: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    found = np.asarray(values)
+    found = np.asarray(_frames.points(values))
     if found.size != shape[0] * shape[1] or len(found) != shape[0]:
         raise InputError(f"{name} has shape {found.shape}; expected that of X, {shape}")
     return found.reshape(shape)
-
-
-def _columns(X: Any) -> list[str] | None:
-    columns = getattr(X, "columns", None)
-    return None if columns is None else [str(_groups.plain(name)) for name in columns]
