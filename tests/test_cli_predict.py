@@ -168,3 +168,28 @@ def test_a_deep_model_asks_for_no_group(folder, tmp_path, capsys):
     code, out, _ = run(capsys, "predict", model, tmp_path / "bare.csv", "--json")
     assert code == 0
     assert sum(json.loads(out)["sizes"]) == 60
+
+
+def test_groups_that_were_ranges_are_cut_as_in_the_fit(tmp_path, capsys):
+    frame = people().assign(age=people()["age"].round().astype(int))
+    frame.to_csv(tmp_path / "all.csv", index=False)
+    options = ("--sensitive", "age,sex", "--bins", 2, "--drop", "city", "--clusters", 2, "--init", "k-means++")
+    outputs = ("--model", tmp_path / "m.npz", "--out", tmp_path / "fit.csv", "--quiet")
+    assert run(capsys, "fit", tmp_path / "all.csv", *options, *outputs)[0] == 0
+    fitted = pd.read_csv(tmp_path / "fit.csv")
+    older = frame["age"] >= frame["age"].median()
+    frame[older].to_csv(tmp_path / "older.csv", index=False)
+    code, out, err = run(
+        capsys, "predict", tmp_path / "m.npz", tmp_path / "older.csv", "--out", tmp_path / "o.csv", "--json"
+    )
+    assert (code, err) == (0, "")
+    # the older half alone has another median
+    found = pd.read_csv(tmp_path / "o.csv")
+    assert found["group"].tolist() == fitted["group"][older].tolist()
+    assert (found["cluster"].to_numpy() == fitted["cluster"][older].to_numpy()).mean() > 0.9
+    assert set(json.loads(out)["attributes"]) == {"age", "sex"}
+    again = fairjax.load(tmp_path / "m.npz").preparation_
+    assert again.ranges["age"].names[-1].endswith("and above")
+    frame.assign(age="old").to_csv(tmp_path / "words.csv", index=False)
+    code, _, err = run(capsys, "predict", tmp_path / "m.npz", tmp_path / "words.csv")
+    assert (code, "holds text values; expected numbers, since the fit cut them" in err) == (2, True), err

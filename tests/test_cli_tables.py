@@ -68,6 +68,16 @@ def test_the_table_comes_back_in_its_own_order_and_spelling(folder, capsys):
     assert {line.rpartition(";")[2] for line in after[1:]} == {"0", "1"}
 
 
+def test_a_key_and_the_cluster_alone(folder, capsys):
+    own = ("fit", "people.csv", "--drop", "job,note,region", "--missing", "mean", *K)
+    code, out, err = run(capsys, *own, "--sensitive", "sex", "--key", "id", "--out", "c.csv", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["n_features"] == 1  # a key is not clustered on
+    lines = Path("c.csv").read_text().splitlines()
+    assert lines[0] == "id;cluster"
+    assert [line.split(";")[0] for line in lines[1:]] == [f"{i:02}" for i in range(60)]
+
+
 def test_several_sensitive_columns_and_other_formats(folder, capsys):
     pytest.importorskip("openpyxl")
     both = ("--sensitive", "sex,region", "--missing", "drop")
@@ -137,6 +147,14 @@ def test_standard_input_and_inspection(folder, capsys, monkeypatch):
         (fit("--report", "c.pdf"), ["--report 'c.pdf'", ".html"]),
         (fit("--columns", "id"), ["--columns chooses what --out writes"]),
         (fit("--columns", "nam", "--out", "c.csv"), ["no column 'nam' for --columns"]),
+        (fit("--key", "id"), ["--key chooses what --out writes"]),
+        (fit("--key", "ids", "--out", "c.csv"), ["no column 'ids' for --key; did you mean 'id'?"]),
+        (fit("--key", "id", "--columns", "id", "--out", "c.csv"), ["--columns and --key both choose"]),
+        (
+            fit("--key", "sex", "--out", "c.csv"),
+            ["the key 'sex' has the value", "in row 1 (line 2 of the file) and in"],
+        ),
+        (fit("--key", "income", "--out", "c.csv"), ["the key 'income' has no value in row 5 (line 6 of the file)"]),
         (fit("--sensitive", "sx"), ["no column 'sx' for --sensitive; did you mean 'sex'?"]),
         (fit("--sensitive", "SEX"), ["did you mean 'sex'?"]),
         (fit("--missing", "zero"), ["missing is 'zero'", "'median'"]),

@@ -274,6 +274,11 @@ def _add_out(parser: _Parser) -> None:
     )  # fmt: skip
     parser.add_argument("--columns", metavar="A,B", help="columns of the table that --out writes (default: all)")
     parser.add_argument(
+        "--key", metavar="A,B",
+        help="column, or several, that tell the rows apart: --out writes them and the cluster alone; fit does not "
+        "cluster on them",
+    )  # fmt: skip
+    parser.add_argument(
         "--plain-formulas", action="store_true",
         help="with --out: put an apostrophe before text that a spreadsheet would run as a formula",
     )  # fmt: skip

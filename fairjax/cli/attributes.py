@@ -16,7 +16,8 @@ def balances(data: Dataset, labels: npt.NDArray[np.integer], n_clusters: int) ->
     found = {}
     for name, (ids, names) in data.attributes.items():
         table = host.contingency(labels, ids, None, (n_clusters, len(names)))
-        sizes = np.bincount(ids, minlength=len(names))
+        table = table[:, table.sum(0) > 0]
+        sizes = table.sum(0)
         found[name] = {"balance": float(host.balance(table)), "max_balance": float(sizes.min() / sizes.max())}
     return found
 

@@ -49,6 +49,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             download=options.download,
             image_size=deep.IMAGE_SIZES.get(options.method),
             table=table_options.chosen(options),
+            key=options.key,
             keep_table=options.out is not None,
         )
         outputs.check_columns(data, options)

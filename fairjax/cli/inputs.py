@@ -45,12 +45,13 @@ def read(
     download: bool = False,
     image_size: int | None = None,
     table: dict[str, Any] | None = None,
+    key: str | None = None,
     keep_table: bool = False,
 ) -> tuple[Dataset, str | None]:
     """Return the data and the name of their protected attribute; options left at their default are not passed on.
 
     `image_size` is the side that sets of images of several sizes are brought to, if not their own default; `table` are
-    the keywords of `read_table` that only files have.
+    the keywords of `read_table` that only files have, and `key` its columns that tell the rows apart.
     """
     options: dict[str, Any] = {}
     if standardize is not None:
@@ -69,6 +70,7 @@ def read(
         sensitive=sensitive,
         features=features,
         download=download,
+        key=key or (),
         keep_table=keep_table,
         **options,
         **(table or {}),

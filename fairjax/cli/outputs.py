@@ -14,7 +14,13 @@ import numpy.typing as npt
 from fairjax._text import visible
 from fairjax.datasets import Dataset
 from fairjax.datasets.table.rawtable import RawTable
-from fairjax.datasets.table.results import check_ending, columns_to_write, encode, with_clusters
+from fairjax.datasets.table.results import (
+    check_ending,
+    check_key,
+    columns_to_write,
+    encode,
+    with_clusters,
+)
 from fairjax.errors import InputError
 
 _PAGE = (".html", ".htm")
@@ -53,14 +59,19 @@ def check(paths: dict[str, str | None], data: str | None) -> None:
 
 
 def check_columns(data: Dataset, options: argparse.Namespace) -> None:
-    """Refuse what only makes sense of a user's own table, and columns that it has not."""
-    if options.columns is None:
+    """Refuse what only makes sense of a user's own table, columns that it has not, and a key that is none."""
+    if options.columns is None and options.key is None:
         return
+    if options.columns is not None and options.key is not None:
+        raise InputError("--columns and --key both choose what --out writes; leave one out")
+    option, names = ("--columns", options.columns) if options.key is None else ("--key", options.key)
     if options.out is None:
-        raise InputError("--columns chooses what --out writes; say --out FILE too, or leave it out")
+        raise InputError(f"{option} chooses what --out writes; say --out FILE too, or leave it out")
     if data.table is None:
-        raise InputError(f"--columns chooses columns of a file; {data.name!r} has none of its own: leave it out")
-    columns_to_write(data.table.table, options.columns)
+        raise InputError(f"{option} chooses columns of a file; {data.name!r} has none of its own: leave it out")
+    positions = columns_to_write(data.table.table, names, option)
+    if option == "--key":
+        check_key(data.table.table, positions)
 
 
 def clustered(data: Dataset, labels: npt.NDArray[np.integer], options: argparse.Namespace) -> bytes:
@@ -74,18 +85,22 @@ def clustered(data: Dataset, labels: npt.NDArray[np.integer], options: argparse.
         return _listing(data, labels, suffix)
     table = data.table.table
     names = None
-    if data.n_groups > 1 and not _is_in(table, data):
+    if data.n_groups > 1 and options.key is None and not _is_in(table, data):
         names = [data.group_names[group] for group in data.groups.tolist()]
-    found, _ = with_clusters(table, data.rows, labels, names, options.columns)
+    found, _ = with_clusters(table, data.rows, labels, names, options.key or options.columns)
     return encode(found, suffix, dialect=table.dialect, plain_formulas=options.plain_formulas)
 
 
 def _is_in(table: RawTable, data: Dataset) -> bool:
     """Whether the groups are just the values of one column of the table."""
-    if len(data.attributes) != 1:
+    if len(data.attributes) != 1 or data.ranges:
         return False
-    ((name, (_, values)),) = data.attributes.items()
-    return tuple(values) == data.group_names and name in table.names
+    ((name, (ids, values)),) = data.attributes.items()
+    pairs = np.unique(ids.astype(np.int64) * data.n_groups + data.groups)
+    own, groups = (pairs // data.n_groups).tolist(), (pairs % data.n_groups).tolist()
+    return name in table.names and all(
+        values[i] == data.group_names[group] for i, group in zip(own, groups, strict=True)
+    )
 
 
 def _listing(data: Dataset, labels: npt.NDArray[np.integer], suffix: str) -> bytes:

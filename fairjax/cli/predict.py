@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fairjax import __version__, _groups, _progress
 from fairjax._text import counted, visible
-from fairjax.cli import compilation, inputs, outputs, table_options
+from fairjax.cli import attributes, compilation, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset, Preparation
 from fairjax.errors import InputError
@@ -124,7 +124,8 @@ def _summary(model: Any, data: Dataset, labels: npt.NDArray[np.int32]) -> dict[s
         "groups": dict(zip(data.group_names, table.sum(0).astype(int).tolist(), strict=True)),
         "balance": host.balance(present),
         "max_balance": float(sizes.min() / sizes.max()),
-        "notes": list(data.notes),
+        "attributes": attributes.balances(data, labels, int(model.n_clusters)),
+        "notes": [*data.notes, *attributes.notes(data, labels, int(model.n_clusters))],
     }
 
 

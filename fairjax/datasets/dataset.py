@@ -14,6 +14,7 @@ from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.datasets.table.encoding import Encoding
+    from fairjax.datasets.table.ranges import Ranges
     from fairjax.datasets.tables import Origin
 
 
@@ -51,6 +52,8 @@ class Dataset:
         Of a user's own table: how its columns became those of ``raw``, for new rows.
     attributes : mapping
         Of a user's own table: for every sensitive column the id of each row, shape (n,), and the names behind the ids.
+    ranges : mapping
+        Of a user's own table: the ranges of every sensitive column that was cut into some.
     table : Origin or None
         The table as it was read, where it was to be kept.
     standardized, l2_normalized : bool
@@ -72,6 +75,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     encoding: "Encoding | None" = None
     attributes: Mapping[str, tuple[npt.NDArray[np.int32], tuple[str, ...]]] = field(default_factory=dict)
+    ranges: "Mapping[str, Ranges]" = field(default_factory=dict)
     table: "Origin | None" = None
     standardized: bool = False
     l2_normalized: bool = False
@@ -117,6 +121,7 @@ class Dataset:
             l2_normalize=self.l2_normalized,
             sensitive=tuple(self.attributes),
             encoding=self.encoding,
+            ranges=self.ranges,
         )
 
     def __repr__(self) -> str:

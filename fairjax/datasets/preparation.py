@@ -1,7 +1,7 @@
 """How columns become points, written down so that new rows go the same way."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.datasets.table.encoding import Encoding
+    from fairjax.datasets.table.ranges import Ranges
 
 Matrix = npt.NDArray[np.float64]
 
@@ -33,6 +34,8 @@ class Preparation:
         Names of the columns with the protected attributes.
     encoding : Encoding, optional
         How the columns of a table became those numbers, gaps and categories included; without it they are numbers.
+    ranges : mapping of str to Ranges
+        The ranges that sensitive columns were cut into, by the columns' names.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Preparation:
     l2_normalize: bool = False
     sensitive: Sequence[str] = ()
     encoding: "Encoding | None" = None
+    ranges: "Mapping[str, Ranges]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("columns", "sensitive"):
@@ -92,13 +96,14 @@ class Preparation:
             "l2_normalize": bool(self.l2_normalize),
             "sensitive": list(self.sensitive),
             "encoding": None if self.encoding is None else self.encoding.to_dict(),
+            "ranges": {name: asdict(ranges) for name, ranges in self.ranges.items()},
         }
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
         """What `to_json` gave; InputError for anything else."""
         names = {"columns", "centers", "spreads", "l2_normalize", "sensitive", "encoding"}
-        if not isinstance(values, dict) or set(values) != names:
+        if not isinstance(values, dict) or set(values) - {"ranges"} != names:  # which files of 0.1 may lack
             raise InputError(f"the preparation is no object with the names {', '.join(sorted(names))}")
         lists = all(isinstance(values[name], list) for name in ("columns", "sensitive"))
         if not lists or not isinstance(values["l2_normalize"], bool):
@@ -109,6 +114,11 @@ class Preparation:
                 from fairjax.datasets.table.encoding import Encoding
 
                 encoding = Encoding.from_dict(encoding)
-            return cls(**values | {"encoding": encoding})
+            ranges = dict(values.get("ranges", {}))
+            if ranges:
+                from fairjax.datasets.table.ranges import Ranges
+
+                ranges = {name: Ranges.from_json(value) for name, value in ranges.items()}
+            return cls(**values | {"encoding": encoding, "ranges": ranges})
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise InputError(f"the preparation is not as it should be: {error}") from error

@@ -31,6 +31,7 @@ def read_table(
     sensitive: str | Sequence[str] | None = None,
     features: str | Sequence[str] | None = None,
     drop: str | Sequence[str] = (),
+    key: str | Sequence[str] = (),
     missing: Missing = "error",
     missing_indicator: bool = False,
     categorical: Categorical = "error",
@@ -62,6 +63,8 @@ def read_table(
     features, drop : sequence of str or None
         Names of the columns to cluster on, in that order; None takes all but the sensitive ones and those to `drop`.
         One text may hold several names with commas between.
+    key : str or sequence of str
+        Names of the columns that tell the rows apart: left out, unless they are among the `features`.
     missing : {"error", "drop", "mean", "median"}
         What becomes of missing numbers; "drop" leaves out rows with any gap in a column in use.
     missing_indicator : bool
@@ -118,7 +121,7 @@ def read_table(
     settings = GroupSettings(missing=missing_group, bins=bins, min_group=min_group, small=small_groups)
     table = read_raw_table(path, dialect=dialect, download=download)
     protected = sensitive_columns(table, table.split(sensitive))
-    positions = chosen.choose_columns(table, [column.name for column in protected], features, drop)
+    positions = chosen.choose_columns(table, [column.name for column in protected], features, drop, key)
     columns = [infer(table, i) for i in positions]
     notes = list(table.notes)
     columns, left_out = chosen.usable(columns, table, treatment, [c.name for c in protected], features is None)
@@ -162,6 +165,7 @@ def read_table(
         standardized=standardize,
         l2_normalized=l2_normalize,
         attributes={} if groups is None else {n: (a.ids, a.names) for n, a in groups.attributes.items()},
+        ranges={} if groups is None else {n: a.ranges for n, a in groups.attributes.items() if a.ranges is not None},
         table=origin,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from fairjax.datasets.table.columns import Column, infer
 from fairjax.datasets.table.encoding import Encoding, Rule
 from fairjax.datasets.table.features import choose_columns
 from fairjax.datasets.table.grouping import MISSING, OTHER, Attribute, combine, named_values
+from fairjax.datasets.table.ranges import Ranges
 from fairjax.datasets.table.rawtable import RawTable, unknown_column
 from fairjax.datasets.table.reading import read_raw_table
 from fairjax.datasets.table.sensitive import sensitive_columns
@@ -80,8 +82,13 @@ def read_rows(
     raw = _encoding(preparation).apply(columns)
     _check_finite(raw, preparation.columns, table)
     groups, notes = np.zeros(len(raw), np.int32), list(table.notes)
+    attributes: dict[str, Attribute] = {}
     if several:
-        groups, told = known_groups(_names_of(protected), group_names)
+        # by place, since the columns may have other names here
+        ranges = [preparation.ranges.get(name) for name in known] if len(known) == len(protected) else []
+        found = _attributes(protected, ranges)
+        attributes = {column.name: attribute for column, attribute in zip(protected, found, strict=True)}
+        groups, told = known_groups(_names_of(found), group_names)
         notes += told
     return Dataset(
         name=visible(Path(table.label).name, 120),
@@ -93,7 +100,8 @@ def read_rows(
         rows=np.arange(len(raw)),
         source="the user's own file",
         notes=tuple(notes),
-        attributes={c.name: (groups, tuple(group_names)) for c in protected[:1]} if len(protected) == 1 else {},
+        attributes={name: (attribute.ids, attribute.names) for name, attribute in attributes.items()},
+        ranges={name: attribute.ranges for name, attribute in attributes.items() if attribute.ranges is not None},
         table=Origin(table=table, sensitive=tuple(c.name for c in protected)) if keep_table else None,
     )
 
@@ -139,19 +147,28 @@ def _encoding(preparation: Preparation) -> Encoding:
     return Encoding(rules=tuple(Rule(name=name, type="number", how="number") for name in preparation.columns))
 
 
-def _names_of(protected: Sequence[Column]) -> npt.NDArray[Any]:
-    """Name of the group of every row, as a fit calls it."""
-    attributes = []
-    for column in protected:
+def _attributes(protected: Sequence[Column], ranges: Sequence[Ranges | None]) -> list[Attribute]:
+    """The sensitive columns one by one, cut into ranges where the fit cut them."""
+    found = []
+    for column, cut in zip_longest(protected, ranges):
         if column.type == "other":
             raise InputError(f"the sensitive column {column.title} holds lists or the like; expected plain values")
-        ids, names = named_values(column) if column.n_distinct else (np.full(column.n_rows, -1, np.int32), ())
-        attributes.append(Attribute(ids=np.where(ids < 0, len(names), ids).astype(np.int32), names=(*names, MISSING)))
+        ids, names = np.full(column.n_rows, -1, np.int32), tuple[str, ...]()
+        if column.n_distinct:
+            ids, names = named_values(column) if cut is None else (cut.cut(column), cut.names)
+        ids = np.where(ids < 0, len(names), ids).astype(np.int32)
+        found.append(Attribute(ids=ids, names=(*names, MISSING), ranges=cut))
+    return found
+
+
+def _names_of(attributes: Sequence[Attribute]) -> npt.NDArray[Any]:
+    """Name of the group of every row, as a fit calls it."""
     if len(attributes) == 1:
         ids, names = attributes[0].ids, attributes[0].names
     else:
         ids, names = combine(attributes)
-    return np.array([visible(name, 80) for name in names], dtype=object)[ids]
+    texts: npt.NDArray[Any] = np.array([visible(name, 80) for name in names], dtype=object)
+    return texts[ids]
 
 
 def _check_finite(raw: npt.NDArray[np.float64], names: Sequence[str], table: RawTable) -> None:

@@ -19,11 +19,20 @@ _LOOKED_AT = 50  # columns that are understood to suggest some
 
 
 def choose_columns(
-    table: RawTable, sensitive: Sequence[str], features: Sequence[str] | str | None, drop: Sequence[str] | str = ()
+    table: RawTable,
+    sensitive: Sequence[str],
+    features: Sequence[str] | str | None,
+    drop: Sequence[str] | str = (),
+    key: Sequence[str] | str = (),
 ) -> list[int]:
-    """Return the positions of the feature columns."""
+    """Return the positions of the feature columns: those of the user, or all but what is dropped or only names rows."""
     left_out = set(_named(table, table.split(drop), sensitive, "the columns to drop"))
     if features is None:
+        for name in table.split(key):
+            position = table.position(name)
+            if position is None:
+                raise unknown_column(name, table, " for --key")
+            left_out.add(position)
         chosen = [
             i
             for i, name in enumerate(table.names)

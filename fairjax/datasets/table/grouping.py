@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from fairjax._text import counted, listed, shown, visible
 from fairjax.datasets.table.columns import Column
+from fairjax.datasets.table.ranges import Ranges, number_name
 from fairjax.errors import InputError
 
 MISSING = "(missing)"
@@ -54,10 +54,11 @@ class GroupSettings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attribute:
-    """One sensitive column: an id for every row and the names behind the ids."""
+    """One sensitive column: an id for every row, the names behind the ids, and the ranges if it was cut."""
 
     ids: npt.NDArray[np.int32]
     names: tuple[str, ...]
+    ranges: Ranges | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,19 +127,19 @@ def _attribute(column: Column, settings: GroupSettings, *, alone: bool) -> tuple
     gaps = column.n_missing > 0 and settings.missing
     n_values = column.n_distinct + gaps
     if n_values == 1:
-        value = column.levels[0] if column.levels else _number_name(float(np.nanmax(column.numbers)))  # type: ignore[arg-type]
+        value = column.levels[0] if column.levels else number_name(float(np.nanmax(column.numbers)))  # type: ignore[arg-type]
         raise InputError(
             f"the sensitive column {column.title} has one value ({shown(value)}); fair clustering needs "
             "at least two groups; leave out --sensitive to cluster without groups"
         )
-    binned = settings.bins is not None and column.type in ("number", "date")
-    if not binned:
+    ranges = _ranges(column, settings.bins) if settings.bins and column.type in ("number", "date") else None
+    if ranges is None:
         _check_groupable(column, alone)
-    ids, names = _binned(column, settings.bins) if binned and settings.bins else named_values(column)
+    ids, names = named_values(column) if ranges is None else (ranges.cut(column), ranges.names)
     if gaps:
         ids = np.where(ids < 0, len(names), ids).astype(np.int32)
         names = (*names, MISSING)
-    return Attribute(ids=ids, names=names), notes
+    return Attribute(ids=ids, names=names, ranges=ranges), notes
 
 
 def _check_groupable(column: Column, alone: bool) -> None:
@@ -177,7 +178,7 @@ def named_values(column: Column) -> tuple[npt.NDArray[np.int32], tuple[str, ...]
     distinct, inverse = np.unique(column.numbers[present], return_inverse=True)
     ids = np.full(column.n_rows, -1, np.int32)
     ids[present] = inverse
-    return ids, tuple(_number_name(value) for value in distinct.tolist())
+    return ids, tuple(number_name(value) for value in distinct.tolist())
 
 
 def _first(column: Column, level: int) -> float:
@@ -186,37 +187,15 @@ def _first(column: Column, level: int) -> float:
     return float(column.numbers[np.argmax(column.codes == level)])
 
 
-def _number_name(value: float) -> str:
-    return str(int(value)) if value == np.floor(value) and abs(value) < 1e15 else repr(float(value))
-
-
-def _binned(column: Column, bins: int) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
-    """Ids by ranges between quantiles, which are values of the column; equal values stay together."""
+def _ranges(column: Column, bins: int) -> Ranges:
+    """Ranges between quantiles, which are values of the column; equal values stay together."""
     assert column.numbers is not None
-    present = ~column.missing
-    values = column.numbers[present]
+    values = column.numbers[~column.missing]
     edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="higher"))
     edges = edges[edges > values.min()]
     if not len(edges):
         raise InputError(f"the sensitive column {column.title} cannot be cut into ranges: most of its values are one")
-    ids = np.full(column.n_rows, -1, np.int32)
-    ids[present] = np.searchsorted(edges, values, side="right")
-    texts = [_date_name(edge) for edge in edges.tolist()] if column.type == "date" else _short_names(edges.tolist())
-    middle = [f"{low} to below {high}" for low, high in pairwise(texts)]
-    return ids, (f"below {texts[0]}", *middle, f"{texts[-1]} and above")
-
-
-def _short_names(edges: Sequence[float]) -> list[str]:
-    """Return numbers with four digits, or as many as tell them apart."""
-    for digits in (4, 6, 9, 17):
-        texts = [_number_name(edge) if edge == np.floor(edge) else f"{edge:.{digits}g}" for edge in edges]
-        if len(set(texts)) == len(texts):
-            return texts
-    return texts
-
-
-def _date_name(days: float) -> str:
-    return str(np.datetime64(int(np.floor(days)), "D"))
+    return Ranges.between(edges.tolist(), dates=column.type == "date")
 
 
 def _merge_small(

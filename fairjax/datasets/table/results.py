@@ -78,16 +78,45 @@ def with_clusters(
     return out.rename_columns([*names, *extra]), own
 
 
-def columns_to_write(table: RawTable, columns: Sequence[str] | str) -> list[int]:
-    """Return the positions of the columns to write; InputError for a name that the table has not."""
-    wanted = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else list(columns)
-    found = []
-    for name in wanted:
+def columns_to_write(table: RawTable, columns: Sequence[str] | str, option: str = "--columns") -> list[int]:
+    """Return the positions of the columns to write; InputError for an unknown name, or one named twice."""
+    found: list[int] = []
+    for name in table.split(columns):
         position = table.position(name)
         if position is None:
-            raise unknown_column(name, table, " for --columns")
+            raise unknown_column(name, table, f" for {option}")
+        if position in found:
+            raise InputError(f"{option} names {shown(name)} twice; name each column once")
         found.append(position)
     return found
+
+
+def check_key(table: RawTable, positions: Sequence[int]) -> None:
+    """Raise InputError unless the values of these columns together tell every row from every other, without gaps."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    named = " and ".join(shown(table.names[i]) for i in positions)
+    columns = [table.cells.column(i) for i in positions]
+    for column in columns:
+        empty = pc.equal(column, "") if is_text(column) else pc.is_null(column)
+        gaps = np.asarray(pc.fill_null(empty, True)).astype(bool)
+        if gaps.any():
+            raise InputError(
+                f"the key {named} has no value in {table.place(int(gaps.argmax()))}; name columns that tell all rows "
+                "apart, or say --columns"
+            )
+    names = [str(i) for i in range(len(columns))]
+    keys = pa.table([*columns, pa.array(np.arange(table.n_rows))], names=[*names, "row"])
+    found = keys.group_by(names, use_threads=False).aggregate([("row", "min"), ("row", "max")])
+    first, last = (np.asarray(found.column(f"row_{end}")) for end in ("min", "max"))
+    if len(first) < table.n_rows:
+        twice = int(np.flatnonzero(first < last)[np.argmin(first[first < last])])
+        value = ", ".join(str(found.column(name)[twice].as_py()) for name in names)
+        raise InputError(
+            f"the key {named} has the value {shown(value)} in {table.place(int(first[twice]))} and in "
+            f"{table.place(int(last[twice]))}; name columns that tell all rows apart, or say --columns"
+        )
 
 
 def _free(name: str, taken: Sequence[str]) -> str:
