@@ -23,8 +23,8 @@ import jax
 import jaxlib
 
 from fairjax import programs
+from fairjax._atomic import replacing
 from fairjax.errors import InputError
-from fairjax.saving.atomic import replacing
 
 _SUFFIX = ".program"
 # of what pickle and JAX raise for a file that is cut short, of another version, or none of ours

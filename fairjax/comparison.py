@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax import _progress
+from fairjax import _memory, _progress
 from fairjax._checks import check_count
 from fairjax.errors import InputError
 
@@ -179,8 +179,9 @@ def compare(
     weights = inputs.weights_of(sample_weight, len(points))
     masses = inputs.masses_of(groups, weights, known)
     max_balance = float(masses.min() / masses.max())
-    contest = _Contest(scale_points(points, groups, weights, n_groups=len(known)), weights, n_clusters, init)
-    return contest.hold([float(level) * max_balance for level in levels], int(n_seeds), max_balance)
+    with _memory.explained(len(points), int(n_clusters)):
+        contest = _Contest(scale_points(points, groups, weights, n_groups=len(known)), weights, n_clusters, init)
+        return contest.hold([float(level) * max_balance for level in levels], int(n_seeds), max_balance)
 
 
 @dataclass(frozen=True)

@@ -8,5 +8,9 @@ class InputError(ValueError):
     """
 
 
+class OutOfMemoryError(InputError, MemoryError):
+    """The data and settings ask for more memory than there is; says what would fit."""
+
+
 class ReplacementWarning(UserWarning):
     """Rows are drawn with replacement, since a batch of a training asks for more than there are."""

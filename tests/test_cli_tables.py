@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 
 from fairjax import cli
-from fairjax.cli import outputs
+from fairjax._atomic import write_all
+from fairjax.errors import InputError
 
 K = ("--clusters", "2")
 
@@ -196,14 +197,33 @@ def test_files_are_written_all_or_none(folder, monkeypatch):
     Path("old.csv").write_text("old")
     os.chmod("old.csv", 0o640)
     os.symlink("old.csv", "link.csv")
-    outputs.write_all([("link.csv", b"new"), ("other.html", "text")])
+    write_all([("link.csv", b"new"), ("other.html", "text")])
     assert Path("old.csv").read_text() == "new"
     assert os.stat("old.csv").st_mode & 0o777 == 0o640
     assert os.path.islink("link.csv")
     names = sorted(os.listdir("."))
-    with pytest.raises(outputs.InputError, match=r"cannot write missing/x\.html"):
-        outputs.write_all([("old.csv", b"newer"), ("missing/x.html", "text")])
+    with pytest.raises(InputError, match=r"cannot write missing/x\.html"):
+        write_all([("old.csv", b"newer"), ("missing/x.html", "text")])
     assert Path("old.csv").read_text() == "new"
+    assert sorted(os.listdir(".")) == names
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_what_was_replaced_is_put_back_when_the_next_one_fails(folder, monkeypatch, links):
+    Path("old.csv").write_text("old")
+    names, replace = sorted(os.listdir(".")), os.replace
+
+    def full(source, target):
+        if Path(target).name == "last.html":
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    if not links:
+        monkeypatch.delattr(os, "link")
+    with pytest.raises(InputError, match=r"cannot write last\.html: No space left"):
+        write_all([("old.csv", b"new"), ("fresh.csv", b"new"), ("last.html", "text")])
+    assert Path("old.csv").read_text() == "old"
     assert sorted(os.listdir(".")) == names
 
 

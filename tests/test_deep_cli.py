@@ -78,7 +78,7 @@ def test_a_control_of_fairness_reaches_deepfca(people, capsys):
         (("--method", "fcmi", "--partition-size", 5), "--partition-size belongs to --method exact and sinkhorn"),
         (("--method", "deepfca", "--transport-weight", 2), "--transport-weight belongs to --method exact and sinkhorn"),
         (("--method", "ae", "--resume"), "--resume needs --checkpoint-dir"),
-        (("--devices", 2), "--checkpoint-dir, --resume and --devices belong to the deep methods"),
+        (("--devices", 2), "--checkpoint-dir, --checkpoint-every, --resume and --devices belong to the deep"),
         (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "n_devices is 1000; there are"),
         (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, dcn, fcmi, dfc, fairoid, deepfca)"),
     ],
@@ -92,7 +92,7 @@ def test_options_of_the_other_kind(people, capsys, arguments, words):
 
 @pytest.mark.parametrize(
     ("end", "code", "words"),
-    [(KeyboardInterrupt, 130, "stopped by Ctrl-C"), (SystemExit(143), 143, "stopped by a signal")],
+    [(KeyboardInterrupt, 130, "stopped by Ctrl-C"), (SystemExit(143), 143, "stopped by SIGTERM")],
 )
 def test_an_interruption_says_how_to_go_on(people, tmp_path, capsys, monkeypatch, end, code, words):
     def stop(*_, **__):

@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax import _forks
 from fairjax._laziness import only_if
 from fairjax._varying import varying_as
 from fairjax.assignment import controls, screening
@@ -212,6 +213,7 @@ def fair_assignment(
     >>> result.labels.tolist(), round(float(result.primal), 4), int(result.status)
     ([1, 0, 0, 1], 0.75, 0)
     """
+    _forks.check()
     n_groups = _count_groups(groups, n_groups)
     costs = jnp.asarray(costs)
     if not jnp.issubdtype(costs.dtype, jnp.floating):

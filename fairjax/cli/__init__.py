@@ -1,17 +1,18 @@
 """The command ``fairjax``: it parses, delegates, and turns every ending into an exit code and one sentence.
 
-0 done, 2 bad input, 130 stopped by Ctrl-C. Nothing heavy is imported before the arguments are known to be good.
+0 done, 2 bad input, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. Nothing heavy is imported before the
+arguments are known to be good.
 """
 
 import argparse
 import importlib
-import os
+import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from fairjax import __version__
+from fairjax import __version__, _memory
 from fairjax._text import visible
 from fairjax.cli import deferred, interrupt, numbers, table_options, terminal
 from fairjax.errors import InputError
@@ -48,15 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.flush()
     except InputError as error:
         return _fail(2, f"{error}")
-    except MemoryError:
-        return _fail(2, _TOO_LARGE)
+    except MemoryError as error:
+        return _fail(2, _too_large(error))
     except KeyboardInterrupt as stop:
-        code = _fail(130, f"{stop}" or "stopped by Ctrl-C; output files are as they were")
+        code = 128 + getattr(stop, "number", signal.SIGINT)
+        sentence = f"{stop}" or f"stopped by Ctrl-C; {interrupt.AS_THEY_WERE}"
         if argv is None:
-            # threads of JAX may be at work still, and taking the interpreter down under them may crash
-            sys.stderr.flush()
-            os._exit(code)
-        return code
+            interrupt.end(code, sentence)
+        return _fail(code, sentence)
     except BrokenPipeError:
         # whoever read the output has had enough; keep Python from complaining when it closes the stream
         terminal.abandon(sys.stdout)
@@ -69,21 +69,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except RuntimeError as error:
-        if not _is_out_of_memory(error):
+        if not _memory.is_exhausted(error):
             raise
-        return _fail(2, _TOO_LARGE)
+        return _fail(2, _too_large(error))
     return 0
 
 
-_TOO_LARGE = "the data do not fit into memory; use fewer rows, columns or clusters"
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether JAX says that memory ran out, by a type that only it knows and in words of several kinds."""
-    text = str(error).lower()
-    return type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError") and (
-        "out of memory" in text or "resource_exhausted" in text
-    )
+def _too_large(error: BaseException) -> str:
+    """Memory that ran out where the numbers of rows and clusters were not at hand, as in reading."""
+    wanted, left = _memory.asked_for(error), _memory.free()
+    asked = "" if wanted is None else f": one block of {wanted / 1e9:.2g} GB was asked for"
+    known = "" if left is None else f"{':' if wanted is None else ' and'} {left / 1e9:.2g} GB are free"
+    return f"the data do not fit into memory{asked}{known}; use fewer rows, columns or clusters"
 
 
 def _fail(code: int, sentence: str) -> int:
@@ -163,6 +160,9 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--checkpoint-dir", metavar="FOLDER",
         help="deep methods: save the state of the training here at intervals, and before an interruption",
     )  # fmt: skip
+    fit.add_argument(
+        "--checkpoint-every", type=numbers.count, metavar="N", help="deep methods: steps between two (default: 1000)"
+    )
     fit.add_argument(
         "--resume", action="store_true", help="deep methods: go on from the newest checkpoint in --checkpoint-dir"
     )

@@ -1,7 +1,7 @@
 """The deep methods behind ``fairjax fit --method``: settings for the size of the data, training, the same output."""
 
 import argparse
-import sys
+import signal
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fairjax.cli import interrupt
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError, ReplacementWarning
 
@@ -47,10 +48,11 @@ _FOREIGN = (*_CONTROLS, "max_iter", "tol", "init", "n_init", "search", *_ALIGNME
 def check(options: argparse.Namespace) -> None:
     """Refuse options that say something to the other kind of method only."""
     if options.method not in METHODS:
-        if options.checkpoint_dir is not None or options.resume or options.devices != 1:
+        kept = options.checkpoint_dir is not None or options.checkpoint_every is not None
+        if kept or options.resume or options.devices != 1:
             raise InputError(
-                f"--checkpoint-dir, --resume and --devices belong to the deep methods ({', '.join(METHODS)}); "
-                f"--method {options.method} is done in one go: leave them out"
+                "--checkpoint-dir, --checkpoint-every, --resume and --devices belong to the deep methods "
+                f"({', '.join(METHODS)}); --method {options.method} is done in one go: leave them out"
             )
         return
     from fairjax.estimators import FCA
@@ -67,8 +69,11 @@ def check(options: argparse.Namespace) -> None:
                 f"--{name.replace('_', '-')} belongs to --method {place} and has no meaning for {options.method}; "
                 "leave it out"
             )
-    if options.resume and options.checkpoint_dir is None:
-        raise InputError("--resume needs --checkpoint-dir, the folder with the checkpoint to go on from")
+    if options.checkpoint_dir is None:
+        if options.resume:
+            raise InputError("--resume needs --checkpoint-dir, the folder with the checkpoint to go on from")
+        if options.checkpoint_every is not None:
+            raise InputError("--checkpoint-every needs --checkpoint-dir, the folder that checkpoints go to")
 
 
 def fit(data: Dataset, values: npt.NDArray[Any] | None, options: argparse.Namespace) -> "DeepClusterer":
@@ -86,6 +91,7 @@ def fit(data: Dataset, values: npt.NDArray[Any] | None, options: argparse.Namesp
         n_clusters=options.clusters,
         n_devices=options.devices,
         checkpoint_dir=options.checkpoint_dir,
+        checkpoint_every=options.checkpoint_every or 1000,
         resume=options.resume,
         random_state=options.seed,
         **settings,
@@ -99,10 +105,12 @@ def fit(data: Dataset, values: npt.NDArray[Any] | None, options: argparse.Namesp
         if options.checkpoint_dir is None or not any(Path(options.checkpoint_dir).glob("[0-9]*")):
             raise
         rest = f"the training is kept in {options.checkpoint_dir}: go on with --resume"
-        if isinstance(stop, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"stopped by Ctrl-C; {rest}") from None
-        print(f"fairjax: stopped by a signal; {rest}", file=sys.stderr)
-        raise
+        number = getattr(stop, "number", None)
+        if number is None:
+            number = signal.SIGINT if isinstance(stop, KeyboardInterrupt) else int(stop.code or 128) - 128
+        ended = interrupt.Stopped(number)
+        ended.args = (f"stopped by {interrupt.name_of(number)}; {rest}",)
+        raise ended from None
 
 
 def agreement(data: Dataset, model: "DeepClusterer") -> dict[str, float | None]:

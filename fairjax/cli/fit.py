@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax import __version__, _progress
+from fairjax._atomic import write_all
 from fairjax._text import visible
 from fairjax.cli import attributes, compilation, deep, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         seconds, compile_seconds = time.perf_counter() - began, compilation.seconds() - compiled
         report = _report(data, sensitive, values, model, options, arguments, seconds)
         files = _render(data, sensitive, model, report, options)
-    outputs.write_all(files)
+    write_all(files)
     if options.json:
         own = deep.agreement(data, model) if options.method in deep.METHODS else _certificate(model, report.data)
         spent = {"seconds": round(seconds, 4), "compile_seconds": round(compile_seconds, 4), "version": __version__}

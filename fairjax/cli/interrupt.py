@@ -1,33 +1,79 @@
-"""Ctrl-C that is never lost.
+"""Ctrl-C and the signals that end a program: never lost, and answered at once.
 
 Python raises KeyboardInterrupt wherever it happens to be; inside a callback of a compiled library it is printed or
-dropped, and the work goes on. So the request is also remembered, and raised again at the next report of progress.
+dropped, and the work goes on. So the request is also remembered, and raised again at the next report of progress. While
+a program is compiled nothing is raised for seconds: there a thread ends the process (`fairjax._signals`).
 """
 
+import contextlib
+import os
 import signal
 import sys
+import threading
+from contextlib import ExitStack
 from types import FrameType
 
-_requested = False
+from fairjax import _signals
+from fairjax.cli import terminal
+
+AS_THEY_WERE = "output files are as they were"
+
+_requested: int | None = None
+_saying = threading.Lock()  # which is not given back: the last words are said once
+_for_life = ExitStack()
+
+
+class Stopped(KeyboardInterrupt):
+    """Asked to stop by a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {name_of(number)}; {AS_THEY_WERE}")
+        self.number = number
 
 
 def listen() -> None:
-    """Remember Ctrl-C in this process, unless it is ignored (as in the background) or handled by somebody else."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _remember)
-        sys.unraisablehook = _say_unless_asked
+    """Listen in this process, unless a signal is ignored (as with nohup) or handled by somebody else."""
+    ours = []
+    for number in (signal.SIGINT, *_signals.ENDING):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _remember)
+            ours.append(number)
+    sys.unraisablehook = _say_unless_asked
+    _for_life.enter_context(_signals.watching(ours, _farewell))
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed."""
-    if _requested:
-        raise KeyboardInterrupt
+    """Raise `Stopped` if that was asked for."""
+    if _requested is not None:
+        raise Stopped(_requested)
+
+
+def end(code: int, sentence: str) -> None:
+    """Say the last words, once, and leave: threads of JAX may be at work still, and must not be waited for."""
+    _saying.acquire()
+    with contextlib.suppress(ValueError):  # in another thread than the main one
+        for number in (signal.SIGINT, *_signals.ENDING):
+            signal.signal(number, signal.SIG_IGN)
+    terminal.say(sentence)
+    os._exit(code)
+
+
+def name_of(number: int) -> str:
+    """What a signal is called in a sentence."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
+def _farewell(number: int) -> None:
+    checkpoints = sys.modules.get("fairjax.deep.checkpoints")
+    folder = None if checkpoints is None else checkpoints.kept_in()
+    rest = AS_THEY_WERE if folder is None else f"the training is kept in {folder}: go on with --resume"
+    end(128 + number, f"stopped by {name_of(number)}; {rest}")
 
 
 def _remember(number: int, frame: FrameType | None) -> None:
     global _requested
-    _requested = True
-    raise KeyboardInterrupt
+    _requested = number
+    raise Stopped(number)
 
 
 def _say_unless_asked(lost: "sys.UnraisableHookArgs") -> None:

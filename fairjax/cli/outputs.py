@@ -1,16 +1,13 @@
 """Output files: refused before the work when they cannot be written, written whole after it, all of them or none."""
 
 import argparse
-import contextlib
 import os
-import secrets
-import stat
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from fairjax._atomic import beside, target_of
 from fairjax._text import visible
 from fairjax.datasets import Dataset
 from fairjax.datasets.table.rawtable import RawTable
@@ -111,49 +108,16 @@ def _listing(data: Dataset, labels: npt.NDArray[np.integer], suffix: str) -> byt
     return encode(table, suffix)
 
 
-def write_all(files: Sequence[tuple[str, bytes | str]]) -> None:
-    """Write all files or, where one cannot be written, none: each beside its place first, then into it.
-
-    A file that is replaced keeps its permissions, and a link keeps pointing where it did.
-    """
-    placed: list[tuple[Path, Path]] = []
-    path = ""
-    try:
-        for path, content in files:
-            target = Path(path).resolve()
-            if target.exists() and not target.is_file():
-                raise InputError(f"{visible(path, 200)} is not a file; give the name of a file to write")
-            partial = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
-            placed.append((partial, target))
-            with open(partial, "xb") as stream:
-                stream.write(content.encode() if isinstance(content, str) else content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if target.exists():
-                os.chmod(partial, stat.S_IMODE(target.stat().st_mode))
-        for partial, target in placed:
-            path = str(target)
-            os.replace(partial, target)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"cannot write {visible(path, 200)}: {reason}; give a file name in a folder you may write to"
-        ) from error
-    finally:
-        for partial, _ in placed:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-
-
 def _probe(option: str, path: str, target: Path) -> None:
     """Try what writing will do, with an empty file that is gone at once."""
-    if target.exists() and not target.is_file():
-        raise InputError(f"{option} {path} is not a file; give the name of a file to write")
-    trial = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
     try:
+        target_of(target)
+        trial = beside(target)
         with open(trial, "x"):
             pass
         os.unlink(trial)
+    except InputError as error:
+        raise InputError(f"{option} {error}") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax import __version__, _groups, _progress
+from fairjax._atomic import write_all
 from fairjax._text import counted, visible
 from fairjax.cli import attributes, compilation, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         outputs.check_columns(data, options)
         labels = _assign(model, data)
         files = [] if options.out is None else [(options.out, outputs.clustered(data, labels, options))]
-    outputs.write_all(files)
+    write_all(files)
     found = _summary(model, data, labels) | {"model": str(options.model), "version": __version__}
     if options.json:
         print(json.dumps(found | {"seconds": round(time.perf_counter() - began, 4)}, allow_nan=False))

@@ -15,15 +15,15 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fairjax import _frames, _groups, parallel
+from fairjax import _forks, _frames, _groups, _memory, parallel
 from fairjax.datasets.preparation import Preparation
 from fairjax.deep import checks, files, method
-from fairjax.deep.checkpoints import Keeper, check_folder, fingerprint, identity, restore
+from fairjax.deep.checkpoints import Keeper, check_folder, claimed, fingerprint, identity, restore
 from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
 from fairjax.deep.pretrain import embed
 from fairjax.deep.streams import prepare
 from fairjax.deep.trainer import Task
-from fairjax.errors import InputError, ReplacementWarning
+from fairjax.errors import InputError, OutOfMemoryError, ReplacementWarning
 from fairjax.saving import archive
 from fairjax.saving.common import check_format
 from fairjax.saving.words import Words
@@ -111,11 +111,13 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         key = self._key()
         try:
             result = self._train(config, key, self._scaled(X), groups, names)
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            if not _memory.is_exhausted(error):
                 raise
-            raise InputError(
-                f"the device has too little memory for steps of batch_size={config.batch}; take a smaller one, or "
+            left = _memory.free()
+            amount = "" if left is None else f" ({left / 1e9:.2g} GB are free)"
+            raise OutOfMemoryError(
+                f"there is too little memory for steps of batch_size={config.batch}{amount}; take a smaller one, or "
                 "compute='bfloat16'"
             ) from error
         self._network = network
@@ -236,15 +238,16 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         if self.checkpoint_dir is None:
             return method.run(key, data, config, **options)
         own = self._identity(key, X, groups)
-        position = restore(self.checkpoint_dir, tasks, key, config.hyper(), data, own)
-        if position is not None and not self.resume:
-            raise InputError(
-                f"the folder {str(self.checkpoint_dir)!r} holds a checkpoint of this run already; resume it "
-                "(resume=True), or choose another folder"
-            )
-        keeper = Keeper(self.checkpoint_dir, tasks, own, every=self.checkpoint_every, keep=_KEPT)
-        with keeper.listening():
-            return method.run(key, data, config, position=position, after_chunk=keeper, **options)
+        with claimed(self.checkpoint_dir):
+            position = restore(self.checkpoint_dir, tasks, key, config.hyper(), data, own)
+            if position is not None and not self.resume:
+                raise InputError(
+                    f"the folder {str(self.checkpoint_dir)!r} holds a checkpoint of this run already; resume it "
+                    "(resume=True), or choose another folder"
+                )
+            keeper = Keeper(self.checkpoint_dir, tasks, own, every=self.checkpoint_every, keep=_KEPT)
+            with keeper.listening():
+                return method.run(key, data, config, position=position, after_chunk=keeper, **options)
 
     def _identity(self, key: jax.Array, X: npt.NDArray[Any], groups: npt.NDArray[np.int32]) -> dict[str, Any]:
         settings = {
@@ -260,6 +263,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         }
 
     def _as_rows(self, X: Any, *, reset: bool) -> npt.NDArray[Any]:
+        _forks.check()
         dtype = jnp.result_type(float)
         X = _frames.points(X)
         # what is wrong with vectors scikit-learn says; of images it would not say where

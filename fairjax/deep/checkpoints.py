@@ -7,6 +7,7 @@ whole state, random key included, so that a resumed run repeats the uninterrupte
 import hashlib
 import json
 import logging
+import os
 import re
 import signal
 import tempfile
@@ -21,11 +22,15 @@ import jax
 import numpy as np
 from jax import Array
 
+from fairjax import _signals
 from fairjax.deep.streams import Data
 from fairjax.deep.trainer import Position, Task, state_template
 from fairjax.errors import InputError
 
-__all__ = ["Keeper", "check_folder", "fingerprint", "identity", "restore", "save"]
+__all__ = ["Keeper", "check_folder", "claimed", "fingerprint", "identity", "kept_in", "restore", "save"]
+
+_LOCK = ".lock"
+_HANG_UP = getattr(signal, "SIGHUP", None)
 
 
 def check_folder(folder: str | Path) -> None:
@@ -166,8 +171,9 @@ def fingerprint(*arrays: Any) -> str:
 class Keeper:
     """Saves at an interval, at the end of a stage, and when the process is asked to stop; pass it as ``after_chunk``.
 
-    Within ``with keeper.listening():`` Ctrl-C and SIGTERM wait for the end of the chunk (after the last one, of the
-    block), save, and then end the run as they usually would; a second Ctrl-C does not wait.
+    Within ``with keeper.listening():`` Ctrl-C, SIGTERM and SIGHUP wait for the end of the chunk (after the last one, of
+    the block), save, and then end the run as they usually would; a second Ctrl-C does not wait. While a stage is
+    compiled there is nothing to save, and SIGTERM and SIGHUP end the process after a second.
 
     Parameters
     ----------
@@ -182,31 +188,47 @@ class Keeper:
     def __init__(
         self, folder: str | Path, tasks: Sequence[Task], identity: dict[str, Any], *, every: int, keep: int
     ) -> None:
+        self.folder = folder
         self._save: Callable[[Position], None] = lambda position: save(folder, position, tasks, identity, keep)
         self._lengths = [task.steps for task in tasks]
         self._every, self._last = every, 0
         self._asked: int | None = None
+        self._busy = False  # whether the last chunk is to be looked at, or is being saved
 
     def __call__(self, position: Position) -> None:
         """Save if it is time."""
         behind = sum(self._lengths[: position.stage]) + position.step
         whole = position.step == self._lengths[position.stage]
+        self._busy = True
         if self._asked is not None or whole or behind - self._last >= self._every:
             self._save(position)
             self._last = behind
         if self._asked is not None:
             self._end(self._asked)
+        self._busy = behind > self._last
+
+    def may_end(self) -> bool:
+        """Whether all but the chunk at work is saved, so that the process may end without waiting for it."""
+        return not self._busy
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle both signals while the block runs; in another thread than the main one they are left alone."""
+        """Handle these signals while the block runs; in another thread than the main one they are left alone."""
+        global _at_work
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, *_signals.ENDING]
+        if _HANG_UP is not None and signal.getsignal(_HANG_UP) == signal.SIG_IGN:
+            numbers.remove(_HANG_UP)  # nohup wants it so
+        ours = [n for n in numbers if n in _signals.ENDING and signal.getsignal(n) == signal.SIG_DFL]
+        before = {number: signal.signal(number, self._ask) for number in numbers}
+        _at_work = self
         try:
-            yield
+            with _signals.guard(self.may_end), _signals.watching(ours, lambda _: None):
+                yield
         finally:
+            _at_work = None
             for number, handler in before.items():
                 signal.signal(number, handler)
         if self._asked is not None:
@@ -222,6 +244,48 @@ class Keeper:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
+
+
+_at_work: Keeper | None = None
+
+
+def kept_in() -> str | Path | None:
+    """Folder of the training at work in this process, if it holds a checkpoint."""
+    keeper = _at_work
+    return keeper.folder if keeper is not None and any(Path(keeper.folder).glob("[0-9]*")) else None
+
+
+@contextmanager
+def claimed(folder: str | Path) -> Iterator[None]:
+    """Within the block no other training writes to the folder, of this process or another one on this machine.
+
+    Raises
+    ------
+    InputError
+        If one does already; the lock goes with the process that holds it, however that ends.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a system with such locks
+        yield
+        return
+    with open(Path(folder) / _LOCK, "a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            holder = stream.read(20).strip()
+            raise InputError(
+                f"another training (process {holder or 'unknown'}) is writing checkpoints to {str(folder)!r}; wait for "
+                "its end, or choose another folder"
+            ) from error
+        except OSError:  # a file system without locks
+            yield
+            return
+        stream.truncate(0)
+        stream.write(f"{os.getpid()}\n")
+        stream.flush()
+        yield
 
 
 def _manager(folder: str | Path, keep: int | None) -> Any:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from fairjax import _groups
+from fairjax import _groups, _memory
 from fairjax.errors import InputError
 from fairjax.estimators import endings, inputs, settings
 from fairjax.estimators.fitted import FittedFCA
@@ -206,6 +206,7 @@ class FCA(FittedFCA):
         InputError
             For a parameter out of its range, both controls at once, a balance that the data do not allow, lengths
             that differ, missing values, and weights that are negative, not finite or all zero. It is a ValueError.
+            Where memory runs out it is an `OutOfMemoryError`, a MemoryError too, which says what would fit.
         """
         from fairjax.fca import fitting, restarts
         from fairjax.fca.alignment import fitting as alignment_fitting
@@ -235,12 +236,13 @@ class FCA(FittedFCA):
             "tol": float(self.tol),
             "seed": int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
         }
-        points = scale_points(X, groups, weights, n_groups=len(known))
-        if self.method == "direct":
-            outcome: Outcome[Any] = fitting.fit(points, fairness, **options)
-            self.transport_ = None
-        else:
-            outcome, self.transport_ = alignment_fitting.fit(points, settings.route(self), weights, **options)
+        with _memory.explained(n_samples, int(self.n_clusters)):
+            points = scale_points(X, groups, weights, n_groups=len(known))
+            if self.method == "direct":
+                outcome: Outcome[Any] = fitting.fit(points, fairness, **options)
+                self.transport_ = None
+            else:
+                outcome, self.transport_ = alignment_fitting.fit(points, settings.route(self), weights, **options)
         # what a report compares with: plain k-means where the fit began with it, and the start
         unfair = outcome.start.unfair
         self.start_centers_ = points.centers_of(outcome.start.centers)

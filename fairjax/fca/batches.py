@@ -17,7 +17,7 @@ import numpy.typing as npt
 from jax import Array, default_backend
 from jax.typing import ArrayLike
 
-from fairjax import _progress
+from fairjax import _forks, _progress
 from fairjax._checks import check_choice, check_count
 from fairjax._compiling import stage
 from fairjax.assignment.fair import control
@@ -159,6 +159,7 @@ def fit_batch(
     >>> [round(float(cost), 3) for cost in found.cost], found.status.tolist()
     ([10.542, 0.667, 0.667], [0, 0, 0])
     """
+    _forks.check()
     check_choice("kind", kind, ("gap", "balance"))
     check_count("max_iter", max_iter)
     if n_threads is not None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
+from fairjax import _forks
 from fairjax._compiling import stage
 from fairjax.errors import InputError
 from fairjax.fca.alignment.result import Alignment
@@ -118,6 +119,7 @@ def scale_points(
     >>> points.scale, points.X.shape, points.centers_of(points.X[:2]).tolist()
     (2.0, (64, 4), [[1000000000.0], [1000000003.0]])
     """
+    _forks.check()
     dtype = np.dtype(jnp.result_type(float))
     n_points, n_features = X.shape
     rows, columns = _padded(n_points, 64), _padded(n_features, 4) if n_points <= _FEW else n_features

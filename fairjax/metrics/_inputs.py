@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from fairjax import _groups
+from fairjax import _forks, _groups
 from fairjax.errors import InputError
 
 _MOST_IDS = 1 << 16
@@ -56,6 +56,7 @@ def check_ids(ids: ArrayLike, what: str, size: int | None, keyword: str) -> tupl
         For a wrong shape or type, for ids out of range when the values are readable, and for a missing `size`
         when they are not.
     """
+    _forks.check()
     array = as_array(ids) if what == "labels" else _numbered(ids, what, size)
     if array.ndim != 1 or array.shape[0] == 0:
         raise InputError(f"{what} has shape {array.shape}; expected (n,) with n ≥ 1: one id for each point.")

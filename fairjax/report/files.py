@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fairjax.saving.atomic import replacing
+from fairjax._atomic import replacing
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:

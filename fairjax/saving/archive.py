@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
+from fairjax._atomic import replacing
 from fairjax.errors import InputError
-from fairjax.saving.atomic import replacing
 
 Arrays = dict[str, npt.NDArray[Any]]
 

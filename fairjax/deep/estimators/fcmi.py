@@ -58,7 +58,7 @@ class FCMI(DeepClusterer):
     n_devices : int, default=1
         Devices over which the rows of each batch are spread; up to rounding the result is that of one.
     checkpoint_dir : path, optional
-        Folder for checkpoints: every `checkpoint_every` steps, at Ctrl-C and at SIGTERM; the last three are kept.
+        Folder for checkpoints: every `checkpoint_every` steps, at Ctrl-C, SIGTERM and SIGHUP; the last three are kept.
     resume : bool, default=False
         Go on from the newest checkpoint in there, to the same result as without interruption.
     checkpoint_every : int, default=1000

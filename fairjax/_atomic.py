@@ -1,0 +1,172 @@
+"""Files that are written wholly or not at all, one or several together, as careful programs replace other people's.
+
+New content goes to a file beside the old one and then takes its place. What was there keeps its permissions, its
+owner where that may be, and its extended attributes; a link keeps pointing where it did; a file that is
+write-protected is refused.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from fairjax import _signals
+from fairjax._text import visible
+from fairjax.errors import InputError
+
+_REMEDY = "give a file name in a folder you may write to"
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A stream whose content takes the place of ``path`` when the block ends, unless it ends in an exception.
+
+    Raises
+    ------
+    InputError
+        If ``path`` is a folder or a device, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder) / "note") as stream:
+    ...         _ = stream.write(b"done")
+    ...     (Path(folder) / "note").read_text()
+    'done'
+    """
+    with _signals.guard(_never), _told(path):
+        target = target_of(path)
+        partial = beside(target)
+        try:
+            with open(partial, "xb") as stream:
+                yield stream
+                _settle(stream)
+            _take_after(partial, target)
+            os.replace(partial, target)
+            _settle_folder(target.parent)
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def write_all(files: Sequence[tuple[str, bytes | str]]) -> None:
+    """Write all files or, where one cannot be written, none: each beside its place first, then into it.
+
+    Raises
+    ------
+    InputError
+        As `replacing`; what was replaced before the failure is put back.
+    """
+    with _signals.guard(_never):
+        _write_all(files)
+
+
+def _never() -> bool:
+    """No signal ends the process early while files are half-written."""
+    return False
+
+
+def _write_all(files: Sequence[tuple[str, bytes | str]]) -> None:
+    placed: list[tuple[str, Path, Path]] = []
+    old: list[tuple[Path, Path | None]] = []
+    path = ""
+    try:
+        for path, content in files:
+            with _told(path):
+                target = target_of(path)
+                partial = beside(target)
+                placed.append((path, partial, target))
+                with open(partial, "xb") as stream:
+                    stream.write(content.encode() if isinstance(content, str) else content)
+                    _settle(stream)
+                _take_after(partial, target)
+        for path, partial, target in placed:
+            with _told(path):
+                old.append((target, _kept(target)))
+                os.replace(partial, target)
+        for folder in {target.parent for target, _ in old}:
+            _settle_folder(folder)
+    except BaseException:
+        # the last one was not replaced, or was when the next one failed; either way the old file is the right one
+        for target, kept in old:
+            with contextlib.suppress(OSError):
+                if kept is not None:
+                    os.replace(kept, target)
+                elif not any(partial.exists() for _, partial, other in placed if other == target):
+                    target.unlink(missing_ok=True)
+        raise
+    finally:
+        for leftover in [*(partial for _, partial, _ in placed), *(kept for _, kept in old if kept is not None)]:
+            with contextlib.suppress(OSError):
+                leftover.unlink(missing_ok=True)
+
+
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """The file behind ``path``, through links, if it may be written; InputError or OSError otherwise."""
+    target = Path(path).resolve()
+    if target.exists():
+        if not target.is_file():
+            raise InputError(f"{visible(path, 200)} is not a file; give the name of a file to write")
+        if not os.access(target, os.W_OK):
+            raise InputError(f"{visible(path, 200)} is write-protected; give another file name, or allow writing")
+    return target
+
+
+def beside(target: Path, ending: str = "part") -> Path:
+    """A name in the same folder that nobody has, which says whose it is."""
+    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.{ending}")
+
+
+@contextmanager
+def _told(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # the latter of a loop of links
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot write {visible(path, 200)}: {why}; {_REMEDY}") from error
+
+
+def _kept(target: Path) -> Path | None:
+    """The old file under another name, so that it can be put back; None if there is none."""
+    if not target.exists():
+        return None
+    kept = beside(target, "old")
+    try:
+        os.link(target, kept)
+    except (OSError, AttributeError):  # a file system, or a system, without hard links
+        shutil.copy2(target, kept)
+    return kept
+
+
+def _take_after(partial: Path, target: Path) -> None:
+    """Give the new file the permissions and attributes of the old one, and its owner where we may."""
+    if not target.exists():
+        return
+    found = target.stat()
+    with contextlib.suppress(OSError, AttributeError):
+        os.chown(partial, found.st_uid, found.st_gid)
+    with contextlib.suppress(OSError, AttributeError):
+        for name in os.listxattr(target):
+            os.setxattr(partial, name, os.getxattr(target, name))
+    os.chmod(partial, stat.S_IMODE(found.st_mode))
+
+
+def _settle(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _settle_folder(folder: Path) -> None:
+    """Let the new names outlast a loss of power, where the system can."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
