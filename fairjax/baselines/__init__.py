@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fairjax.baselines.base import Baseline
     from fairjax.baselines.kmeans import KMeans
     from fairjax.baselines.problem import Control, Found, Problem, Start
+    from fairjax.baselines.vfc import VFC
 
 _NAMES = {
     "Baseline": "fairjax.baselines.base",
@@ -22,9 +23,11 @@ _NAMES = {
     "KMeans": "fairjax.baselines.kmeans",
     "Problem": "fairjax.baselines.problem",
     "Start": "fairjax.baselines.problem",
+    "VFC": "fairjax.baselines.vfc",
 }
 
 __all__ = [
+    "VFC",
     "Baseline",
     "Control",
     "Found",
