@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from fairjax.baselines.base import Baseline
     from fairjax.baselines.kmeans import KMeans
     from fairjax.baselines.problem import Control, Found, Problem, Start
+    from fairjax.baselines.sfc import SFC
     from fairjax.baselines.vfc import VFC
 
 _NAMES = {
+    "SFC": "fairjax.baselines.sfc",
     "Baseline": "fairjax.baselines.base",
     "Control": "fairjax.baselines.problem",
     "Found": "fairjax.baselines.problem",
@@ -27,6 +29,7 @@ _NAMES = {
 }
 
 __all__ = [
+    "SFC",
     "VFC",
     "Baseline",
     "Control",
