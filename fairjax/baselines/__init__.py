@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairjax.baselines.base import Baseline
+    from fairjax.baselines.fairlets import Fairlets
     from fairjax.baselines.kmeans import KMeans
     from fairjax.baselines.problem import Control, Found, Problem, Start
     from fairjax.baselines.sfc import SFC
@@ -21,6 +22,7 @@ _NAMES = {
     "SFC": "fairjax.baselines.sfc",
     "Baseline": "fairjax.baselines.base",
     "Control": "fairjax.baselines.problem",
+    "Fairlets": "fairjax.baselines.fairlets",
     "Found": "fairjax.baselines.problem",
     "KMeans": "fairjax.baselines.kmeans",
     "Problem": "fairjax.baselines.problem",
@@ -33,6 +35,7 @@ __all__ = [
     "VFC",
     "Baseline",
     "Control",
+    "Fairlets",
     "Found",
     "KMeans",
     "Problem",

@@ -21,9 +21,9 @@ class Fairlets(NamedTuple):
     starts: Rows
     """(F + 1,) where each begins in `members`, and the end."""
     centers: Rows
-    """(F,) the row of each that is the centre: of the least sum of distances, unless said otherwise."""
+    """(F,) the row of each that is the centre."""
     costs: Table
-    """(F,) sum of distances to the centre."""
+    """(F,) sum of distances to the centre, or the greatest: see `gather`."""
 
     @property
     def sizes(self) -> Rows:
@@ -107,10 +107,10 @@ def in_chunks(p: int, q: int, first: Sequence[int], second: Sequence[int]) -> It
         yield list(pair)
 
 
-def gather(X: Table, fairlets: Sequence[Sequence[int]]) -> Fairlets:
-    """Fairlets from lists of rows, with the member of least sum of distances as centre, the first of several.
+def gather(X: Table, fairlets: Sequence[Sequence[int]], *, farthest: bool = False) -> Fairlets:
+    """Fairlets from lists of rows; the centre is the member with the least sum of distances, the first of several.
 
-    O(d Σ size²) time.
+    With ``farthest`` it is the one with the least distance to the farthest, which is the cost then. O(d Σ size²) time.
 
     Examples
     --------
@@ -130,8 +130,9 @@ def gather(X: Table, fairlets: Sequence[Sequence[int]]) -> Fairlets:
             rows = members[starts[some, None] + np.arange(size)]
             points = X[rows].astype(np.float64)
             apart = points[:, :, None] - points[:, None]
-            sums = np.sqrt(np.einsum("fijd,fijd->fij", apart, apart)).sum(2)
-            best = sums.argmin(1)
+            lengths = np.sqrt(np.einsum("fijd,fijd->fij", apart, apart))
+            found = lengths.max(2) if farthest else lengths.sum(2)
+            best = found.argmin(1)
             each = np.arange(len(some))
-            centers[some], costs[some] = rows[each, best], sums[each, best]
+            centers[some], costs[some] = rows[each, best], found[each, best]
     return Fairlets(members, starts, centers, costs)
