@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fairjax.baselines.kmeans import KMeans
     from fairjax.baselines.problem import Control, Found, Problem, Start
     from fairjax.baselines.sfc import SFC
+    from fairjax.baselines.spfc import SpFC
     from fairjax.baselines.vfc import VFC
 
 _NAMES = {
@@ -26,6 +27,7 @@ _NAMES = {
     "Found": "fairjax.baselines.problem",
     "KMeans": "fairjax.baselines.kmeans",
     "Problem": "fairjax.baselines.problem",
+    "SpFC": "fairjax.baselines.spfc",
     "Start": "fairjax.baselines.problem",
     "VFC": "fairjax.baselines.vfc",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "Found",
     "KMeans",
     "Problem",
+    "SpFC",
     "Start",
 ]
 

@@ -29,3 +29,22 @@ def neighbor_graph(X: Table, n_neighbors: int) -> sparse.csr_array:
 
     found = sparse.csr_array(kneighbors_graph(X, n_neighbors, include_self=False))
     return ((found + found.T) / 2).tocsr()
+
+
+def gaussian_affinity(X: Table, width: float | None = None) -> Table:
+    """Matrix (n, n) of exp(−‖x − y‖² / (2 width²)), by default with the median distance as width; O(d n²).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gaussian_affinity(np.array([[0.0], [1.0], [2.0]]), 1.0).round(3).tolist()
+    [[1.0, 0.607, 0.135], [0.607, 1.0, 0.607], [0.135, 0.607, 1.0]]
+    """
+    from scipy.spatial.distance import pdist, squareform
+
+    distances = pdist(X)
+    if width is None:
+        width = float(np.median(distances)) or float(distances.max(initial=0.0)) or 1.0
+    affinity: Table = squareform(np.exp(-(distances**2) / (2 * width**2)))
+    np.fill_diagonal(affinity, 1.0)
+    return affinity
