@@ -13,7 +13,7 @@ from scipy.linalg import null_space
 
 from fairjax import fair_assignment
 from fairjax._precision import Double, first_least, in_double, rounded
-from fairjax.assignment import bounds, controls, iterates, newton
+from fairjax.assignment import admissible, bounds, controls, iterates, newton
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.programme import Anchor, Points, Programme, programme, with_placed
 
@@ -248,7 +248,7 @@ def test_step_solves_the_whole_system(double, form, n_pinned):
 @jax.jit
 def begun(points, fair):
     problem = programme(points, fair)
-    at = iterates.start(problem, fair.kind, iterates.weigh(problem))
+    at = iterates.start(problem, fair.kind, iterates.weigh(problem, fair.kind))
     return problem, at, iterates.counts(problem, at.fractions)
 
 
@@ -321,10 +321,10 @@ def test_targets_satisfy_the_control(double, form):
         if form == "gap" and TIGHTNESS[index % 6] < 1:
             continue  # with room, only the solver knows the profile that the groups have in common
         level = masses @ shares if form in ("gap", "shares") else np.max(masses[:, None] * shares, 0)
-        table = controls.targets(fair, *map(jnp.asarray, (shares, level, masses)))
+        table = admissible.targets(fair, *map(jnp.asarray, (shares, level, masses)))
         np.testing.assert_allclose(np.sum(table, 1), masses, rtol=1e-12)
         assert np.max(np.abs(table / masses[:, None] - shares)) < 1e-3
-        assert controls.violation(fair, table, jnp.asarray(masses)) <= 1e-12, index
+        assert admissible.violation(fair, table, jnp.asarray(masses)) <= 1e-12, index
 
 
 def test_double_precision_within_single():

@@ -1,16 +1,20 @@
 """Exact fair assignment: the dual in a few prices per group, a feasible sparse primal, and the gap between them."""
 
+from fairjax.assignment.capacity import CapacityAssignment, capacity_assignment
 from fairjax.assignment.controls import Control
-from fairjax.assignment.fair import FairAssignment, control, fair_assignment
+from fairjax.assignment.fair import control, fair_assignment
 from fairjax.assignment.solution import MESSAGES, Prices, Solution, Tolerances, default_tolerances
+from fairjax.assignment.solving import FairAssignment
 
 __all__ = [
     "MESSAGES",
+    "CapacityAssignment",
     "Control",
     "FairAssignment",
     "Prices",
     "Solution",
     "Tolerances",
+    "capacity_assignment",
     "control",
     "default_tolerances",
     "fair_assignment",

@@ -1,13 +1,14 @@
 """What "fair" may mean: each control as a cone of admissible group counts, and its dual side.
 
 Write N_sk for the weight of group s in cluster k as a share of the whole weight, and π_s for the share of group s.
-There are three kinds of control:
+There are four kinds of control:
 
 * ``gap``: the group's proportions q_sk = N_sk / π_s lie near a common profile p, ‖q_s − p‖₁ ≤ ε/2 for every group.
   For two groups this is exactly Σ_k |q_0k − q_1k| ≤ ε. For more it bounds the radius of the profiles around their
   centre, and so ‖q_s − q_t‖₁ ≤ ε for every pair. ε = 0 is perfect fairness.
 * ``balance``: N_sk ≥ b N_tk in every cluster, for every pair of groups.
 * ``shares``: l_s N_k ≤ N_sk ≤ u_s N_k with N_k = Σ_s N_sk, the form of Bera et al. (2019).
+* ``counts``: l_k ≤ N_k ≤ u_k, bounds on the size of each cluster; for one group.
 
 A table of prices ν (M, K), where group s pays ν_sk to enter cluster k, is dual feasible when Σ_s ν_sk N_s ≤ 0 for
 every admissible column N of counts. Instead of constraining ν we take free variables y and put
@@ -17,7 +18,8 @@ every admissible column N of counts. Instead of constraining ν we take free var
 * ``balance``: the root of Σ_s max(b (y_s − t), y_s − t) = 0, an expectile of the y_s;
 * ``shares``: Σ_s max(l_s y_s, u_s y_s).
 
-so that every y gives a bound.
+so that every y gives a bound. ``counts`` have no normaliser: every ν is feasible, and what the bounds allow to earn,
+Σ_k max(l_k ν_k, u_k ν_k), is subtracted from the dual.
 
 A bound that only the whole data's own share meets leaves a group no room: what it may have less in one cluster it
 would have to have more in another. :func:`fitted` makes such groups *pinned*: both slopes are their own share, which
@@ -35,24 +37,25 @@ from jax.typing import ArrayLike, DTypeLike
 
 from fairjax._precision import first_least
 
-Kind = Literal["gap", "balance", "shares"]
+Kind = Literal["gap", "balance", "shares", "counts"]
 
-_ROUNDS = 20  # between what groups and what clusters ask for
-_MET = 1e-13  # of a group's fair share: within rounding
 ROUNDING = 8 * float(jnp.finfo(jnp.float64).eps)  # of sums in double precision of weights as they were given
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Control:
-    """A fairness control for M groups; build it with :func:`gap`, :func:`balance` or :func:`shares`.
+    """A fairness control for M groups; build it with :func:`gap`, :func:`balance`, :func:`shares` or
+    :func:`counts`.
 
     Attributes
     ----------
-    lower, upper : (M,) least and greatest admissible count per unit of cluster; equal for a pinned group.
+    lower, upper : (M,) least and greatest admissible count per unit of cluster; equal for a pinned group. (1, K)
+        for ``counts``, in the units of ``whole``.
     room_below, room_above : (M,) bool, whether the control itself would let a pinned group have less or more.
     epsilon : () additive gap; 0 unless ``kind`` is ``gap``. floor : () of the balance; 0 unless ``balance``.
     leeway : () relative rounding of the masses: a bound that the data's own share misses by no more counts as met.
+    whole : () weight of all points in the units of the bounds; 1 but for ``counts``, which keep all their digits so.
     feasible : () bool, whether any assignment satisfies the control.
     kind : static.
     """
@@ -64,16 +67,25 @@ class Control:
     epsilon: Array
     floor: Array
     leeway: Array
+    whole: Array
     feasible: Array
     kind: Kind = field(metadata={"static": True})
 
 
-def _asked(kind: Kind, lower: Array, upper: Array, epsilon: ArrayLike, floor: ArrayLike, feasible: Array) -> Control:
+def _asked(
+    kind: Kind,
+    lower: Array,
+    upper: Array,
+    epsilon: ArrayLike,
+    floor: ArrayLike,
+    feasible: Array,
+    whole: ArrayLike = 1.0,
+) -> Control:
     """A control as it was asked for: nobody is pinned yet."""
     dtype, none = lower.dtype, jnp.zeros(lower.shape, bool)
     return Control(
         lower, upper, none, none, jnp.asarray(epsilon, dtype), jnp.asarray(floor, dtype),
-        jnp.asarray(_leeway(dtype), dtype), feasible, kind,
+        jnp.asarray(_leeway(dtype), dtype), jnp.asarray(whole, dtype), feasible, kind,
     )  # fmt: skip
 
 
@@ -90,7 +102,7 @@ def gap(epsilon: Array, masses: Array) -> Control:
 def balance(floor: Array, masses: Array) -> Control:
     """Ratio of any two groups' counts at least ``floor`` in every cluster; feasible up to min π / max π."""
     floor = jnp.asarray(floor, masses.dtype)
-    feasible = (floor >= 0) & (floor <= _best_balance(masses) * (1 + _leeway(masses.dtype)))
+    feasible = (floor >= 0) & (floor <= best_balance(masses) * (1 + _leeway(masses.dtype)))
     floor = jnp.maximum(floor, 0)
     return _asked("balance", jnp.broadcast_to(floor, masses.shape), jnp.ones_like(masses), 0.0, floor, feasible)
 
@@ -104,7 +116,17 @@ def shares(lower: Array, upper: Array, masses: Array) -> Control:
     return _asked("shares", lower, upper, 0.0, 0.0, jnp.all(within | (masses == 0)))
 
 
-def _best_balance(masses: Array) -> Array:
+def counts(lower: Array, upper: Array, whole: Array) -> Control:
+    """Weight of each cluster within [lower, upper] (K,), of a ``whole`` () in the same units; one group."""
+    upper = jnp.minimum(upper, whole)
+    leeway = _leeway(lower.dtype)
+    within = jnp.all((lower >= 0) & (lower <= upper))
+    feasible = within & (jnp.sum(lower) <= whole * (1 + leeway)) & (jnp.sum(upper) >= whole * (1 - leeway))
+    return _asked("counts", lower[None], upper[None], 0.0, 0.0, feasible, whole)
+
+
+def best_balance(masses: Array) -> Array:
+    """The best balance () that groups of these masses (M,) allow."""
     return jnp.min(jnp.where(masses > 0, masses, jnp.inf)) / jnp.max(masses)
 
 
@@ -118,9 +140,17 @@ def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
     if control.kind == "gap":
         own = masses / jnp.sum(masses)
         return replace(control, lower=own, upper=own)
+    if control.kind == "counts":
+        # no room where the least that all clusters take is all there is, or the most
+        least = jnp.sum(control.lower) >= control.whole * (1 - ROUNDING)
+        most = jnp.sum(control.upper) <= control.whole * (1 + ROUNDING)
+        lower, upper = jnp.where(most & ~least, control.upper, control.lower), control.upper
+        even = jnp.asarray(lower.shape[1], lower.dtype)
+        unit = even / control.whole
+        return replace(control, lower=lower * unit, upper=jnp.where(least, lower, upper) * unit, whole=even)
     floor = control.floor
     if control.kind == "balance":
-        own, best = masses / jnp.max(masses), _best_balance(masses)
+        own, best = masses / jnp.max(masses), best_balance(masses)
         floor = jnp.minimum(floor, best)
         at_limit = control.floor >= best * (1 - leeway)
         no_less, no_more = at_limit & (own <= best * (1 + leeway)), at_limit & (own >= 1 - leeway)
@@ -150,12 +180,14 @@ def allows_all(control: Control, masses: Array) -> Array:
         # so far at most is each of M disjoint profiles from their centre
         return control.epsilon >= 4 * (1 - 1 / masses.shape[0])
     if control.kind == "balance":
-        return control.floor <= 1e-12 * _best_balance(masses)
+        return control.floor <= 1e-12 * best_balance(masses)
+    if control.kind == "counts":
+        return jnp.all((control.lower <= 0) & (control.upper >= control.whole))
     return jnp.all((masses == 0) | ((control.lower <= 0) & (control.upper >= 1)))
 
 
-def _pinned(control: Control) -> Array:
-    """Groups (M,) without room."""
+def without_room(control: Control) -> Array:
+    """Which groups (M,) the control leaves no room."""
     return control.lower == control.upper
 
 
@@ -177,6 +209,8 @@ def normalise(control: Control, y: Array) -> tuple[Array, Array]:
         return y - jnp.sum(control.lower[:, None] * y, 0), y
     if control.kind == "shares":
         return y - jnp.sum(jnp.maximum(control.lower[:, None] * y, control.upper[:, None] * y), 0), y
+    if control.kind == "counts":
+        return y, y
     present = control.upper[:, None] > 0
     prices = y - _expectile(control, jnp.where(present, y, 0))
     return prices, prices
@@ -193,8 +227,10 @@ def proven(control: Control, masses: Array, prices: Array) -> Array:
     margin = 8 * jnp.finfo(prices.dtype).eps
     if control.kind == "gap":
         earned = jnp.sum(own[:, None] * prices, 0) + margin * jnp.sum(own[:, None] * jnp.abs(prices), 0)
+    elif control.kind == "counts":
+        return prices
     elif control.kind == "balance":
-        floor = jnp.minimum(control.floor, _best_balance(masses))
+        floor = jnp.minimum(control.floor, best_balance(masses))
         every = replace(control, lower=jnp.where(present, floor, 0), upper=jnp.where(present, 1.0, 0))
         earned = _expectile(every, prices, margin)
     else:
@@ -213,7 +249,7 @@ def _rebased(control: Control, y: Array) -> Array:
 
     What is left is 0 for one group with room: the one for which the dual is greatest.
     """
-    roomy = ~_pinned(control)
+    roomy = ~without_room(control)
     # without any, a group that would have room but for the others
     based = roomy | (~jnp.any(roomy) & control.room_below & control.room_above)
     lower, upper = control.lower[None, :, None], control.upper[None, :, None]
@@ -231,6 +267,8 @@ def settled(control: Control, y: Array) -> Array:
     """
     if control.kind == "gap":
         return y
+    if control.kind == "counts":
+        return y + _earned(control, y)[1]
     if control.kind == "shares":
         y = _rebased(control, y)
     _, kinks = normalise(control, y)
@@ -246,127 +284,23 @@ def settled(control: Control, y: Array) -> Array:
 
 
 def exact_spread(control: Control, masses: Array, prices: Array) -> Array:
-    """(ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk) of prices (M, K), what the gap ε adds; 0 for other controls."""
+    """What the control subtracts from the dual beside the prices (M, K) themselves.
+
+    (ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk) for ``gap``, what bounds on ``counts`` allow to earn, 0 for the others.
+    """
+    if control.kind == "counts":
+        return _earned(control, prices)[0]
     return jnp.sum((control.epsilon / 4) * masses * (jnp.max(prices, 1) - jnp.min(prices, 1)))
 
 
-def targets(control: Control, shares: Array, level: Array, masses: Array) -> Array:
-    """Counts (M, K) that satisfy the control exactly (to rounding), near shares (M, K) of the groups that nearly do.
+def _earned(control: Control, prices: Array) -> tuple[Array, Array]:
+    """Least Σ_k max(l_k (ν_k + c), u_k (ν_k + c)) − c over constants c, and that c; all (), for prices ν (1, K).
 
-    ``level`` (K,) is that of the clusters, a multiple of the common profile.
+    A constant changes nothing between clusters, so bounds proven by prices are those with the best one; it makes one of
+    them zero.
     """
-    present = masses[:, None] > 0
-    shares = _normalised(jnp.where(present, jnp.maximum(shares, 0), 0))
-    level = jnp.maximum(level, 0)
-    if control.kind == "gap":
-        profile = level / jnp.sum(level)
-        apart = shares - profile
-        size = jnp.sum(jnp.abs(apart), 1, keepdims=True)
-        allowed = control.epsilon / 2
-        table = profile + apart * jnp.where(size > allowed, allowed / jnp.where(size > 0, size, 1), 1)
-        return masses[:, None] * _normalised(table)
-    return _within_bounds(control, masses[:, None] * _with_room(control, shares, level, masses), masses)
-
-
-def _normalised(table: Array) -> Array:
-    """Rows divided by their sums."""
-    total = jnp.sum(table, 1, keepdims=True)
-    return table / jnp.where(total > 0, total, 1)
-
-
-def _with_room(control: Control, shares: Array, level: Array, masses: Array) -> Array:
-    """Shares (M, K) within the bounds that a given level sets; groups without room take a common profile."""
-    pinned, present = _pinned(control) & (masses > 0), masses > 0
-    each = jnp.where(present, masses, 1)[:, None]
-    lower, upper = control.lower[:, None] / each, control.upper[:, None] / each
-    if control.kind == "balance":
-        profile = level / jnp.sum(level)
-        # as much of it as every group can fill, and no more than it must
-        least = jnp.max(jnp.where(present, 1 / jnp.where(present, upper[:, 0], 1), 0))
-        most = jnp.min(jnp.where(lower[:, 0] > 0, 1 / jnp.where(lower[:, 0] > 0, lower[:, 0], 1), jnp.inf))
-        level = profile * jnp.clip(jnp.sum(level), least, jnp.maximum(most, least))
-        inside = _clipped(shares, lower * level, upper * level)
-        return jnp.where(pinned[:, None], profile, inside)
-    profile = jnp.sum(masses[:, None] * shares, 0)
-    lower, upper = lower * profile, upper * profile
-    roomy = (present & ~pinned)[:, None]
-
-    def closer(_: Array, inside: Array) -> Array:
-        """The groups with room make up for what is missing of the profile, each as far as it has room."""
-        missing = profile - jnp.sum(masses[:, None] * inside, 0)
-        room = jnp.where(missing > 0, upper - inside, inside - lower)
-        room = jnp.where(roomy, masses[:, None] * jnp.maximum(room, 0), 0)
-        part = missing / jnp.where(jnp.sum(room, 0) > 0, jnp.sum(room, 0), 1)
-        inside += jnp.clip(part, -1, 1) * room / each
-        return jnp.where(roomy, _clipped(inside, lower, upper), inside)
-
-    inside = jnp.where(pinned[:, None], profile, _clipped(shares, lower, upper))
-    return jax.lax.fori_loop(0, _ROUNDS, closer, inside)
-
-
-def _clipped(shares: Array, lower: Array, upper: Array) -> Array:
-    """Shares (M, K) within bounds (M, K); what that changes of a group goes where it has room, if there is any."""
-    inside = jnp.clip(shares, lower, jnp.maximum(upper, lower))
-    lacking = 1 - jnp.sum(inside, 1, keepdims=True)
-    room = jnp.maximum(jnp.where(lacking > 0, upper - inside, inside - lower), 0)
-    whole = jnp.sum(room, 1, keepdims=True)
-    return inside + jnp.clip(lacking / jnp.where(whole > 0, whole, 1), -1, 1) * room
-
-
-def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
-    """Counts (M, K) within the bounds of ``balance`` or ``shares``.
-
-    Where bounds are missed, counts are mixed with those of perfect fairness, which miss none, by as little as will do:
-    first in each cluster by itself, so that one which hardly has points costs the others nothing, then in all.
-    """
-    fair = masses[:, None] * jnp.sum(counts, 0) / jnp.sum(masses)
-    counts += _excess(control, counts, fair) * (fair - counts)
-    missing = masses - jnp.sum(counts, 1)
-    profile = jnp.sum(counts, 0) / jnp.sum(counts)
-    counts += missing[:, None] * profile
-    fair = masses[:, None] * profile
-    return counts + jnp.max(_excess(control, counts, fair)) * (fair - counts)
-
-
-def _excess(control: Control, counts: Array, fair: Array) -> Array:
-    """Least part (K,) of ``fair`` (M, K) in a mixture with ``counts`` (M, K) that satisfies the bounds.
-
-    Those of groups without room are left aside: their counts are fair already.
-    """
-    roomy = ~_pinned(control)
-
-    def room(counts: Array) -> Array:
-        if control.kind == "balance":
-            pairs = counts[:, None] - control.floor * counts[None]
-            present = control.upper > 0
-            counted = (roomy[:, None] | roomy[None, :]) & present[:, None] & present[None, :]
-            return jnp.where(counted[..., None], pairs, 0)
-        whole = jnp.sum(counts, 0)
-        both = jnp.stack([counts - control.lower[:, None] * whole, control.upper[:, None] * whole - counts])
-        return jnp.where(roomy[:, None], both, 0)
-
-    ours, theirs = room(counts), jnp.maximum(room(fair), 0)
-    own = fair[:, None] if control.kind == "balance" else fair
-    missed = jnp.where(-ours > _MET * own, -ours, 0)
-    return jnp.max(jnp.where(missed > 0, missed / jnp.where(missed > 0, theirs + missed, 1), 0), (0, 1))
-
-
-def violation(control: Control, counts: Array, masses: Array) -> Array:
-    """By how much counts (M, K) leave the control, at most, as a share of the group concerned; 0 if they satisfy it.
-
-    A bound that perfect fairness misses by rounding asks for perfect fairness.
-    """
-    present = masses[:, None] > 0
-    each = jnp.where(present, masses[:, None], 1)
-    if control.kind == "gap":
-        total = jnp.sum(counts, 1, keepdims=True)
-        profiles = counts / jnp.where(total > 0, total, 1)
-        apart = jnp.sum(jnp.abs(profiles[:, None] - profiles[None]), -1)
-        return jnp.maximum(jnp.max(jnp.where(present & present.T, apart, 0)) - control.epsilon, 0)
-    if control.kind == "balance":
-        missed = jnp.minimum(control.floor, _best_balance(masses)) * jnp.max(counts, 0) - counts
-    else:
-        total, own = jnp.sum(counts, 0), masses / jnp.sum(masses)
-        lower, upper = jnp.minimum(control.lower, own), jnp.maximum(control.upper, own)
-        missed = jnp.maximum(lower[:, None] * total - counts, counts - upper[:, None] * total)
-    return jnp.max(jnp.where(present, jnp.maximum(missed, 0) / each, 0))
+    paid = prices[0] - prices[0][:, None]
+    lower, upper = control.lower / control.whole, control.upper / control.whole
+    earned = jnp.sum(jnp.maximum(lower * paid, upper * paid), 1) + prices[0]
+    best = first_least(earned)
+    return earned[best], -prices[0][best]

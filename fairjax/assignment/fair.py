@@ -1,7 +1,5 @@
 """``fair_assignment``: the cheapest fair assignment of points to clusters, with a proof of how good it is."""
 
-from typing import NamedTuple, TypeVar
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,84 +7,14 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax import _forks
-from fairjax._laziness import only_if
-from fairjax._varying import varying_as
-from fairjax.assignment import controls, screening
+from fairjax.assignment import controls, solving
 from fairjax.assignment.controls import Control, Kind
-from fairjax.assignment.solution import (
-    INFEASIBLE,
-    INVALID,
-    SOLVED,
-    UNSOLVED,
-    Tolerances,
-    cold,
-    default_tolerances,
-    trials,
-)
+from fairjax.assignment.solution import INVALID, Tolerances, default_tolerances
+from fairjax.assignment.solving import FairAssignment, Multipliers
 from fairjax.errors import InputError
 
-Tree = TypeVar("Tree")
-
-# Up to here one small problem holds all points; above, screening saves most of the work.
-_ALL_OPEN = 16_384
-_OPEN = 16_384
 # Groups whose number cannot be read off, because ids are traced: absent ones cost time, not correctness.
 _TRACED_GROUPS = 8
-
-
-class FairAssignment(NamedTuple):
-    """Result of :func:`fair_assignment`; every leaf has the batch axes of the call under ``vmap``.
-
-    Attributes
-    ----------
-    labels : (n,) int32
-        Hard clusters. Each group's counts differ from the fair ones by less than one point (for weights: than the
-        heaviest point).
-    probabilities : (n, K)
-        Cheapest fair assignment; rows on the simplex, at most a handful of points per group split.
-    multipliers : (M, K)
-        Price in cost units that a group pays to enter a cluster; a new point of group s belongs to
-        ``argmin(cost + multipliers[s])``.
-    primal, dual : ()
-        Weighted mean cost of ``probabilities`` and a proven lower bound for any fair assignment.
-    gap : ()
-        (primal − dual) / primal, worked out in double precision from the multipliers as they are returned. Where the
-        cost is less than a thousandth of what another cluster typically costs more, relative to that.
-    status : () int32
-        0 solved (gap ≤ 1e-6 in float64, 1e-5 in float32), 1 not within tolerance (`gap` and the counts say how far),
-        2 the control cannot be met, 3 invalid input; in these last two cases all but `labels` is NaN. Texts in
-        ``fairjax.assignment.MESSAGES``.
-    n_iter : () int32
-        Steps of the solver, in all trials.
-    """
-
-    labels: Array
-    probabilities: Array
-    multipliers: Array
-    primal: Array
-    dual: Array
-    gap: Array
-    status: Array
-    n_iter: Array
-
-
-class _Multipliers(NamedTuple):
-    """What the gradient needs: counts (M, K), how they press on their bounds, and the profile that gaps are taken from.
-
-    ``pressure`` (M, K) is below zero where a count is held up by its lower bound, above zero where by its upper one.
-    """
-
-    counts: Array
-    pressure: Array
-    profile: Array
-
-
-class _Found(NamedTuple):
-    """What a solve finds; ``met`` () says whether the probabilities satisfy the control."""
-
-    result: FairAssignment
-    multipliers: _Multipliers
-    met: Array
 
 
 def _count_groups(groups: ArrayLike, n_groups: int | None) -> int:
@@ -225,114 +153,26 @@ def fair_assignment(
     weights = jnp.ones((n_points,), costs.dtype) if weights is None else weights
     tolerances = default_tolerances(costs.dtype) if tolerances is None else tolerances
 
-    fixed_costs, fixed_weights = jax.lax.stop_gradient((costs, weights))
-    known = (groups >= 0) & (groups < n_groups)
-    valid = jnp.all(jnp.isfinite(fixed_costs)) & jnp.all(known) & (jnp.sum(fixed_weights) > 0)
-    valid &= jnp.all(jnp.isfinite(fixed_weights) & (fixed_weights >= 0))
-    groups = jnp.where(known, groups, 0).astype(jnp.int32)
-    # a power of two takes no digits from the weights; the solver divides by their sum in double precision
-    share = jnp.ldexp(fixed_weights, -jnp.frexp(jnp.sum(fixed_weights))[1])
-    masses = jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None], share, 0), 1)
+    problem, valid = solving.problem(costs, groups, weights, n_groups)
     fairness = jax.lax.stop_gradient(
-        control(masses / jnp.sum(masses), epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper)
-    )
-    warm = cold(n_groups, costs.shape[1], costs.dtype)
-
-    def solve(costs: Array, n_open: int, trial: Array | int = 0) -> _Found:
-        source = screening.of_matrix(costs, groups, share, masses)
-        found = screening.assign(
-            source, fairness, warm, tolerances=tolerances, n_open=n_open, trial=trial, max_iter=max_iter
+        control(
+            problem.masses / jnp.sum(problem.masses),
+            epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper,
         )
-        best = screening.conclude(found, fairness, tolerances=tolerances, trial=trial)
-        hard = jax.nn.one_hot(best.labels, costs.shape[1], dtype=costs.dtype)
-        probabilities = hard.at[best.rows].set(best.fractions, mode="drop")
-        result = FairAssignment(
-            best.labels, probabilities, best.prices, best.primal, best.dual, best.gap, best.status, best.n_iter
-        )
-        level = found.optimum.prices.level
-        profile = level / jnp.sum(level)
-        return _Found(result, _Multipliers(best.counts, best.pressing, profile), best.met)
-
-    def whole(costs: Array) -> _Found:
-        """All points open, by as many trials as it takes."""
-
-        def again(carry: tuple[Array, _Found]) -> tuple[Array, _Found]:
-            trial, best = carry
-            return trial + 1, _better(best, solve(costs, n_points, trial), tolerances)
-
-        begin = varying_as((jnp.int32(0), _nothing(costs, n_groups)), (costs, groups, share, fairness))
-        n_trials = trials(costs.dtype).boundary.shape[0]
-        return jax.lax.while_loop(
-            lambda carry: (carry[1].result.status == UNSOLVED) & (carry[0] < n_trials), again, begin
-        )[1]
-
-    if n_points <= _ALL_OPEN:
-        found = whole(fixed_costs)
-    else:
-        least = screening.LEAST_PLACES * n_groups * costs.shape[1]
-        found = solve(fixed_costs, min(n_points, max(_OPEN, least)))
-        # more points tied than screening may leave open, as with masses of duplicates: look at all
-        found = only_if(found.result.status == UNSOLVED, whole, (fixed_costs,), found)
-    result, multipliers, _ = found
-    result = result._replace(status=jnp.where(valid, result.status, INVALID).astype(jnp.int32))
+    )  # fmt: skip
+    found = solving.solve(problem, fairness, tolerances, max_iter)
+    result = found.result._replace(status=jnp.where(valid, found.result.status, INVALID).astype(jnp.int32))
     value = _lagrangian(
-        fairness.kind, result, multipliers, costs, groups, weights,
+        fairness.kind, result, found.multipliers, costs, problem.groups, weights,
         epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper,
     )  # fmt: skip
-    # no result is NaN, and so is its gradient, so that nobody goes on with it
-    some = jnp.where(result.status < INFEASIBLE, 1, jnp.nan).astype(costs.dtype)
-    still = some * (value - jax.lax.stop_gradient(value))
-    fixed = jax.lax.stop_gradient(result)
-    return fixed._replace(
-        probabilities=some * fixed.probabilities, multipliers=some * fixed.multipliers,
-        primal=some * fixed.primal + still, dual=some * fixed.dual + still, gap=some * fixed.gap,
-    )  # fmt: skip
-
-
-def _nothing(costs: Array, n_groups: int) -> _Found:
-    """Before the first trial: all is zero, but for a cost and a bound that any other is better than."""
-    rows, table = jnp.zeros_like(costs), jnp.zeros((n_groups, costs.shape[1]), costs.dtype)
-    labels, infinite = jnp.zeros((costs.shape[0],), jnp.int32), jnp.asarray(jnp.inf, costs.dtype)
-    result = FairAssignment(
-        labels, rows, table, infinite, -infinite, infinite, jnp.int32(UNSOLVED), jnp.zeros((), jnp.int32)
-    )
-    return _Found(result, _Multipliers(table, table, table[0]), jnp.array(False))
-
-
-def _better(one: _Found, other: _Found, tolerances: Tolerances) -> _Found:
-    """What two trials at the same programme show together: the cheaper fair assignment and the higher bound."""
-    cheaper = (other.met & ~one.met) | ((other.met == one.met) & (other.result.primal < one.result.primal))
-    # what ended for good, with a solution or without, needs no other
-    cheaper |= other.result.status != UNSOLVED
-    higher = other.result.dual > one.result.dual
-
-    def chosen(choice: Array, other: Tree, one: Tree) -> Tree:
-        return jax.tree.map(lambda other, one: jnp.where(choice, other, one), other, one)
-
-    best, bound = chosen(cheaper, other, one), chosen(higher, other, one)
-    # what meets the control to its tolerance only may cost a little less than what meets it
-    result, dual = best.result, jnp.minimum(bound.result.dual, best.result.primal)
-    loss = result.primal - dual
-    loss_alone = result.primal - result.dual
-    gap = result.gap * jnp.where(loss_alone > 0, loss / jnp.where(loss_alone > 0, loss_alone, 1), 1)
-    solved = best.met & (gap <= tolerances.gap)
-    return _Found(
-        result._replace(
-            multipliers=bound.result.multipliers,
-            dual=dual,
-            gap=gap,
-            status=jnp.where((result.status == UNSOLVED) & solved, SOLVED, result.status).astype(jnp.int32),
-            n_iter=one.result.n_iter + other.result.n_iter,
-        ),
-        bound.multipliers._replace(counts=best.multipliers.counts),
-        best.met,
-    )
+    return solving.with_gradient(result, value)
 
 
 def _lagrangian(
     kind: Kind,
     result: FairAssignment,
-    multipliers: _Multipliers,
+    multipliers: Multipliers,
     costs: Array,
     groups: Array,
     weights: Array,

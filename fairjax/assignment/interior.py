@@ -42,6 +42,7 @@ BOUNDARY = 0.9  # part of the way to the boundary that a step may go, as a rule
 _FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
 _SHORTEST = 1e-4  # steps shorter than this get nowhere
 _STALLS = 6  # so many of them end the search
+_RIGID = 1e300  # how hard levels are to bend that do not
 
 
 class State(NamedTuple):
@@ -123,6 +124,8 @@ def _linearise(programme: Programme, kind: Kind, at: Iterate) -> _Newton:
         system = newton.factorise(programme, kind, links)
         return _Newton(system, ratios, total_ratio, relative, counts, None)
     linear = bounds.linearise(programme, at.bounds, counts, at.level)
+    if kind == "counts":
+        linear = linear._replace(bend=jnp.full_like(linear.bend, _RIGID))
     system = newton.factorise(programme, kind, links, linear)
     return _Newton(system, ratios, total_ratio, relative, counts, linear)
 
@@ -138,7 +141,8 @@ def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, c
         ask = bounds.wanted(programme, at.bounds, linear.bounds, at.prices, *change.bounds)
         lacking = jnp.where(programme.roomy, linear.bounds.give * ask.excess, lacking)
         pull = jnp.where(programme.roomy, bounds.pull(programme, at.bounds, linear.bounds, ask), pull)
-    coupling = -jnp.sum(masses * pull, 0) - at.total
+    # levels that stay as they are couple nothing
+    coupling = jnp.zeros_like(at.total) if kind == "counts" else -jnp.sum(masses * pull, 0) - at.total
     forces = masses * (pushed - lacking)
     if kind == "shares":
         whole = jnp.sum(masses * (linear.counts + lacking), 0) - at.level

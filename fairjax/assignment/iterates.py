@@ -37,7 +37,10 @@ class Iterate(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Weights (m,) of rows and (M, 1) of bounds, the product that is central at μ = 1, and the sum over all of both."""
+    """Weights (m,) of rows and (M, 1) of bounds, the product that is central at μ = 1, and the sum over all of both.
+
+    Those of bounds on counts are (1, K).
+    """
 
     rows: Array
     bounds: Array
@@ -84,7 +87,7 @@ def over_clusters(values: Array) -> Array:
     return product(jnp.ones((values.shape[0],), values.dtype), values)
 
 
-def weigh(programme: Programme, cap: Array | None = None) -> Weights:
+def weigh(programme: Programme, kind: Kind, cap: Array | None = None) -> Weights:
     """The weights of rows and bounds, and their central products; 1 where a weight is zero.
 
     The path of the linear programme starts a light group ten orders above its costs. With a ``cap`` () the central
@@ -93,7 +96,7 @@ def weigh(programme: Programme, cap: Array | None = None) -> Weights:
     rows = programme.shares * product(programme.masses, programme.members)
     by_group = jnp.where(programme.roomy, programme.masses[:, None], 0)
     n_clusters = programme.costs.shape[0]
-    n_rows, n_groups = jnp.sum(rows > 0), jnp.sum(by_group > 0)
+    n_rows, n_groups = jnp.sum(rows > 0), jnp.sum(jnp.any(by_group > 0, 1))
     central_rows = 1 / jnp.where(rows > 0, rows * n_rows, 1)
     central_bounds = 1 / jnp.where(by_group > 0, by_group * n_groups, 1)
     if cap is not None:
@@ -102,7 +105,11 @@ def weigh(programme: Programme, cap: Array | None = None) -> Weights:
         of_rows = jnp.max(jnp.where(programme.members > 0, most[:, None], 0), 0)
         central_rows = jnp.minimum(central_rows, of_rows)
         central_bounds = jnp.minimum(central_bounds, most[:, None])
-    return Weights(rows, by_group, central_rows, central_bounds, n_clusters * (1.0 + 2 * (n_groups > 0)))
+    part = jnp.where(n_groups > 0, 2.0, 0.0)
+    if kind == "counts":
+        # a bound weighs as much as a row: there is nothing that it would have to be fair to
+        central_bounds, part = central_bounds / n_rows, part / n_rows
+    return Weights(rows, by_group, central_rows, central_bounds, n_clusters * (1 + part))
 
 
 def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
@@ -125,6 +132,10 @@ def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
     if kind != "gap":
         first = bounds.start(programme, level, jnp.where(programme.roomy, mu * weights.central_bounds, 0))
         prices = first.force_above - first.force_below
+    if kind == "counts":
+        # bounds, and so prices, differ between clusters
+        paid = programme.costs + at_rows(programme, prices)
+        reduced += paid - jnp.min(paid, 0) - programme.costs
     if kind == "shares" and first is not None:
         pull = programme.upper * first.force_above - programme.lower * first.force_below
         total = -jnp.sum(programme.masses[:, None] * pull, 0)

@@ -204,6 +204,8 @@ def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised |
     give = 0 * even if bounds is None else masses[:, None] * bounds.give
     bend = jnp.zeros((n_clusters,), links.dtype) if bounds is None else bounds.bend
     coefficients = sizes = masses[:, None] * slopes
+    if kind == "counts":
+        coefficients = sizes = even
     weighed = masses[:, None] * degrees + give
     if kind == "shares":
         # without any room, rows pay what they pay in all, and what part of it is the total's makes no difference
@@ -232,6 +234,9 @@ def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised |
         # that group is the hub, so that it has no shift to leave out, the total has none
         pinned = pinned.at[n_groups].set(jnp.any(jnp.all(hub, 1, keepdims=True) & pinned))
     free = alive & (~hub | (bend > 0)) & ~(anchor & pinned)
+    if kind == "counts":
+        # where all counts are given, a constant in the prices makes no difference
+        free &= ~(jnp.all(pinned) & busiest)
     stiffness = jnp.where(hub & free, at_hub**2 / jnp.where(bend > 0, bend, 1), 0)
     return Couplings(links, masses, give, coefficients, bend, hub, ratio, anchor, busiest, free, stiffness)
 

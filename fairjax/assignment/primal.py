@@ -90,6 +90,8 @@ def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
     steps = 2.0**16
     lower, upper = (jnp.round(steps * balance_with(counts * unit)) for counts in (down, down + 1))
     urgency = jnp.where(upper >= lower, lower - 2 * steps, -upper)
+    if n_groups == 1:
+        urgency = -jnp.round(steps * (wanted / unit - down))
     # what is a whole number already, none included, stays
     urgency = jnp.where(wanted / unit - down > 1e-3, urgency, jnp.inf)
     rank = jnp.argsort(jnp.argsort(urgency, 1), 1)

@@ -53,7 +53,8 @@ class Programme(NamedTuple):
     signs : (m,) by which the row counts. members : (M, m) 1 where the row is of the group, else 0.
     placed : (M, K) shares of each group that have their cluster. masses : (M,) of the groups.
     lower, upper : (M, 1) bounds of the counts per level. slopes : (M, 1) of groups without room.
-    roomy : (M, 1) bool, the groups with room. offset : () cost outside the programme.
+    roomy : (M, 1) bool, the groups with room. All four are (1, K) for bounds on ``counts``, whose levels stay even.
+    offset : () cost outside the programme.
     """
 
     costs: Array
@@ -128,7 +129,7 @@ def programme(points: Points, control: Control) -> Programme:
     costs = (points.costs - lowest[:, None]).T
     shares = points.weights / masses[points.groups]
     signs = jnp.ones_like(shares)
-    roomy = (control.lower != control.upper) & present
+    roomy = _by_cluster(control.lower != control.upper) & present[:, None]
     if control.kind == "gap":
         room = jnp.where(present, control.epsilon / 4, 0)
         costs = jnp.concatenate([costs, jnp.zeros((n_clusters, 2 * n_groups), dtype)], 1)
@@ -136,7 +137,7 @@ def programme(points: Points, control: Control) -> Programme:
         signs = jnp.concatenate([signs, -jnp.ones((n_groups,), dtype), jnp.ones((n_groups,), dtype)])
         own = jnp.eye(n_groups, dtype=dtype)
         members = jnp.concatenate([members, own, own], 1)
-        roomy = jnp.zeros((n_groups,), bool)
+        roomy = jnp.zeros((n_groups, 1), bool)
     return Programme(
         costs,
         shares,
@@ -144,12 +145,17 @@ def programme(points: Points, control: Control) -> Programme:
         members,
         points.placed / masses[:, None],
         points.masses,
-        (control.lower / masses)[:, None],
-        (control.upper / masses)[:, None],
-        jnp.where(present & ~roomy, control.lower / masses, 0)[:, None],
-        roomy[:, None],
+        _by_cluster(control.lower) / masses[:, None],
+        _by_cluster(control.upper) / masses[:, None],
+        jnp.where(present[:, None] & ~roomy, _by_cluster(control.lower) / masses[:, None], 0),
+        roomy,
         points.offset + jnp.sum(points.weights * lowest),
     )
+
+
+def _by_cluster(values: Array) -> Array:
+    """What a control says of groups, (M, 1), or of groups in clusters, (M, K)."""
+    return values[:, None] if values.ndim == 1 else values
 
 
 def group_sums(values: Array, groups: Array, n_groups: int) -> Array:

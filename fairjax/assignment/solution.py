@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from fairjax._precision import Double, first_least, in_double, rounded
 from fairjax._varying import varying_as
-from fairjax.assignment import controls, interior, iterates, primal
+from fairjax.assignment import admissible, controls, interior, iterates, primal
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, Programme, group_sums, only_present, programme, with_placed
 
@@ -189,7 +189,7 @@ def optimum(
     problem = programme(points, control)
     scale = iterates.scale_of_costs(problem)
     cheapest = jax.nn.one_hot(first_least(points.costs), placed.shape[1], dtype=points.costs.dtype)
-    if placed.shape[0] == 1:
+    if placed.shape[0] == 1 and control.kind != "counts":
         # nothing to be fair to
         counts = points.placed + jnp.sum(points.weights[:, None] * cheapest, 0)
         prices = Prices(jnp.zeros_like(warm.y), counts[0], jnp.zeros((), scale.dtype))
@@ -201,7 +201,7 @@ def optimum(
     open_part = jnp.sum(points.weights[:n_points])
     least = tolerances.inner * FLOOR * scale / warm.level.shape[0]
     mu = jnp.clip(jnp.maximum(jnp.where(known, warm.reach, 1), _NEAR * scale) * open_part, least, scale)
-    weights = iterates.weigh(problem, trial.cap)
+    weights = iterates.weigh(problem, control.kind, trial.cap)
     far = iterates.start(problem, control.kind, weights)
     near = iterates.start_near(problem, control.kind, weights, warm.y, warm.level, mu)
     first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
@@ -218,7 +218,7 @@ def optimum(
     # which an interior assignment moves next to nothing
     moved = points.weights[:n_points, None] * fractions
     counts = each * placed + group_sums(moved, points.groups[:n_points], placed.shape[0])
-    targets = jnp.where(free, counts, controls.targets(control, counts / each, level, points.masses))
+    targets = jnp.where(free, counts, admissible.targets(control, counts / each, level, points.masses))
     # a constant for all clusters is none that a group's points would notice
     change = y - warm.y
     change = jnp.max(jnp.max(change, 1) - jnp.min(change, 1))
@@ -255,10 +255,11 @@ def _deterring(problem: Programme, control: Control, counts: Array, y: Array) ->
     orders, since nothing resists them.
     """
     paid, _ = controls.normalise(control, y)
-    pinned = control.lower == control.upper
-    # where the normaliser is not linear, it would not move by a constant
-    steady = pinned if control.kind != "balance" else pinned & jnp.all(pinned)
-    paid = jnp.where(steady[:, None], _apart(paid, _busiest(counts)), paid)
+    if control.kind != "counts":
+        pinned = control.lower == control.upper
+        # where the normaliser is not linear, it would not move by a constant
+        steady = pinned if control.kind != "balance" else pinned & jnp.all(pinned)
+        paid = jnp.where(steady[:, None], _apart(paid, _busiest(counts)), paid)
     dearest = jnp.max(jnp.where(problem.members > 0, jnp.max(problem.costs, 0), 0), 1, keepdims=True)
     return jnp.minimum(paid, jnp.min(paid, 1, keepdims=True) + dearest)
 
@@ -335,7 +336,8 @@ def certify(
         points = points._replace(costs=jnp.where(points.present, points.costs, 4 * far[:, None] + 1))
     targets = found.targets.whole()
     busiest = _busiest(targets)
-    if n_groups == 1:
+    constrained = n_groups > 1 or control.kind == "counts"
+    if not constrained:
         # nothing to be fair to: every point in its cheapest cluster
         labels = first_least(points.costs)
         fractions = jax.nn.one_hot(labels, n_clusters, dtype=points.costs.dtype)
@@ -362,7 +364,7 @@ def certify(
         return _Proof(reported, pressing, jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed)
 
     best = proof(*first)
-    if exact and n_groups > 1:
+    if exact and constrained:
         enough = tolerances.gap * unit
         best = _best_part(lambda y: proof(*priced(y)), best, found.settled, points.masses, enough)
     reported, pressing, loss = best
@@ -371,7 +373,7 @@ def certify(
     # fractions, too, have only the digits that are reported
     reported_counts = rounded(plan.fractions, dtype) * points.weights[:, None]
     reported_counts = points.placed + group_sums(reported_counts, points.groups, n_groups)
-    met = plan.met & (controls.violation(asked, reported_counts, points.masses) <= tolerances.gap)
+    met = plan.met & (admissible.violation(asked, reported_counts, points.masses) <= tolerances.gap)
     status = jnp.where(met & (gap <= tolerances.gap), SOLVED, UNSOLVED)
     status = jnp.where(control.feasible, status, INFEASIBLE)
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)

@@ -19,6 +19,7 @@ from jax import Array
 
 from fairjax import _progress, fca
 from fairjax._compiling import stage
+from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.assignment.fair import control
 from fairjax.assignment.solution import UNSOLVED
@@ -38,10 +39,13 @@ _FORESEEN = 10.0  # times what the last turn saved is expected of those to come
 
 @dataclass(frozen=True)
 class Fairness:
-    """One control and its value: ``gap`` with epsilon, or ``balance`` with the floor."""
+    """One control and its value: ``gap`` with epsilon, or ``balance`` with the floor.
 
-    kind: Literal["gap", "balance"]
-    value: float
+    Or ``counts``, for one group, with the least and the greatest number of points in a cluster and the number of all.
+    """
+
+    kind: Literal["gap", "balance", "counts"]
+    value: float | tuple[float, float, float]
 
 
 def fit(
@@ -282,7 +286,10 @@ def _filled(problem: _Problem, state: State, span: tuple[float, float]) -> FairC
     return best
 
 
-def _control(points: GroupedPoints, kind: str, value: Array) -> Control:
+def _control(points: GroupedPoints, kind: str, value: Array, n_clusters: int) -> Control:
+    if kind == "counts":
+        lower, upper, whole = value
+        return controls.counts(jnp.full((n_clusters,), lower), jnp.full((n_clusters,), upper), whole)
     return control(points.masses, **{"epsilon" if kind == "gap" else "min_balance": value})
 
 
@@ -302,12 +309,14 @@ def _begin(
 def _turns(
     points: GroupedPoints, state: State, value: Array, tol: Array, until: Array, pause: Array, *, kind: str
 ) -> State:
-    return fca.run(points, _control(points, kind, value), state, until=until, pause=pause, tol=tol)
+    return fca.run(
+        points, _control(points, kind, value, state.centers.shape[0]), state, until=until, pause=pause, tol=tol
+    )
 
 
 @partial(stage, static_argnames="kind")
 def _finish(points: GroupedPoints, state: State, value: Array, *, kind: str) -> FairClustering:
-    return fca.finish(points, _control(points, kind, value), state)
+    return fca.finish(points, _control(points, kind, value, state.centers.shape[0]), state)
 
 
 @stage

@@ -1,0 +1,137 @@
+"""Counts of groups in clusters that a control admits: the nearest ones that it does, and by how much others miss it."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.assignment.controls import Control, best_balance, without_room
+
+_ROUNDS = 20  # between what groups and what clusters ask for
+_MET = 1e-13  # of a group's fair share: within rounding
+
+
+def targets(control: Control, shares: Array, level: Array, masses: Array) -> Array:
+    """Counts (M, K) that satisfy the control exactly (to rounding), near shares (M, K) of the groups that nearly do.
+
+    ``level`` (K,) is that of the clusters, a multiple of the common profile.
+    """
+    present = masses[:, None] > 0
+    shares = _normalised(jnp.where(present, jnp.maximum(shares, 0), 0))
+    level = jnp.maximum(level, 0)
+    if control.kind == "gap":
+        profile = level / jnp.sum(level)
+        apart = shares - profile
+        size = jnp.sum(jnp.abs(apart), 1, keepdims=True)
+        allowed = control.epsilon / 2
+        table = profile + apart * jnp.where(size > allowed, allowed / jnp.where(size > 0, size, 1), 1)
+        return masses[:, None] * _normalised(table)
+    if control.kind == "counts":
+        return masses[:, None] * _clipped(shares, control.lower / control.whole, control.upper / control.whole)
+    return _within_bounds(control, masses[:, None] * _with_room(control, shares, level, masses), masses)
+
+
+def _normalised(table: Array) -> Array:
+    """Rows divided by their sums."""
+    total = jnp.sum(table, 1, keepdims=True)
+    return table / jnp.where(total > 0, total, 1)
+
+
+def _with_room(control: Control, shares: Array, level: Array, masses: Array) -> Array:
+    """Shares (M, K) within the bounds that a given level sets; groups without room take a common profile."""
+    pinned, present = without_room(control) & (masses > 0), masses > 0
+    each = jnp.where(present, masses, 1)[:, None]
+    lower, upper = control.lower[:, None] / each, control.upper[:, None] / each
+    if control.kind == "balance":
+        profile = level / jnp.sum(level)
+        # as much of it as every group can fill, and no more than it must
+        least = jnp.max(jnp.where(present, 1 / jnp.where(present, upper[:, 0], 1), 0))
+        most = jnp.min(jnp.where(lower[:, 0] > 0, 1 / jnp.where(lower[:, 0] > 0, lower[:, 0], 1), jnp.inf))
+        level = profile * jnp.clip(jnp.sum(level), least, jnp.maximum(most, least))
+        inside = _clipped(shares, lower * level, upper * level)
+        return jnp.where(pinned[:, None], profile, inside)
+    profile = jnp.sum(masses[:, None] * shares, 0)
+    lower, upper = lower * profile, upper * profile
+    roomy = (present & ~pinned)[:, None]
+
+    def closer(_: Array, inside: Array) -> Array:
+        """The groups with room make up for what is missing of the profile, each as far as it has room."""
+        missing = profile - jnp.sum(masses[:, None] * inside, 0)
+        room = jnp.where(missing > 0, upper - inside, inside - lower)
+        room = jnp.where(roomy, masses[:, None] * jnp.maximum(room, 0), 0)
+        part = missing / jnp.where(jnp.sum(room, 0) > 0, jnp.sum(room, 0), 1)
+        inside += jnp.clip(part, -1, 1) * room / each
+        return jnp.where(roomy, _clipped(inside, lower, upper), inside)
+
+    inside = jnp.where(pinned[:, None], profile, _clipped(shares, lower, upper))
+    return jax.lax.fori_loop(0, _ROUNDS, closer, inside)
+
+
+def _clipped(shares: Array, lower: Array, upper: Array) -> Array:
+    """Shares (M, K) within bounds (M, K); what that changes of a group goes where it has room, if there is any."""
+    inside = jnp.clip(shares, lower, jnp.maximum(upper, lower))
+    lacking = 1 - jnp.sum(inside, 1, keepdims=True)
+    room = jnp.maximum(jnp.where(lacking > 0, upper - inside, inside - lower), 0)
+    whole = jnp.sum(room, 1, keepdims=True)
+    return inside + jnp.clip(lacking / jnp.where(whole > 0, whole, 1), -1, 1) * room
+
+
+def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
+    """Counts (M, K) within the bounds of ``balance`` or ``shares``.
+
+    Where bounds are missed, counts are mixed with those of perfect fairness, which miss none, by as little as will do:
+    first in each cluster by itself, so that one which hardly has points costs the others nothing, then in all.
+    """
+    fair = masses[:, None] * jnp.sum(counts, 0) / jnp.sum(masses)
+    counts += _excess(control, counts, fair) * (fair - counts)
+    missing = masses - jnp.sum(counts, 1)
+    profile = jnp.sum(counts, 0) / jnp.sum(counts)
+    counts += missing[:, None] * profile
+    fair = masses[:, None] * profile
+    return counts + jnp.max(_excess(control, counts, fair)) * (fair - counts)
+
+
+def _excess(control: Control, counts: Array, fair: Array) -> Array:
+    """Least part (K,) of ``fair`` (M, K) in a mixture with ``counts`` (M, K) that satisfies the bounds.
+
+    Those of groups without room are left aside: their counts are fair already.
+    """
+    roomy = ~without_room(control)
+
+    def room(counts: Array) -> Array:
+        if control.kind == "balance":
+            pairs = counts[:, None] - control.floor * counts[None]
+            present = control.upper > 0
+            counted = (roomy[:, None] | roomy[None, :]) & present[:, None] & present[None, :]
+            return jnp.where(counted[..., None], pairs, 0)
+        whole = jnp.sum(counts, 0)
+        both = jnp.stack([counts - control.lower[:, None] * whole, control.upper[:, None] * whole - counts])
+        return jnp.where(roomy[:, None], both, 0)
+
+    ours, theirs = room(counts), jnp.maximum(room(fair), 0)
+    own = fair[:, None] if control.kind == "balance" else fair
+    missed = jnp.where(-ours > _MET * own, -ours, 0)
+    return jnp.max(jnp.where(missed > 0, missed / jnp.where(missed > 0, theirs + missed, 1), 0), (0, 1))
+
+
+def violation(control: Control, counts: Array, masses: Array) -> Array:
+    """By how much counts (M, K) leave the control, at most, as a share of the group concerned; 0 if they satisfy it.
+
+    A bound that perfect fairness misses by rounding asks for perfect fairness.
+    """
+    present = masses[:, None] > 0
+    each = jnp.where(present, masses[:, None], 1)
+    if control.kind == "gap":
+        total = jnp.sum(counts, 1, keepdims=True)
+        profiles = counts / jnp.where(total > 0, total, 1)
+        apart = jnp.sum(jnp.abs(profiles[:, None] - profiles[None]), -1)
+        return jnp.maximum(jnp.max(jnp.where(present & present.T, apart, 0)) - control.epsilon, 0)
+    if control.kind == "balance":
+        missed = jnp.minimum(control.floor, best_balance(masses)) * jnp.max(counts, 0) - counts
+    elif control.kind == "counts":
+        unit = jnp.sum(masses) / control.whole
+        missed = jnp.maximum(control.lower * unit - counts, counts - control.upper * unit)
+    else:
+        total, own = jnp.sum(counts, 0), masses / jnp.sum(masses)
+        lower, upper = jnp.minimum(control.lower, own), jnp.maximum(control.upper, own)
+        missed = jnp.maximum(lower[:, None] * total - counts, counts - upper[:, None] * total)
+    return jnp.max(jnp.where(present, jnp.maximum(missed, 0) / each, 0))
