@@ -20,8 +20,8 @@ class KMeans(PricedRule):
 
     With bounds every turn assigns the points at least cost such that each cluster has from `size_min` to `size_max` of
     them (constrained k-means, Bradley, Bennett and Demiriz, 2000), and the last one with a proof of that. Labels keep
-    the bounds exactly. Attributes as told in :class:`~fairjax.baselines.Baseline`; `multipliers_` are the prices of a place in a
-    cluster, so that `predict` treats new points as the fitted ones, but fills no cluster to any size.
+    the bounds exactly. Attributes as told in :class:`~fairjax.baselines.Baseline`; `multipliers_` are the prices of a
+    place in a cluster, so that `predict` treats new points as the fitted ones, but fills no cluster to any size.
 
     Parameters
     ----------
