@@ -182,10 +182,15 @@ class _Problem:
     max_iter: int
     tol: float
 
+    def n_places(self, n_clusters: int) -> int:
+        """For how many clusters the programs are compiled."""
+        # bounds on sizes hold for every one of them
+        return n_clusters if self.fairness.kind == "counts" else padded_clusters(n_clusters, self.points.n_points)
+
     def begin(self, centers: Array, n_open: int | None = None) -> State:
         """Before the first turn; by default as few points stay open as the rule is."""
         n_clusters = int(centers.shape[0])
-        n_padded = padded_clusters(n_clusters, self.points.n_points)
+        n_padded = self.n_places(n_clusters)
         n_open = _few_open(self.points, n_padded) if n_open is None else n_open
         padded = np.pad(np.asarray(centers), ((0, n_padded - n_clusters), (0, 0)))
         present = np.arange(n_padded) < n_clusters
@@ -248,8 +253,8 @@ def _insist(problem: _Problem, centers: Array, result: FairClustering) -> FairCl
     n_padded = int(points.grouped.weights.shape[0])
     width = points.n_groups * centers.shape[0] * points.X.dtype.itemsize
     solved = int(result.assignment.status) != UNSOLVED
-    n_clusters = padded_clusters(int(centers.shape[0]), points.n_points)
-    if solved or _few_open(points, n_clusters) >= n_padded or n_padded * width > _OPEN_BYTES:
+    n_places = problem.n_places(int(centers.shape[0]))
+    if solved or _few_open(points, n_places) >= n_padded or n_padded * width > _OPEN_BYTES:
         return result
     again = _fit(problem, centers, (1.0, 1.0), n_padded)
     return again if int(again.assignment.status) == 0 else min(result, again, key=lambda one: float(one.cost))
