@@ -111,6 +111,9 @@ def compare(
     levels: Sequence[float] = LEVELS,
     n_seeds: int = 3,
     init: str = "aligned",
+    max_iter: int = 100,
+    tol: float = 1e-4,
+    first_seed: int = 0,
     sample_weight: Any = None,
 ) -> Comparison:
     """Compare plain k-means with fair clustering at several floors on the balance, from the same starts.
@@ -125,9 +128,12 @@ def compare(
     levels : sequence of float, default=(0.5, 0.8, 0.9, 1.0)
         Floors on the balance as shares of the best that the data allow, above 0 to 1.
     n_seeds : int, default=3
-        Number of starts, from the seeds 0, 1, ...
+        Number of starts, from the seeds `first_seed`, `first_seed` + 1, ...
     init : {"aligned", "k-means++", "random"}, default="aligned"
         Where runs begin, as for :class:`fairjax.FCA`. From "k-means++" plain k-means is the start itself.
+    max_iter, tol
+        When the turns of a fair run end, as for :class:`fairjax.FCA`.
+    first_seed : int, default=0
     sample_weight : array-like (n,), optional
         Weights ≥ 0 of the points.
 
@@ -162,6 +168,9 @@ def compare(
 
     check_count("n_clusters", n_clusters)
     check_count("n_seeds", n_seeds)
+    check_count("max_iter", max_iter)
+    check_count("first_seed", first_seed, least=0)
+    settings.check_range("tol", tol, np.inf)
     levels = tuple(np.atleast_1d(levels).tolist())
     if not levels or not all(0 < level <= 1 for level in levels):
         raise InputError(f"levels is {levels!r}; expected shares of the best balance, above 0 and at most 1")
@@ -180,8 +189,10 @@ def compare(
     masses = inputs.masses_of(groups, weights, known)
     max_balance = float(masses.min() / masses.max())
     with _memory.explained(len(points), int(n_clusters)):
-        contest = _Contest(scale_points(points, groups, weights, n_groups=len(known)), weights, n_clusters, init)
-        return contest.hold([float(level) * max_balance for level in levels], int(n_seeds), max_balance)
+        scaled = scale_points(points, groups, weights, n_groups=len(known))
+        contest = _Contest(scaled, weights, n_clusters, init, int(max_iter), float(tol))
+        seeds = range(int(first_seed), int(first_seed) + int(n_seeds))
+        return contest.hold([float(level) * max_balance for level in levels], seeds, max_balance)
 
 
 @dataclass(frozen=True)
@@ -192,25 +203,27 @@ class _Contest:
     weights: npt.NDArray[np.float64] | None
     n_clusters: int
     init: str
+    max_iter: int
+    tol: float
 
-    def hold(self, floors: Sequence[float], n_seeds: int, max_balance: float) -> Comparison:
+    def hold(self, floors: Sequence[float], seeds: range, max_balance: float) -> Comparison:
         import pandas as pd
 
         # the first run of each program compiles it and is not timed
-        start, _ = self._start(0)
+        start, _ = self._start(seeds[0])
         self._plain(start)
         for floor in (floors[0], floors[-1]):
             self._fair(start, floor)
         rows = []
-        for seed in range(n_seeds):
-            _progress.report(f"start {seed + 1} of {n_seeds}", seed / n_seeds)
+        for i, seed in enumerate(seeds):
+            _progress.report(f"start {i + 1} of {len(seeds)}", i / len(seeds))
             start, seconds = self._start(seed)
             rows.append(
                 (K_MEANS, np.nan, seed, *(self._plain(start) if start.unfair is None else self._seeded(start, seconds)))
             )
             rows += [(f"FCA ≥ {floor:.4f}", floor, seed, *self._fair(start, floor)) for floor in floors]
         runs = pd.DataFrame(rows, columns=["method", "floor", "seed", "cost", "balance", "seconds"])
-        return Comparison(runs, self.n_clusters, n_seeds, self.init, max_balance)
+        return Comparison(runs, self.n_clusters, len(seeds), self.init, max_balance)
 
     def _start(self, seed: int) -> tuple["Start", float]:
         from fairjax.fca.restarts import starts
@@ -239,7 +252,8 @@ class _Contest:
         from fairjax.fca.fitting import Fairness, fit_from
 
         began = time.perf_counter()
-        result = fit_from(self.points, start.centers, Fairness("balance", floor))
+        control = Fairness("balance", floor)
+        result = fit_from(self.points, start.centers, control, max_iter=self.max_iter, tol=self.tol)
         seconds = time.perf_counter() - began
         labels = np.asarray(result.assignment.labels)[: self.points.n_points]
         return float(self.points.cost_of(float(result.cost))), self._balance(labels), seconds

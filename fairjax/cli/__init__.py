@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from fairjax import __version__, _memory
 from fairjax._text import visible
 from fairjax.cli import deferred, interrupt, numbers, table_options, terminal
+from fairjax.cli.wording import as_options
 from fairjax.errors import InputError
 
 __all__ = ["main"]
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         interrupt.listen()
         terminal.prepare()
+    options = argparse.Namespace()
     try:
         options = _parser().parse_args(arguments)
         if sys.stdout is None and not getattr(options, "quiet", False):
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.run(options, arguments)
         terminal.flush()
     except InputError as error:
-        return _fail(2, f"{error}")
+        return _fail(2, as_options(f"{error}", options))
     except MemoryError as error:
         return _fail(2, _too_large(error))
     except KeyboardInterrupt as stop:
@@ -167,7 +169,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--resume", action="store_true", help="deep methods: go on from the newest checkpoint in --checkpoint-dir"
     )
     fit.add_argument(
-        "--devices", type=int, default=1, metavar="N",
+        "--devices", type=numbers.count, default=1, metavar="N",
         help="deep methods: spread the rows of each batch over N devices (default: 1)",
     )  # fmt: skip
     fit.add_argument(
@@ -178,11 +180,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--min-balance", type=float, metavar="B",
         help="in place of --epsilon: smallest ratio of two groups' counts allowed in a cluster",
     )  # fmt: skip
-    fit.add_argument(
-        "--standardize", action=argparse.BooleanOptionalAction, default=None,
-        help="give every column mean 0 and standard deviation 1 (default, except for har and the image sets)",
-    )  # fmt: skip
-    fit.add_argument("--l2-normalize", action="store_true", help="then divide each row by its Euclidean length")
+    _add_scaling(fit)
     fit.add_argument(
         "--init", default="aligned", metavar="I",
         help="where restarts begin: aligned (k-means on points matched between the groups, which as a rule ends at a "
@@ -196,17 +194,33 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--search", type=numbers.budget, default=0, metavar="N",
         help="fits after the restarts, most with a centre of the best solution moved elsewhere (default: 0)",
     )  # fmt: skip
-    fit.add_argument(
-        "--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one fit (default: 100)"
-    )
-    fit.add_argument(
-        "--tol", type=float, default=1e-4, metavar="T",
-        help="stop when the centres move less than this share of the points' standard deviation (default: 0.0001)",
-    )  # fmt: skip
+    _add_turns(fit)
     _add_alignment(fit)
     fit.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the random starts (default: 0)")
     _add_outputs(fit)
-    fit.add_argument(
+    _add_download(fit)
+
+
+def _add_scaling(parser: _Parser) -> None:
+    parser.add_argument(
+        "--standardize", action=argparse.BooleanOptionalAction, default=None,
+        help="give every column mean 0 and standard deviation 1 (default, except for har and the image sets)",
+    )  # fmt: skip
+    parser.add_argument("--l2-normalize", action="store_true", help="then divide each row by its Euclidean length")
+
+
+def _add_turns(parser: _Parser) -> None:
+    parser.add_argument(
+        "--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one fit (default: 100)"
+    )
+    parser.add_argument(
+        "--tol", type=float, default=1e-4, metavar="T",
+        help="stop when the centres move less than this share of the points' standard deviation (default: 0.0001)",
+    )  # fmt: skip
+
+
+def _add_download(parser: _Parser) -> None:
+    parser.add_argument(
         "--download",
         action="store_true",
         help="download what is missing of a known data set, or DATA that is an address",
@@ -232,7 +246,7 @@ def _add_alignment(fit: _Parser) -> None:
         help="of methods exact and sinkhorn: weight of the distance between aligned points (default: 1, the paper: 2)",
     )  # fmt: skip
     fit.add_argument(
-        "--partition-size", type=int, default=1024, metavar="N",
+        "--partition-size", type=numbers.count, default=1024, metavar="N",
         help="of methods exact and sinkhorn: points of the smallest group in a block (default: 1024)",
     )  # fmt: skip
     fit.add_argument("--reg", type=float, default=0.01, metavar="R", help="entropy of method sinkhorn (default: 0.01)")
@@ -295,9 +309,13 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--init", default="aligned", metavar="I",
         help="where runs begin: aligned (default), k-means++ or random, as for fit",
     )  # fmt: skip
-    bench.add_argument("--seeds", type=int, default=3, metavar="N", help="number of starts (default: 3)")
-    bench.add_argument("--l2-normalize", action="store_true", help="divide each row by its Euclidean length")
+    bench.add_argument("--seeds", type=numbers.count, default=3, metavar="N", help="number of starts (default: 3)")
+    bench.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the first start (default: 0)")
+    _add_scaling(bench)
+    _add_turns(bench)
     bench.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    bench.add_argument("--quiet", action="store_true", help="print no progress")
+    _add_download(bench)
 
 
 def _add_input(parser: _Parser, nargs: str, clusters: int) -> None:
@@ -316,7 +334,11 @@ def _add_input(parser: _Parser, nargs: str, clusters: int) -> None:
     parser.add_argument("--features", metavar="A,B,C", help="for files: columns to cluster on (default: all others)")
     table_options.add(parser)
     parser.add_argument(
-        "--clusters", type=int, default=clusters, metavar="K", help=f"number of clusters (default: {clusters})"
+        "--clusters",
+        type=numbers.count,
+        default=clusters,
+        metavar="K",
+        help=f"number of clusters (default: {clusters})",
     )
 
 

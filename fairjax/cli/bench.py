@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairjax import __version__, _progress
-from fairjax._checks import check_choice, check_count
+from fairjax._checks import check_choice
 from fairjax.cli import compilation, inputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
@@ -24,19 +24,19 @@ _FROM = {
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Compare on every data set and print a table, or JSON."""
-    for name in ("clusters", "seeds"):
-        check_count(f"--{name}", getattr(options, name))
     check_choice("--init", options.init, tuple(_FROM))
     compilation.keep_programs()
     results = []
-    with Bar(not options.json) as bar:
+    with Bar(not (options.json or options.quiet)) as bar:
         for i, name in enumerate(options.data or [None]):
             bar("reading", i / max(len(options.data), 1))
             data, sensitive = inputs.read(
                 name,
                 sensitive=options.sensitive,
                 features=options.features,
+                standardize=options.standardize,
                 l2_normalize=options.l2_normalize,
+                download=options.download,
                 table=table_options.chosen(options),
             )
             if data.n_groups < 2:
@@ -59,7 +59,16 @@ def _compare(data: Dataset, sensitive: str | None, options: argparse.Namespace) 
     from fairjax.comparison import compare
 
     compiled = compilation.seconds()
-    found = compare(data.matrix, data.groups, n_clusters=options.clusters, n_seeds=options.seeds, init=options.init)
+    found = compare(
+        data.matrix,
+        data.groups,
+        n_clusters=options.clusters,
+        n_seeds=options.seeds,
+        init=options.init,
+        max_iter=options.max_iter,
+        tol=options.tol,
+        first_seed=options.seed,
+    )
     return {
         "data": data.name,
         "n": data.n_samples,

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     deep.check(options)
     outputs.check({"--out": options.out, "--report": options.report, "--model": options.model}, options.data)
     compilation.keep_programs()
-    with Bar(not options.quiet) as bar, _progress.watching(bar):
+    with Bar(not options.quiet, for_program=options.json) as bar, _progress.watching(bar):
         data, sensitive = inputs.read(
             options.data,
             sensitive=options.sensitive,

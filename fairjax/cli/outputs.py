@@ -52,7 +52,7 @@ def check(paths: dict[str, str | None], data: str | None) -> None:
         if target in seen:
             raise InputError(f"{seen[target]} and {option} both name {shown}; give each its own file")
         seen[target] = option
-        _probe(option, shown, target)
+        _probe(option, path, target)
 
 
 def check_columns(data: Dataset, options: argparse.Namespace) -> None:
@@ -111,7 +111,7 @@ def _listing(data: Dataset, labels: npt.NDArray[np.integer], suffix: str) -> byt
 def _probe(option: str, path: str, target: Path) -> None:
     """Try what writing will do, with an empty file that is gone at once."""
     try:
-        target_of(target)
+        target_of(path)
         trial = beside(target)
         with open(trial, "x"):
             pass
@@ -121,5 +121,5 @@ def _probe(option: str, path: str, target: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(
-            f"cannot write {option} {path}: {reason}; give a file name in a folder you may write to"
+            f"cannot write {option} {visible(path, 200)}: {reason}; give a file name in a folder you may write to"
         ) from error

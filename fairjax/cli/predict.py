@@ -26,7 +26,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     outputs.check({"--out": options.out}, options.data)
     compilation.keep_programs()
     began = time.perf_counter()
-    with Bar(not options.quiet) as bar, _progress.watching(bar):
+    with Bar(not options.quiet, for_program=options.json) as bar, _progress.watching(bar):
         import fairjax
 
         model = fairjax.load(options.model)

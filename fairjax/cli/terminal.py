@@ -10,8 +10,18 @@ from fairjax._text import visible
 LONGEST = 2000  # characters of a sentence on standard error
 
 
+_ours = False
+
+
+def is_ours() -> bool:
+    """Whether this process is the command, which speaks on its streams, and not a program that called `main`."""
+    return _ours
+
+
 def prepare() -> None:
     """Let standard output and error replace what their encoding lacks, in place of failing after the work."""
+    global _ours
+    _ours = True
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None and getattr(stream, "errors", "") == "strict":

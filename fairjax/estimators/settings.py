@@ -28,12 +28,12 @@ def check(model: "FCA") -> None:
     else:
         check_count("n_init", model.n_init)
     check_count("search", model.search, least=0)
-    _check_range("epsilon", model.epsilon, 2.0)
-    _check_range("tol", model.tol, np.inf)
-    _check_range("transport_weight", model.transport_weight, np.inf)
-    _check_range("reg", model.reg, np.inf)
+    check_range("epsilon", model.epsilon, 2.0)
+    check_range("tol", model.tol, np.inf)
+    check_range("transport_weight", model.transport_weight, np.inf)
+    check_range("reg", model.reg, np.inf)
     if model.min_balance is not None:
-        _check_range("min_balance", model.min_balance, 1.0)
+        check_range("min_balance", model.min_balance, 1.0)
         if model.epsilon != 0:
             raise InputError(
                 f"both epsilon={model.epsilon:g} and min_balance={model.min_balance:g} are given; "
@@ -118,7 +118,8 @@ def _check_alignment(model: "FCA") -> None:
         raise InputError('reg is 0; expected a positive number, or choose method="exact"')
 
 
-def _check_range(name: str, value: Any, highest: float) -> None:
+def check_range(name: str, value: Any, highest: float) -> None:
+    """Raise InputError unless a setting is a number from 0 to the highest, and finite."""
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not 0 <= float(value) <= highest or np.isinf(float(value)):
         bounds = "finite number of at least 0" if np.isinf(highest) else f"number from 0 to {highest:g}"
