@@ -9,6 +9,7 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROMISED = {
     "adult": "best possible",
+    "algorithm_1": "proportions of the clusters",
     "fairness_sweep": "epsilon",
     "training_step": "step 30",
     "pipeline": "Patients by cluster and sex",

@@ -1,0 +1,106 @@
+"""Docstrings are written to be read in a terminal; this makes them valid reStructuredText.
+
+Sections whose fields run together (``a : () one. b : () two.``) are taken apart, and what reStructuredText would take
+for a link or a substitution (``labels_``, ``|q - p|``) is escaped outside of literals and examples.
+"""
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
+_FIELDS = {"Attributes", "Parameters", "Returns", "Yields", "Other Parameters"}
+_NAME = r"[A-Za-z_]\w*(?:, [A-Za-z_]\w*)*"
+_FIELD = re.compile(rf"(?:^|(?<=[.;)] )|(?<=[.;]\n))({_NAME}) : ")
+_SHAPE = re.compile(r"\((?:[\w', +-]*)\)(?: (?:bool|int32|float|int))?(?=[ ,.;:]|$)")
+_LITERAL = re.compile(r"(``.+?``|`[^`]+`_?|:\w+:`[^`]+`)")
+
+
+def sections(lines: list[str]) -> list[str]:
+    """The lines with the fields of every section on lines of their own.
+
+    Examples
+    --------
+    >>> sections(["Attributes", "----------", "cost : () mean. gap : () what is", "proven."])
+    ['Attributes', '----------', 'cost : ()', '    mean.', 'gap : ()', '    what is proven.']
+    """
+    out: list[str] = []
+    i = 0
+    while i < len(lines):
+        out.append(lines[i])
+        underlined = i + 1 < len(lines) and set(lines[i + 1].strip()) == {"-"}
+        i += 1
+        if lines[i - 1].strip() in _FIELDS and underlined:
+            out.append(lines[i])
+            body, i = _body(lines, i + 1)
+            out += _apart(body)
+    return out
+
+
+def _body(lines: list[str], begin: int) -> tuple[list[str], int]:
+    end = begin
+    while end < len(lines) and not (end + 1 < len(lines) and lines[end].strip() and set(lines[end + 1].strip()) == {"-"}):
+        end += 1
+    return lines[begin:end], end
+
+
+def _apart(body: list[str]) -> list[str]:
+    text = [line for line in body if line.strip()]
+    run_together = any(
+        len(_FIELD.findall(line)) > 1 or not re.match(rf"\*{{0,2}}{_NAME}(, \*\*\w+)?( : |$)|\S+$", line)
+        for line in text
+        if not line.startswith(" ")
+    )
+    if not run_together:
+        return body
+    joined = "\n".join(line.strip() for line in body).strip()
+    starts = [*_FIELD.finditer(joined)]
+    if not starts or starts[0].start() != 0:
+        return body
+    out: list[str] = []
+    for match, following in zip(starts, [*starts[1:], None], strict=True):
+        said = joined[match.end() : following.start() if following else None].replace("\n", " ").strip()
+        shape = _SHAPE.match(said)
+        kind = shape.group() if shape else ""
+        rest = said[len(kind) :].lstrip(" ,.;:")
+        out += [f"{match[1]} : {kind}".rstrip(" :"), f"    {rest}"] if rest else [f"{match[1]} : {kind}"]
+    return [*out, ""] if body and not body[-1].strip() else out
+
+
+def escaped(lines: list[str]) -> list[str]:
+    """The lines without accidental markup.
+
+    Examples
+    --------
+    >>> escaped(["`labels_` and cost_ of |p - q|", ">>> model.cost_"])
+    ['`labels_` and cost\\\\_ of \\\\|p - q\\\\|', '>>> model.cost_']
+    """
+    out, example = [], False
+    for line in lines:
+        bare = line.lstrip()
+        example = bare.startswith(">>>") or (example and bool(bare))
+        directive = bare.startswith(("..", ":")) and not bare.startswith(":param")
+        out.append(line if example or directive else _without_markup(line))
+    return out
+
+
+def _without_markup(line: str) -> str:
+    field = re.match(r"\s*:\w+ [^:]*:", line)
+    head = field.group() if field else ""
+    parts = _LITERAL.split(line[len(head) :])
+    parts[::2] = [re.sub(r"(?<=\w)(?<!\\)_(?!\w)", r"\\_", re.sub(r"(?<!\\)\|", r"\\|", part)) for part in parts[::2]]
+    return head + "".join(parts)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Before and after napoleon."""
+
+    def before(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+        lines[:] = sections(lines)
+
+    def after(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+        lines[:] = escaped(lines)
+
+    app.connect("autodoc-process-docstring", before, priority=400)
+    app.connect("autodoc-process-docstring", after, priority=600)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,95 @@
+"""Figures from the records in ``benchmarks/results``, found by a path and written as a format says.
+
+A path names a record and what leads to the figure, step by step::
+
+    direct-targets / rows / data=Adult, L2, best of 10 starts / cheapest / cost -> .4f
+
+A step is a key of an object, the number of an item in a list, or ``key=value`` (several joined by ``;``) for the first
+item that has it. After the arrow stands a format of Python's, with ``ms`` or ``%`` before it for thousandths and per
+cent; ``tiny`` says only that a gap is below 1e-7.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+_FACTORS = {"ms": 1e3, "%": 100.0, "million": 1e-6}
+
+
+class MissingFigureError(LookupError):
+    """No record holds what a page asks for."""
+
+
+@cache
+def record(name: str) -> dict[str, Any]:
+    """The record of this name."""
+    path = FOLDER / f"{name}.json"
+    if not path.exists():
+        raise MissingFigureError(f"there is no record {path.name} in benchmarks/results")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def follow(node: Any, path: str) -> Any:
+    """What a path leads to from a node of a record.
+
+    Examples
+    --------
+    >>> follow({"rows": [{"K": 5, "cost": 0.5}, {"K": 10, "cost": 0.25}]}, "rows / K=10 / cost")
+    0.25
+    """
+    for step in filter(None, (part.strip() for part in path.split(" / "))):
+        node = _next(node, step, path)
+    return node
+
+
+def _next(node: Any, step: str, path: str) -> Any:
+    if isinstance(node, list):
+        if step.isdecimal() and int(step) < len(node):
+            return node[int(step)]
+        wanted = dict(condition.strip().split("=", 1) for condition in step.split(";") if "=" in condition)
+        for item in node:
+            if wanted and all(str(item.get(key)) == value for key, value in wanted.items()):
+                return item
+    elif isinstance(node, dict) and step in node:
+        return node[step]
+    known = ", ".join(map(str, node)) if isinstance(node, dict) else f"{len(node)} items"
+    raise MissingFigureError(f"nothing at {step!r} of {path!r}; there are {known[:300]}")
+
+
+def written(value: Any, form: str) -> str:
+    """A value as a format says.
+
+    Examples
+    --------
+    >>> written(0.00512, "ms .1f"), written(0.0312, "% .1f"), written(3e-16, "tiny"), written(1797, ",")
+    ('5.1', '3.1', '< 1e-7', '1,797')
+    """
+    if value is None:
+        return ""
+    if form == "tiny":
+        return "< 1e-7" if value < 1e-7 else f"{value:.1e}"
+    unit, _, rest = form.partition(" ")
+    if unit in _FACTORS:
+        return format(value * _FACTORS[unit], rest)
+    return format(value, form)
+
+
+def figure(text: str) -> str:
+    """What the role ``measured`` puts on the page: ``record / path -> format``."""
+    path, _, form = text.partition(" -> ")
+    name, _, rest = path.partition(" / ")
+    return written(follow(record(name.strip()), rest), form.strip())
+
+
+def origin(name: str) -> str:
+    """By what command, when and where the figures of a record were measured."""
+    found = record(name)
+    machine, versions = found.get("machine", {}), found.get("versions", {})
+    devices = {str(row["device"]) for row in found.get("rows", []) if isinstance(row, dict) and row.get("device")}
+    device = found.get("device") if str(found.get("device", "")).startswith("gpu") else None
+    on = ", ".join(sorted(devices)) or (device or "").removeprefix("gpu ")
+    on = on or f"{machine.get('cpu')}, {machine.get('cores')} cores"
+    return f"{found['command']}; {on}; jax {versions.get('jax')}; {found['date'][:10]}"
