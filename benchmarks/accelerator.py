@@ -286,7 +286,8 @@ def training(session: Session, method: str, n_seeds: int) -> Iterator[Row]:
     from deep_real import first_states  # here, so that what is missing costs this section only
 
     from fairjax.deep import Network, deepfca, fcmi, prepare
-    from fairjax.deep.trainer import RUNNING, train_chunk
+    from fairjax.deep.training.steps import train_chunk
+    from fairjax.deep.training.tasks import RUNNING
 
     (kind, shape), batch, length = (session.sizes[name] for name in ("network", "batch", "steps"))
     data = prepare(np.random.default_rng(0).random((8 * batch, *shape), np.float32), np.arange(8 * batch) % 2)

@@ -20,7 +20,7 @@ import reduced
 
 from fairjax import datasets
 from fairjax.deep import aekmeans, dec, deepfca, dfc, fairoid, fcmi, prepare
-from fairjax.deep.method import assign
+from fairjax.deep.methods.assigning import assign
 
 
 def all_scores(labels: Any, data: datasets.Dataset) -> list[dict[str, float]]:

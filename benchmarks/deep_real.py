@@ -32,10 +32,12 @@ import reduced
 
 from fairjax import datasets, metrics
 from fairjax.deep import Network, aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi, prepare
-from fairjax.deep.base import PRETRAIN_DECAY
-from fairjax.deep.method import Config
-from fairjax.deep.streams import Data
-from fairjax.deep.trainer import Position, Task, TrainState, begin, train_chunk
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.estimator import PRETRAIN_DECAY
+from fairjax.deep.training.steps import begin, train_chunk
+from fairjax.deep.training.streams import Data
+from fairjax.deep.training.tasks import Task, TrainState
+from fairjax.deep.training.trainer import Position
 
 _CURVE = 100  # points of a loss curve in the file
 _VAE, _CONV = 4.57e6, 3.25e6  # multiply-adds of one image through either half of the network

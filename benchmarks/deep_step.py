@@ -27,9 +27,9 @@ import measure
 import numpy as np
 
 from fairjax.deep import Network, dfc, fcmi, prepare
-from fairjax.deep.method import Config
-from fairjax.deep.streams import Data
-from fairjax.deep.trainer import begin, train_chunk
+from fairjax.deep.methods.config import Config
+from fairjax.deep.training.steps import begin, train_chunk
+from fairjax.deep.training.streams import Data
 
 K = 10
 

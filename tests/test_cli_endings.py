@@ -14,7 +14,7 @@ import pytest
 
 from fairjax import FCA, _forks, _memory, cli, metrics
 from fairjax._atomic import replacing, write_all
-from fairjax.deep import checkpoints
+from fairjax.deep.training import checkpoints
 from fairjax.errors import InputError, OutOfMemoryError
 
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -128,7 +128,9 @@ def test_two_trainings_do_not_share_a_folder(tmp_path):
 
 
 def test_an_ended_training_leaves_the_folder_free(tmp_path):
-    hold = f"import os, time\nfrom fairjax.deep import checkpoints\nc = checkpoints.claimed({str(tmp_path)!r})\n"
+    hold = (
+        f"import os, time\nfrom fairjax.deep.training import checkpoints\nc = checkpoints.claimed({str(tmp_path)!r})\n"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", f"{hold}c.__enter__()\nprint('held', flush=True)\ntime.sleep(60)"],
         stdout=subprocess.PIPE,

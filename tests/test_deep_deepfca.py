@@ -7,8 +7,10 @@ import pytest
 
 from fairjax import metrics
 from fairjax.datasets import load_reverse_digits
-from fairjax.deep import DeepFCA, Network, aekmeans, deepfca, losses, prepare, streams, trainer
-from fairjax.deep.method import assign
+from fairjax.deep import DeepFCA, Network, aekmeans, deepfca, prepare
+from fairjax.deep.methods import losses
+from fairjax.deep.methods.assigning import assign
+from fairjax.deep.training import steps, streams, trainer
 from fairjax.errors import InputError
 
 KEY = jax.random.key(5)
@@ -62,9 +64,7 @@ def test_parts_of_the_fair_targets():
     settings = deepfca.DeepFCAConfig(network=small, n_clusters=4, batch=16, n_init=1, pretrain_epochs=1, epochs=1)
     tasks, hyper = settings.tasks(data), settings.hyper()
     state = trainer.state_template(tasks, KEY, hyper, data, 1)
-    after, terms = jax.eval_shape(
-        lambda state: trainer.train_chunk(tasks[1], state, data, jnp.int32(0), length=2), state
-    )
+    after, terms = jax.eval_shape(lambda state: steps.train_chunk(tasks[1], state, data, jnp.int32(0), length=2), state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert set(terms) == {"reconstruction", "divergence", "balance", "onehot", "targets"}
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (state.params, state.rest, state.extra))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from fairjax.deep import losses
+from fairjax.deep.methods import losses
 
 RNG = np.random.default_rng(0)
 Z, M = RNG.normal(size=(12, 3)), RNG.normal(size=(4, 3))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fairjax.deep import convolution, grouped, nets
-from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
+from fairjax.deep import nets
+from fairjax.deep.nets import convolution, grouped
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnEncoder, OwnNetwork
 from fairjax.errors import InputError
 
 KEY = jax.random.key(0)

@@ -20,19 +20,18 @@ from fairjax.deep import (
     FairoidDEC,
     Network,
     OwnNetwork,
-    base,
-    checkpoints,
     dcn,
     dfc,
     fcmi,
-    losses,
     prepare,
-    pretrain,
-    streams,
-    trainer,
 )
-from fairjax.deep.blocks import BatchNorm, Dense
-from fairjax.deep.nets import Code, OwnEncoder
+from fairjax.deep.methods import estimator, losses
+from fairjax.deep.methods.pretraining import AutoencoderTask
+from fairjax.deep.nets import passing
+from fairjax.deep.nets.autoencoders import Code
+from fairjax.deep.nets.blocks import BatchNorm, Dense
+from fairjax.deep.nets.own import OwnEncoder
+from fairjax.deep.training import checkpoints, steps, streams, trainer
 from fairjax.errors import InputError, ReplacementWarning
 
 KEY = jax.random.key(0)
@@ -94,7 +93,7 @@ def test_terms_of_dcn(data):
     tasks = config.tasks(data)
     assert [task.steps for task in tasks] == [10_000, 12]
     state = trainer.state_template(tasks, KEY, config.hyper(), data, 1)
-    after, _ = jax.eval_shape(lambda state: trainer.train_chunk(tasks[1], state, data, jnp.int32(0), length=2), state)
+    after, _ = jax.eval_shape(lambda state: steps.train_chunk(tasks[1], state, data, jnp.int32(0), length=2), state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     net, centers = network.init(KEY).params, jnp.eye(3, 2)
     batch = streams.Batch(data.x[:16], data.groups[:16], jnp.arange(16, dtype=jnp.int32))
@@ -146,7 +145,7 @@ def test_recalibrated_averages_are_those_of_all_rows():
     network = OwnNetwork(Normalised(nnx.Rngs(0)))
     params, rest = network.init(KEY)
     # whole batches, so that every batch has the averages of all rows
-    found = jax.jit(lambda: pretrain.recalibrated(KEY, network, params, rest, jnp.asarray(POINTS), 96))()
+    found = jax.jit(lambda: passing.recalibrated(KEY, network, params, rest, jnp.asarray(POINTS), 96))()
     np.testing.assert_allclose(found["norm"]["mean"], POINTS.mean(0), rtol=1e-3)
     np.testing.assert_allclose(found["norm"]["var"], POINTS.var(0), rtol=1e-3)
 
@@ -157,7 +156,7 @@ def test_a_stage_with_consistency_keeps_the_groups_own_clusters(data):
     (task,) = config.tasks(data)
     state = trainer.state_template([task], KEY, config.hyper(), data, 0)
     assert state.extra["alone"].shape == (96,)
-    after, terms = jax.eval_shape(lambda state: trainer.train_chunk(task, state, data, jnp.int32(0), length=2), state)
+    after, terms = jax.eval_shape(lambda state: steps.train_chunk(task, state, data, jnp.int32(0), length=2), state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert set(terms) == {"reconstruction", "balance", "onehot", "group", "consistency"}
     without = fcmi.FCMIConfig(network=network, n_clusters=4, batch=16, epochs=3, warmup_epochs=1)
@@ -225,7 +224,7 @@ def test_small_groups_are_said():
     network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
 
     def notes(config):
-        return base.replacement_notes(config.tasks(lone), np.asarray(lone.sizes), ["a", "b", "c"])
+        return estimator.replacement_notes(config.tasks(lone), np.asarray(lone.sizes), ["a", "b", "c"])
 
     settings = {"network": network, "n_clusters": 1}
     (note,) = notes(dfc.DFCConfig(**settings, batch=16))
@@ -250,7 +249,7 @@ def given(monkeypatch):
         seen.update(options, data=data, config=config)
         raise StoppedError
 
-    monkeypatch.setattr(base.method, "run", stop)
+    monkeypatch.setattr(estimator.running, "run", stop)
     return seen
 
 
@@ -346,7 +345,7 @@ def test_a_denoising_autoencoder_sees_rows_with_holes():
             seen.append(np.asarray(x))
             return (Code(x[:, :1], jnp.zeros(len(x))), jnp.zeros_like(x)), rest
 
-    task = pretrain.AutoencoderTask(name="", steps=1, batch=96, network=Blind(), corruption=0.25)
+    task = AutoencoderTask(name="", steps=1, batch=96, network=Blind(), corruption=0.25)
     batch = streams.Batch(jnp.asarray(POINTS), jnp.zeros(96, jnp.int32), jnp.arange(96))
     terms, _ = task.loss({"net": {}}, {}, {}, {"beta": 1.0}, batch, KEY, jnp.int32(0))
     np.testing.assert_allclose(terms["reconstruction"], np.mean(POINTS**2), rtol=1e-5)
@@ -394,7 +393,7 @@ def test_too_little_memory_names_the_batch(monkeypatch):
     def full(*_, **__):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
-    monkeypatch.setattr(base.method, "run", full)
+    monkeypatch.setattr(estimator.running, "run", full)
     with pytest.raises(InputError, match="too little memory for steps of batch_size=77"):
         AEKMeans(3, batch_size=77).fit(POINTS)
 

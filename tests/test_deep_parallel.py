@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 
 from fairjax import parallel
-from fairjax.deep import Network, fcmi, prepare, trainer
+from fairjax.deep import Network, fcmi, prepare
+from fairjax.deep.training import trainer
 from fairjax.errors import InputError
 
 _CHILD = """
 import json
 import jax, jax.numpy as jnp, numpy as np
 from fairjax import parallel
-from fairjax.deep import FCMI, Network, dfc, fcmi, prepare, trainer
-from fairjax.deep.method import run
+from fairjax.deep import FCMI, Network, dfc, fcmi, prepare
+from fairjax.deep.training import steps, trainer
+from fairjax.deep.methods.running import run
 jax.config.update("jax_disable_most_optimizations", True)
 rng = np.random.default_rng(0)
 points = (np.eye(4)[rng.integers(4, size=96)] + 0.05 * rng.random((96, 4))).astype(np.float32)
@@ -42,8 +44,8 @@ task = fcmi.FCMIConfig(**short, epochs=6, warmup_epochs=2).tasks(data)[0]
 hyper = {"lr": 1e-3, "a_balance": 0.04, "a_onehot": 0.04, "b": 0.2, "tau": 0.1}
 hyper = {name: jnp.float32(value) for name, value in hyper.items()}
 data = jax.device_put(data, parallel.replicated(mesh))
-state = trainer.begin(task, key, None, hyper, data)
-program = trainer.train_chunk.lower(task, state, data, jnp.int32(0), length=2, mesh=mesh).compile().as_text()
+state = steps.begin(task, key, None, hyper, data)
+program = steps.train_chunk.lower(task, state, data, jnp.int32(0), length=2, mesh=mesh).compile().as_text()
 found["sums"] = program.count("all-reduce(")
 print(json.dumps(found))
 """

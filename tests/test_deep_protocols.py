@@ -10,8 +10,10 @@ import pytest
 
 from fairjax import metrics
 from fairjax.datasets import load_reverse_digits
-from fairjax.deep import Network, aekmeans, dec, dfc, fairoid, fcmi, prepare, streams
-from fairjax.deep.trainer import run_tasks, state_template, train_chunk
+from fairjax.deep import Network, aekmeans, dec, dfc, fairoid, fcmi, prepare
+from fairjax.deep.training import streams
+from fairjax.deep.training.steps import train_chunk
+from fairjax.deep.training.trainer import run_tasks, state_template
 
 KEYS = jax.random.split(jax.random.key(5), 4)
 

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fairjax.deep import AEKMeans, DivergedError, Network, checkpoints, dec, dfc, method, prepare, trainer
+from fairjax.deep import AEKMeans, DivergedError, Network, dec, dfc, prepare
+from fairjax.deep.methods import running
+from fairjax.deep.training import checkpoints, steps
 from fairjax.errors import InputError
 
 KEY = jax.random.key(0)
@@ -50,12 +52,12 @@ def equal(left, right):
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_a_scan_equals_single_steps(data, config):
     """In all stages, and past the first renewal of the targets."""
-    whole = method.run(KEY, data, config, chunk_steps=CHUNK)
+    whole = running.run(KEY, data, config, chunk_steps=CHUNK)
     hyper = {key: jnp.float32(value) for key, value in config.hyper().items()}
     carry = None
     for number, task in enumerate(config.tasks(data)):
-        state = trainer.begin(task, jax.random.fold_in(KEY, number), carry, hyper, data)
-        step = jax.jit(lambda state, at, task=task: trainer._step_one(task, state, data, at))
+        state = steps.begin(task, jax.random.fold_in(KEY, number), carry, hyper, data)
+        step = jax.jit(lambda state, at, task=task: steps._step_one(task, state, data, at))
         for at in range(task.steps):
             state, found = step(state, jnp.int32(at))
             for term, value in found.items():
@@ -69,7 +71,7 @@ def test_resumed_equals_uninterrupted(data, config, after, tmp_path):
     """From the first stage, and from a later one."""
     tasks = config.tasks(data)
     positions = []
-    whole = method.run(KEY, data, config, chunk_steps=CHUNK)
+    whole = running.run(KEY, data, config, chunk_steps=CHUNK)
     keeper = checkpoints.Keeper(tmp_path, tasks, {"method": "any"}, every=1, keep=2)
 
     def stop(position):
@@ -79,38 +81,38 @@ def test_resumed_equals_uninterrupted(data, config, after, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        method.run(KEY, data, config, chunk_steps=CHUNK, after_chunk=stop)
+        running.run(KEY, data, config, chunk_steps=CHUNK, after_chunk=stop)
     position = checkpoints.restore(tmp_path, tasks, KEY, config.hyper(), data, {"method": "any"})
     assert (position.stage, position.step) == positions[-1][:2]
-    equal(method.run(KEY, data, config, chunk_steps=CHUNK, position=position), whole)
+    equal(running.run(KEY, data, config, chunk_steps=CHUNK, position=position), whole)
 
 
 def test_an_end_by_the_own_rule_is_counted(data):
-    found = method.run(KEY, data, dec_config(tol=1.1), chunk_steps=CHUNK)
+    found = running.run(KEY, data, dec_config(tol=1.1), chunk_steps=CHUNK)
     assert int(found.done) == 0
     assert found.n_steps == 16
-    whole = method.run(KEY, data, dec_config(), chunk_steps=CHUNK)
+    whole = running.run(KEY, data, dec_config(), chunk_steps=CHUNK)
     assert int(whole.done) == -1
     assert whole.n_steps == 40
 
 
 def test_a_seed_that_failed_in_a_stage_before_is_told(data):
     keys = jnp.stack([KEY, KEY])
-    found = method.run(keys, data, dec_config(pretrain_lr=np.array([1e-3, 1e38])), chunk_steps=CHUNK)
+    found = running.run(keys, data, dec_config(pretrain_lr=np.array([1e-3, 1e38])), chunk_steps=CHUNK)
     np.testing.assert_array_equal(found.failed, [-1, -2])
-    alone = method.run(KEY, data, dec_config(), chunk_steps=CHUNK)
+    alone = running.run(KEY, data, dec_config(), chunk_steps=CHUNK)
     np.testing.assert_allclose(found.history["DEC: clustering"][0], alone.history["DEC: clustering"], rtol=1e-3)
     # when the last one fails too, it is the one that the message is about
     rates = {"pretrain_lr": np.array([1e-3, 1e38]), "lr": np.array([1e38, 1e-3])}
     with pytest.raises(DivergedError, match="at step 1 of the stage 'DEC'"):
-        method.run(keys, data, dec_config(**rates), chunk_steps=CHUNK)
+        running.run(keys, data, dec_config(**rates), chunk_steps=CHUNK)
 
 
 def test_the_end_of_a_run_is_compiled_once(data):
-    method.run(KEY, data, dec_config(), chunk_steps=CHUNK)
-    programs = method._finish_once._cache_size()
-    method.run(jax.random.key(1), data, dec_config(), chunk_steps=CHUNK)
-    assert method._finish_once._cache_size() == programs
+    running.run(KEY, data, dec_config(), chunk_steps=CHUNK)
+    programs = running._finish_once._cache_size()
+    running.run(jax.random.key(1), data, dec_config(), chunk_steps=CHUNK)
+    assert running._finish_once._cache_size() == programs
 
 
 def test_a_signal_after_the_last_chunk_ends_the_process_as_asked(tmp_path, data):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairjax import metrics
-from fairjax.deep import losses
+from fairjax.deep.methods import losses
 
 K, T, N = 3, 2, 24
 LABELS = st.lists(st.integers(0, K - 1), min_size=N, max_size=N).map(np.array)

@@ -10,18 +10,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fairjax.deep import (
-    FCMI,
-    AEKMeans,
-    DivergedError,
-    Network,
-    checkpoints,
-    fcmi,
-    files,
-    prepare,
-    streams,
-    trainer,
-)
+from fairjax.deep import FCMI, AEKMeans, DivergedError, Network, fcmi, prepare
+from fairjax.deep.methods import files
+from fairjax.deep.training import checkpoints, steps, streams
 from fairjax.errors import InputError
 
 KEY = jax.random.key(0)
@@ -97,8 +88,8 @@ def test_a_scan_equals_single_steps(data, whole):
     settings = config()
     (task,) = settings.tasks(data)
     hyper = {name: jnp.float32(value) for name, value in settings.hyper().items()}
-    state = trainer.begin(task, jax.random.fold_in(KEY, 0), None, hyper, data)
-    step = jax.jit(lambda state, number: trainer._step_one(task, state, data, number))
+    state = steps.begin(task, jax.random.fold_in(KEY, 0), None, hyper, data)
+    step = jax.jit(lambda state, number: steps._step_one(task, state, data, number))
     # up to the first k-means, where a last digit may decide
     for number in range(12):
         state, found = step(state, jnp.int32(number))

@@ -14,7 +14,7 @@ from fairjax.datasets import Dataset
 from fairjax.errors import InputError, ReplacementWarning
 
 if TYPE_CHECKING:
-    from fairjax.deep.base import DeepClusterer
+    from fairjax.deep.methods.estimator import DeepClusterer
 
 # classes of fairjax.deep by the name that the command line gives them
 METHODS = {

@@ -64,7 +64,7 @@ def name_of(number: int) -> str:
 
 
 def _farewell(number: int) -> None:
-    checkpoints = sys.modules.get("fairjax.deep.checkpoints")
+    checkpoints = sys.modules.get("fairjax.deep.training.checkpoints")
     folder = None if checkpoints is None else checkpoints.kept_in()
     rest = AS_THEY_WERE if folder is None else f"the training is kept in {folder}: go on with --resume"
     end(128 + number, f"stopped by {name_of(number)}; {rest}")

@@ -5,12 +5,15 @@ A method is a module with a configuration and a pure function: ``run(keys, data,
 for keys (S,), on data from `prepare`. `analysis` looks into what a training does.
 """
 
-from fairjax.deep import aekmeans, analysis, dcn, dec, deepfca, dfc, fairoid, fcmi
+from fairjax.deep import analysis
 from fairjax.deep.estimators import DCN, DEC, DFC, FCMI, AEKMeans, DeepFCA, FairoidDEC
-from fairjax.deep.method import Clusterer, Result, log_assignment, run
-from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
-from fairjax.deep.streams import Data, prepare
-from fairjax.deep.trainer import DivergedError
+from fairjax.deep.methods import aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi
+from fairjax.deep.methods.assigning import Clusterer, log_assignment
+from fairjax.deep.methods.running import Result, run
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnEncoder, OwnNetwork
+from fairjax.deep.training.streams import Data, prepare
+from fairjax.deep.training.tasks import DivergedError
 
 __all__ = [
     "DCN",

@@ -10,7 +10,7 @@ from fairjax.metrics import host
 from fairjax.report.data import ReportData
 
 if TYPE_CHECKING:
-    from fairjax.deep.base import DeepClusterer
+    from fairjax.deep.methods.estimator import DeepClusterer
     from fairjax.report.models import Run
 
 _METHODS = {

@@ -54,7 +54,7 @@ def load(path: str | os.PathLike[str], *, network: Any = None) -> Any:
 
             return files.restore(words, arrays)
         from fairjax.deep import estimators
-        from fairjax.deep import files as deep_files
+        from fairjax.deep.methods import files as deep_files
 
         if name not in estimators.__all__:
             raise InputError(f"there is no class {name!r}")

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from fairjax.deep.method import Clusterer
-from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.methods.assigning import Clusterer
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
 
 __all__ = ["switched"]
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax.deep.method import Config, run
-from fairjax.deep.streams import Data
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.running import run
+from fairjax.deep.training.streams import Data
 from fairjax.errors import InputError
 
 __all__ = ["sweep"]

@@ -8,19 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from fairjax.deep.blocks import unit_rows
-from fairjax.deep.dfc import DFCConfig, DFCTask
-from fairjax.deep.fcmi import FCMIConfig
-from fairjax.deep.losses import (
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.dfc import DFCConfig, DFCTask
+from fairjax.deep.methods.fcmi import FCMIConfig
+from fairjax.deep.methods.losses import (
     clustering_information,
     cosine_log_assignment,
     group_information,
     student_log_assignment,
 )
-from fairjax.deep.method import Config, Result, run
-from fairjax.deep.pretrain import embed
-from fairjax.deep.streams import Data
-from fairjax.deep.trainer import Position, TrainState
+from fairjax.deep.methods.running import Result, run
+from fairjax.deep.nets.blocks import unit_rows
+from fairjax.deep.nets.passing import embed
+from fairjax.deep.training.streams import Data
+from fairjax.deep.training.tasks import TrainState
+from fairjax.deep.training.trainer import Position
 from fairjax.errors import InputError
 
 __all__ = ["Snapshot", "critic_accuracy", "informations", "latent_rows", "watch"]

@@ -8,9 +8,10 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from fairjax import _groups
-from fairjax.deep.base import PRETRAIN_DECAY, DeepClusterer, is_vae
-from fairjax.deep.deepfca import DeepFCAConfig
-from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.methods.deepfca import DeepFCAConfig
+from fairjax.deep.methods.estimator import PRETRAIN_DECAY, DeepClusterer, is_vae
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
 
 __all__ = ["DeepFCA"]
 
@@ -59,7 +60,7 @@ class DeepFCA(DeepClusterer):
     network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
         Autoencoder: "auto" takes "conv" for images and "fc", FCMI's wide network, for vectors, "mlp" for vectors of up
         to 256 numbers. Or an NNX module of one's own: an encoder, which gets the decoder of "auto", or an autoencoder
-        as `fairjax.deep.autoencoders` describes it.
+        as `fairjax.deep.nets.autoencoders` describes it.
     n_latent : int, optional
         Latent dimension; K by default, 64 for "vae", which has one decoder whatever `group_decoders` says.
     compute : {"float32", "bfloat16"}, default="float32"

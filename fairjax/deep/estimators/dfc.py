@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fairjax.deep.base import PRETRAIN_DECAY, DeepClusterer, is_vae
-from fairjax.deep.dfc import DFCConfig
-from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.methods.dfc import DFCConfig
+from fairjax.deep.methods.estimator import PRETRAIN_DECAY, DeepClusterer, is_vae
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
 
 __all__ = ["DFC"]
 
@@ -69,7 +70,7 @@ class DFC(DeepClusterer):
     network : {"auto", "mlp", "sdae", "fc", "conv", "vae"} or nnx.Module, default="auto"
         Autoencoder: "auto" takes "vae", the authors' network, and "mlp" for vectors of up to 256 numbers. Or an
         NNX module of one's own: an encoder, which gets the decoder of "auto", or an autoencoder as
-        `fairjax.deep.autoencoders` describes it.
+        `fairjax.deep.nets.autoencoders` describes it.
     n_latent : int, optional
         Latent dimension; K by default, 64 for "vae".
     compute : {"float32", "bfloat16"}, default="float32"

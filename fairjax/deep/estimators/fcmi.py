@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fairjax.deep.base import DeepClusterer
-from fairjax.deep.fcmi import FCMIConfig
-from fairjax.deep.nets import Network, OwnNetwork
+from fairjax.deep.methods.estimator import DeepClusterer
+from fairjax.deep.methods.fcmi import FCMIConfig
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
 
 __all__ = ["FCMI"]
 
@@ -50,7 +51,7 @@ class FCMI(DeepClusterer):
     network : {"auto", "mlp", "sdae", "fc", "conv"} or nnx.Module, default="auto"
         Autoencoder: "auto" takes "conv" for images and "fc", the authors' wide network, for vectors, "mlp" for vectors
         of up to 256 numbers. Or an NNX module of one's own: an encoder, which gets the decoder of "auto", or an
-        autoencoder as `fairjax.deep.autoencoders` describes it.
+        autoencoder as `fairjax.deep.nets.autoencoders` describes it.
     n_latent : int, optional
         Latent dimension; K by default.
     compute : {"float32", "bfloat16"}, default="float32"

@@ -12,8 +12,8 @@ import numpy as np
 import optax
 from jax import Array, lax
 
-from fairjax.deep.grouped import group_means
-from fairjax.deep.losses import (
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.losses import (
     centroids_from_batch,
     divergence,
     fairoid_divergence,
@@ -23,11 +23,14 @@ from fairjax.deep.losses import (
     student_log_assignment,
     target_distribution,
 )
-from fairjax.deep.method import Config, Result, run
-from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import autoencoder_tasks, direction, embed, starting_centers
-from fairjax.deep.streams import Batch, Data, steps_per_epoch
-from fairjax.deep.trainer import Task, TrainState
+from fairjax.deep.methods.pretraining import autoencoder_tasks, starting_centers
+from fairjax.deep.methods.running import Result, run
+from fairjax.deep.nets.grouped import group_means
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
+from fairjax.deep.nets.passing import embed
+from fairjax.deep.training.streams import Batch, Data, steps_per_epoch
+from fairjax.deep.training.tasks import Task, TrainState, direction
 
 __all__ = ["FairoidConfig", "FairoidTask", "Result", "run"]
 
@@ -53,7 +56,7 @@ class FairoidTask(Task):
     pseudo_inverse : bool
         Solve the least squares by the pseudo-inverse in place of the ridge ``hyper["ridge"]``.
     by_frequency : bool
-        See `fairjax.deep.losses.fairoid_target`.
+        See `fairjax.deep.methods.losses.fairoid_target`.
     reduction : {"mean", "sum"}
     optimizer_name : {"sgd", "adam"}
     reconstruct : bool
@@ -151,7 +154,7 @@ class FairoidConfig(Config):
     ----------
     pretrain : {"end2end", "layerwise"}
     pretrain_steps, layer_steps, pretrain_lr, layer_lr, corruption, pretrain_weight_decay
-        See `fairjax.deep.pretrain.autoencoder_tasks`.
+        See `fairjax.deep.methods.pretraining.autoencoder_tasks`.
     epochs, lr, optimizer
         Of the joint stage.
     gamma : float

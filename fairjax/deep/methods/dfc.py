@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from fairjax.deep.losses import (
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.losses import (
     adversarial_ramp,
     critic_loss,
     divergence,
@@ -24,11 +25,13 @@ from fairjax.deep.losses import (
     student_log_assignment,
     target_distribution,
 )
-from fairjax.deep.method import Config, Result, run
-from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import AutoencoderTask, direction, embed, starting_centers
-from fairjax.deep.streams import Batch, Data, present
-from fairjax.deep.trainer import Task, TrainState
+from fairjax.deep.methods.pretraining import AutoencoderTask, starting_centers
+from fairjax.deep.methods.running import Result, run
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
+from fairjax.deep.nets.passing import embed
+from fairjax.deep.training.streams import Batch, Data, present
+from fairjax.deep.training.tasks import Task, TrainState, direction
 from fairjax.errors import InputError
 
 __all__ = ["PRESETS", "DFCConfig", "DFCTask", "GroupDECTask", "Result", "run"]
@@ -233,7 +236,7 @@ class DFCConfig(Config):
     critic_speed : float
         Rate of the critic as a multiple of the encoder's.
     ramp : float
-        How fast the critic gains weight, see `fairjax.deep.losses.adversarial_ramp`.
+        How fast the critic gains weight, see `fairjax.deep.methods.losses.adversarial_ramp`.
     critic_on, kl, reduction, group_reduction, target, update_every, weight_decay
         See `DFCTask`; reductions are "sum" or "mean".
     """

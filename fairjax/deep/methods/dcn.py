@@ -12,12 +12,16 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from fairjax.deep.losses import reconstruction_loss
-from fairjax.deep.method import Clusterer, Config, Result, run
-from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import autoencoder_tasks, direction, embed, starting_centers
-from fairjax.deep.streams import Batch, Data, steps_per_epoch
-from fairjax.deep.trainer import Task, TrainState
+from fairjax.deep.methods.assigning import Clusterer
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.losses import reconstruction_loss
+from fairjax.deep.methods.pretraining import autoencoder_tasks, starting_centers
+from fairjax.deep.methods.running import Result, run
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
+from fairjax.deep.nets.passing import embed
+from fairjax.deep.training.streams import Batch, Data, steps_per_epoch
+from fairjax.deep.training.tasks import Task, TrainState, direction
 from fairjax.errors import InputError
 
 __all__ = ["DCNConfig", "DCNTask", "Result", "followed", "run"]
@@ -118,7 +122,7 @@ class DCNConfig(Config):
     ----------
     pretrain, pretrain_steps, layer_steps, pretrain_lr, layer_lr, beta, recon, sum_pixels, corruption,
     pretrain_weight_decay
-        Autoencoder training, as `fairjax.deep.aekmeans.AEKMeansConfig`.
+        Autoencoder training, as `fairjax.deep.methods.aekmeans.AEKMeansConfig`.
     epochs, lr, optimizer
         Of the joint stage. Its reconstruction error is a sum over a row's elements: the wider the rows, the smaller the
         rate has to be (1e-3 diverges on 561 features).

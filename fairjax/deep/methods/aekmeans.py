@@ -9,10 +9,13 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.deep.method import Clusterer, Config, Result, run
-from fairjax.deep.pretrain import autoencoder_tasks, embed, starting_centers
-from fairjax.deep.streams import Data
-from fairjax.deep.trainer import Task, TrainState
+from fairjax.deep.methods.assigning import Clusterer
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.pretraining import autoencoder_tasks, starting_centers
+from fairjax.deep.methods.running import Result, run
+from fairjax.deep.nets.passing import embed
+from fairjax.deep.training.streams import Data
+from fairjax.deep.training.tasks import Task, TrainState
 
 __all__ = ["AEKMeansConfig", "Result", "run"]
 
@@ -27,7 +30,7 @@ class AEKMeansConfig(Config):
         Steps of autoencoder training.
     pretrain : {"end2end", "layerwise"}
     layer_steps, layer_lr
-        See `fairjax.deep.pretrain.autoencoder_tasks`.
+        See `fairjax.deep.methods.pretraining.autoencoder_tasks`.
     lr, beta : float
         Adam's rate; weight of a variational network's divergence.
     recon : {"mse", "bce"}

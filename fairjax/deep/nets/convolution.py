@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.ad_checkpoint import checkpoint_name
 
-from fairjax.deep.grouped import moved_rows, row_blocks, row_slots
+from fairjax.deep.nets.grouped import moved_rows, row_blocks, row_slots
 
 __all__ = ["conv", "conv_transpose", "in_blocks", "kept"]
 

@@ -6,81 +6,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array, lax
+from jax import Array
 
 from fairjax import kmeans
-from fairjax.deep.losses import reconstruction_loss
-from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.streams import Batch, Data, steps_per_epoch
-from fairjax.deep.trainer import Task
+from fairjax.deep.methods.losses import reconstruction_loss
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
+from fairjax.deep.training.streams import Batch, Data, steps_per_epoch
+from fairjax.deep.training.tasks import Task, direction
 from fairjax.errors import InputError
 
-__all__ = [
-    "AutoencoderTask",
-    "LayerTask",
-    "autoencoder_tasks",
-    "direction",
-    "embed",
-    "recalibrated",
-    "starting_centers",
-]
-
-_BLOCK = 1 << 22  # numbers of the input that pass through an encoder at a time
 _DECAY_EPOCHS = 100  # of layer-wise training, after which its rate falls to a tenth
-_RECALIBRATION = 100  # batches at least: of the averages from before, which lose a tenth with each, 3e-5 is left
-
-
-def embed(network: Network | OwnNetwork, params: Any, rest: Any, x: Array) -> Array:
-    """Latent rows (n, d) in evaluation mode, block by block, so that memory stays bounded."""
-    n = len(x)
-    block = max(_BLOCK // max(x[0].size, 1), 1)
-    if n <= block:
-        return network.encode(params, rest, x)[0].z
-    count = -(-n // block)
-    padded = jnp.pad(x, ((0, count * block - n), *((0, 0),) * (x.ndim - 1)))
-    blocks = padded.reshape(count, block, *x.shape[1:])
-    latent = lax.map(lambda rows: network.encode(params, rest, rows)[0].z, blocks)
-    return latent.reshape(count * block, -1)[:n]
-
-
-def recalibrated(key: Array, network: Network | OwnNetwork, params: Any, rest: Any, x: Array, batch: int) -> Any:
-    """Running averages of the encoder's batch normalisation as they are on the mixture of all rows.
-
-    Training on equal numbers from every group leaves those of another mixture. Shuffled batches of all rows pass
-    through the encoder in training mode, without sampling; parameters stay.
-
-    Parameters
-    ----------
-    key : typed random key, consumed.
-    network, params, rest : as for `embed`.
-    x : (N, ...)
-    batch : rows of a batch, static.
-
-    Returns
-    -------
-    The rest renewed; O(N) passes of a row, and 100 batches at least.
-    """
-    n = len(x)
-    batch = min(batch, n)
-    per_pass = n // batch
-    passes = -(-_RECALIBRATION // per_pass)
-    orders = jax.vmap(lambda key: jax.random.permutation(key, n)[: per_pass * batch])(jax.random.split(key, passes))
-
-    def one(rest: Any, rows: Array) -> tuple[Any, None]:
-        return network.encode(params, rest, x[rows], train=True)[1], None
-
-    return lax.scan(one, rest, orders.reshape(passes * per_pass, batch))[0]
 
 
 def starting_centers(key: Array, z: Array, n_clusters: int, *, n_init: int, weights: Array | None = None) -> Array:
     """Centres (K, d) by k-means on latent rows."""
     return kmeans.fit(key, z, n_clusters, weights, n_init=n_init).centers
-
-
-def direction(optimizer: str, weight_decay: float = 0.0) -> optax.GradientTransformation:
-    """Adam or SGD with momentum 0.9, with L2 added to the gradient (not decoupled from it), without the rate."""
-    rule = optax.scale_by_adam() if optimizer == "adam" else optax.trace(0.9)
-    return optax.chain(optax.add_decayed_weights(weight_decay), rule) if weight_decay else rule
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,15 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from fairjax.deep.losses import divergence, student_log_assignment, target_distribution
-from fairjax.deep.method import Config, Result, run
-from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import autoencoder_tasks, direction, embed, starting_centers
-from fairjax.deep.streams import Batch, Data
-from fairjax.deep.trainer import Task, TrainState
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.losses import divergence, student_log_assignment, target_distribution
+from fairjax.deep.methods.pretraining import autoencoder_tasks, starting_centers
+from fairjax.deep.methods.running import Result, run
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
+from fairjax.deep.nets.passing import embed
+from fairjax.deep.training.streams import Batch, Data
+from fairjax.deep.training.tasks import Task, TrainState, direction
 
 __all__ = ["DECConfig", "DECTask", "Result", "run"]
 
@@ -92,7 +95,7 @@ class DECConfig(Config):
     ----------
     pretrain, pretrain_steps, layer_steps, pretrain_lr, layer_lr, beta, recon, sum_pixels, corruption,
     pretrain_weight_decay
-        Autoencoder training, as `fairjax.deep.aekmeans.AEKMeansConfig`.
+        Autoencoder training, as `fairjax.deep.methods.aekmeans.AEKMeansConfig`.
     steps, lr, optimizer, target, update_every, tol
         Sharpening: see `DECTask`; it ends early when less than the share `tol` of the labels changed between two
         updates of the targets.

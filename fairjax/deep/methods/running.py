@@ -1,10 +1,7 @@
-"""What a method is to its callers: a configuration, its stages, and a result for one seed or many."""
+"""The one driver of every method: stages, then labels; for one seed or many."""
 
-import dataclasses
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,38 +9,13 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from fairjax._checks import check_choice, check_count
-from fairjax.deep.blocks import unit_rows
-from fairjax.deep.losses import cosine_log_assignment, gaussian_log_assignment, student_log_assignment
-from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import embed, recalibrated
-from fairjax.deep.streams import Data
-from fairjax.deep.trainer import Position, Task, TrainState, run_tasks
+from fairjax.deep.methods.assigning import Clusterer
+from fairjax.deep.methods.config import Config
+from fairjax.deep.nets.passing import recalibrated
+from fairjax.deep.training.streams import Data
+from fairjax.deep.training.tasks import Task, TrainState
+from fairjax.deep.training.trainer import Position, run_tasks
 from fairjax.errors import InputError
-
-__all__ = ["Clusterer", "Config", "Result", "log_assignment", "run"]
-
-
-class Clusterer(NamedTuple):
-    """All that is needed to assign new rows.
-
-    Attributes
-    ----------
-    params, rest : dict
-        Variables of the network.
-    centers : (K, d)
-        Centres in the latent space.
-    tau : scalar
-        Temperature of the cosine and Gaussian assignments; without meaning for the other.
-    prices : (T, K), or empty
-        What a group pays to enter a cluster, in squared latent distance, where the method has found it.
-    """
-
-    params: Any
-    rest: Any
-    centers: Array
-    tau: Array
-    prices: Any = ()
 
 
 class Result(NamedTuple):
@@ -74,91 +46,6 @@ class Result(NamedTuple):
     n_steps: int
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ABC):
-    """Settings that all methods share; each module has its own ``Config`` with more.
-
-    Attributes
-    ----------
-    network : Network or OwnNetwork
-    n_clusters : int
-        K.
-    batch : int
-        Rows per step (per group where the method draws from each group's own stream).
-    n_init : int
-        Restarts of k-means.
-    recalibrate_bn : bool
-        After the training, take the encoder's batch averages anew from the mixture of all rows
-        (`fairjax.deep.pretrain.recalibrated`).
-    """
-
-    network: Network | OwnNetwork
-    n_clusters: int
-    batch: int = 256
-    n_init: int = 20
-    recalibrate_bn: bool = False
-
-    soft = "student"
-    choices: ClassVar[dict[str, tuple[str, ...]]] = {}
-
-    def __post_init__(self) -> None:
-        """Refuse a misspelt choice, which would else count as the other, and stages without a step."""
-        for name, allowed in self.choices.items():
-            check_choice(name, getattr(self, name), allowed)
-        for field in dataclasses.fields(self):
-            if field.type is int:
-                check_count(field.name, getattr(self, field.name), least=0 if field.name == "warmup_epochs" else 1)
-
-    @abstractmethod
-    def tasks(self, data: Data) -> list[Task]:
-        """Stages of the training on these data."""
-
-    @abstractmethod
-    def hyper(self) -> dict[str, Any]:
-        """Numbers that are not compiled in: scalars, or (S,) arrays with one for each seed."""
-
-    def is_static(self) -> bool:
-        """Whether `finish` can be compiled once for all runs with these settings and this size of data.
-
-        Not so with arrays of numbers, one for each seed, nor where it takes the groups' own sizes as static.
-        """
-        return not any(isinstance(value, (jax.Array, np.ndarray, list)) for value in vars(self).values())
-
-    def clusterer(self, state: TrainState, data: Data, key: Array) -> Clusterer:
-        """What assigns rows, from the end of the last stage."""
-        params = state.params
-        return Clusterer(params["net"], state.rest, params["centroids"], jnp.ones((), params["centroids"].dtype))
-
-    def finish(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
-        """Labels (N,) of the rows trained on, and what assigns others."""
-        clusterer = self.clusterer(state, data, key)
-        return assign(self.soft, self.network, clusterer, data.x), clusterer
-
-
-def log_assignment(soft: str, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
-    """Log of the soft assignment (n, K) of rows, in evaluation mode.
-
-    Parameters
-    ----------
-    soft : {"student", "cosine", "gaussian"}, static
-    network : static
-    clusterer : Clusterer, of one seed
-    x : (n, ...)
-    """
-    z = embed(network, clusterer.params, clusterer.rest, x)
-    if soft == "cosine":
-        return cosine_log_assignment(unit_rows(z), clusterer.centers, clusterer.tau)
-    if soft == "gaussian":
-        return gaussian_log_assignment(z, clusterer.centers, clusterer.tau)
-    return student_log_assignment(z, clusterer.centers)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def assign(soft: str, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
-    """Most probable cluster (n,) int32 of rows."""
-    return jnp.argmax(log_assignment(soft, network, clusterer, x), axis=1).astype(jnp.int32)
-
-
 def run(
     keys: Array,
     data: Data,
@@ -176,7 +63,7 @@ def run(
     keys : typed random key () or (S,), consumed
     data : Data, from `fairjax.deep.prepare`
     config : Config of one of the methods
-    chunk_steps, position, after_chunk, mesh : see `fairjax.deep.trainer.run_tasks`
+    chunk_steps, position, after_chunk, mesh : see `fairjax.deep.training.trainer.run_tasks`
 
     Returns
     -------

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from fairjax.deep.autoencoders import OUTPUTS, Code
-from fairjax.deep.blocks import BatchNorm, Dense, xavier_kernel
+from fairjax.deep.nets.autoencoders import OUTPUTS, Code
+from fairjax.deep.nets.blocks import BatchNorm, Dense, xavier_kernel
 
 __all__ = ["FeatureVAE"]
 

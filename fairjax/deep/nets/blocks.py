@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from fairjax.deep import convolution, grouped
+from fairjax.deep.nets import convolution, grouped
 
 __all__ = [
     "BatchNorm",

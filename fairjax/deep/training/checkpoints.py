@@ -23,8 +23,9 @@ import numpy as np
 from jax import Array
 
 from fairjax import _signals
-from fairjax.deep.streams import Data
-from fairjax.deep.trainer import Position, Task, state_template
+from fairjax.deep.training.streams import Data
+from fairjax.deep.training.tasks import Task
+from fairjax.deep.training.trainer import Position, state_template
 from fairjax.errors import InputError
 
 __all__ = ["Keeper", "check_folder", "claimed", "fingerprint", "identity", "kept_in", "restore", "save"]
@@ -96,7 +97,7 @@ def restore(
     Parameters
     ----------
     folder : path
-    tasks, keys, hyper, data : as for `fairjax.deep.trainer.run_tasks`.
+    tasks, keys, hyper, data : as for `fairjax.deep.training.trainer.run_tasks`.
     identity : what was given to `save`.
 
     Raises

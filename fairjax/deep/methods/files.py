@@ -9,9 +9,9 @@ import numpy as np
 
 from fairjax import __version__
 from fairjax.datasets.preparation import Preparation
-from fairjax.deep import method
-from fairjax.deep.checks import check_parameters
-from fairjax.deep.pretrain import embed
+from fairjax.deep.methods.assigning import Clusterer
+from fairjax.deep.methods.checks import check_parameters
+from fairjax.deep.nets.passing import embed
 from fairjax.errors import InputError
 from fairjax.saving import archive
 from fairjax.saving.archive import Arrays, read
@@ -19,7 +19,7 @@ from fairjax.saving.common import FORMAT, group_words, model_of, plain_settings,
 from fairjax.saving.words import Words, check_array
 
 if TYPE_CHECKING:
-    from fairjax.deep.base import DeepClusterer
+    from fairjax.deep.methods.estimator import DeepClusterer
 
 __all__ = ["fill", "read", "restore", "save", "write"]
 
@@ -121,7 +121,7 @@ def fill(template: Any, arrays: Arrays, name: str) -> Any:
     return jax.tree.unflatten(structure, leaves)
 
 
-def _clusterer(model: "DeepClusterer", arrays: Arrays) -> method.Clusterer:
+def _clusterer(model: "DeepClusterer", arrays: Arrays) -> Clusterer:
     """The network's variables and the centres, of the shapes that the settings ask for."""
     network, K = model._network, int(model.n_clusters)
     start = jax.eval_shape(network.init, jax.random.key(0))
@@ -132,7 +132,7 @@ def _clusterer(model: "DeepClusterer", arrays: Arrays) -> method.Clusterer:
         return jax.ShapeDtypeStruct(shape, jnp.result_type(float))
 
     prices: Any = place(len(model.groups_), K) if "clusterer/prices" in arrays else ()
-    template: Any = method.Clusterer(start.params, start.rest, place(K, latent.shape[1]), place(), prices)  # type: ignore[arg-type]
+    template: Any = Clusterer(start.params, start.rest, place(K, latent.shape[1]), place(), prices)  # type: ignore[arg-type]
     return fill(template, arrays, "clusterer")
 
 

@@ -17,12 +17,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairjax import _forks, _frames, _groups, _memory, parallel
 from fairjax.datasets.preparation import Preparation
-from fairjax.deep import checks, files, method
-from fairjax.deep.checkpoints import Keeper, check_folder, claimed, fingerprint, identity, restore
-from fairjax.deep.nets import Network, OwnEncoder, OwnNetwork
-from fairjax.deep.pretrain import embed
-from fairjax.deep.streams import prepare
-from fairjax.deep.trainer import Task
+from fairjax.deep.methods import assigning, checks, files, running
+from fairjax.deep.methods.config import Config
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnEncoder, OwnNetwork
+from fairjax.deep.nets.passing import embed
+from fairjax.deep.training.checkpoints import Keeper, check_folder, claimed, fingerprint, identity, restore
+from fairjax.deep.training.streams import prepare
+from fairjax.deep.training.tasks import Task
 from fairjax.errors import InputError, OutOfMemoryError, ReplacementWarning
 from fairjax.saving import archive
 from fairjax.saving.common import check_format
@@ -62,7 +64,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
     _positive: ClassVar[tuple[str, ...]] = ("tau", "consistency_tau")  # what the method divides by
 
     @abstractmethod
-    def _config(self, network: Network | OwnNetwork, n_groups: int) -> method.Config:
+    def _config(self, network: Network | OwnNetwork, n_groups: int) -> Config:
         """Settings of the method for a network and data of so many groups."""
 
     def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None) -> Self:
@@ -218,15 +220,15 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
 
     def _train(
         self,
-        config: method.Config,
+        config: Config,
         key: jax.Array,
         X: npt.NDArray[Any],
         groups: npt.NDArray[np.int32],
         names: tuple[str, ...],
-    ) -> method.Result:
+    ) -> running.Result:
         mesh = parallel.data_mesh(self.n_devices) if self.n_devices > 1 else None
         data = prepare(X, groups)
-        method.check_sizes(config, data)
+        running.check_sizes(config, data)
         tasks = config.tasks(data)
         if self.checkpoint_dir is not None:
             check_folder(self.checkpoint_dir)
@@ -236,7 +238,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
         size = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(config.network.init, key).params))
         options: dict[str, Any] = {"chunk_steps": 10 if size * config.batch > _LONG_STEP else 100, "mesh": mesh}
         if self.checkpoint_dir is None:
-            return method.run(key, data, config, **options)
+            return running.run(key, data, config, **options)
         own = self._identity(key, X, groups)
         with claimed(self.checkpoint_dir):
             position = restore(self.checkpoint_dir, tasks, key, config.hyper(), data, own)
@@ -247,7 +249,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
                 )
             keeper = Keeper(self.checkpoint_dir, tasks, own, every=self.checkpoint_every, keep=_KEPT)
             with keeper.listening():
-                return method.run(key, data, config, position=position, after_chunk=keeper, **options)
+                return running.run(key, data, config, position=position, after_chunk=keeper, **options)
 
     def _identity(self, key: jax.Array, X: npt.NDArray[Any], groups: npt.NDArray[np.int32]) -> dict[str, Any]:
         settings = {
@@ -367,12 +369,12 @@ class DeepClusterer(ClusterMixin, BaseEstimator, ABC):
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _probabilities(soft: str, network: Network | OwnNetwork, clusterer: method.Clusterer, x: Any) -> jax.Array:
-    return jnp.exp(method.log_assignment(soft, network, clusterer, x))
+def _probabilities(soft: str, network: Network | OwnNetwork, clusterer: assigning.Clusterer, x: Any) -> jax.Array:
+    return jnp.exp(assigning.log_assignment(soft, network, clusterer, x))
 
 
 @partial(jax.jit, static_argnums=0)
-def _latent(network: Network | OwnNetwork, clusterer: method.Clusterer, x: Any) -> jax.Array:
+def _latent(network: Network | OwnNetwork, clusterer: assigning.Clusterer, x: Any) -> jax.Array:
     return embed(network, clusterer.params, clusterer.rest, x)
 
 

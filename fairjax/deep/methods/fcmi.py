@@ -14,19 +14,22 @@ import numpy as np
 from jax import Array, lax
 
 from fairjax import kmeans
-from fairjax.deep.blocks import unit_rows
-from fairjax.deep.losses import (
+from fairjax.deep.methods.assigning import Clusterer
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.losses import (
     clustering_information,
     consistency_loss,
     cosine_log_assignment,
     group_information,
     reconstruction_loss,
 )
-from fairjax.deep.method import Clusterer, Config, Result, run
-from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import embed
-from fairjax.deep.streams import Batch, Data, present, steps_per_epoch
-from fairjax.deep.trainer import Task, TrainState
+from fairjax.deep.methods.running import Result, run
+from fairjax.deep.nets.blocks import unit_rows
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
+from fairjax.deep.nets.passing import embed
+from fairjax.deep.training.streams import Batch, Data, present, steps_per_epoch
+from fairjax.deep.training.tasks import Task, TrainState
 from fairjax.errors import InputError
 
 __all__ = ["FCMIConfig", "FCMITask", "Result", "run"]
@@ -50,7 +53,7 @@ class FCMITask(Task):
         Before every epoch, k-means anew with `n_init` restarts, or one run from the centres of the epoch before.
     consistent : bool
         Keep what a clustering of each group alone finds at the end of the warm-up
-        (`fairjax.deep.losses.consistency_loss`).
+        (`fairjax.deep.methods.losses.consistency_loss`).
     sum_pixels : bool
         Sum the reconstruction error over a row's elements, as the paper prints it, in place of their mean.
     """
@@ -158,7 +161,7 @@ class FCMIConfig(Config):
     reduction : {"mean", "sum"}
         Of the reconstruction error over a row's elements.
     consistency, consistency_tau : float
-        Weight and temperature of `fairjax.deep.losses.consistency_loss`; with weight 0 there is no such term.
+        Weight and temperature of `fairjax.deep.methods.losses.consistency_loss`; with weight 0 there is no such term.
     labels : {"cosine", "kmeans"}
         Labels by the largest cosine to the centres of the last epoch, or by k-means on the final latent rows.
     """

@@ -16,12 +16,16 @@ from jax import Array, lax
 
 from fairjax import fca
 from fairjax.assignment import controls
-from fairjax.deep.losses import clustering_information, gaussian_log_assignment, reconstruction_loss
-from fairjax.deep.method import Clusterer, Config, Result, run
-from fairjax.deep.nets import Network, OwnNetwork
-from fairjax.deep.pretrain import AutoencoderTask, embed, starting_centers
-from fairjax.deep.streams import Batch, Data, steps_per_epoch
-from fairjax.deep.trainer import Task, TrainState
+from fairjax.deep.methods.assigning import Clusterer
+from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.losses import clustering_information, gaussian_log_assignment, reconstruction_loss
+from fairjax.deep.methods.pretraining import AutoencoderTask, starting_centers
+from fairjax.deep.methods.running import Result, run
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
+from fairjax.deep.nets.passing import embed
+from fairjax.deep.training.streams import Batch, Data, steps_per_epoch
+from fairjax.deep.training.tasks import Task, TrainState
 from fairjax.errors import InputError
 from fairjax.fca import alignment
 from fairjax.fca.alignment.fitting import Route
@@ -54,7 +58,7 @@ class FairTargetTask(Task):
     kind : {"gap", "balance"}
         Control of the fairness, with the value ``hyper["fairness"]``.
     recon, sum_pixels
-        See `fairjax.deep.pretrain.AutoencoderTask`.
+        See `fairjax.deep.methods.pretraining.AutoencoderTask`.
     """
 
     network: Network | OwnNetwork
@@ -114,7 +118,7 @@ class DeepFCAConfig(Config):
         Passes through the data with the reconstruction alone, and with fair targets.
     fair_targets : bool
     lr, beta, recon, sum_pixels
-        Of the reconstruction, as `fairjax.deep.aekmeans.AEKMeansConfig`.
+        Of the reconstruction, as `fairjax.deep.methods.aekmeans.AEKMeansConfig`.
     pretrain_weight_decay : float
         L2 added to the gradient where the reconstruction is alone.
     target_weight, a_balance, a_onehot : float

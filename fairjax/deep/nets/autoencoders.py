@@ -26,17 +26,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from fairjax.deep.blocks import (
-    BatchNorm,
-    Conv,
-    Dense,
-    branch_ids,
-    drop,
-    he_kernel,
-    unit_rows,
-    xavier_kernel,
-)
-from fairjax.deep.convolution import in_blocks, kept
+from fairjax.deep.nets.blocks import BatchNorm, Conv, Dense, branch_ids, drop, he_kernel, unit_rows, xavier_kernel
+from fairjax.deep.nets.convolution import in_blocks, kept
 
 __all__ = ["OUTPUTS", "Code", "ConvAutoencoder", "ConvVAE", "Critic", "FCAutoencoder", "MLPAutoencoder"]
 

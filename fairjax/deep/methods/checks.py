@@ -11,7 +11,7 @@ from fairjax._checks import check_choice, check_count
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
-    from fairjax.deep.base import DeepClusterer
+    from fairjax.deep.methods.estimator import DeepClusterer
 
 
 def check_parameters(model: "DeepClusterer") -> None:

@@ -1,0 +1,60 @@
+"""How rows are assigned to clusters once a training is done."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax.deep.methods.losses import cosine_log_assignment, gaussian_log_assignment, student_log_assignment
+from fairjax.deep.nets.blocks import unit_rows
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnNetwork
+from fairjax.deep.nets.passing import embed
+
+
+class Clusterer(NamedTuple):
+    """All that is needed to assign new rows.
+
+    Attributes
+    ----------
+    params, rest : dict
+        Variables of the network.
+    centers : (K, d)
+        Centres in the latent space.
+    tau : scalar
+        Temperature of the cosine and Gaussian assignments; without meaning for the other.
+    prices : (T, K), or empty
+        What a group pays to enter a cluster, in squared latent distance, where the method has found it.
+    """
+
+    params: Any
+    rest: Any
+    centers: Array
+    tau: Array
+    prices: Any = ()
+
+
+def log_assignment(soft: str, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
+    """Log of the soft assignment (n, K) of rows, in evaluation mode.
+
+    Parameters
+    ----------
+    soft : {"student", "cosine", "gaussian"}, static
+    network : static
+    clusterer : Clusterer, of one seed
+    x : (n, ...)
+    """
+    z = embed(network, clusterer.params, clusterer.rest, x)
+    if soft == "cosine":
+        return cosine_log_assignment(unit_rows(z), clusterer.centers, clusterer.tau)
+    if soft == "gaussian":
+        return gaussian_log_assignment(z, clusterer.centers, clusterer.tau)
+    return student_log_assignment(z, clusterer.centers)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def assign(soft: str, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
+    """Most probable cluster (n,) int32 of rows."""
+    return jnp.argmax(log_assignment(soft, network, clusterer, x), axis=1).astype(jnp.int32)

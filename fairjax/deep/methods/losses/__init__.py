@@ -1,0 +1,48 @@
+"""The methods' losses, as pure functions of latents, assignments and group ids; all logarithms are natural.
+
+Reductions are those of the authors' code, since the weights of the terms belong to them: see each function.
+"""
+
+from fairjax.deep.methods.losses.assignments import (
+    cosine_log_assignment,
+    divergence,
+    gaussian_log_assignment,
+    student_log_assignment,
+    target_distribution,
+)
+from fairjax.deep.methods.losses.dfc import (
+    adversarial_ramp,
+    critic_loss,
+    inverse_decay,
+    reverse_gradient,
+    structural_loss,
+)
+from fairjax.deep.methods.losses.fairoids import (
+    centroids_from_batch,
+    fairoid_divergence,
+    fairoid_log_assignment,
+    fairoid_target,
+)
+from fairjax.deep.methods.losses.information import clustering_information, consistency_loss, group_information
+from fairjax.deep.methods.losses.reconstruction import reconstruction_loss
+
+__all__ = [
+    "adversarial_ramp",
+    "centroids_from_batch",
+    "clustering_information",
+    "consistency_loss",
+    "cosine_log_assignment",
+    "critic_loss",
+    "divergence",
+    "fairoid_divergence",
+    "fairoid_log_assignment",
+    "fairoid_target",
+    "gaussian_log_assignment",
+    "group_information",
+    "inverse_decay",
+    "reconstruction_loss",
+    "reverse_gradient",
+    "structural_loss",
+    "student_log_assignment",
+    "target_distribution",
+]

@@ -1,0 +1,160 @@
+"""Networks as pure functions of their variables: the one adapter between NNX modules and plain pytrees.
+
+The modules themselves are in `fairjax.deep.nets.autoencoders`, which also says what methods an autoencoder has: whoever
+brings a module of that kind can use it in every method of the room. Nothing beyond these modules and
+`fairjax.deep.nets.blocks` calls Flax.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from fairjax.deep.nets.autoencoders import Code, ConvAutoencoder, ConvVAE, Critic, FCAutoencoder, MLPAutoencoder
+from fairjax.deep.nets.features import FeatureVAE
+from fairjax.errors import InputError
+
+
+class Variables(NamedTuple):
+    """What a network holds: trained ``params`` and the ``rest`` (running averages), nested dicts of arrays."""
+
+    params: Any
+    rest: Any
+
+
+def _split(module: Any) -> tuple[Any, Variables]:
+    """Structure and arrays of a module."""
+    graph, params, rest = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]
+    return graph, Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(rest))
+
+
+_KINDS: dict[str, Any] = {
+    "mlp": MLPAutoencoder,
+    "sdae": MLPAutoencoder,
+    "fc": FCAutoencoder,
+    "conv": ConvAutoencoder,
+    "vae": ConvVAE,
+    "critic": Critic,
+}
+
+
+class _Adapter(ABC):
+    """Use of an NNX module as pure functions of its variables."""
+
+    compute: str
+
+    @abstractmethod
+    def graph(self) -> Any:
+        """Structure without arrays."""
+
+    def call(self, params: Any, rest: Any, use: Callable[..., Any], *inputs: Array) -> tuple[Any, Any]:
+        """Merge, run ``use(module, *inputs)``, split: what it returned, and the rest as it then is.
+
+        In ``compute="bfloat16"`` parameters and floating inputs are rounded on the way in; whatever comes out is in the
+        type of the parameters, running averages never leave it.
+        """
+        wide = jnp.result_type(*jax.tree.leaves(params))
+
+        def to(kind: Any) -> Callable[[Array], Array]:
+            return lambda leaf: leaf.astype(kind) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+        narrow = to(wide if self.compute == "float32" else self.compute)
+        module = nnx.merge(self.graph(), jax.tree.map(narrow, params), rest)
+        found = use(module, *(narrow(x) for x in inputs))
+        return jax.tree.map(to(wide), found), _split(module)[1].rest
+
+    def encode(self, params: Any, rest: Any, x: Array, *, train: bool = False, key: Array | None = None) -> Any:
+        """`Code` of the rows, and the rest as it then is."""
+        return self.call(params, rest, lambda module, x: _code(module.encode(x, train=train, key=key)), x)
+
+    def autoencode(
+        self, params: Any, rest: Any, x: Array, groups: Array, *, train: bool = False, key: Array | None = None
+    ) -> tuple[tuple[Code, Array], Any]:
+        """`Code` and reconstruction of the rows, and the rest as it then is."""
+
+        def use(module: Any, x: Array, groups: Array) -> tuple[Code, Array]:
+            code = _code(module.encode(x, train=train, key=key))
+            return code, module.decode(code.z, groups, train=train)
+
+        return self.call(params, rest, use, x, groups)
+
+
+def _code(found: Code | Array) -> Code:
+    return found if isinstance(found, Code) else Code(found, jnp.zeros_like(found[:, 0]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(_Adapter):
+    """One of the networks of `fairjax.deep.nets.autoencoders`, by name: static, hashable, and easy to write down.
+
+    Parameters
+    ----------
+    kind : {"mlp", "sdae", "fc", "conv", "vae", "critic"}
+        "vae" is DFC's convolutional network for images, and what its authors put on precomputed features for vectors.
+    shape : tuple of int
+        (D,) of vectors or (h, w, c) of images; (K,) for the critic.
+    n_latent : int
+        Latent dimension d, or the outputs of the critic.
+    options : tuple of (name, value)
+        Further keywords of the module.
+    compute : {"float32", "bfloat16"}
+        Type in which the layers compute; "float32" means the type of the parameters.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> network = Network(kind="mlp", shape=(64,), n_latent=10)
+    >>> params, rest = network.init(jax.random.key(0))
+    >>> code, rest = network.encode(params, rest, jnp.ones((3, 64)))
+    >>> code.z.shape
+    (3, 10)
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    n_latent: int
+    options: tuple[tuple[str, Hashable], ...] = ()
+    compute: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise InputError(f"there is no network {self.kind!r}; expected one of {', '.join(map(repr, _KINDS))}")
+        images = self.kind == "conv" or (self.kind == "vae" and len(self.shape) != 1)
+        if images and (len(self.shape) != 3 or self.shape[0] % 4 or self.shape[1] % 4 or 0 in self.shape):
+            # as PyTorch lays them out
+            first = len(self.shape) == 3 and self.shape[0] in (1, 3) and min(self.shape[1:]) > 3
+            raise InputError(
+                f"the network {self.kind!r} takes images (n, height, width, channels) with height and width divisible "
+                f"by 4; found rows of shape {self.shape}"
+                + (": if the channels come first, move them by np.moveaxis(X, 1, -1)" if first else "")
+            )
+        if not images and self.kind != "vae" and len(self.shape) != 1:
+            raise InputError(
+                f"the network {self.kind!r} takes vectors (n, D); found rows of shape {self.shape}: flatten them, or "
+                "take network='conv'"
+            )
+
+    def init(self, key: Array) -> Variables:
+        """Variables drawn from a key; pure, so `vmap` over keys gives many at once."""
+        return _split(self._build(key))[1]
+
+    def graph(self) -> Any:
+        """Structure without arrays."""
+        return _structure(self)
+
+    def _build(self, key: Array) -> Any:
+        if len(self.shape) == 1:
+            make: Any = FeatureVAE if self.kind == "vae" else _KINDS[self.kind]
+            return make(self.shape[0], self.n_latent, rngs=nnx.Rngs(key), **dict(self.options))
+        return _KINDS[self.kind](self.shape, self.n_latent, rngs=nnx.Rngs(key), **dict(self.options))
+
+
+@lru_cache(maxsize=256)
+def _structure(network: Network) -> Any:
+    return _split(nnx.eval_shape(lambda: network._build(jax.random.key(0))))[0]
