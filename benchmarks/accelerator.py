@@ -295,7 +295,7 @@ def training(session: Session, method: str, n_seeds: int) -> Iterator[Row]:
     network = Network(kind=kind, shape=shape, n_latent=K, options=options)
     config: Any = fcmi.FCMIConfig if method == "FCMI" else deepfca.DeepFCAConfig
     keys = jax.random.key(0) if n_seeds == 1 else jax.random.split(jax.random.key(0), n_seeds)
-    *_, (task, state) = first_states(config(network=network, n_clusters=K, batch=batch), keys, data)
+    *_, (task, state) = first_states(config(network=network, n_clusters=K, batch_size=batch), keys, data)
     # in a program of its own, where the state is not given away and can be used again
     program = measure.compiled(jax.jit(partial(train_chunk, task, length=length)), state, data, jnp.int32(0))
     state, _ = program[0](state, data, jnp.int32(0))  # shuffles the rows

@@ -2,7 +2,7 @@
 
     python benchmarks/analyses.py training    t-SNE, probe, critic, label matching, decoders, information, FWD, clusters
     python benchmarks/analyses.py sweeps      weights of fairness and structure against what comes out, one after
-                                              the other; by itself each is a section, as sweep-fcmi-b
+                                              the other; by itself each is a section, as sweep-fcmi-group-weight
     python benchmarks/analyses.py all         everything
 
 Each writes ``results/analyses-SECTION.json`` and figures beside it. ``--quick`` takes few steps and writes to the
@@ -203,7 +203,7 @@ def sweep_name(name: str, setting: str) -> str:
 
 
 SWEEPS = (
-    ("FCMI", "b", (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0), 3),
+    ("FCMI", "group_weight", (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0), 3),
     ("FCMI", "consistency", (0.0, 0.01, 0.05, 0.2, 0.5), 3),
     ("DFC", "alpha_f", (0.0, 0.1, 1.0, 10.0, 100.0), 2),
     ("DFC", "alpha_s", (0.0, 0.001, 0.01, 0.1, 1.0), 2),

@@ -73,8 +73,8 @@ def protocols(quick: bool, only: str = "") -> dict[str, Any]:
     def fairoids(gamma: float) -> fairoid.FairoidConfig:
         ae = settings["AE + k-means"]
         return fairoid.FairoidConfig(
-            network=ae.network, n_clusters=ae.n_clusters, batch=ae.batch, pretrain_steps=ae.steps, optimizer="adam",
-            lr=1e-3, epochs=2 if quick else 60, gamma=gamma,
+            network=ae.network, n_clusters=ae.n_clusters, batch_size=ae.batch_size, pretrain_steps=ae.steps,
+            optimizer="adam", lr=1e-3, epochs=2 if quick else 60, gamma=gamma,
         )  # fmt: skip
 
     cases = {

@@ -33,7 +33,6 @@ import reduced
 from fairjax import datasets, metrics
 from fairjax.deep import Network, aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi, prepare
 from fairjax.deep.methods.config import Config
-from fairjax.deep.methods.estimator import PRETRAIN_DECAY
 from fairjax.deep.training.steps import begin, train_chunk
 from fairjax.deep.training.streams import Data
 from fairjax.deep.training.tasks import Task, TrainState
@@ -126,47 +125,45 @@ def case(data: str, method: str, scale: Scale) -> Case:
 
     half = _VAE if variational else _CONV
     both = 2 * _STACKED if har else 2 * half
-    sums: dict[str, Any] = {"sum_pixels": True} if variational else {}
-    decay = PRETRAIN_DECAY if variational else 0.0
     shared: dict[str, Any] = {"n_clusters": k}
     epochs, warmup = scale.har_epochs if har else scale.epochs
     pretraining = steps["har_ae" if har else "ae"]
     wide = (_WIDE + _WIDE_BRANCH) if har else 2 * _CONV
     if method == "ae":
-        config: Config = aekmeans.AEKMeansConfig(
-            network=network(1), batch=b, steps=pretraining, weight_decay=decay, **sums, **shared
-        )
+        config: Config = aekmeans.AEKMeansConfig(network=network(1), batch_size=b, steps=pretraining, **shared)
         return Case(aekmeans, config, rows, 6 * both * b)
     if method == "dec":
         config = dec.DECConfig(
-            network=network(1), batch=b, pretrain_steps=pretraining, steps=steps["dec"], optimizer="adam", lr=1e-4,
-            pretrain_weight_decay=decay, **sums, **shared,
+            network=network(1), batch_size=b, pretrain_steps=pretraining, steps=steps["dec"], optimizer="adam", lr=1e-4,
+            **shared,
         )  # fmt: skip
         return Case(dec, config, rows, 3 * both * b)
     if method == "dcn":
-        config = dcn.DCNConfig(network=network(1), batch=b, pretrain_steps=pretraining, epochs=steps["dcn"], **shared)
+        config = dcn.DCNConfig(
+            network=network(1), batch_size=b, pretrain_steps=pretraining, epochs=steps["dcn"], **shared
+        )
         return Case(dcn, config, rows, 6 * both * b)
     if method == "fairoids":
         config = fairoid.FairoidConfig(
-            network=network(1), batch=b, pretrain_steps=pretraining, epochs=steps["fairoids"], **shared
+            network=network(1), batch_size=b, pretrain_steps=pretraining, epochs=steps["fairoids"], **shared
         )
         return Case(fairoid, config, rows, 3 * both * b)
     if method == "dfc":
         config = dfc.DFCConfig(
-            network=network(1), batch=scale.group_batch, pretrain_steps=pretraining,
+            network=network(1), batch_size=scale.group_batch, pretrain_steps=pretraining,
             group_pretrain_steps=steps["group_ae"], group_steps=steps["group_dec"], steps=steps["dfc"],
-            scale_to_batch=scale.group_batch != 512, **shared,
+            scale_to_batch_size=scale.group_batch != 512, **shared,
         )  # fmt: skip
         return Case(dfc, config, rows, 6 * _VAE * 2 * scale.group_batch)
     # 20 steps make an epoch of HAR at 512 rows, as in the paper
     b = min(512, n) if har else b
     if method == "deepfca":
         config = deepfca.DeepFCAConfig(
-            network=network(n_groups), batch=b, pretrain_epochs=warmup, epochs=epochs - warmup, **shared
+            network=network(n_groups), batch_size=b, pretrain_epochs=warmup, epochs=epochs - warmup, **shared
         )
         return Case(deepfca, config, rows, 6 * wide * b)
     config = fcmi.FCMIConfig(
-        network=network(n_groups), batch=b, epochs=epochs, warmup_epochs=warmup,
+        network=network(n_groups), batch_size=b, epochs=epochs, warmup_epochs=warmup,
         center_refresh="kmeans" if scale.rows is None else "warm", **shared,
     )  # fmt: skip
     return Case(fcmi, config, rows, 6 * wide * b)
@@ -246,8 +243,8 @@ def _child_train(data: str, method: str, scale: str, budget: float, chunk: int, 
     found: dict[str, Any] = {
         "rows": len(one.data.X),
         "groups": rows.n_groups,
-        "batch": one.config.batch,
-        "rows_per_step": one.config.batch * (rows.n_groups if method == "dfc" else 1),
+        "batch": one.config.batch_size,
+        "rows_per_step": one.config.batch_size * (rows.n_groups if method == "dfc" else 1),
         "steps": steps,
         "seeds_in_one_vmap": size.seeds if size.together else 1,
     }
@@ -335,7 +332,7 @@ def _child_gain(data: str, method: str, scale: str, budget: float, chunk: int) -
     size = _SCALES[scale]
     one = case(data, method, size)
     rows = prepare(one.data.X, one.data.groups)
-    found: dict[str, Any] = {"rows": len(one.data.X), "batch": one.config.batch}
+    found: dict[str, Any] = {"rows": len(one.data.X), "batch": one.config.batch_size}
     n_seeds, length = size.seeds, max(min(chunk, 10), 2)
     for seeds in (1, n_seeds):
         keys = jax.random.split(jax.random.key(0), seeds)

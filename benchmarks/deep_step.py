@@ -47,14 +47,14 @@ def cases(batch: int) -> dict[str, tuple[Config, Data]]:
     def wide(n_groups: int) -> fcmi.FCMIConfig:
         options = (("n_groups", n_groups), ("output", "tanh"), ("unit_norm", True))
         network = Network(kind="fc", shape=(561,), n_latent=6, options=options)
-        return fcmi.FCMIConfig(network=network, n_clusters=6, batch=batch)
+        return fcmi.FCMIConfig(network=network, n_clusters=6, batch_size=batch)
 
     unit = (("n_groups", 2), ("output", "tanh"), ("unit_norm", True))
     conv = Network(kind="conv", shape=(28, 28, 1), n_latent=K, options=unit)
     vae = Network(kind="vae", shape=(32, 32, 1), n_latent=64)
     return {
-        "dfc": (dfc.DFCConfig(network=vae, n_clusters=K, batch=batch, n_init=1), images(32)),
-        "fcmi": (fcmi.FCMIConfig(network=conv, n_clusters=K, batch=batch), images(28)),
+        "dfc": (dfc.DFCConfig(network=vae, n_clusters=K, batch_size=batch, n_init=1), images(32)),
+        "fcmi": (fcmi.FCMIConfig(network=conv, n_clusters=K, batch_size=batch), images(28)),
         "fcmi, 30 groups": (wide(30), vectors(30)),
         "fcmi, one branch": (wide(1), vectors(1)),
     }

@@ -19,9 +19,9 @@ def mlp(**options: Any) -> Network:
 def configs(quick: bool) -> dict[str, Any]:
     """Settings of each method; FCMI's and DeepFCA's are for pixels in [-1, 1]."""
     few = 20 if quick else None
-    plain: dict[str, Any] = {"network": mlp(output="sigmoid"), "n_clusters": K, "batch": 128}
+    plain: dict[str, Any] = {"network": mlp(output="sigmoid"), "n_clusters": K, "batch_size": 128}
     branches: dict[str, Any] = {
-        "network": mlp(n_groups=2, output="tanh", unit_norm=True), "n_clusters": K, "batch": 128,
+        "network": mlp(n_groups=2, output="tanh", unit_norm=True), "n_clusters": K, "batch_size": 128,
     }  # fmt: skip
     return {
         "AE + k-means": aekmeans.AEKMeansConfig(**plain, steps=few or 1500),
@@ -30,7 +30,7 @@ def configs(quick: bool) -> dict[str, Any]:
         ),
         "DFC": dfc.DFCConfig(
             **plain, pretrain_steps=few or 1500, group_pretrain_steps=few or 1000, group_steps=few or 500,
-            group_lr=1e-3, steps=few or 4000, sum_pixels=False, pretrain_weight_decay=0.0,
+            group_lr=1e-3, steps=few or 4000,
         ),
         "FCMI": fcmi.FCMIConfig(
             **branches, epochs=4 if quick else 60, warmup_epochs=2 if quick else 20, center_refresh="warm"

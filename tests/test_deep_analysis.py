@@ -17,7 +17,7 @@ GROUPS = RNG.integers(3, size=96)
 NETWORK = Network(
     kind="mlp", shape=(4,), n_latent=3, options=(("n_groups", 3), ("output", "tanh"), ("unit_norm", True))
 )
-CONFIG = fcmi.FCMIConfig(network=NETWORK, n_clusters=4, batch=16, epochs=6, warmup_epochs=2, n_init=1)
+CONFIG = fcmi.FCMIConfig(network=NETWORK, n_clusters=4, batch_size=16, epochs=6, warmup_epochs=2, n_init=1)
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +88,11 @@ def test_a_plane_that_starts_from_another():
 def test_a_sweep_equals_single_runs(data):
     """Each in its place; values far enough apart that no two runs end alike."""
     keys, values = jax.random.split(KEY, 2), (0.0, 50.0)
-    found = analysis.sweep(keys, data, CONFIG, "b", values)
+    found = analysis.sweep(keys, data, CONFIG, "group_weight", values)
     assert found.shape == (2, 2, 96)
     for value, of_value in zip(values, found, strict=True):
         for key, labels in zip(keys, of_value, strict=True):
-            alone = fcmi.run(key, data, dataclasses.replace(CONFIG, b=value)).labels
+            alone = fcmi.run(key, data, dataclasses.replace(CONFIG, group_weight=value)).labels
             # rounding in another order may move a row on a boundary
             alike = np.mean(found == alone, axis=-1) > 0.9
             assert np.mean(labels == alone) > 0.9
@@ -105,7 +105,7 @@ def test_the_critic_of_a_short_run_is_near_chance(data):
     stages = {"pretrain_steps": 10, "group_pretrain_steps": 10, "group_steps": 10, "steps": 30}
     for head in ("auto", "softmax"):
         two = prepare(POINTS, GROUPS > 0)
-        config = dfc.DFCConfig(network=network, n_clusters=4, batch=16, n_init=1, critic_head=head, **stages)
+        config = dfc.DFCConfig(network=network, n_clusters=4, batch_size=16, n_init=1, critic_head=head, **stages)
         measures = {"critic": analysis.critic_accuracy(config, two)}
         _, snapshots = analysis.watch(KEY, two, config, measures, every=10)
         assert [one.step for one in snapshots] == [10, 20, 30]

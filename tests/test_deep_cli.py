@@ -60,6 +60,27 @@ def test_fit_by_a_deep_method(people, tmp_path, capsys):
     assert "holds a checkpoint of this run already" in err
 
 
+def test_settings_reach_the_method(people, capsys):
+    settings = ("--set", "epochs=3", "--set", "warmup-epochs=1", "--set", "labels=kmeans", "--set", "n_latent=none")
+    code, out, err = fit(capsys, people, "--sensitive", "sex", "--method", "fcmi", "--clusters", 3, *settings, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["n_iter"] == 3
+    assert {"epochs": 3, "warmup_epochs": 1, "labels": "kmeans", "n_latent": None}.items() <= found[
+        "parameters"
+    ].items()
+
+
+def test_methods_and_their_settings_are_listed(capsys):
+    assert cli.main(["methods", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in found] == ["ae", "dcn", "dec", "deepfca", "dfc", "fairoid", "fcmi"]
+    assert cli.main(["methods", "dec"]) == 0
+    assert 'optimizer {"sgd", "adam"}, default="sgd"' in capsys.readouterr().out
+    assert cli.main(["methods", "kmeans"]) == 2
+    assert "there is no deep method 'kmeans'; expected one of ae, dcn" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_control_of_fairness_reaches_deepfca(people, capsys):
     arguments = (people, "--sensitive", "sex", "--clusters", 3, "--method", "deepfca", "--min-balance", 0.5, "--json")
@@ -77,10 +98,18 @@ def test_a_control_of_fairness_reaches_deepfca(people, capsys):
         (("--method", "deepfca", "--max-iter", 5), "--max-iter belongs to --method direct"),
         (("--method", "fcmi", "--partition-size", 5), "--partition-size belongs to --method exact and sinkhorn"),
         (("--method", "deepfca", "--transport-weight", 2), "--transport-weight belongs to --method exact and sinkhorn"),
+        (("--method", "deepfca", "--reg", 1), "no meaning for deepfca; give --set reg=..."),
         (("--method", "ae", "--resume"), "--resume needs --checkpoint-dir"),
-        (("--devices", 2), "--checkpoint-dir, --checkpoint-every, --resume and --devices belong to the deep"),
+        (("--method", "kmeans"), "--method is 'kmeans'; expected one of direct, exact, sinkhorn, ae, dcn"),
+        (("--set", "lr=1"), "--set belong to the deep methods"),
+        (("--method", "dec", "--set", "lr"), "--set 'lr' has no value; expected NAME=VALUE"),
+        (("--method", "dec", "--set", "lr=fast"), "lr is 'fast'; expected a finite number of at least 0"),
+        (("--method", "dec", "--set", "update-evry=3"), "dec has no setting of that name; did you mean update_every?"),
+        (("--method", "dec", "--set", "n_clusters=3"), "this setting has the option --clusters"),
+        (("--method", "fcmi", "--set", "group_decoders=maybe"), "group_decoders is 'maybe'; expected True or False"),
+        (("--devices", 2), "--checkpoint-dir, --checkpoint-every, --resume, --devices and --set belong to the deep"),
         (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "n_devices is 1000; there are"),
-        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dec, dcn, fcmi, dfc, fairoid, deepfca)"),
+        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dcn, dec, deepfca, dfc, fairoid, fcmi)"),
     ],
 )
 def test_options_of_the_other_kind(people, capsys, arguments, words):

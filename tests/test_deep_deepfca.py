@@ -1,14 +1,17 @@
 """DeepFCA: exact fairness on learned features, fair targets, and its estimator."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from fairjax import metrics
 from fairjax.datasets import load_reverse_digits
-from fairjax.deep import DeepFCA, Network, aekmeans, deepfca, prepare
-from fairjax.deep.methods import losses
+from fairjax.deep import DeepFCA, Network, OwnNetwork, aekmeans, deepfca, prepare
+from fairjax.deep.methods import losses, running
 from fairjax.deep.methods.assigning import assign
 from fairjax.deep.training import steps, streams, trainer
 from fairjax.errors import InputError
@@ -61,7 +64,7 @@ def test_parts_of_the_fair_targets():
     """Traced through both stages; the loss is computed for given labels."""
     data = prepare(POINTS, (GROUPS == "b").astype(int))
     small = Network(kind="mlp", shape=(4,), n_latent=3, options=(("n_groups", 2), ("unit_norm", True)))
-    settings = deepfca.DeepFCAConfig(network=small, n_clusters=4, batch=16, n_init=1, pretrain_epochs=1, epochs=1)
+    settings = deepfca.DeepFCAConfig(network=small, n_clusters=4, batch_size=16, n_init=1, pretrain_epochs=1, epochs=1)
     tasks, hyper = settings.tasks(data), settings.hyper()
     state = trainer.state_template(tasks, KEY, hyper, data, 1)
     after, terms = jax.eval_shape(lambda state: steps.train_chunk(tasks[1], state, data, jnp.int32(0), length=2), state)
@@ -97,6 +100,59 @@ def test_bad_input(changes, message):
         model(**changes).fit(POINTS, sensitive_features=GROUPS)
 
 
+class Same(nnx.Module):
+    """An autoencoder that leaves rows as they are."""
+
+    def __init__(self):
+        self.scale = nnx.Param(jnp.ones(()))
+
+    def encode(self, x, *, train, key):
+        return self.scale * x
+
+    def decode(self, z, groups, *, train):
+        return z
+
+
+def two_groups_apart():
+    """Rows on a line, a centre that only one group is near and one that no row is near."""
+    data = prepare(np.array([[0.0], [1], [2], [10], [11], [12]], np.float32), [0, 0, 0, 1, 1, 1])
+    network = OwnNetwork(Same())
+    settings = deepfca.DeepFCAConfig(2, network=network, epochs=1, pretrain_epochs=1, batch_size=2)
+    params, rest = network.init(KEY)
+    empty = trainer.state_template(settings.tasks(data), KEY, settings.hyper(), data, 1)
+    hyper = {name: jnp.float32(value) for name, value in settings.hyper().items()}
+    extra = {"centers": jnp.array([[1.0], [30.0]])}
+    return data, settings, empty._replace(params={"net": params}, rest=rest, extra=extra, hyper=hyper)
+
+
+def test_a_lost_cluster_asks_for_another_end(monkeypatch):
+    """The program that fills clusters is compiled only where one is empty."""
+    data, settings, state = two_groups_apart()
+    labels, clusterer = jnp.zeros(6, jnp.int32), running.Clusterer((), (), jnp.zeros((2, 1)), jnp.ones(()))
+    asked = []
+
+    def finished(config, full, *_):
+        asked.append(full)
+        return (labels.at[0].set(1) if full or config.n_init == 1 else labels), clusterer
+
+    monkeypatch.setattr(running, "_finished", finished)
+    monkeypatch.setattr(running, "run_tasks", lambda *_, **__: trainer.Trained(state, ({}, {})))
+    assert deepfca.run(KEY, data, settings).labels.tolist() == [1, 0, 0, 0, 0, 0]
+    assert asked == [False, True]
+    deepfca.run(KEY, data, dataclasses.replace(settings, n_init=1))
+    assert asked == [False, True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("assignment", ["direct", "exact"])
+def test_no_cluster_is_lost(assignment):
+    data, settings, state = two_groups_apart()
+    settings = dataclasses.replace(settings, assignment=assignment)
+    for full, sizes in ((False, {6}), (True, {2, 4})):
+        labels, _ = running._finished(settings, full, state, data, KEY)
+        assert set(np.bincount(labels)) == sizes
+
+
 # Reduced protocol
 
 
@@ -108,7 +164,9 @@ def network(n_groups, output="tanh", unit_norm=True):
 def train(keys, **changes):
     digits = load_reverse_digits(signed=True, dtype=np.float32)
     data = prepare(digits.X, digits.groups)
-    settings = deepfca.DeepFCAConfig(**{"network": network(2), "n_clusters": 10, "batch": 128, "epochs": 40} | changes)
+    settings = deepfca.DeepFCAConfig(
+        **{"network": network(2), "n_clusters": 10, "batch_size": 128, "epochs": 40} | changes
+    )
     result = deepfca.run(keys, data, settings)
     assert np.all(np.asarray(result.failed) == -1)
     of_all = assign if keys.ndim == 0 else jax.vmap(assign, in_axes=(None, None, 0, None))
@@ -138,7 +196,7 @@ def test_fair_targets_on_reversed_digits():
     found, nearest = train(keys)
     _, untrained = train(keys, fair_targets=False, pretrain_epochs=60)
     digits = load_reverse_digits(dtype=np.float32)
-    settings = aekmeans.AEKMeansConfig(network=network(1, "sigmoid", False), n_clusters=10, batch=128, steps=1500)
+    settings = aekmeans.AEKMeansConfig(network=network(1, "sigmoid", False), n_clusters=10, batch_size=128, steps=1500)
     unfair = aekmeans.run(keys, prepare(digits.X, digits.groups), settings)
     accuracy = np.mean([metrics.accuracy(one, digits.target) for one in unfair.labels])
     assert found[:, 1].min() > 0.97

@@ -33,7 +33,7 @@ def cluster(key, per_group, **changes):
 @pytest.mark.slow
 def test_fcmi_against_kmeans_on_pixels():
     """1,500 digits and their reversals, 690 steps. Seen: accuracy 0.64 (pixels 0.35), balance 0.98 (pixels 0)."""
-    digits, labels = cluster(jax.random.key(1), 1500, batch=128, warmup_epochs=15)
+    digits, labels = cluster(jax.random.key(1), 1500, batch_size=128, warmup_epochs=15)
     pixels = KMeans(10, n_init=3, random_state=0).fit_predict(digits.X.reshape(len(digits.X), -1))
     accuracy, of_pixels = (float(metrics.accuracy(found, digits.target)) for found in (labels, pixels))
     assert len(np.unique(labels)) == 10  # clusters that nobody is in would not count in the balance
@@ -45,6 +45,6 @@ def test_fcmi_against_kmeans_on_pixels():
 @pytest.mark.slow
 def test_fcmi_protocol():
     """3,000 digits and their reversals, some ten minutes of two cores. Reference: Balance 0.967, ACC 0.609."""
-    digits, labels = cluster(jax.random.split(jax.random.key(5), 4)[0], 3000, batch=256, warmup_epochs=20)
+    digits, labels = cluster(jax.random.split(jax.random.key(5), 4)[0], 3000, batch_size=256, warmup_epochs=20)
     assert metrics.balance(labels, digits.groups) > 0.85
     assert metrics.accuracy(labels, digits.target) > 0.5

@@ -25,7 +25,7 @@ from fairjax.deep import (
     fcmi,
     prepare,
 )
-from fairjax.deep.methods import estimator, losses
+from fairjax.deep.methods import fitting, losses
 from fairjax.deep.methods.pretraining import AutoencoderTask
 from fairjax.deep.nets import passing
 from fairjax.deep.nets.autoencoders import Code
@@ -89,7 +89,7 @@ def test_centres_follow_their_rows_one_by_one():
 def test_terms_of_dcn(data):
     """Against their formulas; the centres take no gradient, and then follow the batch."""
     network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
-    config = dcn.DCNConfig(network=network, n_clusters=3, batch=16, epochs=2, lam=0.5, distance_weight=2.0)
+    config = dcn.DCNConfig(network=network, n_clusters=3, batch_size=16, epochs=2, lam=0.5, distance_weight=2.0)
     tasks = config.tasks(data)
     assert [task.steps for task in tasks] == [10_000, 12]
     state = trainer.state_template(tasks, KEY, config.hyper(), data, 1)
@@ -112,7 +112,7 @@ def test_terms_of_dcn(data):
 def test_targets_of_whole_groups(data):
     """Each group's targets are those of its own rows alone, and rest between two updates."""
     network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
-    config = dfc.DFCConfig(network=network, n_clusters=3, batch=8, n_init=1, target="group_full", alpha_s=0)
+    config = dfc.DFCConfig(network=network, n_clusters=3, batch_size=8, n_init=1, target="group_full", alpha_s=0)
     task = config.tasks(data)[-1]
     state = trainer.state_template(config.tasks(data), KEY, config.hyper(), data, 1)
     net = network.init(KEY).params
@@ -152,14 +152,14 @@ def test_recalibrated_averages_are_those_of_all_rows():
 
 def test_a_stage_with_consistency_keeps_the_groups_own_clusters(data):
     network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)), ("unit_norm", True)))
-    config = fcmi.FCMIConfig(network=network, n_clusters=4, batch=16, epochs=3, warmup_epochs=1, consistency=0.05)
+    config = fcmi.FCMIConfig(network=network, n_clusters=4, batch_size=16, epochs=3, warmup_epochs=1, consistency=0.05)
     (task,) = config.tasks(data)
     state = trainer.state_template([task], KEY, config.hyper(), data, 0)
     assert state.extra["alone"].shape == (96,)
     after, terms = jax.eval_shape(lambda state: steps.train_chunk(task, state, data, jnp.int32(0), length=2), state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert set(terms) == {"reconstruction", "balance", "onehot", "group", "consistency"}
-    without = fcmi.FCMIConfig(network=network, n_clusters=4, batch=16, epochs=3, warmup_epochs=1)
+    without = fcmi.FCMIConfig(network=network, n_clusters=4, batch_size=16, epochs=3, warmup_epochs=1)
     assert not without.tasks(data)[0].consistent
     with pytest.raises(InputError, match="the smallest group has 2 rows, fewer than n_clusters=4"):
         config.tasks(prepare(POINTS, np.r_[np.zeros(94, int), 1, 1]))
@@ -224,15 +224,15 @@ def test_small_groups_are_said():
     network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
 
     def notes(config):
-        return estimator.replacement_notes(config.tasks(lone), np.asarray(lone.sizes), ["a", "b", "c"])
+        return fitting.replacement_notes(config.tasks(lone), np.asarray(lone.sizes), ["a", "b", "c"])
 
     settings = {"network": network, "n_clusters": 1}
-    (note,) = notes(dfc.DFCConfig(**settings, batch=16))
+    (note,) = notes(dfc.DFCConfig(**settings, batch_size=16))
     assert (
         note == "Steps of 16 rows are more than the group b and the group c can fill: rows are drawn with replacement."
     )
-    assert notes(fcmi.FCMIConfig(**settings, batch=16)) == ()
-    (note,) = notes(fcmi.FCMIConfig(**settings, batch=200))
+    assert notes(fcmi.FCMIConfig(**settings, batch_size=16)) == ()
+    (note,) = notes(fcmi.FCMIConfig(**settings, batch_size=200))
     assert note.startswith("Steps of 200 rows are more than the data can fill")
 
 
@@ -249,7 +249,7 @@ def given(monkeypatch):
         seen.update(options, data=data, config=config)
         raise StoppedError
 
-    monkeypatch.setattr(estimator.running, "run", stop)
+    monkeypatch.setattr(fitting.running, "run", stop)
     return seen
 
 
@@ -266,7 +266,7 @@ def test_rows_of_a_batch_of_dfc_by_the_number_of_groups(given):
     for n_groups, rows in ((2, 512), (4, 256), (32, 32), (96, 16)):
         with pytest.raises(StoppedError):
             DFC(1, alpha_s=0.0).fit(POINTS, sensitive_features=np.arange(96) % n_groups)
-        assert given["config"].batch == rows
+        assert given["config"].batch_size == rows
 
 
 @pytest.mark.filterwarnings("ignore::fairjax.errors.ReplacementWarning")
@@ -276,7 +276,7 @@ def test_dfc_on_features_takes_the_authors_layers(given):
         DFC(2).fit(features, sensitive_features=np.arange(40) % 2)
     network = given["config"].network
     assert (network.kind, network.shape, network.n_latent) == ("vae", (300,), 64)
-    assert given["config"].sum_pixels
+    assert given["config"].tasks(given["data"])[0].sum_pixels
 
 
 def test_deepfca_on_the_authors_network_keeps_its_protocol(given):
@@ -287,8 +287,9 @@ def test_deepfca_on_the_authors_network_keeps_its_protocol(given):
     config = given["config"]
     assert dict(config.network.options) == {"output": "sigmoid"}
     np.testing.assert_array_equal(given["data"].x, images)
-    assert config.sum_pixels
-    assert config.tasks(given["data"])[0].weight_decay == 5e-4
+    first = config.tasks(given["data"])[0]
+    assert first.sum_pixels
+    assert first.weight_decay == 5e-4
 
 
 @pytest.mark.parametrize("method", [AEKMeans, DEC, DCN, DFC, FairoidDEC, FCMI, DeepFCA])
@@ -345,7 +346,7 @@ def test_a_denoising_autoencoder_sees_rows_with_holes():
             seen.append(np.asarray(x))
             return (Code(x[:, :1], jnp.zeros(len(x))), jnp.zeros_like(x)), rest
 
-    task = AutoencoderTask(name="", steps=1, batch=96, network=Blind(), corruption=0.25)
+    task = AutoencoderTask(name="", steps=1, batch_size=96, network=Blind(), corruption=0.25)
     batch = streams.Batch(jnp.asarray(POINTS), jnp.zeros(96, jnp.int32), jnp.arange(96))
     terms, _ = task.loss({"net": {}}, {}, {}, {"beta": 1.0}, batch, KEY, jnp.int32(0))
     np.testing.assert_allclose(terms["reconstruction"], np.mean(POINTS**2), rtol=1e-5)
@@ -359,7 +360,7 @@ def test_both_heads_of_the_critic_are_one_for_two_groups(data):
     """A softmax of two outputs, of which the second is always 0, is the one logit: loss and gradients are the same."""
     network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
     one, two = (
-        dfc.DFCConfig(network=network, n_clusters=3, batch=8, alpha_s=0, critic_head=head).tasks(data)[-1]
+        dfc.DFCConfig(network=network, n_clusters=3, batch_size=8, alpha_s=0, critic_head=head).tasks(data)[-1]
         for head in ("auto", "softmax")
     )
     critic = one.critic.init(KEY).params
@@ -393,7 +394,7 @@ def test_too_little_memory_names_the_batch(monkeypatch):
     def full(*_, **__):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
-    monkeypatch.setattr(estimator.running, "run", full)
+    monkeypatch.setattr(fitting.running, "run", full)
     with pytest.raises(InputError, match="too little memory for steps of batch_size=77"):
         AEKMeans(3, batch_size=77).fit(POINTS)
 
@@ -404,7 +405,7 @@ def test_a_full_disk_leaves_the_checkpoints_from_before(tmp_path, monkeypatch, c
 
     folder = tmp_path / "run"
     network = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
-    config = fcmi.FCMIConfig(network=network, n_clusters=2, batch=16, epochs=3, warmup_epochs=1)
+    config = fcmi.FCMIConfig(network=network, n_clusters=2, batch_size=16, epochs=3, warmup_epochs=1)
     data = prepare(POINTS)
     tasks, identity = config.tasks(data), {"method": "FCMI"}
     state = trainer.state_template(tasks, KEY, config.hyper(), data, 0)

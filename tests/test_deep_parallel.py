@@ -27,7 +27,7 @@ points = (np.eye(4)[rng.integers(4, size=96)] + 0.05 * rng.random((96, 4))).asty
 data, key, mesh = prepare(points, rng.integers(2, size=96)), jax.random.key(0), parallel.data_mesh()
 options = (("n_groups", 2), ("output", "tanh"), ("unit_norm", True))
 network = Network(kind="mlp", shape=(4,), n_latent=3, options=options)
-short = {"network": network, "n_clusters": 4, "batch": 16, "n_init": 1}
+short = {"network": network, "n_clusters": 4, "batch_size": 16, "n_init": 1}
 stages = {"pretrain_steps": 10, "group_pretrain_steps": 10, "group_steps": 10, "steps": 10}
 found = {"devices": mesh.size}
 for config in (fcmi.FCMIConfig(**short, epochs=6, warmup_epochs=2), dfc.DFCConfig(**short, **stages)):
@@ -41,7 +41,7 @@ settings = {"epochs": 6, "warmup_epochs": 2, "batch_size": 16, "n_latent": 3, "n
 left, right = (FCMI(4, n_devices=count, **settings).fit(points, **rows) for count in (1, 2))
 found["estimator"] = float(np.mean(left.labels_ == right.labels_))
 task = fcmi.FCMIConfig(**short, epochs=6, warmup_epochs=2).tasks(data)[0]
-hyper = {"lr": 1e-3, "a_balance": 0.04, "a_onehot": 0.04, "b": 0.2, "tau": 0.1}
+hyper = {"lr": 1e-3, "a_balance": 0.04, "a_onehot": 0.04, "group_weight": 0.2, "tau": 0.1}
 hyper = {name: jnp.float32(value) for name, value in hyper.items()}
 data = jax.device_put(data, parallel.replicated(mesh))
 state = steps.begin(task, key, None, hyper, data)
@@ -68,7 +68,7 @@ def test_two_devices_train_as_one():
 
 def test_shares_that_do_not_come_out_even():
     network = Network(kind="mlp", shape=(4,), n_latent=3)
-    config = fcmi.FCMIConfig(network=network, n_clusters=2, batch=15, epochs=2, warmup_epochs=1)
+    config = fcmi.FCMIConfig(network=network, n_clusters=2, batch_size=15, epochs=2, warmup_epochs=1)
     data = prepare(np.zeros((30, 4), np.float32))
     with pytest.raises(InputError, match=r"a batch of 15 rows \(stage 'FCMI'\) cannot be spread evenly over 2 devices"):
         trainer._check_shares(config.tasks(data), data.n_groups, SimpleNamespace(size=2))

@@ -44,7 +44,7 @@ def run(module, settings, variant, *, keys=KEYS[0], signed=False):
     return result, scores(result.labels, set_.target, set_.groups)
 
 
-UNFAIR = {"network": network(output="sigmoid"), "n_clusters": 10, "batch": 128}
+UNFAIR = {"network": network(output="sigmoid"), "n_clusters": 10, "batch_size": 128}
 
 
 @pytest.mark.slow
@@ -52,7 +52,7 @@ def test_fcmi_is_fair_on_half_reversed_digits():
     """Reference: Balance 0.73 to 0.91, MNCE 0.98 and more, ACC 0.39 to 0.46."""
     signed = network(n_groups=2, output="tanh", unit_norm=True)
     settings = fcmi.FCMIConfig(
-        network=signed, n_clusters=10, batch=128, epochs=60, warmup_epochs=20, center_refresh="warm"
+        network=signed, n_clusters=10, batch_size=128, epochs=60, warmup_epochs=20, center_refresh="warm"
     )
     _, found = run(fcmi, settings, "half_reversed", signed=True)
     assert found["balance"] > 0.6
@@ -91,7 +91,7 @@ def test_fcmi_on_reversed_digits(center_refresh):
     """Reference: Balance 0.81 to 0.85, MNCE 0.992 to 0.995, ACC 0.40 to 0.43."""
     signed = network(n_groups=2, output="tanh", unit_norm=True)
     settings = fcmi.FCMIConfig(
-        network=signed, n_clusters=10, batch=128, epochs=60, warmup_epochs=20, center_refresh=center_refresh
+        network=signed, n_clusters=10, batch_size=128, epochs=60, warmup_epochs=20, center_refresh=center_refresh
     )
     _, found = run(fcmi, settings, "reversed", keys=KEYS[:3], signed=True)
     assert found["balance"] > 0.6
@@ -104,7 +104,6 @@ def test_dfc_on_reversed_digits():
     """Reference: FWD 0.18 to 0.25, entropy 2.21 to 2.25, ACC 0.40, DEC's ACC 0.38."""
     settings = dfc.DFCConfig(
         **UNFAIR, pretrain_steps=1500, group_pretrain_steps=1000, group_steps=500, group_lr=1e-3, steps=4000,
-        sum_pixels=False, pretrain_weight_decay=0.0,
     )  # fmt: skip
     _, found = run(dfc, settings, "reversed", keys=KEYS)
     plain = dec.DECConfig(**UNFAIR, pretrain_steps=1500, steps=500, optimizer="adam", lr=1e-3, target="batch")
@@ -134,7 +133,7 @@ def three_groups():
     data = prepare(points, np.r_[np.zeros(50, int), np.ones(30, int), np.full(10, 2)])
     small = Network(kind="mlp", shape=(3,), n_latent=2, options=(("hidden", (8,)),))
     settings = dfc.DFCConfig(
-        network=small, n_clusters=3, batch=16, n_init=1,
+        network=small, n_clusters=3, batch_size=16, n_init=1,
         pretrain_steps=10, group_pretrain_steps=10, group_steps=10, steps=10,
     )  # fmt: skip
     return data, settings

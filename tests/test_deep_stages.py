@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 POINTS = (np.eye(4)[RNG.integers(4, size=96)] + 0.05 * RNG.random((96, 4))).clip(0, 1).astype(np.float32)
 GROUPS = RNG.integers(2, size=96)
 NETWORK = Network(kind="mlp", shape=(4,), n_latent=3, options=(("hidden", (8,)),))
-SHARED = {"network": NETWORK, "n_clusters": 4, "batch": 16, "n_init": 1}
+SHARED = {"network": NETWORK, "n_clusters": 4, "batch_size": 16, "n_init": 1}
 CHUNK = 8
 
 
@@ -144,8 +144,8 @@ def test_settings_and_rows_that_would_train_something_else(make, words):
 
 def test_batches_and_weights_of_dfc(data):
     many = prepare(POINTS, np.arange(96) % 6)
-    assert [task.batch for task in dfc_config().tasks(many)] == [48, 16, 16, 16]
-    assert [task.batch for task in dfc_config().tasks(data)] == [16] * 4
+    assert [task.batch_size for task in dfc_config().tasks(many)] == [48, 16, 16, 16]
+    assert [task.batch_size for task in dfc_config().tasks(data)] == [16] * 4
     sums, means = (dfc_config(scale_to_batch=True, reduction=kind).hyper() for kind in ("sum", "mean"))
     assert (sums["alpha_c"], sums["alpha_s"]) == (32, 1024)
     assert (means["alpha_c"], means["alpha_s"]) == (32, 1)

@@ -26,7 +26,7 @@ NETWORK = Network(
 
 
 def config(**changes):
-    settings = {"network": NETWORK, "n_clusters": 4, "batch": 16, "epochs": 6, "warmup_epochs": 2, "n_init": 1}
+    settings = {"network": NETWORK, "n_clusters": 4, "batch_size": 16, "epochs": 6, "warmup_epochs": 2, "n_init": 1}
     return fcmi.FCMIConfig(**settings | changes)
 
 
@@ -51,7 +51,7 @@ def whole(data):
 
 def batches(data, steps, **options):
     order = streams.first_order(data, by_group=options["by_group"])
-    draw = jax.jit(streams.draw, static_argnames=("batch", "by_group"))
+    draw = jax.jit(streams.draw, static_argnames=("batch_size", "by_group"))
     found = []
     for step in range(steps):
         order, batch = draw(jax.random.fold_in(KEY, step), jnp.int32(step), order, data, **options)
@@ -60,7 +60,7 @@ def batches(data, steps, **options):
 
 
 def test_an_epoch_takes_every_row_once(data):
-    found = batches(data, 12, batch=16, by_group=False)
+    found = batches(data, 12, batch_size=16, by_group=False)
     for epoch in (found[:6], found[6:]):
         assert sorted(np.concatenate(epoch)) == list(range(96))
     assert not np.array_equal(found[0], found[6])
@@ -68,7 +68,7 @@ def test_an_epoch_takes_every_row_once(data):
 
 def test_each_group_has_a_stream_of_its_own():
     data = prepare(np.zeros((35, 1), np.float32), [0] * 20 + [1] * 11 + [2] * 4)
-    found = np.array(batches(data, 4, batch=5, by_group=True)).reshape(4, 3, 5)
+    found = np.array(batches(data, 4, batch_size=5, by_group=True)).reshape(4, 3, 5)
     assert sorted(found[:, 0].ravel()) == list(range(20))
     for epoch in (found[:2, 1], found[2:, 1]):
         assert len(set(epoch.ravel())) == 10
@@ -100,7 +100,7 @@ def test_a_scan_equals_single_steps(data, whole):
 def test_seeds_together_equal_one_by_one(data, whole):
     keys = jnp.stack([KEY, jax.random.key(1)])
     # a number of its own for each seed, traced: no other program
-    both = fcmi.run(keys, data, config(b=np.array([0.2, 0.0])), chunk_steps=36)
+    both = fcmi.run(keys, data, config(group_weight=np.array([0.2, 0.0])), chunk_steps=36)
     assert both.labels.shape == (2, 96)
     for name, values in whole.history.items():
         np.testing.assert_allclose(both.history[name][0], values, rtol=5e-3, atol=1e-4)
@@ -115,7 +115,7 @@ def test_warm_up_has_the_reconstruction_alone(whole):
 
 def test_a_loss_that_is_not_finite_stops_the_run(data):
     with pytest.raises(DivergedError, match="'gradient' of the loss was not finite at step 0 of the stage 'FCMI'"):
-        fcmi.run(KEY, data, config(b=np.inf), chunk_steps=36)
+        fcmi.run(KEY, data, config(group_weight=np.inf), chunk_steps=36)
     with pytest.raises(DivergedError, match="of the loss was not finite at step 1 of") as caught:
         fcmi.run(KEY, data, config(lr=1e38), chunk_steps=36)
     # the state is that after step 0, whose update overflowed the next

@@ -141,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_inspect(commands)
     _add_datasets(commands)
+    _add_methods(commands)
     return parser
 
 
@@ -156,7 +157,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument(
         "--method", default="direct", metavar="M",
         help="direct (default); exact or sinkhorn transport between the groups; or a deep method, which learns a space "
-        "to cluster in: ae, dec, dcn, fcmi, dfc, fairoid, deepfca",
+        "to cluster in (see: fairjax methods)",
     )  # fmt: skip
     fit.add_argument(
         "--checkpoint-dir", metavar="FOLDER",
@@ -171,6 +172,10 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument(
         "--devices", type=numbers.count, default=1, metavar="N",
         help="deep methods: spread the rows of each batch over N devices (default: 1)",
+    )  # fmt: skip
+    fit.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE",
+        help="deep methods: a setting, such as lr=0.001; may be repeated (see: fairjax methods NAME)",
     )  # fmt: skip
     fit.add_argument(
         "--epsilon", type=float, default=0.0, metavar="E",
@@ -364,3 +369,13 @@ def _add_datasets(commands: "argparse._SubParsersAction[_Parser]") -> None:
         description="List the known data sets: where they were found, what is missing and how to get it.",
     )
     datasets.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+
+
+def _add_methods(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    methods = commands.add_parser(
+        "methods",
+        help="the deep methods, and the settings of each",
+        description="List the deep methods, or the settings of one, which fairjax fit --set takes.",
+    )
+    methods.add_argument("method", nargs="?", metavar="NAME", help="the method whose settings are listed")
+    methods.add_argument("--json", action="store_true", help="print JSON in place of the list")

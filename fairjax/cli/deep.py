@@ -3,6 +3,8 @@
 import argparse
 import signal
 import warnings
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,46 +17,53 @@ from fairjax.errors import InputError, ReplacementWarning
 
 if TYPE_CHECKING:
     from fairjax.deep.methods.estimator import DeepClusterer
+    from fairjax.deep.methods.settings import Setting
 
-# classes of fairjax.deep by the name that the command line gives them
-METHODS = {
-    "ae": "AEKMeans",
-    "dec": "DEC",
-    "dcn": "DCN",
-    "fcmi": "FCMI",
-    "dfc": "DFC",
-    "fairoid": "FairoidDEC",
-    "deepfca": "DeepFCA",
-}
-# FCMI's protocol; the methods beside it take its network
-IMAGE_SIZES = {"ae": 28, "dec": 28, "dcn": 28, "fcmi": 28, "fairoid": 28, "deepfca": 28}
-_SMALL = 10_000  # rows up to which the short settings below serve; above, those of the papers
-_SHORT: dict[str, dict[str, Any]] = {
-    "ae": {"batch_size": 128, "steps": 1500},
-    "dec": {"batch_size": 128, "pretrain_steps": 1500, "steps": 500, "optimizer": "adam", "lr": 1e-3},
-    "dcn": {"batch_size": 128, "pretrain_steps": 1500, "epochs": 20},
-    "fcmi": {"batch_size": 128, "epochs": 60, "center_refresh": "warm"},
-    "dfc": {
-        "pretrain_steps": 1500, "group_pretrain_steps": 1000, "group_steps": 500, "group_lr": 1e-3, "steps": 4000,
-    },
-    "fairoid": {"batch_size": 128, "pretrain_steps": 1500, "epochs": 60, "optimizer": "adam", "lr": 1e-3},
-    "deepfca": {"batch_size": 128, "epochs": 40},
-}  # fmt: skip
+ROUTES = ("direct", "exact", "sinkhorn")  # methods of `FCA`; any other is a deep one
+
 _CONTROLS = ("epsilon", "min_balance")
 _ALIGNMENT = ("center_update", "partition_size", "transport_weight", "reg")
 _FOREIGN = (*_CONTROLS, "max_iter", "tol", "init", "n_init", "search", *_ALIGNMENT)
+# settings that have an option of their own
+OPTIONS = {"n_clusters": "--clusters", "random_state": "--seed", "n_devices": "--devices",
+            "checkpoint_dir": "--checkpoint-dir", "checkpoint_every": "--checkpoint-every",
+            "resume": "--resume", "epsilon": "--epsilon", "min_balance": "--min-balance"}  # fmt: skip
+_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def method(name: str) -> "type[DeepClusterer]":
+    """The estimator of a deep method by its name on the command line.
+
+    Raises
+    ------
+    InputError
+        If there is no such method.
+    """
+    found = methods()
+    if name not in found:
+        raise InputError(f"--method is {name!r}; expected one of {', '.join((*ROUTES, *found))}")
+    return found[name]
+
+
+def methods() -> "dict[str, type[DeepClusterer]]":
+    """All deep methods by their names; this imports them, which takes a while."""
+    import fairjax.deep  # noqa: F401, the catalogue
+    from fairjax.deep.methods.estimator import METHODS
+
+    return dict(sorted(METHODS.items()))
 
 
 def check(options: argparse.Namespace) -> None:
     """Refuse options that say something to the other kind of method only."""
-    if options.method not in METHODS:
+    if options.method in ROUTES:
         kept = options.checkpoint_dir is not None or options.checkpoint_every is not None
-        if kept or options.resume or options.devices != 1:
+        if kept or options.resume or options.set or options.devices != 1:
             raise InputError(
-                "--checkpoint-dir, --checkpoint-every, --resume and --devices belong to the deep methods "
-                f"({', '.join(METHODS)}); --method {options.method} is done in one go: leave them out"
+                "--checkpoint-dir, --checkpoint-every, --resume, --devices and --set belong to the deep methods "
+                f"({', '.join(methods())}); --method {options.method} is done in one go: leave them out"
             )
         return
+    kind = method(options.method)
     from fairjax.estimators import FCA
 
     defaults = FCA().get_params()
@@ -65,37 +74,77 @@ def check(options: argparse.Namespace) -> None:
             place = (
                 "direct and deepfca" if name in _CONTROLS else "exact and sinkhorn" if name in _ALIGNMENT else "direct"
             )
-            raise InputError(
-                f"--{name.replace('_', '-')} belongs to --method {place} and has no meaning for {options.method}; "
-                "leave it out"
-            )
+            option = f"--{name.replace('_', '-')}"
+            known = f"give --set {name}=..." if name in kind._get_param_names() else "leave it out"
+            raise InputError(f"{option} belongs to --method {place} and has no meaning for {options.method}; {known}")
     if options.checkpoint_dir is None:
         if options.resume:
             raise InputError("--resume needs --checkpoint-dir, the folder with the checkpoint to go on from")
         if options.checkpoint_every is not None:
             raise InputError("--checkpoint-every needs --checkpoint-dir, the folder that checkpoints go to")
+    settings(kind, options.set)
+
+
+def settings(kind: "type[DeepClusterer]", given: Sequence[str]) -> dict[str, Any]:
+    """Settings from ``NAME=VALUE`` texts, checked as the estimator checks them.
+
+    Raises
+    ------
+    InputError
+        For a name that the method does not have, or a value out of range.
+    """
+    from fairjax.deep.methods.settings import check, settings_of
+
+    known = {about.name: about for about in settings_of(kind)}
+    found: dict[str, Any] = {}
+    for text in given:
+        typed, equals, value = text.partition("=")
+        name = typed.strip().lstrip("-").replace("-", "_")
+        if not equals:
+            raise InputError(f"--set {text!r} has no value; expected NAME=VALUE, such as --set lr=0.001")
+        if name in OPTIONS and name in known:
+            raise InputError(f"--set {name}: this setting has the option {OPTIONS[name]}; use that")
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"see fairjax methods {kind.command}"
+            raise InputError(f"--set {typed}: {kind.command} has no setting of that name; {hint}")
+        if name in found:
+            raise InputError(f"--set {name} is given twice")
+        found[name] = _parsed(known[name], value.strip())
+        check(known[name], found[name])
+    return found
+
+
+def _parsed(about: "Setting", text: str) -> Any:
+    """The value that a text stands for; what cannot be read stays text, which the check then refuses."""
+    if about.optional and text.lower() == "none":
+        return None
+    if about.kind == "flag":
+        return _WORDS.get(text.lower(), text)
+    read = {"whole": int, "number": float}.get(about.kind)
+    if read is None:
+        return text
+    try:
+        return read(text)
+    except ValueError:
+        return text
 
 
 def fit(data: Dataset, values: npt.NDArray[Any] | None, options: argparse.Namespace) -> "DeepClusterer":
     """The trained estimator; ``values`` is the protected attribute of every row, or None."""
-    from fairjax import deep
-
-    settings = dict(_SHORT[options.method]) if data.n_samples <= _SMALL else {}
-    if options.method == "dfc" and settings:
-        settings["batch_size"] = max(16, 256 // data.n_groups)  # of each group
-    if options.method == "fcmi" and data.n_samples > _SMALL:
-        settings = {"center_refresh": "warm"}  # ends like anew in every epoch, in a third of the time
+    kind = method(options.method)
+    chosen = kind.suggested(data.n_samples, data.n_groups)
     if options.method == "deepfca":
-        settings |= {name: getattr(options, name) for name in _CONTROLS}
-    model: DeepClusterer = getattr(deep, METHODS[options.method])(
-        n_clusters=options.clusters,
-        n_devices=options.devices,
-        checkpoint_dir=options.checkpoint_dir,
-        checkpoint_every=options.checkpoint_every or 1000,
-        resume=options.resume,
-        random_state=options.seed,
-        **settings,
-    )
+        chosen |= {name: getattr(options, name) for name in _CONTROLS}
+    own = {
+        "n_clusters": options.clusters,
+        "n_devices": options.devices,
+        "checkpoint_dir": options.checkpoint_dir,
+        "checkpoint_every": options.checkpoint_every or 1000,
+        "resume": options.resume,
+        "random_state": options.seed,
+    }
+    model = kind(**(own | chosen | settings(kind, options.set)))
     try:
         with warnings.catch_warnings():
             # the summary and the report say so

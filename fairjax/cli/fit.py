@@ -18,14 +18,12 @@ from fairjax._text import visible
 from fairjax.cli import attributes, compilation, deep, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
-from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.estimators import FCA
     from fairjax.fca.restarts import Search
     from fairjax.report import Report, ReportData
 
-_METHODS = ("direct", "exact", "sinkhorn")
 _SETTINGS = (  # options named as FCA names them
     "epsilon", "min_balance", "method", "init", "n_init", "search", "max_iter", "tol", "center_update",
     "partition_size", "transport_weight", "reg",
@@ -34,10 +32,8 @@ _SETTINGS = (  # options named as FCA names them
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Do what the options of ``fairjax fit`` say; files are written last, all or none of the work behind them."""
-    known = [*_METHODS, *deep.METHODS]
-    if options.method not in known:
-        raise InputError(f"--method is {options.method!r}; expected one of {', '.join(known)}")
     deep.check(options)
+    learned = options.method not in deep.ROUTES
     outputs.check({"--out": options.out, "--report": options.report, "--model": options.model}, options.data)
     compilation.keep_programs()
     with Bar(not options.quiet, for_program=options.json) as bar, _progress.watching(bar):
@@ -48,14 +44,14 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             standardize=options.standardize,
             l2_normalize=options.l2_normalize,
             download=options.download,
-            image_size=deep.IMAGE_SIZES.get(options.method),
+            image_size=deep.method(options.method).image_side if learned else None,
             table=table_options.chosen(options),
             key=options.key,
             keep_table=options.out is not None,
         )
         outputs.check_columns(data, options)
         values = inputs.attribute(data)
-        fit = deep.fit if options.method in deep.METHODS else _fit
+        fit = deep.fit if learned else _fit
         compiled, began = compilation.seconds(), time.perf_counter()
         model = fit(data, values, options)
         seconds, compile_seconds = time.perf_counter() - began, compilation.seconds() - compiled
@@ -63,7 +59,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         files = _render(data, sensitive, model, report, options)
     write_all(files)
     if options.json:
-        own = deep.agreement(data, model) if options.method in deep.METHODS else _certificate(model, report.data)
+        own = deep.agreement(data, model) if learned else _certificate(model, report.data)
         spent = {"seconds": round(seconds, 4), "compile_seconds": round(compile_seconds, 4), "version": __version__}
         summary = _summary(data, sensitive, model, report.data) | own | spent
         print(json.dumps(summary, allow_nan=False))
@@ -102,7 +98,7 @@ def _report(
 
     return from_model(
         model,
-        data.X if options.method in deep.METHODS else data.matrix,
+        data.matrix if options.method in deep.ROUTES else data.X,
         sensitive_features=values,
         feature_names=data.feature_names or None,
         group_names=inputs.group_names(data, values, model.groups_),

@@ -6,9 +6,9 @@ for keys (S,), on data from `prepare`. `analysis` looks into what a training doe
 """
 
 from fairjax.deep import analysis
-from fairjax.deep.estimators import DCN, DEC, DFC, FCMI, AEKMeans, DeepFCA, FairoidDEC
 from fairjax.deep.methods import aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi
 from fairjax.deep.methods.assigning import Clusterer, log_assignment
+from fairjax.deep.methods.catalogue import *
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.nets.network import Network
 from fairjax.deep.nets.own import OwnEncoder, OwnNetwork

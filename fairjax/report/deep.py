@@ -13,15 +13,6 @@ if TYPE_CHECKING:
     from fairjax.deep.methods.estimator import DeepClusterer
     from fairjax.report.models import Run
 
-_METHODS = {
-    "AEKMeans": "k-means on the latent space of an autoencoder",
-    "DEC": "deep embedded clustering (DEC)",
-    "DCN": "deep clustering network (DCN)",
-    "FCMI": "deep fair clustering by mutual information (FCMI)",
-    "DFC": "deep fair clustering with a critic and preserved structure (DFC)",
-    "FairoidDEC": "deep clustering with fairoids",
-    "DeepFCA": "fair clustering via alignment on learned features (DeepFCA)",
-}
 _NO_SETTINGS = ("checkpoint_dir", "resume", "checkpoint_every", "n_devices")
 
 
@@ -34,14 +25,13 @@ def report_data(model: "DeepClusterer", run: "Run") -> ReportData:
     empty = shape[0] - int(np.count_nonzero(table.sum(1)))
     if empty:
         notes.append(f"{empty} of {shape[0]} clusters have no rows; balance and violation leave them out.")
-    name = type(model).__name__
     return ReportData(
         **run.parts,
         weights=run.weights,
         cost=_cost(run.X, model.labels_, shape[0]),
         balance=model.balance_,
         max_balance=model.max_balance_,
-        method=_METHODS.get(name, name),
+        method=model.title,
         parameters=parameters(model),
         notes=(*run.notes, *notes),
         status="ended early: few labels still changed" if model.ended_early_ else "went through all its steps",

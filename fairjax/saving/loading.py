@@ -53,9 +53,10 @@ def load(path: str | os.PathLike[str], *, network: Any = None) -> Any:
             from fairjax.estimators import files
 
             return files.restore(words, arrays)
-        from fairjax.deep import estimators
         from fairjax.deep.methods import files as deep_files
+        from fairjax.deep.methods.estimator import METHODS
 
-        if name not in estimators.__all__:
+        kinds = {kind.__name__: kind for kind in METHODS.values()}
+        if name not in kinds:
             raise InputError(f"there is no class {name!r}")
-        return deep_files.restore(getattr(estimators, name), words, arrays, network)
+        return deep_files.restore(kinds[name], words, arrays, network)

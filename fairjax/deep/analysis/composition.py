@@ -20,9 +20,12 @@ class Unfairest(NamedTuple):
 
     Attributes
     ----------
-    cluster, size : int
-    shares, overall : (T,)
-        Of the groups in the cluster, and in all rows.
+    cluster : int
+    size : int
+    shares : ndarray (T,)
+        Of the groups in the cluster.
+    overall : ndarray (T,)
+        Of the groups in all rows.
     distance : float
         Sum of the absolute differences of the shares, from 0 to 2.
     """
@@ -39,7 +42,8 @@ def unfairest_cluster(labels: npt.ArrayLike, groups: npt.ArrayLike) -> Unfairest
 
     Parameters
     ----------
-    labels, groups : (N,) integers from 0
+    labels : array-like (N,) of integers from 0
+    groups : array-like (N,) of integers from 0
 
     Examples
     --------
@@ -67,7 +71,8 @@ def fwd_by_clusters(
 
     Parameters
     ----------
-    key : typed random key, consumed.
+    key : typed random key
+        Consumed.
     z : (N, d)
     groups : (N,)
     numbers : sequence of int

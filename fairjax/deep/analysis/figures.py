@@ -79,7 +79,9 @@ def curves(
     panels : dict of dict of (n,) or (n, S)
         By title of the panel and name of the line; of S seeds the mean is drawn, and their range shaded.
     x : (n,)
-    xlabel, ylabels : str, and one for each panel
+    xlabel : str
+    ylabels : sequence of str, optional
+        One for each panel.
     levels : dict of dict of float, optional
         Horizontal lines of a panel, by name.
     log : bool
@@ -119,7 +121,8 @@ def histogram(series: Mapping[str, npt.ArrayLike], names: Sequence[str], *, ylab
     series : dict of (n,)
     names : sequence of str
         n of them.
-    ylabel, title : str
+    ylabel : str
+    title : str
     """
     figure, axes = _panels((1, 1), width=max(4.2, 0.36 * len(names) * len(series) + 1.5, 0.95 * len(names)))
     panel, place, width = axes[0, 0], np.arange(len(names)), 0.8 / len(series)

@@ -17,10 +17,11 @@ class MatchedUnion(NamedTuple):
 
     Attributes
     ----------
-    best, worst : (N,) int32
-        Each group's clusters renamed by the one-to-one map to classes of the most agreement; in `worst` only those of
-        the first group, the others' by the map of the least.
-    chance : (N,) int32
+    best : ndarray (N,), int32
+        Each group's clusters, renamed by the one-to-one map to classes of the most agreement.
+    worst : ndarray (N,), int32
+        The first group's clusters renamed so, the others' by the map of the least agreement.
+    chance : ndarray (N,), int32
         The clusters as the groups' own models happen to number them.
     """
 

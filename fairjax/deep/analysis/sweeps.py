@@ -11,6 +11,7 @@ from jax import Array
 
 from fairjax.deep.methods.config import Config
 from fairjax.deep.methods.running import run
+from fairjax.deep.methods.settings import settings_of
 from fairjax.deep.training.streams import Data
 from fairjax.errors import InputError
 
@@ -27,8 +28,8 @@ def sweep(keys: Array, data: Data, config: Config, name: str, values: Sequence[f
     data : Data
     config : Config
     name : str
-        A setting that is not compiled in: a key of ``config.hyper()``, as DFC's ``alpha_f`` and ``alpha_s``, FCMI's
-        ``b``, the fairoids' ``gamma``.
+        A setting that is not compiled in (a `Number` among the method's settings), as DFC's ``alpha_f`` and
+        ``alpha_s``, FCMI's ``group_weight``, the fairoids' ``gamma``.
     values : sequence of float
         V of them.
 
@@ -42,8 +43,8 @@ def sweep(keys: Array, data: Data, config: Config, name: str, values: Sequence[f
     InputError
         If the setting is compiled in.
     """
-    if name not in config.hyper() or not hasattr(config, name):
-        free = sorted(key for key in config.hyper() if hasattr(config, key))
+    free = sorted(about.name for about in settings_of(type(config)) if about.traced)
+    if name not in free:
         raise InputError(f"{name!r} cannot be swept in one batch; expected one of {', '.join(map(repr, free))}")
     n_seeds = len(keys)
     runs = keys[jnp.tile(jnp.arange(n_seeds), len(values))]

@@ -1,1 +1,1 @@
-"""The methods: settings, stages and estimator of each in one file, and what they share."""
+"""The methods: settings, stages and estimator of each in one file, listed in `fairjax.deep.methods.catalogue`."""

@@ -11,67 +11,37 @@ from jax import Array
 
 from fairjax.deep.methods.assigning import Clusterer
 from fairjax.deep.methods.config import Config
-from fairjax.deep.methods.pretraining import autoencoder_tasks, starting_centers
+from fairjax.deep.methods.estimator import DeepClusterer, estimator
+from fairjax.deep.methods.pretraining import (
+    AutoencoderSettings,
+    ReconstructionSettings,
+    autoencoder_tasks,
+    starting_centers,
+)
 from fairjax.deep.methods.running import Result, run
+from fairjax.deep.methods.settings import Number, Settings, setting
 from fairjax.deep.nets.passing import embed
 from fairjax.deep.training.streams import Data
 from fairjax.deep.training.tasks import Task, TrainState
 
-__all__ = ["AEKMeansConfig", "Result", "run"]
+__all__ = ["AEKMeans", "AEKMeansConfig", "AEKMeansSettings", "Result", "run"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AEKMeansConfig(Config):
-    """Settings; see `fairjax.deep.AEKMeans`.
+class AEKMeansSettings(ReconstructionSettings, AutoencoderSettings, Settings):
+    """Settings of AE + k-means."""
 
-    Attributes
-    ----------
-    steps : int
-        Steps of autoencoder training.
-    pretrain : {"end2end", "layerwise"}
-    layer_steps, layer_lr
-        See `fairjax.deep.methods.pretraining.autoencoder_tasks`.
-    lr, beta : float
-        Adam's rate; weight of a variational network's divergence.
-    recon : {"mse", "bce"}
-    sum_pixels : bool
-        Sum the reconstruction error over a row's elements, as a variational network needs it.
-    corruption : float
-        Share of the inputs that are set to zero (denoising).
-    weight_decay : float
-        L2 added to the gradient.
-    """
+    steps: int = setting(10_000, "Steps of the whole autoencoder.")
+    lr: Number = setting(1e-3, "Adam's rate.")
 
-    choices: ClassVar[dict[str, tuple[str, ...]]] = {
-        "pretrain": ("end2end", "layerwise"),
-        "recon": ("mse", "bce"),
-    }
 
-    steps: int = 10_000
-    pretrain: str = "end2end"
-    layer_steps: int = 5_000
-    lr: Any = 1e-3
-    layer_lr: Any = 0.1
-    beta: Any = 1.0
-    recon: str = "mse"
-    sum_pixels: bool = False
-    corruption: float = 0.0
-    weight_decay: float = 0.0
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AEKMeansConfig(AEKMeansSettings, Config):
+    """Settings with a network; see `AEKMeans`."""
 
     def tasks(self, data: Data) -> list[Task]:
         """The autoencoder."""
-        return autoencoder_tasks(
-            self.network,
-            data,
-            pretrain=self.pretrain,
-            steps=self.steps,
-            layer_steps=self.layer_steps,
-            batch=self.batch,
-            recon=self.recon,
-            sum_pixels=self.sum_pixels,
-            corruption=self.corruption,
-            weight_decay=self.weight_decay,
-        )
+        return autoencoder_tasks(self.network, data, self, steps=self.steps, recon=self.recon)
 
     def hyper(self) -> dict[str, Any]:
         """Rates and weight of the divergence."""
@@ -82,3 +52,23 @@ class AEKMeansConfig(Config):
         z = embed(self.network, state.params["net"], state.rest, data.x)
         centers = starting_centers(key, z, self.n_clusters, n_init=self.n_init)
         return Clusterer(state.params["net"], state.rest, centers, jnp.ones((), centers.dtype))
+
+
+@estimator
+class AEKMeans(DeepClusterer, AEKMeansSettings):
+    """Autoencoder and k-means: the unfair baseline.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairjax.deep import AEKMeans
+    >>> X = np.repeat(np.eye(4), 8, axis=0)
+    >>> model = AEKMeans(4, steps=100, batch_size=8, n_latent=3, n_init=1, random_state=0).fit(X)
+    >>> model.labels_.shape, model.embed(X).shape
+    ((32,), (32, 3))
+    """
+
+    config_type = AEKMeansConfig
+    command = "ae"
+    title = "k-means on the latent space of an autoencoder"
+    short: ClassVar[dict[str, Any]] = {"batch_size": 128, "steps": 1500}

@@ -1,7 +1,7 @@
 """How rows are assigned to clusters once a training is done."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,19 +13,25 @@ from fairjax.deep.nets.network import Network
 from fairjax.deep.nets.own import OwnNetwork
 from fairjax.deep.nets.passing import embed
 
+__all__ = ["Clusterer", "Soft", "assign", "log_assignment"]
+
+Soft = Literal["student", "cosine", "gaussian"]  # the rule by which rows belong to clusters
+
 
 class Clusterer(NamedTuple):
     """All that is needed to assign new rows.
 
     Attributes
     ----------
-    params, rest : dict
-        Variables of the network.
-    centers : (K, d)
+    params : dict
+        Trained arrays of the network.
+    rest : dict
+        Its running averages.
+    centers : Array (K, d)
         Centres in the latent space.
-    tau : scalar
+    tau : Array ()
         Temperature of the cosine and Gaussian assignments; without meaning for the other.
-    prices : (T, K), or empty
+    prices : Array (T, K), or empty
         What a group pays to enter a cluster, in squared latent distance, where the method has found it.
     """
 
@@ -36,15 +42,18 @@ class Clusterer(NamedTuple):
     prices: Any = ()
 
 
-def log_assignment(soft: str, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
+def log_assignment(soft: Soft, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
     """Log of the soft assignment (n, K) of rows, in evaluation mode.
 
     Parameters
     ----------
-    soft : {"student", "cosine", "gaussian"}, static
-    network : static
-    clusterer : Clusterer, of one seed
-    x : (n, ...)
+    soft : {"student", "cosine", "gaussian"}
+        Static.
+    network : Network or OwnNetwork
+        Static.
+    clusterer : Clusterer
+        Of one seed.
+    x : Array (n, ...)
     """
     z = embed(network, clusterer.params, clusterer.rest, x)
     if soft == "cosine":
@@ -55,6 +64,6 @@ def log_assignment(soft: str, network: Network | OwnNetwork, clusterer: Clustere
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def assign(soft: str, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
+def assign(soft: Soft, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
     """Most probable cluster (n,) int32 of rows."""
     return jnp.argmax(log_assignment(soft, network, clusterer, x), axis=1).astype(jnp.int32)

@@ -1,71 +1,61 @@
-"""What a method is to its callers: a configuration, its stages, and a result for one seed or many."""
+"""What a method is to the trainer: settings and a network, from which stages, numbers and labels follow."""
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from fairjax._checks import check_choice, check_count
-from fairjax.deep.methods.assigning import Clusterer, assign
+from fairjax.deep.methods.assigning import Clusterer, Soft, assign
+from fairjax.deep.methods.settings import Settings, check, settings_of
 from fairjax.deep.nets.network import Network
 from fairjax.deep.nets.own import OwnNetwork
 from fairjax.deep.training.streams import Data
 from fairjax.deep.training.tasks import Task, TrainState
+from fairjax.errors import InputError
+
+__all__ = ["Config"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ABC):
-    """Settings that all methods share; each module has its own ``Config`` with more.
+class Config(Settings, ABC):
+    """Base of the methods' configurations, each of which adds the method's own settings.
+
+    Frozen. The numbers that are traced may be arrays (S,), one value for each seed.
 
     Attributes
     ----------
     network : Network or OwnNetwork
-    n_clusters : int
-        K.
-    batch : int
-        Rows per step (per group where the method draws from each group's own stream).
-    n_init : int
-        Restarts of k-means.
-    recalibrate_bn : bool
-        After the training, take the encoder's batch averages anew from the mixture of all rows
-        (`fairjax.deep.nets.passing.recalibrated`).
     """
 
     network: Network | OwnNetwork
-    n_clusters: int
-    batch: int = 256
-    n_init: int = 20
-    recalibrate_bn: bool = False
 
-    soft = "student"
-    choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+    soft: ClassVar[Soft] = "student"
+    fills: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Refuse a misspelt choice, which would else count as the other, and stages without a step."""
-        for name, allowed in self.choices.items():
-            check_choice(name, getattr(self, name), allowed)
-        for field in dataclasses.fields(self):
-            if field.type is int:
-                check_count(field.name, getattr(self, field.name), least=0 if field.name == "warmup_epochs" else 1)
+        """Refuse what would train something else than was meant."""
+        if not isinstance(self.network, (Network, OwnNetwork)):
+            raise InputError(f"network is {self.network!r}; expected a Network or an OwnNetwork of fairjax.deep")
+        for about in settings_of(type(self)):
+            check(about, getattr(self, about.name), scalar=False)
+
+    def resolved(self, data: Data) -> Self:
+        """The same with defaults that depend on the data put in."""
+        return self
 
     @abstractmethod
     def tasks(self, data: Data) -> list[Task]:
         """Stages of the training on these data."""
 
-    @abstractmethod
     def hyper(self) -> dict[str, Any]:
-        """Numbers that are not compiled in: scalars, or (S,) arrays with one for each seed."""
+        """Numbers that are not compiled in: scalars, or arrays (S,) with one for each seed."""
+        return {about.name: getattr(self, about.name) for about in settings_of(type(self)) if about.traced}
 
-    def is_static(self) -> bool:
-        """Whether `finish` can be compiled once for all runs with these settings and this size of data.
-
-        Not so with arrays of numbers, one for each seed, nor where it takes the groups' own sizes as static.
-        """
-        return not any(isinstance(value, (jax.Array, np.ndarray, list)) for value in vars(self).values())
+    def compiles_finish(self) -> bool:
+        """Whether `finish` can be compiled; not so where it needs the groups' sizes as plain numbers."""
+        return True
 
     def clusterer(self, state: TrainState, data: Data, key: Array) -> Clusterer:
         """What assigns rows, from the end of the last stage."""
@@ -73,6 +63,10 @@ class Config(ABC):
         return Clusterer(params["net"], state.rest, params["centroids"], jnp.ones((), params["centroids"].dtype))
 
     def finish(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
-        """Labels (N,) of the rows trained on, and what assigns others."""
+        """Labels (N,) of the rows trained on, and what assigns others; of traced numbers, ``state.hyper`` has them."""
         clusterer = self.clusterer(state, data, key)
         return assign(self.soft, self.network, clusterer, data.x), clusterer
+
+    def finish_full(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
+        """The same where `finish` has left a cluster without rows, by a method that can fill it (`fills`)."""
+        return self.finish(state, data, key)

@@ -5,7 +5,7 @@ on a stream: ``L = λ‖x − x'‖² + β‖z − m_a(z)‖²``.
 """
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,17 +14,21 @@ from jax import Array
 
 from fairjax.deep.methods.assigning import Clusterer
 from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.estimator import DeepClusterer, estimator
 from fairjax.deep.methods.losses import reconstruction_loss
-from fairjax.deep.methods.pretraining import autoencoder_tasks, starting_centers
+from fairjax.deep.methods.pretraining import (
+    PretrainSettings,
+    ReconstructionSettings,
+    autoencoder_tasks,
+    starting_centers,
+)
 from fairjax.deep.methods.running import Result, run
-from fairjax.deep.nets.network import Network
-from fairjax.deep.nets.own import OwnNetwork
+from fairjax.deep.methods.settings import Number, Settings, setting, static
 from fairjax.deep.nets.passing import embed
 from fairjax.deep.training.streams import Batch, Data, steps_per_epoch
 from fairjax.deep.training.tasks import Task, TrainState, direction
-from fairjax.errors import InputError
 
-__all__ = ["DCNConfig", "DCNTask", "Result", "followed", "run"]
+__all__ = ["DCN", "DCNConfig", "DCNSettings", "DCNTask", "Result", "followed", "run"]
 
 _SEEN = 100.0  # rows that a centre counts as seen at the start
 
@@ -42,15 +46,18 @@ def followed(centers: Array, counts: Array, z: Array, labels: Array) -> tuple[Ar
 
     Parameters
     ----------
-    centers : (K, d)
-    counts : (K,) of at least 1
-    z : (n, d)
-    labels : (n,) the centre that each row moves.
+    centers : Array (K, d)
+    counts : Array (K,)
+        Rows that each centre has seen, at least 1.
+    z : Array (n, d)
+    labels : Array (n,), int32
+        The centre that each row moves.
 
     Returns
     -------
-    centers, counts
+    centers : Array (K, d)
         In closed form, since the rows of a centre weigh the same whatever their order.
+    counts : Array (K,)
 
     Examples
     --------
@@ -69,38 +76,48 @@ def followed(centers: Array, counts: Array, z: Array, labels: Array) -> tuple[Ar
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DCNSettings(ReconstructionSettings, PretrainSettings, Settings):
+    """Settings of DCN."""
+
+    epochs: int = setting(50, "Passes through the data after the autoencoder.")
+    lr: Number = setting(
+        1e-4,
+        "Rate of `optimizer` after the autoencoder, where the authors take 1e-4 to 5e-3; the wider the rows, the "
+        "smaller it has to be, since the error is summed over their elements (1e-3 diverges on 561 features).",
+    )
+    optimizer: Literal["sgd", "adam"] = setting("sgd", "Optimiser after the autoencoder; SGD has momentum 0.9.")
+    lam: Number = setting(1.0, "Weight of the reconstruction error, λ in the paper, a sum over a row's elements.")
+    distance_weight: Number = setting(1.0, "Weight of the squared distance to the nearest centre, β in the paper.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DCNTask(Task):
     """Reconstruction, and the squared distance to the nearest centre; means over the batch.
 
     Attributes
     ----------
-    network : Network or OwnNetwork
-    n_clusters, n_init : int
-        Centres, and the restarts of k-means that they come from.
-    optimizer_name : {"sgd", "adam"}
+    config : DCNConfig
+        Its traced numbers are in ``hyper``.
     """
 
-    network: Network | OwnNetwork
-    n_clusters: int
-    n_init: int
-    optimizer_name: str
+    config: "DCNConfig"
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """Centres by k-means on the latent rows of the autoencoder."""
         params, rest, _ = carry
-        z = embed(self.network, params["net"], rest, data.x)
-        centers = starting_centers(key, z, self.n_clusters, n_init=self.n_init)
-        return params, _Rest(rest, centers, jnp.full(self.n_clusters, _SEEN, z.dtype)), {}
+        z = embed(self.config.network, params["net"], rest, data.x)
+        centers = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
+        return params, _Rest(rest, centers, jnp.full(self.config.n_clusters, _SEEN, z.dtype)), {}
 
     def optimizer(self) -> optax.GradientTransformation:
         """SGD with momentum 0.9, or Adam."""
-        return direction(self.optimizer_name)
+        return direction(self.config.optimizer)
 
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
     ) -> tuple[dict[str, Array], Any]:
         """Both terms; the centres, constant in them, follow the batch's rows afterwards."""
-        (code, found), net = self.network.autoencode(
+        (code, found), net = self.config.network.autoencode(
             params["net"], rest.net, batch.x, batch.groups, train=True, key=key
         )
         squared = jnp.sum((code.z[:, None, :] - rest.centers) ** 2, -1)
@@ -115,76 +132,36 @@ class DCNTask(Task):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DCNConfig(Config):
-    """Settings; see `fairjax.deep.DCN`. The numbers may be (S,) arrays, one for each seed.
-
-    Attributes
-    ----------
-    pretrain, pretrain_steps, layer_steps, pretrain_lr, layer_lr, beta, recon, sum_pixels, corruption,
-    pretrain_weight_decay
-        Autoencoder training, as `fairjax.deep.methods.aekmeans.AEKMeansConfig`.
-    epochs, lr, optimizer
-        Of the joint stage. Its reconstruction error is a sum over a row's elements: the wider the rows, the smaller the
-        rate has to be (1e-3 diverges on 561 features).
-    lam, distance_weight : float
-        Weights λ and β of its two terms.
-    """
-
-    choices: ClassVar[dict[str, tuple[str, ...]]] = {
-        "pretrain": ("end2end", "layerwise"),
-        "recon": ("mse", "bce"),
-        "optimizer": ("sgd", "adam"),
-    }
-
-    pretrain: str = "end2end"
-    pretrain_steps: int = 10_000
-    layer_steps: int = 5_000
-    pretrain_lr: Any = 1e-3
-    layer_lr: Any = 0.1
-    beta: Any = 1.0
-    recon: str = "mse"
-    sum_pixels: bool = False
-    corruption: float = 0.0
-    pretrain_weight_decay: float = 0.0
-    epochs: int = 50
-    lr: Any = 1e-4
-    optimizer: str = "sgd"
-    lam: Any = 1.0
-    distance_weight: Any = 1.0
+class DCNConfig(DCNSettings, Config):
+    """Settings with a network; see `DCN`."""
 
     def tasks(self, data: Data) -> list[Task]:
         """The autoencoder, then the joint stage."""
-        if self.recalibrate_bn:
-            raise InputError("recalibrate_bn=True belongs to methods that draw from each group; leave it out of DCN")
-        pretraining = autoencoder_tasks(
-            self.network,
-            data,
-            pretrain=self.pretrain,
-            steps=self.pretrain_steps,
-            layer_steps=self.layer_steps,
-            batch=self.batch,
-            recon=self.recon,
-            sum_pixels=self.sum_pixels,
-            corruption=self.corruption,
-            weight_decay=self.pretrain_weight_decay,
-        )
-        joint = DCNTask(
-            name="DCN",
-            steps=self.epochs * steps_per_epoch(len(data.x), self.batch),
-            batch=self.batch,
-            network=self.network,
-            n_clusters=self.n_clusters,
-            n_init=self.n_init,
-            optimizer_name=self.optimizer,
-        )
-        return [*pretraining, joint]
-
-    def hyper(self) -> dict[str, Any]:
-        """Rates and weights."""
-        names = ("pretrain_lr", "layer_lr", "beta", "lr", "lam", "distance_weight")
-        return {name: getattr(self, name) for name in names}
+        pretraining = autoencoder_tasks(self.network, data, self, steps=self.pretrain_steps, recon=self.recon)
+        steps = self.epochs * steps_per_epoch(len(data.x), self.batch_size)
+        return [*pretraining, DCNTask(name="DCN", steps=steps, batch_size=self.batch_size, config=static(self))]
 
     def clusterer(self, state: TrainState, data: Data, key: Array) -> Clusterer:
         """The centres as they are in the end."""
         rest = state.rest
         return Clusterer(state.params["net"], rest.net, rest.centers, jnp.ones((), rest.centers.dtype))
+
+
+@estimator
+class DCN(DeepClusterer, DCNSettings):
+    """Deep clustering network (Yang, Fu, Sidiropoulos, Hong, ICML 2017), which knows nothing of groups.
+
+    An autoencoder, k-means on its latent rows, then both together: reconstruction and the squared distance of a latent
+    row to the nearest centre, while the centres follow their rows.
+
+    Examples
+    --------
+    >>> from fairjax.deep import DCN
+    >>> DCN(3, distance_weight=0.1).distance_weight
+    0.1
+    """
+
+    config_type = DCNConfig
+    command = "dcn"
+    title = "deep clustering network (DCN)"
+    short: ClassVar[dict[str, Any]] = {"batch_size": 128, "pretrain_steps": 1500, "epochs": 20}

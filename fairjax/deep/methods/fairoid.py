@@ -1,11 +1,11 @@
 """Fairoid clustering: DEC with centroids drawn to an equal distance from all groups' means.
 
 B. Wang, I. Davidson, "Towards fair deep clustering with multi-state protected variables", 2019. There is no public
-code; what the paper leaves open, and how it is settled here, is said with each option.
+code; what the paper leaves open, and how it is settled here, is said with each setting.
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +13,7 @@ import optax
 from jax import Array, lax
 
 from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.estimator import DeepClusterer, estimator
 from fairjax.deep.methods.losses import (
     centroids_from_batch,
     divergence,
@@ -23,18 +24,58 @@ from fairjax.deep.methods.losses import (
     student_log_assignment,
     target_distribution,
 )
-from fairjax.deep.methods.pretraining import autoencoder_tasks, starting_centers
+from fairjax.deep.methods.pretraining import PretrainSettings, autoencoder_tasks, starting_centers
 from fairjax.deep.methods.running import Result, run
+from fairjax.deep.methods.settings import Number, Settings, setting, static
 from fairjax.deep.nets.grouped import group_means
-from fairjax.deep.nets.network import Network
-from fairjax.deep.nets.own import OwnNetwork
 from fairjax.deep.nets.passing import embed
 from fairjax.deep.training.streams import Batch, Data, steps_per_epoch
 from fairjax.deep.training.tasks import Task, TrainState, direction
 
-__all__ = ["FairoidConfig", "FairoidTask", "Result", "run"]
+__all__ = ["FairoidConfig", "FairoidDEC", "FairoidSettings", "FairoidTask", "Result", "run"]
 
 _RIDGE = 1e-4  # in float32, where a pseudo-inverse would take rounding for rank
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FairoidSettings(PretrainSettings, Settings):
+    """Settings of fairoid clustering."""
+
+    epochs: int = setting(30, "Passes through the data after the autoencoder.")
+    lr: Number = setting(0.01, "Rate of `optimizer` after the autoencoder.")
+    optimizer: Literal["sgd", "adam"] = setting("sgd", "Optimiser after the autoencoder; SGD has momentum 0.9.")
+    gamma: Number = setting(10.0, "Weight of the fairness, γ in the paper, which searches 0.01 to 1000.")
+    beta: Number = setting(1000.0, "Root that evens out the fairness targets, β in the paper.", above=0.0)
+    freq: Literal["clusters", "none"] = setting(
+        "clusters",
+        "Divide the fairness targets by each fairoid's sum over the clusters, as DEC does, or not at all "
+        "(`fairjax.deep.methods.losses.fairoid_target`).",
+    )
+    ridge: Number | None = setting(
+        None,
+        "Added to the system of the least-squares centroids, which a cluster that the batch lacks would make singular; "
+        "None is 1e-4 in float32, and in float64 the pseudo-inverse.",
+        above=0.0,
+    )
+    alpha_rec: Number = setting(
+        0.0,
+        "Weight of the reconstruction after the autoencoder's own stage; the paper speaks of the decoder there without "
+        "a term for it.",
+    )
+    fairoids: Literal["epoch", "fixed", "batch"] = setting(
+        "epoch",
+        "Groups' mean latents from all rows before every epoch, from all rows once, or from each batch with their "
+        "gradient.",
+    )
+    target: Literal["epoch", "batch"] = setting(
+        "epoch", "Targets of rows and centroids from all rows before every epoch, or from each batch."
+    )
+    phi_centroids: Literal["batch", "param"] = setting(
+        "batch",
+        "Centroids compared with the fairoids: least squares on the batch (eq. 12), or the trained ones; no effect was "
+        "measured.",
+    )
+    reduction: Literal["mean", "sum"] = setting("mean", "Reduction of both terms over rows and centroids.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,58 +84,41 @@ class FairoidTask(Task):
 
     Attributes
     ----------
-    network : Network or OwnNetwork
-    n_clusters, n_init, n_groups : int
+    config : FairoidConfig
+        Its traced numbers are in ``hyper``.
+    n_groups : int
     epoch : int
         Steps of an epoch.
-    fairoids : {"epoch", "fixed", "batch"}
-        The groups' mean latents from all rows before every epoch, once, or from each batch with their gradient.
-    target : {"epoch", "batch"}
-        P and Ψ from all rows before every epoch, or from each batch.
-    phi_centroids : {"batch", "param"}
-        Centroids that are compared with the fairoids: least squares on the batch (eq. 12), or the trained ones.
     pseudo_inverse : bool
         Solve the least squares by the pseudo-inverse in place of the ridge ``hyper["ridge"]``.
-    by_frequency : bool
-        See `fairjax.deep.methods.losses.fairoid_target`.
-    reduction : {"mean", "sum"}
-    optimizer_name : {"sgd", "adam"}
     reconstruct : bool
         Go on with the decoder too; its error has the weight ``hyper["alpha_rec"]``.
     """
 
-    network: Network | OwnNetwork
-    n_clusters: int
-    n_init: int
+    config: "FairoidConfig"
     n_groups: int
     epoch: int
-    fairoids: str = "epoch"
-    target: str = "epoch"
-    phi_centroids: str = "batch"
     pseudo_inverse: bool = False
-    by_frequency: bool = True
-    reduction: str = "mean"
-    optimizer_name: str = "sgd"
     reconstruct: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """Centroids by k-means on the latent rows of the autoencoder."""
         params, rest, _ = carry
-        z = embed(self.network, params["net"], rest, data.x)
-        centroids = starting_centers(key, z, self.n_clusters, n_init=self.n_init)
+        z = embed(self.config.network, params["net"], rest, data.x)
+        centroids = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
         extra = self._targets(z, centroids, hyper, data, None)
         return {"net": params["net"], "centroids": centroids}, rest, extra
 
     def optimizer(self) -> optax.GradientTransformation:
         """Adam or SGD, as chosen."""
-        return direction(self.optimizer_name)
+        return direction(self.config.optimizer)
 
     def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
         """Fairoids and targets from all rows before every epoch."""
 
         def renew(old: Any) -> Any:
-            z = embed(self.network, state.params["net"], state.rest, data.x)
-            kept = old["fairoids"] if self.fairoids == "fixed" else None
+            z = embed(self.config.network, state.params["net"], state.rest, data.x)
+            kept = old["fairoids"] if self.config.fairoids == "fixed" else None
             return self._targets(z, state.params["centroids"], state.hyper, data, kept)
 
         # the first epoch begins with what `begin` computed
@@ -107,23 +131,23 @@ class FairoidTask(Task):
         """Sharpening of rows, and evenness of centroids between fairoids."""
         error: dict[str, Array] = {}
         if self.reconstruct:
-            (code, found), rest = self.network.autoencode(
+            (code, found), rest = self.config.network.autoencode(
                 params["net"], rest, batch.x, batch.groups, train=True, key=key
             )
             error = {"reconstruction": hyper["alpha_rec"] * jnp.mean(reconstruction_loss(batch.x, found))}
         else:
-            code, rest = self.network.encode(params["net"], rest, batch.x, train=True, key=key)
+            code, rest = self.config.network.encode(params["net"], rest, batch.x, train=True, key=key)
         log_q = student_log_assignment(code.z, params["centroids"])
-        p = target_distribution(jnp.exp(log_q)) if self.target == "batch" else extra["p"][batch.rows]
+        p = target_distribution(jnp.exp(log_q)) if self.config.target == "batch" else extra["p"][batch.rows]
         fairoids = extra["fairoids"]
-        if self.fairoids == "batch":
+        if self.config.fairoids == "batch":
             means, counts = group_means(code.z, batch.groups, self.n_groups)
             fairoids = jnp.where(counts[:, None] > 0, means, fairoids)
         log_phi = fairoid_log_assignment(self._compared(params["centroids"], p, code.z, hyper), fairoids)
         psi = extra["psi"]
-        if self.target == "batch":
-            psi = fairoid_target(jnp.exp(log_phi), beta=hyper["beta_root"], by_frequency=self.by_frequency)
-        total = jnp.mean if self.reduction == "mean" else jnp.sum
+        if self.config.target == "batch":
+            psi = fairoid_target(jnp.exp(log_phi), beta=hyper["beta_root"], by_frequency=self.config.freq == "clusters")
+        total = jnp.mean if self.config.reduction == "mean" else jnp.sum
         terms = {
             "clustering": total(divergence(p, log_q)),
             "fairness": hyper["gamma"] * total(fairoid_divergence(psi, log_phi)),
@@ -136,109 +160,57 @@ class FairoidTask(Task):
             fairoids, _ = group_means(z, data.groups, self.n_groups)
         p = target_distribution(jnp.exp(student_log_assignment(z, centroids)))
         phi = jnp.exp(fairoid_log_assignment(self._compared(centroids, p, z, hyper), fairoids))
-        psi = fairoid_target(phi, beta=hyper["beta_root"], by_frequency=self.by_frequency)
+        psi = fairoid_target(phi, beta=hyper["beta_root"], by_frequency=self.config.freq == "clusters")
         return {"p": p, "psi": psi, "fairoids": fairoids}
 
     def _compared(self, centroids: Array, p: Array, z: Array, hyper: Any) -> Array:
         """Centroids (K, d) whose distances to the fairoids are evened out."""
-        if self.phi_centroids == "param":
+        if self.config.phi_centroids == "param":
             return centroids
         return centroids_from_batch(p, z, None if self.pseudo_inverse else hyper["ridge"])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FairoidConfig(Config):
-    """Settings; see `fairjax.deep.FairoidDEC`. The numbers may be (S,) arrays, one for each seed.
-
-    Attributes
-    ----------
-    pretrain : {"end2end", "layerwise"}
-    pretrain_steps, layer_steps, pretrain_lr, layer_lr, corruption, pretrain_weight_decay
-        See `fairjax.deep.methods.pretraining.autoencoder_tasks`.
-    epochs, lr, optimizer
-        Of the joint stage.
-    gamma : float
-        Weight of the fairness.
-    beta_root : float
-        β of Ψ's root.
-    ridge : float or None
-        λ of the least-squares centroids; None for 1e-4 in float32 and the pseudo-inverse in float64.
-    alpha_rec : float
-        Weight of the reconstruction in the joint stage; with 0 the decoder is left alone there.
-    fairoids, target, phi_centroids, by_frequency, reduction
-        See `FairoidTask`.
-    """
-
-    choices: ClassVar[dict[str, tuple[str, ...]]] = {
-        "pretrain": ("end2end", "layerwise"),
-        "recon": ("mse", "bce"),
-        "optimizer": ("sgd", "adam"),
-        "fairoids": ("epoch", "fixed", "batch"),
-        "target": ("epoch", "batch"),
-        "phi_centroids": ("batch", "param"),
-        "reduction": ("mean", "sum"),
-    }
-
-    pretrain: str = "end2end"
-    pretrain_steps: int = 10_000
-    layer_steps: int = 5_000
-    pretrain_lr: Any = 1e-3
-    layer_lr: Any = 0.1
-    beta: Any = 1.0
-    recon: str = "mse"
-    sum_pixels: bool = False
-    corruption: float = 0.0
-    pretrain_weight_decay: float = 0.0
-    epochs: int = 30
-    lr: Any = 0.01
-    optimizer: str = "sgd"
-    gamma: Any = 10.0
-    beta_root: Any = 1000.0
-    ridge: Any = None
-    alpha_rec: Any = 0.0
-    fairoids: str = "epoch"
-    target: str = "epoch"
-    phi_centroids: str = "batch"
-    by_frequency: bool = True
-    reduction: str = "mean"
+class FairoidConfig(FairoidSettings, Config):
+    """Settings with a network; see `FairoidDEC`."""
 
     def tasks(self, data: Data) -> list[Task]:
         """Layers if asked for, the autoencoder, the joint stage."""
-        epoch = steps_per_epoch(len(data.x), self.batch)
-        pretraining = autoencoder_tasks(
-            self.network,
-            data,
-            pretrain=self.pretrain,
-            steps=self.pretrain_steps,
-            layer_steps=self.layer_steps,
-            batch=self.batch,
-            recon=self.recon,
-            sum_pixels=self.sum_pixels,
-            corruption=self.corruption,
-            weight_decay=self.pretrain_weight_decay,
-        )
+        epoch = steps_per_epoch(len(data.x), self.batch_size)
         joint = FairoidTask(
             name="fairoids",
             steps=self.epochs * epoch,
-            batch=self.batch,
-            network=self.network,
-            n_clusters=self.n_clusters,
-            n_init=self.n_init,
+            batch_size=self.batch_size,
+            config=static(self),
             n_groups=data.n_groups,
             epoch=epoch,
-            fairoids=self.fairoids,
-            target=self.target,
-            phi_centroids=self.phi_centroids,
             pseudo_inverse=self.ridge is None and data.x.dtype == jnp.float64,
-            by_frequency=self.by_frequency,
-            reduction=self.reduction,
-            optimizer_name=self.optimizer,
             reconstruct=bool(np.any(np.asarray(self.alpha_rec) != 0)),
         )
-        return [*pretraining, joint]
+        return [*autoencoder_tasks(self.network, data, self, steps=self.pretrain_steps), joint]
 
     def hyper(self) -> dict[str, Any]:
-        """Rates, weights, ridge."""
-        names = ("pretrain_lr", "layer_lr", "beta", "lr", "gamma", "beta_root", "alpha_rec")
+        """Rates, weights, ridge; ``"beta"`` is the weight of a variational autoencoder's divergence, as elsewhere."""
         ridge = _RIDGE if self.ridge is None else self.ridge
-        return {name: getattr(self, name) for name in names} | {"ridge": ridge}
+        return super().hyper() | {"beta": 1.0, "beta_root": self.beta, "ridge": ridge}
+
+
+@estimator
+class FairoidDEC(DeepClusterer, FairoidSettings):
+    """DEC with fairoids (Wang and Davidson, 2019): centroids at an equal distance from all groups' mean latents.
+
+    A weak form of fairness: it helps where the groups differ mildly, and fails where they lie far apart.
+
+    Examples
+    --------
+    >>> from fairjax.deep import FairoidDEC
+    >>> FairoidDEC(6, gamma=1.0).gamma
+    1.0
+    """
+
+    config_type = FairoidConfig
+    command = "fairoid"
+    title = "deep clustering with fairoids"
+    short: ClassVar[dict[str, Any]] = {
+        "batch_size": 128, "pretrain_steps": 1500, "epochs": 60, "optimizer": "adam", "lr": 1e-3,
+    }  # fmt: skip

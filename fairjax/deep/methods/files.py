@@ -10,7 +10,7 @@ import numpy as np
 from fairjax import __version__
 from fairjax.datasets.preparation import Preparation
 from fairjax.deep.methods.assigning import Clusterer
-from fairjax.deep.methods.checks import check_parameters
+from fairjax.deep.methods.settings import renamed
 from fairjax.deep.nets.passing import embed
 from fairjax.errors import InputError
 from fairjax.saving import archive
@@ -61,13 +61,13 @@ def restore(kind: type[Model], words: Words, arrays: Arrays, network: Any = None
     InputError
         For anything that a fit could not have left.
     """
-    settings = words.object("settings")
+    settings = renamed(kind, words.object("settings"))
     if settings.get("network") is None:
         if network is None:
             raise archive.ForeignError("was fitted with a network of one's own; give it as network=")
         settings["network"] = network
     model = model_of(kind, settings)
-    check_parameters(model)
+    model._check_parameters()
     model._shape, model._scale = words.wholes("shape", 1), _scale(words)
     model.n_features_in_ = model._shape[0]
     model.groups_, model.group_names_ = words.groups()

@@ -1,7 +1,7 @@
-"""What the methods share: passing all rows through an encoder, autoencoder training, first centres."""
+"""Training of an autoencoder, with which most methods begin, and the centres that they start from."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +10,58 @@ from jax import Array
 
 from fairjax import kmeans
 from fairjax.deep.methods.losses import reconstruction_loss
-from fairjax.deep.nets.network import Network
+from fairjax.deep.methods.settings import Number, setting
+from fairjax.deep.nets.network import Network, is_vae
 from fairjax.deep.nets.own import OwnNetwork
 from fairjax.deep.training.streams import Batch, Data, steps_per_epoch
 from fairjax.deep.training.tasks import Task, direction
 from fairjax.errors import InputError
 
+__all__ = [
+    "AutoencoderSettings",
+    "AutoencoderTask",
+    "LayerTask",
+    "PretrainSettings",
+    "ReconstructionSettings",
+    "autoencoder_tasks",
+    "starting_centers",
+]
+
 _DECAY_EPOCHS = 100  # of layer-wise training, after which its rate falls to a tenth
+_WEIGHT_DECAY = 5e-4  # DFC's in its pretraining, which belongs to the batch normalisation of its variational network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReconstructionSettings:
+    """The loss of an autoencoder."""
+
+    recon: Literal["mse", "bce"] = setting(
+        "mse", 'Reconstruction error of the autoencoder; "bce" takes values in [0, 1].'
+    )
+    beta: Number = setting(1.0, "Weight of a variational autoencoder's divergence.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoencoderSettings:
+    """How an autoencoder is trained, as a whole or layer by layer."""
+
+    batch_size: int = setting(256, "Rows per step.")
+    pretrain: Literal["end2end", "layerwise"] = setting(
+        "end2end",
+        'Train the whole autoencoder by Adam, or first layer by layer and then the whole, all by SGD ("layerwise", for '
+        'the networks "sdae" and "mlp").',
+    )
+    layer_steps: int = setting(5_000, 'Steps of each layer in "layerwise" training.')
+    layer_lr: Number = setting(0.1, 'Rate of "layerwise" training; it falls to a tenth after every 100 epochs.')
+    corruption: float = setting(0.0, "Share of the autoencoder's inputs that are set to zero (denoising).", below=1.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainSettings(AutoencoderSettings):
+    """The same where the autoencoder is a first stage of several."""
+
+    pretrain_steps: int = setting(10_000, "Steps of the whole autoencoder.")
+    pretrain_lr: Number = setting(1e-3, "Adam's rate in the training of the autoencoder.")
 
 
 def starting_centers(key: Array, z: Array, n_clusters: int, *, n_init: int, weights: Array | None = None) -> Array:
@@ -38,12 +83,9 @@ class AutoencoderTask(Task):
     start : {"new", "carry"}
         Draw the networks, or go on with those of the stage before.
     recon : {"mse", "bce"}
-    sum_pixels : bool
-        Sum over a row's elements in place of their mean: the scale that belongs to the divergence.
     corruption : float
         Share of the inputs that are set to zero (denoising).
-    optimizer_name, weight_decay
-        See `direction`.
+    optimizer_name : {"adam", "sgd"}
     rate_name : {"pretrain_lr", "layer_lr"}
         Which entry of ``hyper`` is the rate; the weight of the divergence is ``hyper["beta"]``.
     decay_every : int
@@ -54,12 +96,20 @@ class AutoencoderTask(Task):
     models: str = "one"
     start: str = "new"
     recon: str = "mse"
-    sum_pixels: bool = False
     corruption: float = 0.0
     optimizer_name: str = "adam"
-    weight_decay: float = 0.0
     rate_name: str = "pretrain_lr"
     decay_every: int = 0
+
+    @property
+    def sum_pixels(self) -> bool:
+        """Whether errors are summed over a row's elements, in place of their mean: the scale of a divergence."""
+        return is_vae(self.network)
+
+    @property
+    def weight_decay(self) -> float:
+        """L2 added to the gradient."""
+        return _WEIGHT_DECAY if is_vae(self.network) else 0.0
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """New networks; what the stage before trained is kept aside."""
@@ -155,30 +205,20 @@ class LayerTask(Task):
 
 
 def autoencoder_tasks(
-    network: Network | OwnNetwork,
-    data: Data,
-    *,
-    pretrain: str,
-    steps: int,
-    layer_steps: int,
-    batch: int,
-    recon: str = "mse",
-    sum_pixels: bool = False,
-    corruption: float = 0.0,
-    weight_decay: float = 0.0,
+    network: Network | OwnNetwork, data: Data, settings: AutoencoderSettings, *, steps: int, recon: str = "mse"
 ) -> list[Task]:
     """Stages of an autoencoder's training.
 
     Parameters
     ----------
-    network, data : Network or OwnNetwork, Data
-    pretrain : {"end2end", "layerwise"}
-        Adam on the whole at the rate ``hyper["pretrain_lr"]``; or one layer after the other and then the whole, all by
-        SGD at ``hyper["layer_lr"]``, a tenth of it after every 100 epochs.
-    steps, layer_steps : int
-        Of the whole, and of each layer.
-    batch, recon, sum_pixels, corruption, weight_decay
-        See `AutoencoderTask`; the last four are of the whole.
+    network : Network or OwnNetwork
+    data : Data
+    settings : AutoencoderSettings
+        Its rates are entries of ``hyper``: ``"pretrain_lr"`` of the whole, ``"layer_lr"`` of layer-wise training.
+    steps : int
+        Steps of the whole.
+    recon : {"mse", "bce"}
+        Reconstruction error of the whole.
 
     Raises
     ------
@@ -188,24 +228,22 @@ def autoencoder_tasks(
     whole = AutoencoderTask(
         name="autoencoder",
         steps=steps,
-        batch=batch,
+        batch_size=settings.batch_size,
         network=network,
         recon=recon,
-        sum_pixels=sum_pixels,
-        corruption=corruption,
-        weight_decay=weight_decay,
+        corruption=settings.corruption,
     )
-    if pretrain == "end2end":
+    if settings.pretrain == "end2end":
         return [whole]
     if not isinstance(network, Network) or network.kind not in ("sdae", "mlp"):
         raise InputError("pretrain='layerwise' takes a network of dense layers: network='sdae' or 'mlp'")
     depth = len(dict(network.options).get("hidden", (128, 64))) + 1  # type: ignore[arg-type]
-    decay_every = _DECAY_EPOCHS * steps_per_epoch(len(data.x), batch)
+    decay_every = _DECAY_EPOCHS * steps_per_epoch(len(data.x), settings.batch_size)
     layers = [
         LayerTask(
             name=f"layer {layer + 1}",
-            steps=layer_steps,
-            batch=batch,
+            steps=settings.layer_steps,
+            batch_size=settings.batch_size,
             network=network,
             layer=layer,
             decay_every=decay_every,

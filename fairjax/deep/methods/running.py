@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from fairjax.deep.methods.assigning import Clusterer
 from fairjax.deep.methods.config import Config
-from fairjax.deep.nets.passing import recalibrated
+from fairjax.deep.methods.settings import static
 from fairjax.deep.training.streams import Data
 from fairjax.deep.training.tasks import Task, TrainState
 from fairjax.deep.training.trainer import Position, run_tasks
@@ -23,16 +23,16 @@ class Result(NamedTuple):
 
     Attributes
     ----------
-    labels : (N,) int32
+    labels : Array (N,), int32
         Cluster of each row.
     clusterer : Clusterer
         For `log_assignment` of other rows.
     history : dict of numpy arrays (steps,)
         Weighted loss terms by ``"stage: term"``; a stage with two seeds or more has the steps of the longest.
-    failed : () int32
+    failed : Array (), int32
         Step of the last stage at which a loss was not finite (the result is what it was before), or -1; -2 if that was
         in a stage before it.
-    done : () int32
+    done : Array (), int32
         Step of the last stage before which its own rule ended it, or -1.
     n_steps : int
         Steps taken in all stages.
@@ -60,16 +60,23 @@ def run(
 
     Parameters
     ----------
-    keys : typed random key () or (S,), consumed
-    data : Data, from `fairjax.deep.prepare`
-    config : Config of one of the methods
-    chunk_steps, position, after_chunk, mesh : see `fairjax.deep.training.trainer.run_tasks`
+    keys : typed random key () or (S,)
+        Consumed.
+    data : Data
+        From `fairjax.deep.prepare`.
+    config : Config
+        Of one of the methods.
+    chunk_steps : int
+    position : Position, optional
+    after_chunk : function of a Position, optional
+    mesh : Mesh, optional
+        These four as for `fairjax.deep.training.trainer.run_tasks`.
 
     Returns
     -------
     Result
-        Each stage is compiled once, whatever the number of seeds; a step costs about three times the passing of its
-        rows through the networks.
+        Each stage is compiled once, whatever the number of seeds; a step costs about three passes of its rows
+        through the networks.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def run(
     >>> from fairjax.deep import Network, fcmi, log_assignment, prepare
     >>> data = prepare(np.repeat(np.eye(4, dtype=np.float32), 8, axis=0), np.tile([0, 1], 16))
     >>> network = Network(kind="mlp", shape=(4,), n_latent=3, options=(("n_groups", 2), ("unit_norm", True)))
-    >>> config = fcmi.FCMIConfig(network=network, n_clusters=4, batch=8, epochs=30)
+    >>> config = fcmi.FCMIConfig(network=network, n_clusters=4, batch_size=8, epochs=30)
     >>> result = fcmi.run(jax.random.split(jax.random.key(0), 2), data, config)  # two seeds at once
     >>> result.labels.shape, result.failed.tolist(), result.n_steps
     ((2, 32), [-1, -1], 120)
@@ -93,6 +100,7 @@ def run(
     (5, 4)
     """
     check_sizes(config, data)
+    config = config.resolved(data)
     tasks = config.tasks(data)
     trained = run_tasks(
         tasks,
@@ -105,28 +113,34 @@ def run(
         mesh=mesh,
     )
     last = jnp.vectorize(lambda key: jax.random.fold_in(key, len(tasks)))(keys)
-
-    if config.is_static():
-        labels, clusterer = _finish_once(config, trained.state, data, last)
-    else:
-        labels, clusterer = jax.jit(lambda state, key: _finish(config, state, data, key))(trained.state, last)
+    labels, clusterer = _finished(config, False, trained.state, data, last)
+    if config.fills and _lacks_cluster(labels, config.n_clusters):
+        # a program of its own, as it is seldom needed and long to compile
+        labels, clusterer = _finished(config, True, trained.state, data, last)
     n_steps = sum(max((values.shape[-1] for values in terms.values()), default=0) for terms in trained.histories)
     history = _named(tasks, trained.histories)
     return Result(labels, clusterer, history, trained.state.failed, trained.state.done, n_steps)
 
 
-def _finish(config: Config, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
-    def one(state: TrainState, key: Array) -> tuple[Array, Clusterer]:
-        if config.recalibrate_bn:
-            key, own = jax.random.split(key)
-            rest = recalibrated(own, config.network, state.params["net"], state.rest, data.x, config.batch)
-            state = state._replace(rest=rest)
-        return config.finish(state, data, key)
-
-    return one(state, key) if key.ndim == 0 else jax.vmap(one)(state, key)
+def _finished(config: Config, full: bool, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
+    if config.compiles_finish():
+        return _finish_once(static(config), full, state, data, key)
+    return jax.jit(lambda state, key: _finish(config, full, state, data, key))(state, key)
 
 
-_finish_once = jax.jit(_finish, static_argnums=0)  # compiled for each configuration once
+def _finish(config: Config, full: bool, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
+    finish = config.finish_full if full else config.finish
+    if key.ndim == 0:
+        return finish(state, data, key)
+    return jax.vmap(lambda state, key: finish(state, data, key))(state, key)
+
+
+_finish_once = jax.jit(_finish, static_argnums=(0, 1))  # compiled once for each set of static settings
+
+
+def _lacks_cluster(labels: Array, n_clusters: int) -> bool:
+    """Whether a cluster has no rows, for some seed."""
+    return any(len(np.unique(own)) < n_clusters for own in np.atleast_2d(np.asarray(labels)))
 
 
 def check_sizes(config: Config, data: Data) -> None:

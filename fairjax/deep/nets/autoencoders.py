@@ -50,8 +50,10 @@ class MLPAutoencoder(nnx.Module):
 
     Parameters
     ----------
-    n_in, n_latent : int
-        D and d.
+    n_in : int
+        D.
+    n_latent : int
+        d.
     hidden : sequence of int
         Widths between.
     n_groups : int
@@ -132,8 +134,13 @@ class FCAutoencoder(nnx.Module):
 
     Parameters
     ----------
-    n_in, n_latent, n_groups, unit_norm, output, rngs
-        As for `MLPAutoencoder`.
+    n_in : int
+    n_latent : int
+    n_groups : int
+    unit_norm : bool
+    output : {"sigmoid", "tanh", "linear"}
+    rngs : nnx.Rngs
+        All as for `MLPAutoencoder`.
     """
 
     def __init__(
@@ -180,8 +187,12 @@ class ConvAutoencoder(nnx.Module):
     ----------
     shape : (height, width, channels)
         Height and width divisible by four.
-    n_latent, n_groups, unit_norm, output, rngs
-        As for `MLPAutoencoder`.
+    n_latent : int
+    n_groups : int
+    unit_norm : bool
+    output : {"sigmoid", "tanh", "linear"}
+    rngs : nnx.Rngs
+        These as for `MLPAutoencoder`.
     """
 
     def __init__(
@@ -249,8 +260,9 @@ class ConvVAE(nnx.Module):
         Height and width divisible by four.
     n_latent : int
         d, 64 in the paper.
-    output, rngs
-        As for `MLPAutoencoder`.
+    output : {"sigmoid", "tanh", "linear"}
+    rngs : nnx.Rngs
+        These as for `MLPAutoencoder`.
     """
 
     def __init__(

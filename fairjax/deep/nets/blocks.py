@@ -57,11 +57,13 @@ class Dense(nnx.Module):
 
     Parameters
     ----------
-    n_in, n_out : int
+    n_in : int
+    n_out : int
     rngs : nnx.Rngs
     n_groups : int, optional
         Give it a kernel of shape (T, n_in, n_out); the call then needs the rows' groups.
-    kernel_init : initialiser of the kernel, told whether it is grouped.
+    kernel_init : function of a bool
+        Initialiser of the kernel, for a grouped one or another.
     bias : float, optional
         Constant start of the offsets; PyTorch's default if None.
     """
@@ -97,15 +99,19 @@ class Conv(nnx.Module):
 
     Parameters
     ----------
-    n_in, n_out : int
-        Channels.
+    n_in : int
+        Channels that come in.
+    n_out : int
+        Channels that go out.
     stride : {1, 2}
     transpose : bool
         Enlarge by the stride in place of shrinking.
     bias : bool
         Add an offset to each channel, started as PyTorch does.
-    n_groups, kernel_init, rngs
-        As for `Dense`.
+    n_groups : int
+    kernel_init : function of a bool
+    rngs : nnx.Rngs
+        These as for `Dense`.
     """
 
     def __init__(
@@ -188,7 +194,7 @@ def branch_ids(groups: Array, n_groups: int) -> Array:
 
 def unit_rows(z: Array) -> Array:
     """Rows divided by their length."""
-    # the floor of PyTorch's normalize; inside the root it keeps the slope of a zero row finite
+    # the floor of PyTorch's normalize; inside the root it keeps the gradient of a zero row finite
     return z * jax.lax.rsqrt(jnp.maximum(jnp.sum(z**2, -1, keepdims=True), 1e-24))
 
 

@@ -31,13 +31,14 @@ def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
 
     Parameters
     ----------
-    x : (n, h, w, c)
-    kernel : (3, 3, c, c') or (n, 3, 3, c, c')
-    stride : 1 or 2; h and w are then halved, rounded up.
+    x : Array (n, h, w, c)
+    kernel : Array (3, 3, c, c') or (n, 3, 3, c, c')
+    stride : {1, 2}
+        With 2, h and w are halved and rounded up.
 
     Returns
     -------
-    (n, h / stride, w / stride, c')
+    Array (n, h / stride, w / stride, c')
         On CPU, and with one kernel, differentiable once.
 
     References
@@ -66,8 +67,9 @@ def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
 
     Parameters
     ----------
-    x : (n, h, w, c)
-    kernel : (3, 3, c', c) or (n, 3, 3, c', c), as `conv` would take it for the way back.
+    x : Array (n, h, w, c)
+    kernel : Array (3, 3, c', c) or (n, 3, 3, c', c)
+        As `conv` would take it for the way back.
     stride : 1 or 2
 
     Returns
@@ -88,8 +90,8 @@ def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
     return in_blocks(lambda block: _back(block, kernel, stride, size[1:]), height * width * kernel.shape[-2], x)
 
 
-# A convolution is linear in the images and in the kernel. So each of the two ways has the other as its slope in the
-# images, and both have the same slope in the kernel; written out, none is the scatter that autodiff would take.
+# A convolution is linear in the images and in the kernel. So each of the two ways has the other as its gradient
+# in the images, and both have the same gradient in the kernel; written out, neither becomes autodiff's scatter.
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -106,23 +108,26 @@ def _back(y: Array, kernel: Array, stride: int, size: tuple[int, int]) -> Array:
     return _adjoint(partial(_by_patches, stride=stride), y, kernel, (len(y), *size))
 
 
-def _kernel_slope(x: Array, y_slope: Array, stride: int) -> Array:
-    patches, slopes = _patches(x, stride), y_slope.reshape(-1, y_slope.shape[-1])
+def _kernel_gradient(x: Array, y_gradient: Array, stride: int) -> Array:
+    patches, gradients = _patches(x, stride), y_gradient.reshape(-1, y_gradient.shape[-1])
     # this order of the factors is one and a half times as fast as the other, which the compiler would turn it into
-    product = lax.optimization_barrier(jnp.matmul(slopes.T, patches.reshape(-1, patches.shape[-1])))
-    return product.T.reshape(_SIDE, _SIDE, x.shape[-1], y_slope.shape[-1])
+    product = lax.optimization_barrier(jnp.matmul(gradients.T, patches.reshape(-1, patches.shape[-1])))
+    return product.T.reshape(_SIDE, _SIDE, x.shape[-1], y_gradient.shape[-1])
 
 
 _forth.defvjp(
     lambda x, kernel, stride: (_forth(x, kernel, stride), (x, kernel)),
-    lambda stride, saved, slope: (
-        _back(slope, saved[1], stride, saved[0].shape[1:3]),
-        _kernel_slope(saved[0], slope, stride),
+    lambda stride, saved, gradient: (
+        _back(gradient, saved[1], stride, saved[0].shape[1:3]),
+        _kernel_gradient(saved[0], gradient, stride),
     ),
 )
 _back.defvjp(
     lambda y, kernel, stride, size: (_back(y, kernel, stride, size), (y, kernel)),
-    lambda stride, size, saved, slope: (_forth(slope, saved[1], stride), _kernel_slope(slope, saved[0], stride)),
+    lambda stride, size, saved, gradient: (
+        _forth(gradient, saved[1], stride),
+        _kernel_gradient(gradient, saved[0], stride),
+    ),
 )
 
 
@@ -203,15 +208,19 @@ def in_blocks(
 
     Parameters
     ----------
-    apply : function of a block of images, and with groups of their group, a scalar; where all images come at once,
-        of the groups (n,). Each image on its own; may hold on to kernels.
-    size : positions times channels in, at the largest of the convolutions.
-    x : (n, ...)
-    groups : (n,) ids below `n_groups`, optional
+    apply : function
+        Of a block of images, each on its own, and with `groups` of their group, a scalar; where all images come at
+        once, of the groups (n,). It may hold kernels.
+    size : int
+        Positions times channels that come in, at the largest of the convolutions.
+    x : Array (n, ...)
+    groups : Array (n,), int32, optional
+        Ids below `n_groups`.
 
     Returns
     -------
-    (n, ...), as ``apply(x)`` or ``apply(x, groups)``
+    Array (n, ...)
+        As ``apply(x)`` or ``apply(x, groups)``.
 
     Examples
     --------

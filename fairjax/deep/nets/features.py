@@ -18,8 +18,10 @@ class FeatureVAE(nnx.Module):
 
     Parameters
     ----------
-    n_in, n_latent : int
-        D and d, 2048 and 64 for the features of a ResNet50.
+    n_in : int
+        D, 2048 for the features of a ResNet50.
+    n_latent : int
+        d.
     output : {"sigmoid", "tanh", "linear"}
         Last function of the decoder.
     rngs : nnx.Rngs

@@ -22,13 +22,18 @@ def group_means(x: Array, groups: Array, n_groups: int) -> tuple[Array, Array]:
 
     Parameters
     ----------
-    x : (n, ..., c); the axes between are averaged over too.
-    groups : (n,) ids below `n_groups`.
+    x : Array (n, ..., c)
+        The axes between are averaged over too.
+    groups : Array (n,), int32
+        Ids below `n_groups`.
+    n_groups : int
+        T.
 
     Returns
     -------
-    means (T, c), counts (T,), both of the dtype of `x`
-        O(n T c): on CPU a product with the one-hot matrix is far faster than a scatter.
+    means : Array (T, c)
+    counts : Array (T,)
+        In the dtype of `x`; O(n T c): on CPU a product with the one-hot matrix is far faster than a scatter.
 
     Examples
     --------
@@ -52,13 +57,14 @@ def grouped_dot(x: Array, kernels: Array, groups: Array) -> Array:
 
     Parameters
     ----------
-    x : (n, d)
-    kernels : (T, d, d')
-    groups : (n,) ids below T
+    x : Array (n, d)
+    kernels : Array (T, d, d')
+    groups : Array (n,), int32
+        Ids below T.
 
     Returns
     -------
-    (n, d')
+    Array (n, d')
         Differentiable once in `x` and `kernels`.
 
     Examples
@@ -85,8 +91,8 @@ def _by_tiers(x: Array, kernels: Array, groups: Array, layout_dot: str, block_do
     rows, slots, count, block = _tiers(groups, len(kernels))
     products = jnp.einsum(layout_dot, _take(x, rows), kernels)
 
-    def further(turn: Array, found: Array) -> Array:
-        group, rows = block(turn)
+    def further(number: Array, found: Array) -> Array:
+        group, rows = block(number)
         return found.at[rows].set(jnp.einsum(block_dot, _take(x, rows), kernels[group]), mode="drop")
 
     return lax.fori_loop(0, count, further, _take(products.reshape(-1, products.shape[-1]), slots))
@@ -96,17 +102,17 @@ def _sorted_dot_forward(x: Array, kernels: Array, groups: Array) -> tuple[Array,
     return _sorted_dot(x, kernels, groups), (x, kernels, groups)
 
 
-def _sorted_dot_backward(saved: tuple[Array, Array, Array], slopes: Array) -> tuple[Array, Array, Any]:
+def _sorted_dot_backward(saved: tuple[Array, Array, Array], gradients: Array) -> tuple[Array, Array, Any]:
     x, kernels, groups = saved
     rows, _, count, block = _tiers(groups, len(kernels))
 
-    def further(turn: Array, kernel_slopes: Array) -> Array:
-        group, rows = block(turn)
-        return kernel_slopes.at[group].add(jnp.matmul(_take(x, rows).T, _take(slopes, rows)))
+    def further(number: Array, kernel_gradients: Array) -> Array:
+        group, rows = block(number)
+        return kernel_gradients.at[group].add(jnp.matmul(_take(x, rows).T, _take(gradients, rows)))
 
-    first = jnp.matmul(jnp.swapaxes(_take(x, rows), 1, 2), _take(slopes, rows))
-    x_slopes = _by_tiers(slopes, kernels, groups, "nik,njk->nij", "ik,jk->ij")
-    return x_slopes, lax.fori_loop(0, count, further, first), np.zeros(groups.shape, jax.dtypes.float0)
+    first = jnp.matmul(jnp.swapaxes(_take(x, rows), 1, 2), _take(gradients, rows))
+    x_gradients = _by_tiers(gradients, kernels, groups, "nik,njk->nij", "ik,jk->ij")
+    return x_gradients, lax.fori_loop(0, count, further, first), np.zeros(groups.shape, jax.dtypes.float0)
 
 
 _sorted_dot.defvjp(_sorted_dot_forward, _sorted_dot_backward)
@@ -115,11 +121,11 @@ _sorted_dot.defvjp(_sorted_dot_forward, _sorted_dot_backward)
 def _tiers(groups: Array, n_groups: int) -> tuple[Array, Array, Array, Callable[[Array], Any]]:
     """Rows (T, C) of the layout and the slots of all rows there; number of blocks behind it, and what gives one."""
     n = len(groups)
-    room = min(n, 8 * math.ceil(5 * n / (32 * n_groups)))
+    slots = min(n, 8 * math.ceil(5 * n / (32 * n_groups)))
     order, sizes, starts = _sorted(groups, n_groups)
-    rank = jnp.arange(room, dtype=jnp.int32)
+    rank = jnp.arange(slots, dtype=jnp.int32)
     rows = order[jnp.where(rank < sizes[:, None], starts[:, None] + rank, n)]
-    count, block = row_blocks(groups, n_groups, 8, skip=room)
+    count, block = row_blocks(groups, n_groups, 8, skip=slots)
     return rows, row_slots(rows, n), _of_all_seeds(count), block
 
 
@@ -144,9 +150,9 @@ def row_blocks(groups: Array, n_groups: int, size: int, skip: int = 0) -> tuple[
     blocks = -(-jnp.maximum(sizes - skip, 0) // size)
     ends = jnp.cumsum(blocks, dtype=jnp.int32)
 
-    def block(turn: Array) -> tuple[Array, Array]:
-        group = jnp.minimum(jnp.sum(turn >= ends, dtype=jnp.int32), n_groups - 1)
-        rank = skip + size * (turn - (ends - blocks)[group]) + jnp.arange(size, dtype=jnp.int32)
+    def block(number: Array) -> tuple[Array, Array]:
+        group = jnp.minimum(jnp.sum(number >= ends, dtype=jnp.int32), n_groups - 1)
+        rank = skip + size * (number - (ends - blocks)[group]) + jnp.arange(size, dtype=jnp.int32)
         return group, order[jnp.where(rank < sizes[group], starts[group] + rank, len(groups))]
 
     return ends[-1], block
@@ -176,7 +182,7 @@ def moved_rows(x: Array, sources: Array, targets: Array) -> Array:
 
 moved_rows.defvjp(
     lambda x, sources, targets: (moved_rows(x, sources, targets), (sources, targets)),
-    lambda saved, slope: (_take(slope, saved[1]), *(np.zeros(each.shape, jax.dtypes.float0) for each in saved)),
+    lambda saved, gradient: (_take(gradient, saved[1]), *(np.zeros(each.shape, jax.dtypes.float0) for each in saved)),
 )
 
 

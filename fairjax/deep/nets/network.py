@@ -1,8 +1,7 @@
 """Networks as pure functions of their variables: the one adapter between NNX modules and plain pytrees.
 
-The modules themselves are in `fairjax.deep.nets.autoencoders`, which also says what methods an autoencoder has: whoever
-brings a module of that kind can use it in every method of the room. Nothing beyond these modules and
-`fairjax.deep.nets.blocks` calls Flax.
+The modules themselves are in `fairjax.deep.nets.autoencoders`, which also says what methods an autoencoder needs: a
+module of your own with these can be used in every method. Nothing outside this wing calls Flax.
 """
 
 from abc import ABC, abstractmethod
@@ -153,6 +152,11 @@ class Network(_Adapter):
             make: Any = FeatureVAE if self.kind == "vae" else _KINDS[self.kind]
             return make(self.shape[0], self.n_latent, rngs=nnx.Rngs(key), **dict(self.options))
         return _KINDS[self.kind](self.shape, self.n_latent, rngs=nnx.Rngs(key), **dict(self.options))
+
+
+def is_vae(network: Any) -> bool:
+    """Whether it is the variational network, whose divergence asks for errors that are sums over pixels."""
+    return isinstance(network, Network) and network.kind == "vae"
 
 
 @lru_cache(maxsize=256)

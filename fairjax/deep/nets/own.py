@@ -87,7 +87,7 @@ class OwnEncoder(OwnNetwork):
     Raises
     ------
     InputError
-        If the module is none, cannot be called with such rows, or does not give latent rows (n, d).
+        If it is not a module, cannot be called with such rows, or does not give latent rows (n, d).
     """
 
     def __init__(

@@ -26,7 +26,7 @@ def embed(network: Network | OwnNetwork, params: Any, rest: Any, x: Array) -> Ar
     return latent.reshape(count * block, -1)[:n]
 
 
-def recalibrated(key: Array, network: Network | OwnNetwork, params: Any, rest: Any, x: Array, batch: int) -> Any:
+def recalibrated(key: Array, network: Network | OwnNetwork, params: Any, rest: Any, x: Array, batch_size: int) -> Any:
     """Running averages of the encoder's batch normalisation as they are on the mixture of all rows.
 
     Training on equal numbers from every group leaves those of another mixture. Shuffled batches of all rows pass
@@ -34,22 +34,29 @@ def recalibrated(key: Array, network: Network | OwnNetwork, params: Any, rest: A
 
     Parameters
     ----------
-    key : typed random key, consumed.
-    network, params, rest : as for `embed`.
-    x : (N, ...)
-    batch : rows of a batch, static.
+    key : typed random key
+        Consumed.
+    network : Network or OwnNetwork
+    params : dict
+    rest : dict
+    x : Array (N, ...)
+    batch_size : int
+        Rows of a batch, static.
 
     Returns
     -------
-    The rest renewed; O(N) passes of a row, and 100 batches at least.
+    dict
+        The rest renewed; O(N) passes of a row, and 100 batches at least.
     """
     n = len(x)
-    batch = min(batch, n)
-    per_pass = n // batch
+    batch_size = min(batch_size, n)
+    per_pass = n // batch_size
     passes = -(-_RECALIBRATION // per_pass)
-    orders = jax.vmap(lambda key: jax.random.permutation(key, n)[: per_pass * batch])(jax.random.split(key, passes))
+    orders = jax.vmap(lambda key: jax.random.permutation(key, n)[: per_pass * batch_size])(
+        jax.random.split(key, passes)
+    )
 
     def one(rest: Any, rows: Array) -> tuple[Any, None]:
         return network.encode(params, rest, x[rows], train=True)[1], None
 
-    return lax.scan(one, rest, orders.reshape(passes * per_pass, batch))[0]
+    return lax.scan(one, rest, orders.reshape(passes * per_pass, batch_size))[0]

@@ -24,8 +24,8 @@ from jax import Array
 
 from fairjax import _signals
 from fairjax.deep.training.streams import Data
-from fairjax.deep.training.tasks import Task
-from fairjax.deep.training.trainer import Position, state_template
+from fairjax.deep.training.tasks import Task, TrainState
+from fairjax.deep.training.trainer import Position, spread, state_template
 from fairjax.errors import InputError
 
 __all__ = ["Keeper", "check_folder", "claimed", "fingerprint", "identity", "kept_in", "restore", "save"]
@@ -40,7 +40,7 @@ def check_folder(folder: str | Path) -> None:
     Raises
     ------
     InputError
-        If it is no folder, or nothing can be written in it.
+        If it is not a folder, or nothing can be written to it.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -61,11 +61,16 @@ def save(
 
     Parameters
     ----------
-    folder : path; made if absent.
-    position : Position of the run.
-    tasks : its stages.
-    identity : dict for JSON, with at least ``method``: what `restore` compares.
-    keep : number of checkpoints that stay.
+    folder : path
+        Made if absent.
+    position : Position
+        Of the run.
+    tasks : sequence of Task
+        Its stages.
+    identity : dict
+        For JSON, with at least ``method``: what `restore` compares.
+    keep : int
+        Number of checkpoints that stay.
 
     Raises
     ------
@@ -90,15 +95,30 @@ def save(
 
 
 def restore(
-    folder: str | Path, tasks: Sequence[Task], keys: Array, hyper: Any, data: Data, identity: dict[str, Any]
+    folder: str | Path,
+    tasks: Sequence[Task],
+    keys: Array,
+    hyper: Any,
+    data: Data,
+    identity: dict[str, Any],
+    *,
+    translate: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Position | None:
     """Position of the newest checkpoint, or None if there is none.
 
     Parameters
     ----------
     folder : path
-    tasks, keys, hyper, data : as for `fairjax.deep.training.trainer.run_tasks`.
-    identity : what was given to `save`.
+    tasks : sequence of Task
+    keys : typed random key () or (S,)
+    hyper : dict
+        Of this run; those of the checkpoint are not read.
+    data : Data
+        These four as for `fairjax.deep.training.trainer.run_tasks`.
+    identity : dict
+        What was given to `save`.
+    translate : function, optional
+        What makes of an identity of an earlier version one of today.
 
     Raises
     ------
@@ -114,27 +134,15 @@ def restore(
         if number is None:
             return None
         words = _words(manager, folder, number)
-        _compare(folder, words["identity"], identity)
+        found = words["identity"]
+        _compare(folder, found if translate is None else translate(found), identity)
         with _readable(folder, number):
             shapes = manager.item_metadata(number)["arrays"]
             blank = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
             arrays = manager.restore(number, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank)))["arrays"]
     template = state_template(tasks, keys, hyper, data, words["stage"])
-    leaves = []
-    for path, leaf in jax.tree_util.tree_flatten_with_path(template)[0]:
-        found = arrays.get(_name(path))
-        if found is None:
-            raise InputError(f"the checkpoint in {str(folder)!r} lacks {_name(path)}; it is of another version")
-        if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) and found.shape != leaf.shape:
-            raise InputError(
-                f"the checkpoint in {str(folder)!r} holds {_name(path)} of shape {found.shape}, this run has "
-                f"{leaf.shape}; resume with the same network, or choose another folder"
-            )
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaves.append(jax.random.wrap_key_data(found, impl=jax.random.key_impl(keys)))
-        else:
-            leaves.append(jax.numpy.asarray(found))
-    state = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    # the same numbers as in the checkpoint, whatever they were called there
+    state = _filled(template._replace(hyper={}), arrays, folder, keys)._replace(hyper=spread(hyper, keys, data.x.dtype))
     histories: list[dict[str, np.ndarray]] = [{} for _ in range(words["stage"] + 1)]
     for name, values in arrays.items():
         kind, _, rest = name.partition("/")
@@ -144,8 +152,27 @@ def restore(
     return Position(words["stage"], words["step"], state, tuple(histories))
 
 
+def _filled(template: TrainState, arrays: dict[str, Any], folder: str | Path, keys: Array) -> TrainState:
+    """The template with the arrays of a checkpoint."""
+    leaves = []
+    for path, leaf in jax.tree_util.tree_flatten_with_path(template)[0]:
+        found = arrays.get(_name(path))
+        if found is None:
+            raise InputError(f"the checkpoint in {str(folder)!r} lacks {_name(path)}; it is of another version")
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaves.append(jax.random.wrap_key_data(found, impl=jax.random.key_impl(keys)))
+            continue
+        if found.shape != leaf.shape:
+            raise InputError(
+                f"the checkpoint in {str(folder)!r} holds {_name(path)} of shape {found.shape}, this run has "
+                f"{leaf.shape}; resume with the same network, or choose another folder"
+            )
+        leaves.append(jax.numpy.asarray(found))
+    return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+
 def identity(folder: str | Path) -> dict[str, Any] | None:
-    """What the newest checkpoint was saved with to be known by, or None if there is none.
+    """The identity that the newest checkpoint was saved with, or None if there is no checkpoint.
 
     Raises
     ------
@@ -172,15 +199,17 @@ def fingerprint(*arrays: Any) -> str:
 class Keeper:
     """Saves at an interval, at the end of a stage, and when the process is asked to stop; pass it as ``after_chunk``.
 
-    Within ``with keeper.listening():`` Ctrl-C, SIGTERM and SIGHUP wait for the end of the chunk (after the last one, of
-    the block), save, and then end the run as they usually would; a second Ctrl-C does not wait. While a stage is
+    Within ``with keeper.listening():`` Ctrl-C, SIGTERM and SIGHUP wait for the end of the chunk (after the last chunk:
+    of the block), save, and then end the run as they usually would; a second Ctrl-C does not wait. While a stage is
     compiled there is nothing to save, and SIGTERM and SIGHUP end the process after a second.
 
     Parameters
     ----------
     folder : path
-    tasks : stages of the run.
-    identity : see `save`.
+    tasks : sequence of Task
+        Stages of the run.
+    identity : dict
+        As for `save`.
     every : int
         Steps between two checkpoints, rounded up to whole chunks.
     keep : int
@@ -318,7 +347,7 @@ def _readable(folder: str | Path, number: int) -> Iterator[None]:
     except Exception as error:
         raise InputError(
             f"the checkpoint {str(Path(folder) / str(number))!r} cannot be read ({type(error).__name__}); it was "
-            "changed since it was written, or is none: remove it to go on from the one before, if there is one"
+            "changed since it was written, or is not a checkpoint: remove it to go on from the one before, if any"
         ) from error
 
 

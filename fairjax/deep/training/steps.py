@@ -36,10 +36,12 @@ def begin(task: Task, key: Array, carry: Any, hyper: Any, data: Data) -> TrainSt
 
     Parameters
     ----------
-    task : Task, static
+    task : Task
+        Static.
     key : typed random key () or (S,)
-    carry : ``(params, rest, extra)`` of the stage before, or None
-    hyper : dict of scalars, () or (S,)
+    carry : tuple or None
+        ``(params, rest, extra)`` of the stage before.
+    hyper : dict of Array () or (S,)
     data : Data
     """
     if key.ndim == 0:
@@ -52,7 +54,7 @@ def _step_one(
 ) -> tuple[TrainState, dict[str, Array]]:
     draw_key, refresh_key, loss_key = jax.random.split(jax.random.fold_in(state.key, step), 3)
     params, extra, ended = task.refresh(refresh_key, step, state, data)
-    order, batch = draw(draw_key, step, state.order, data, batch=task.batch, by_group=task.by_group)
+    order, batch = draw(draw_key, step, state.order, data, batch_size=task.batch_size, by_group=task.by_group)
     if mesh is not None:
         # each device passes its share of the rows; gradients and batch statistics are then summed over all
         batch = lax.with_sharding_constraint(batch, parallel.split_rows(mesh))
@@ -61,8 +63,8 @@ def _step_one(
         terms, rest = task.loss(params, state.rest, extra, state.hyper, batch, loss_key, step)
         return jnp.asarray(sum(terms.values())), (terms, rest)
 
-    (total, (terms, rest)), slopes = jax.value_and_grad(loss, has_aux=True)(params)
-    updates, optimizer = task.optimizer().update(slopes, state.optimizer, params)
+    (total, (terms, rest)), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+    updates, optimizer = task.optimizer().update(gradients, state.optimizer, params)
     rate = task.rate(state.hyper, step)
     if isinstance(rate, dict):
         updates = {name: jax.tree.map(lambda u, r=rate[name]: -r * u, part) for name, part in updates.items()}
@@ -72,7 +74,9 @@ def _step_one(
 
     running = (state.failed == RUNNING) & (state.done == RUNNING) & ~ended
     # a sum is finite only if all its terms are; squares, as a norm has them, would first be written out
-    finite = jnp.isfinite(total) & jnp.isfinite(jnp.asarray(sum(jnp.sum(slope) for slope in jax.tree.leaves(slopes))))
+    finite = jnp.isfinite(total) & jnp.isfinite(
+        jnp.asarray(sum(jnp.sum(gradient) for gradient in jax.tree.leaves(gradients)))
+    )
     go = running & finite
 
     def keep(new: Any, old: Any) -> Any:
@@ -101,16 +105,22 @@ def train_chunk(
 
     Parameters
     ----------
-    task : Task, static
-    state : TrainState, of one seed or of several
+    task : Task
+        Static.
+    state : TrainState
+        Of one seed or of several.
     data : Data
-    first : int32 scalar
-    length : static; has no influence on the result
-    mesh : static; devices over which the rows of each batch are spread, see `run_tasks`
+    first : Array (), int32
+    length : int
+        Static; it has no influence on the result.
+    mesh : Mesh, optional
+        Static; devices over which the rows of each batch are spread, see `run_tasks`.
 
     Returns
     -------
-    TrainState, and the weighted loss terms of every step, (length,) or (length, S) each
+    state : TrainState
+    terms : dict of Array (length,) or (length, S)
+        The weighted loss terms of every step.
     """
     one = partial(_step_one, task, mesh=mesh)
     step_of = one if state.key.ndim == 0 else jax.vmap(one, in_axes=(0, None, None))

@@ -18,11 +18,13 @@ class Data(NamedTuple):
 
     Attributes
     ----------
-    x : (N, D) or (N, h, w, c), floating
-    groups : (N,) int32, ids below T
-    members : (T, n) int32
+    x : Array (N, D) or (N, h, w, c), floating
+    groups : Array (N,), int32
+        Ids below T.
+    members : Array (T, n), int32
         Rows of each group, n the size of the largest; shorter lists are filled up with row 0.
-    sizes : (T,) int32
+    sizes : Array (T,), int32
+        Rows of each group.
     """
 
     x: Array
@@ -49,13 +51,14 @@ def prepare(x: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Data:
 
     Parameters
     ----------
-    x : (N, D) or (N, h, w, c), floating
-    groups : (N,) integers from 0 to T - 1, none absent; None means one group.
+    x : array-like (N, D) or (N, h, w, c), floating
+    groups : array-like (N,) of integers, optional
+        Ids from 0 to T - 1, each with rows; None means one group.
 
     Raises
     ------
     InputError
-        If there are no rows, if they are no floating numbers, or `groups` is not one id of at least 0 for each.
+        If there are no rows, if they are not floating numbers, or `groups` is not one id of at least 0 for each.
 
     Examples
     --------
@@ -88,9 +91,9 @@ def present(data: Data) -> Array:
     return jnp.arange(data.members.shape[1], dtype=jnp.int32) < data.sizes[:, None]
 
 
-def steps_per_epoch(n_rows: int, batch: int) -> int:
+def steps_per_epoch(n_rows: int, batch_size: int) -> int:
     """Whole batches in one pass (the rest is dropped), at least one."""
-    return max(n_rows // batch, 1)
+    return max(n_rows // batch_size, 1)
 
 
 def first_order(data: Data, *, by_group: bool) -> Array:
@@ -99,7 +102,7 @@ def first_order(data: Data, *, by_group: bool) -> Array:
     return jnp.zeros_like(members)
 
 
-def draw(key: Array, step: Array, order: Array, data: Data, *, batch: int, by_group: bool) -> tuple[Array, Batch]:
+def draw(key: Array, step: Array, order: Array, data: Data, *, batch_size: int, by_group: bool) -> tuple[Array, Batch]:
     """The batch of a step, and the order of the rows from then on.
 
     Every stream goes through its rows in a random order, drops the last incomplete batch, and is shuffled anew; a
@@ -107,17 +110,23 @@ def draw(key: Array, step: Array, order: Array, data: Data, *, batch: int, by_gr
 
     Parameters
     ----------
-    key : typed random key of this step, consumed.
-    step : scalar integer, from 0.
-    order : from `first_order` or the step before.
+    key : typed random key
+        Of this step, consumed.
+    step : Array (), integer
+        From 0.
+    order : Array
+        From `first_order` or the step before.
     data : Data
-    batch : rows from every stream.
-    by_group : draw `batch` rows from each group, laid out one group after the other, in place of from all together.
+    batch_size : int
+        Rows from every stream.
+    by_group : bool
+        Draw `batch_size` rows from each group, laid out group by group, in place of from all together.
 
     Returns
     -------
-    order, Batch
-        O(batch) except where a stream begins anew: then a sort of its rows.
+    order : Array
+    batch : Batch
+        O(batch_size) except where a stream begins anew: then a sort of its rows.
     """
     if by_group:
         members, sizes = data.members, data.sizes
@@ -125,7 +134,7 @@ def draw(key: Array, step: Array, order: Array, data: Data, *, batch: int, by_gr
         members = jnp.arange(len(data.x), dtype=jnp.int32)[None]
         sizes = jnp.full((1,), len(data.x), jnp.int32)
     shuffle_key, choice_key = jax.random.split(key)
-    place = step % jnp.maximum(sizes // batch, 1)
+    place = step % jnp.maximum(sizes // batch_size, 1)
 
     def shuffle(order: Array) -> Array:
         marks = jax.random.uniform(shuffle_key, members.shape)
@@ -134,11 +143,11 @@ def draw(key: Array, step: Array, order: Array, data: Data, *, batch: int, by_gr
         return jnp.where((place == 0)[:, None], shuffled, order)
 
     order = lax.cond((place == 0).any(), shuffle, lambda order: order, order)
-    turns = place[:, None] * batch + jnp.arange(batch, dtype=jnp.int32)
-    if members.shape[1] >= batch:
-        rows = jnp.take_along_axis(order, jnp.minimum(turns, members.shape[1] - 1), axis=1)
+    places = place[:, None] * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
+    if members.shape[1] >= batch_size:
+        rows = jnp.take_along_axis(order, jnp.minimum(places, members.shape[1] - 1), axis=1)
     else:
-        rows = jnp.zeros_like(turns)
-    chosen = jax.random.randint(choice_key, turns.shape, 0, sizes[:, None])
-    rows = jnp.where((sizes >= batch)[:, None], rows, jnp.take_along_axis(members, chosen, axis=1)).reshape(-1)
+        rows = jnp.zeros_like(places)
+    chosen = jax.random.randint(choice_key, places.shape, 0, sizes[:, None])
+    rows = jnp.where((sizes >= batch_size)[:, None], rows, jnp.take_along_axis(members, chosen, axis=1)).reshape(-1)
     return order, Batch(data.x[rows], data.groups[rows], rows)

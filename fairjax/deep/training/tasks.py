@@ -30,12 +30,12 @@ class TrainState(NamedTuple):
         What the task keeps besides: centres, targets, frozen assignments.
     hyper : dict
         Numbers that may differ between seeds: rates, weights, temperatures.
-    order : (streams, rows) int32
+    order : Array (streams, rows), int32
         Shuffled rows.
     key : typed random key
     failed : int32
-        Step at which a loss or gradient was not finite, or -1; the state is that before it. In later stages -2, and
-        nothing moves.
+        Step at which a loss or gradient was not finite, or -1; the state is that before it. In later stages it is -2,
+        and the state stays as it is.
     done : int32
         Step before which the task's own rule ended the training, or -1.
     """
@@ -61,7 +61,7 @@ class Task(ABC):
         What the progress bar says.
     steps : int
         Length of the stage.
-    batch : int
+    batch_size : int
         Rows per step, or per step and group.
     by_group : bool
         Draw from each group's own stream.
@@ -69,7 +69,7 @@ class Task(ABC):
 
     name: str
     steps: int
-    batch: int
+    batch_size: int
     by_group: bool = False
 
     @abstractmethod
@@ -100,8 +100,10 @@ class DivergedError(InputError):
 
     Attributes
     ----------
-    stage, term : str
-        Stage of the method and term of the loss ("gradient" if all terms were finite).
+    stage : str
+        Stage of the method.
+    term : str
+        Term of the loss; "gradient" if all terms were finite.
     step : int
         Step within the stage.
     state : TrainState

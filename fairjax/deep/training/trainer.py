@@ -80,21 +80,26 @@ def run_tasks(
     Parameters
     ----------
     tasks : sequence of Task
-    keys : typed random key () or (S,); S runs are trained at once
-    hyper : dict of scalars or (S,) arrays
+    keys : typed random key () or (S,)
+        S runs are trained at once.
+    hyper : dict of float or Array (S,)
     data : Data
-    chunk_steps : most steps between two reports, with no influence on the result
-    position : where to go on, None for the start
-    after_chunk : called with the position after every chunk; it must not keep the state, which is donated next
-    mesh : from `fairjax.parallel.data_mesh`; the rows of each batch are spread over its devices, data and state lie
-        whole on each, and the result is that of one device up to rounding
+    chunk_steps : int
+        Most steps between two reports, with no influence on the result.
+    position : Position, optional
+        Where to go on; None for the start.
+    after_chunk : function of a Position, optional
+        Called after every chunk; it must not keep the state, which is donated next.
+    mesh : Mesh, optional
+        From `fairjax.parallel.data_mesh`; the rows of each batch are spread over its devices, data and state lie whole
+        on each, and the result is that of one device up to rounding.
 
     Raises
     ------
     DivergedError
         If a loss is no longer finite, for all seeds.
     """
-    hyper = _spread(hyper, keys, data.x.dtype)
+    hyper = spread(hyper, keys, data.x.dtype)
     if mesh is not None:
         _check_shares(tasks, data.n_groups, mesh)
         data = jax.device_put(data, parallel.replicated(mesh))
@@ -137,7 +142,7 @@ def run_tasks(
 
 def state_template(tasks: Sequence[Task], keys: Array, hyper: Any, data: Data, stage: int) -> TrainState:
     """Shapes and types of the state in a stage, without computing anything."""
-    hyper = _spread(hyper, keys, data.x.dtype)
+    hyper = spread(hyper, keys, data.x.dtype)
     carry: Any = None
     state: Any = None
     for number, task in enumerate(tasks[: stage + 1]):
@@ -148,7 +153,7 @@ def state_template(tasks: Sequence[Task], keys: Array, hyper: Any, data: Data, s
 
 def _check_shares(tasks: Sequence[Task], n_groups: int, mesh: Mesh) -> None:
     for task in tasks:
-        rows = task.batch * (n_groups if task.by_group else 1)
+        rows = task.batch_size * (n_groups if task.by_group else 1)
         if rows % mesh.size:
             raise InputError(
                 f"a batch of {rows} rows (stage {task.name!r}) cannot be spread evenly over {mesh.size} devices; take "
@@ -160,7 +165,8 @@ def _stage_key(keys: Array, stage: int) -> Array:
     return jnp.vectorize(lambda key: jax.random.fold_in(key, stage))(keys)
 
 
-def _spread(hyper: Any, keys: Array, dtype: Any) -> Any:
+def spread(hyper: Any, keys: Array, dtype: Any) -> Any:
+    """One of each number for every seed."""
     return jax.tree.map(lambda value: jnp.broadcast_to(jnp.asarray(value, dtype), keys.shape), hyper)
 
 

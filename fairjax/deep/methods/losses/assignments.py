@@ -18,13 +18,16 @@ def student_log_assignment(z: Array, centroids: Array, alpha: ArrayLike = 1.0) -
 
     Parameters
     ----------
-    z : (n, d) latents.
-    centroids : (K, d)
-    alpha : degrees of freedom.
+    z : Array (n, d)
+        Latent rows.
+    centroids : Array (K, d)
+    alpha : float
+        Degrees of freedom.
 
     Returns
     -------
-    (n, K), rows log-normalised
+    Array (n, K)
+        Rows log-normalised.
 
     Examples
     --------
@@ -43,13 +46,15 @@ def cosine_log_assignment(h: Array, centers: Array, tau: ArrayLike) -> Array:
 
     Parameters
     ----------
-    h : (n, d)
-    centers : (K, d)
-    tau : temperature.
+    h : Array (n, d)
+    centers : Array (K, d)
+    tau : float
+        Temperature.
 
     Returns
     -------
-    (n, K), rows log-normalised; O(n K d)
+    Array (n, K)
+        Rows log-normalised; O(n K d).
 
     Examples
     --------
@@ -67,13 +72,15 @@ def gaussian_log_assignment(z: Array, centers: Array, tau: ArrayLike) -> Array:
 
     Parameters
     ----------
-    z : (n, d)
-    centers : (K, d)
-    tau : temperature, a squared distance.
+    z : Array (n, d)
+    centers : Array (K, d)
+    tau : float
+        Temperature, a squared distance.
 
     Returns
     -------
-    (n, K), rows log-normalised; O(n K d)
+    Array (n, K)
+        Rows log-normalised; O(n K d).
 
     Examples
     --------
@@ -91,11 +98,12 @@ def target_distribution(q: Array) -> Array:
 
     Parameters
     ----------
-    q : (n, K)
+    q : Array (n, K)
 
     Returns
     -------
-    (n, K), rows summing to one; a row of zeros, which pads, stays one and adds nothing to the others
+    Array (n, K)
+        Rows summing to one; a row of zeros, which pads, stays zero and adds nothing to the others.
 
     Examples
     --------
@@ -116,13 +124,16 @@ def divergence(p: Array, log_q: Array, *, reverse: bool = False) -> Array:
 
     Parameters
     ----------
-    p : (n, K) targets.
-    log_q : (n, K)
-    reverse : KL(q‖p) in its place, as the formula of [2]_ is printed (its code has the other).
+    p : Array (n, K)
+        Targets.
+    log_q : Array (n, K)
+    reverse : bool
+        KL(q‖p) in its place, as the formula of [2]_ is printed; its code has the other.
 
     Returns
     -------
-    (n,); DEC takes the mean over rows, DFC the sum
+    Array (n,)
+        DEC takes the mean over rows, DFC the sum.
 
     Examples
     --------

@@ -18,12 +18,16 @@ def structural_loss(q: Array, frozen: Array, *, mean: bool = False) -> Array:
 
     Parameters
     ----------
-    q, frozen : (b, K) soft assignments of the joint model and of the group's own frozen one.
-    mean : average the entries instead.
+    q : Array (b, K)
+        Soft assignments of the joint model.
+    frozen : Array (b, K)
+        Those of the group's own frozen model.
+    mean : bool
+        Average the entries instead.
 
     Returns
     -------
-    Scalar
+    Array ()
 
     Examples
     --------
@@ -41,12 +45,13 @@ def critic_loss(logits: Array, groups: Array) -> Array:
 
     Parameters
     ----------
-    logits : (n, 1), of group 0 against group 1, or (n, T).
-    groups : (n,)
+    logits : Array (n, 1) or (n, T)
+        One logit speaks for group 0 against group 1.
+    groups : Array (n,), int32
 
     Returns
     -------
-    Scalar
+    Array ()
 
     Examples
     --------
@@ -79,27 +84,31 @@ def _reverse_forward(x: Array, factor: Array) -> tuple[Array, Array]:
     return x, factor
 
 
-def _reverse_backward(factor: Array, slope: Array) -> tuple[Array, Any]:
-    return -factor * slope, jnp.zeros_like(factor)
+def _reverse_backward(factor: Array, gradient: Array) -> tuple[Array, Any]:
+    return -factor * gradient, jnp.zeros_like(factor)
 
 
 reverse_gradient.defvjp(_reverse_forward, _reverse_backward)
 
 
-def adversarial_ramp(call: ArrayLike, total: ArrayLike, slope: ArrayLike = 10.0) -> Array:
+def adversarial_ramp(call: ArrayLike, total: ArrayLike, speed: ArrayLike = 10.0) -> Array:
     """Factor of the reversed gradient, 2 / (1 + exp(−10 s / S)) − 1, at the s-th of S calls of the critic (from 1).
 
     Parameters
     ----------
-    call, total : s and S.
-    slope : what stands in the place of 10.
+    call : float, or integer
+        The number s of the call.
+    total : float, or integer
+        The number S of all calls.
+    speed : float
+        What stands in place of 10.
 
     Examples
     --------
     >>> round(float(adversarial_ramp(1, 20_000)), 5), round(float(adversarial_ramp(2_000, 20_000)), 2)
     (0.00025, 0.46)
     """
-    return jnp.tanh(0.5 * slope * jnp.asarray(call) / total)
+    return jnp.tanh(0.5 * speed * jnp.asarray(call) / total)
 
 
 def inverse_decay(step: ArrayLike, total: ArrayLike) -> Array:

@@ -18,12 +18,15 @@ def fairoid_log_assignment(centroids: Array, fairoids: Array, alpha: ArrayLike =
 
     Parameters
     ----------
-    centroids : (K, d)
-    fairoids : (T, d)
+    centroids : Array (K, d)
+    fairoids : Array (T, d)
+    alpha : float
+        Degrees of freedom.
 
     Returns
     -------
-    (K, T), rows log-normalised
+    Array (K, T)
+        Rows log-normalised.
 
     Examples
     --------
@@ -35,18 +38,23 @@ def fairoid_log_assignment(centroids: Array, fairoids: Array, alpha: ArrayLike =
 
 
 def fairoid_target(phi: Array, *, beta: ArrayLike = 1000.0, by_frequency: bool = True) -> Array:
-    """ψ_kt ∝ (φ_kt + 1e-8)^(1/β) / f_t with f_t = Σ_k φ_kt: all but uniform for a large β [1]_, eq. 11; no gradient.
+    """ψ_kt ∝ (φ_kt + 1e-8)^(1/β) / f_t with f_t = Σ_k φ_kt: nearly uniform for a large β [1]_, eq. 11; no gradient.
 
     The paper writes f_t as a sum over t, which is 1 for every k; the sum over clusters is DEC's and the one taken here
     (``by_frequency=False``: f = 1).
 
     Parameters
     ----------
-    phi : (K, T)
+    phi : Array (K, T)
+    beta : float
+        Root.
+    by_frequency : bool
+        Divide by f_t.
 
     Returns
     -------
-    (K, T), rows summing to one
+    Array (K, T)
+        Rows summing to one.
 
     Examples
     --------
@@ -82,14 +90,17 @@ def centroids_from_batch(p: Array, z: Array, ridge: ArrayLike | None) -> Array:
 
     Parameters
     ----------
-    p : (n, K) targets.
-    z : (n, d)
-    ridge : λ > 0; None for the pseudo-inverse of PᵀP, which puts the centroid of an absent cluster at the origin and
-        wants float64.
+    p : Array (n, K)
+        Targets.
+    z : Array (n, d)
+    ridge : float or None
+        λ > 0; None for the pseudo-inverse of PᵀP, which puts the centroid of an absent cluster at the origin and needs
+        float64.
 
     Returns
     -------
-    (K, d); O(n K (K + d) + K³)
+    Array (K, d)
+        O(n K (K + d) + K³).
 
     Examples
     --------

@@ -16,11 +16,13 @@ def clustering_information(c: Array) -> tuple[Array, Array]:
 
     Parameters
     ----------
-    c : (n, K) soft assignments.
+    c : Array (n, K)
+        Soft assignments.
 
     Returns
     -------
-    balance, onehot : scalars
+    balance : Array ()
+    onehot : Array ()
 
     Examples
     --------
@@ -36,19 +38,23 @@ def consistency_loss(c: Array, labels: Array, groups: Array, n_groups: int) -> A
     """Squared gap between two rows' chance to share a cluster and whether they shared one before, within each group.
 
     ``mean over t of mean over i, j of group t of (c_i·c_j − 1[labels_i = labels_j])²``: FCMI's unpublished addition,
-    DFC's structural preservation with hard labels in the place of frozen assignments. Groups that the rows lack do not
+    DFC's structural preservation with hard labels in the place of frozen assignments. Groups without rows do not
     count.
 
     Parameters
     ----------
-    c : (n, K) soft assignments.
-    labels : (n,) clusters of a clustering of each row's group alone; labels of different groups are never compared.
-    groups : (n,)
-    n_groups : T, static.
+    c : Array (n, K)
+        Soft assignments.
+    labels : Array (n,), int32
+        Clusters of each row's group alone; labels of different groups are never compared.
+    groups : Array (n,), int32
+    n_groups : int
+        T, static.
 
     Returns
     -------
-    Scalar; O(n² K)
+    Array ()
+        O(n² K).
 
     Examples
     --------
@@ -69,17 +75,19 @@ def consistency_loss(c: Array, labels: Array, groups: Array, n_groups: int) -> A
 def group_information(c: Array, groups: Array, n_groups: int) -> Array:
     """Mutual information I(G; C) of group and soft cluster over the rows [1]_, eq. 8.
 
-    ``J_kt = (1/n) Σ_i c_ik 1[g_i = t]``, clipped at 1e-12; a group that the batch lacks adds nothing to speak of.
+    ``J_kt = (1/n) Σ_i c_ik 1[g_i = t]``, clipped at 1e-12; a group that the batch lacks adds next to nothing.
 
     Parameters
     ----------
-    c : (n, K)
-    groups : (n,)
-    n_groups : T, static.
+    c : Array (n, K)
+        Soft assignments.
+    groups : Array (n,), int32
+    n_groups : int
+        T, static.
 
     Returns
     -------
-    Scalar
+    Array ()
 
     Examples
     --------

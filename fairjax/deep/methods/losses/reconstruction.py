@@ -9,12 +9,16 @@ def reconstruction_loss(x: Array, found: Array, kind: str = "mse") -> Array:
 
     Parameters
     ----------
-    x, found : (n, ...) input and reconstruction.
-    kind : {"mse", "bce"}; "bce" takes values in [0, 1].
+    x : Array (n, ...)
+        Input.
+    found : Array (n, ...)
+        Reconstruction.
+    kind : {"mse", "bce"}
+        "bce" takes values in [0, 1].
 
     Returns
     -------
-    (n,)
+    Array (n,)
 
     Examples
     --------

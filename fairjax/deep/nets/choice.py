@@ -1,0 +1,113 @@
+"""Which network is meant: one of ours by its name, or a module of the user's own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fairjax.deep.nets.network import Network
+from fairjax.deep.nets.own import OwnEncoder, OwnNetwork
+from fairjax.errors import InputError
+
+__all__ = ["Family", "choose"]
+
+_SMALL = 256  # features up to which a small plain network is the default
+_WIDE = (500, 500, 2000)  # hidden layers of DEC's stacked autoencoder
+_VAE_LATENT = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The networks that a method takes.
+
+    Attributes
+    ----------
+    images : str
+        What "auto" means for images.
+    vectors : str
+        What it means for vectors, if these have more than 256 numbers; else it is "mlp".
+    unit_norm : bool
+        Whether latent rows are brought to length one.
+    names : tuple of str
+        All that may be asked for by name.
+    """
+
+    images: str = "conv"
+    vectors: str = "sdae"
+    unit_norm: bool = False
+    names: tuple[str, ...] = ("mlp", "sdae", "fc", "conv", "vae")
+
+    @property
+    def sentence(self) -> str:
+        """What documentation says of the names."""
+        known = ", ".join(f'"{name}"' for name in ("auto", *self.names))
+        large = (
+            f'"{self.images}"'
+            if self.images == self.vectors
+            else f'"{self.images}" for images, "{self.vectors}" for vectors'
+        )
+        return f'Names are {known}; "auto" takes {large}, and "mlp" for vectors of up to {_SMALL} numbers.'
+
+
+def choose(
+    asked: Any,
+    family: Family,
+    shape: tuple[int, ...],
+    *,
+    method: str,
+    n_clusters: int,
+    n_latent: int | None,
+    branches: int,
+    output: str,
+    compute: str,
+) -> Network | OwnNetwork:
+    """The network of a training.
+
+    Parameters
+    ----------
+    asked : str or nnx.Module
+        A name of the family or "auto", or a module of the user's own: an autoencoder, or an encoder that gets the
+        decoder of "auto".
+    family : Family
+    shape : tuple of int
+        Of a row.
+    method : str
+        Its name, for messages.
+    n_clusters : int
+        The latent dimension where nothing else is said.
+    n_latent : int, optional
+    branches : int
+        Decoder branches.
+    output : {"sigmoid", "tanh", "linear"}
+        Last function of the decoder.
+    compute : {"float32", "bfloat16"}
+
+    Raises
+    ------
+    InputError
+        If there is no such network, or it does not take such rows.
+    """
+
+    def named(kind: str, n_latent: int | None) -> Network:
+        if kind == "auto":
+            kind = family.images if len(shape) == 3 else family.vectors
+            if len(shape) == 1 and shape[0] <= _SMALL:
+                kind = "mlp"
+        options: dict[str, Any] = {"output": output}
+        if kind != "vae":
+            options |= {"unit_norm": family.unit_norm, "n_groups": branches}
+        if kind == "sdae":
+            options["hidden"] = _WIDE
+        latent = n_latent or (_VAE_LATENT if kind == "vae" else n_clusters)
+        return Network(kind=kind, shape=shape, n_latent=latent, options=tuple(sorted(options.items())), compute=compute)
+
+    if isinstance(asked, str):
+        if asked not in ("auto", *family.names):
+            known = ", ".join(map(repr, ("auto", *family.names)))
+            raise InputError(f"{method} has no network {asked!r}; expected one of {known}, or an NNX module")
+        return named(asked, n_latent)
+    own: OwnNetwork
+    if callable(getattr(asked, "decode", None)):
+        own = OwnNetwork(asked, compute)
+    else:
+        own = OwnEncoder(asked, shape, lambda latent: named("auto", latent), compute)
+    own.check(shape)
+    return own
