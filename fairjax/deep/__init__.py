@@ -1,8 +1,10 @@
 """Deep fair clustering: encoders, losses and one trainer, under the methods AE + k-means, DEC, DCN, FCMI, DFC,
 fairoids, and FCA on learned features.
 
-A method is a module with a configuration and a pure function: ``run(keys, data, config)`` trains one seed, or S at once
-for keys (S,), on data from `prepare`. `analysis` looks into what a training does.
+Three wings, of which each imports only from those before it: `nets`, `training`, `methods`; `analysis` looks into what
+a training does. A method is a file in `methods` with its settings, its stages and its estimator. Its module also has
+the pure function behind the estimator: ``run(keys, data, config)`` trains one seed, or S at once for keys (S,), on data
+from `prepare`.
 """
 
 from fairjax.deep import analysis
