@@ -61,14 +61,12 @@ def test_fit_by_a_deep_method(people, tmp_path, capsys):
 
 
 def test_settings_reach_the_method(people, capsys):
-    settings = ("--set", "epochs=3", "--set", "warmup-epochs=1", "--set", "labels=kmeans", "--set", "n_latent=none")
-    code, out, err = fit(capsys, people, "--sensitive", "sex", "--method", "fcmi", "--clusters", 3, *settings, "--json")
+    # traced or outside of the programs, so that those of the test before serve
+    settings = ("--set", "lr=0.002", "--set", "n-latent=none", "--set", "checkpoint_every=50")
+    arguments = ("--sensitive", "sex", "--method", "fcmi", "--clusters", 3, *settings, "--json")
+    code, out, err = fit(capsys, people, *arguments)
     assert (code, err) == (0, "")
-    found = json.loads(out)
-    assert found["n_iter"] == 3
-    assert {"epochs": 3, "warmup_epochs": 1, "labels": "kmeans", "n_latent": None}.items() <= found[
-        "parameters"
-    ].items()
+    assert {"lr": 0.002, "n_latent": None, "epochs": 60}.items() <= json.loads(out)["parameters"].items()
 
 
 def test_methods_and_their_settings_are_listed(capsys):

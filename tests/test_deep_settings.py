@@ -38,6 +38,15 @@ def test_everything_follows_from_the_fields(kind):
         assert about in settings
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_parameter_can_be_set(kind):
+    model = kind()
+    for about in settings_of(kind):
+        setattr(model, about.name, "other")
+    assert set(model.get_params().values()) == {"other"}
+    assert model != kind(**model.get_params())
+
+
 def test_parameters_can_be_set_and_are_compared_by_identity():
     model = DEC(3, lr=0.5)
     model.set_params(steps=7).tol = 0.1

@@ -256,7 +256,7 @@ class DeepFCAConfig(DeepFCASettings, Config):
 
 
 @estimator
-class DeepFCA(GroupDecoders, DeepClusterer, DeepFCASettings):
+class DeepFCA(DeepClusterer, GroupDecoders, DeepFCASettings):
     """Fair clustering via alignment (Kim et al., ICML 2025) on learned features, by exact fair assignments.
 
     An autoencoder with a decoder branch for each group (the network "vae" has one in any case), then FCA on its latent

@@ -92,12 +92,6 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
     n_clusters: int
     preparation_: Preparation | None
 
-    # scikit-learn sets parameters and compares estimators by identity; what is frozen is the `Config` of a training
-    __setattr__ = object.__setattr__
-    __delattr__ = object.__delattr__
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
     @classmethod
     def suggested(cls, n_rows: int, n_groups: int) -> dict[str, Any]:
         """Settings with which the command line begins for data of this size."""
@@ -300,8 +294,9 @@ def estimator(kind: type[Made]) -> type[Made]:
         A class derived from `DeepClusterer` and from the settings of a method.
     """
     made = dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)(kind)
-    # parameters can be set all the same, see `DeepClusterer`
-    del made.__setattr__, made.__delattr__
+    # scikit-learn sets parameters and compares estimators by identity; what is frozen is the `Config` of a training
+    for name in ("__setattr__", "__delattr__", "__eq__", "__hash__"):
+        setattr(made, name, getattr(object, name))
     for about in settings_of(made):
         if about.traced:
             # an estimator takes single numbers

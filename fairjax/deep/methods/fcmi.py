@@ -230,7 +230,7 @@ class FCMIConfig(FCMISettings, Config):
 
 
 @estimator
-class FCMI(GroupDecoders, DeepClusterer, FCMISettings):
+class FCMI(DeepClusterer, GroupDecoders, FCMISettings):
     """Deep fair clustering by mutual information (Zeng et al., CVPR 2023).
 
     An autoencoder with a decoder branch for each group; soft assignments by the cosine to centres that k-means renews
