@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fairjax.baselines.base import Baseline
     from fairjax.baselines.fairlets import Fairlets
+    from fairjax.baselines.fmc import FMC
     from fairjax.baselines.kmeans import KMeans
     from fairjax.baselines.problem import Control, Found, Problem, Start
     from fairjax.baselines.sfc import SFC
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fairjax.baselines.vfc import VFC
 
 _NAMES = {
+    "FMC": "fairjax.baselines.fmc",
     "SFC": "fairjax.baselines.sfc",
     "Baseline": "fairjax.baselines.base",
     "Control": "fairjax.baselines.problem",
@@ -33,6 +35,7 @@ _NAMES = {
 }
 
 __all__ = [
+    "FMC",
     "SFC",
     "VFC",
     "Baseline",

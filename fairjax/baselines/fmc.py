@@ -1,0 +1,198 @@
+"""FMC, fair model-based clustering (Park et al., AAAI 2026): a mixture that pays for unequal soft shares."""
+
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fairjax._checks import check_choice
+from fairjax._compiling import stage
+from fairjax.baselines import starts
+from fairjax.baselines.base import Baseline, check_between
+from fairjax.baselines.mixture import Fitted, run
+from fairjax.baselines.problem import Control, Found, Labels, Problem, Start, Status
+
+
+class FMC(Baseline):
+    """Fair model-based clustering: a mixture of equal spherical Gaussians, fitted under a fairness penalty.
+
+    New points are assigned without their group. Any number of groups. Attributes as told in
+    :class:`~fairjax.baselines.Baseline`, and those below.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters K.
+    penalty : float, default=10.0
+        λ ≥ 0 of the greatest |N_sk − π_s N_k| / n over groups and clusters, with soft counts N; for two groups it is
+        π_0 π_1 Δ. Too large a value empties clusters.
+    start : {"em", "unit"}, default="em"
+        The mixture that plain EM finds from k-means, or its centres with equal weights and σ = 1, as the paper has it.
+    size_penalty : float, default=10.0
+        Weight of a term against empty cells of group and cluster, from the authors' code.
+    n_init : int, default=1
+        Number of starts; the one of least `objective_` is kept. 1 if `init` is an array.
+    max_iter : int, default=200
+        Most turns of ten gradient steps each.
+    tol : float, default=1e-6
+        The turns end when the loss changes by at most as much in three of them.
+    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
+        Seeds of the k-means before, or centres in its place.
+    random_state : int, RandomState instance or None, default=None
+        Source of the seeds; an int repeats the run.
+
+    Attributes
+    ----------
+    weights_ : ndarray (K,)
+        Of the components.
+    means_ : ndarray (K, d)
+        Theirs; `cluster_centers_` are the means of the labels.
+    variance_ : float
+        σ² of every component and feature.
+    share_gap_ : float
+        Δ, the greatest difference of two groups' soft shares of a cluster; the mean over pairs for more groups.
+
+    Notes
+    -----
+    Steps of Adam have the unit of X: scale the features to about one. O(n K d) for each of up to 2,000 steps. Columns
+    of categories and mini-batches, which the paper has, are not here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairjax.baselines import FMC
+    >>> X = np.array([[0.0], [0.1], [0.2], [1.0], [1.1], [1.2]])
+    >>> model = FMC(2, penalty=0.0, size_penalty=0.0, random_state=0)
+    >>> model.fit(X, sensitive_features=["f", "f", "m", "m", "m", "f"]).balance_
+    0.5
+    >>> model.predict([[0.3]]) == model.labels_[0]
+    array([ True])
+    """
+
+    control: ClassVar[Control | None] = Control(
+        parameter="penalty",
+        meaning="λ ≥ 0, weight of the difference of the groups' soft shares in the loss",
+        grid=(0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0),
+        fair_end="last",
+    )
+    _weighted = True
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        penalty: float = 10.0,
+        start: Literal["em", "unit"] = "em",
+        size_penalty: float = 10.0,
+        n_init: int = 1,
+        max_iter: int = 200,
+        tol: float = 1e-6,
+        init: Any = "k-means++",
+        random_state: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.penalty = penalty
+        self.start = start
+        self.size_penalty = size_penalty
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.init = init
+        self.random_state = random_state
+
+    def predict(self, X: Any, *, sensitive_features: Any = None) -> Labels:
+        """The component of the greatest posterior, whatever the group.
+
+        Parameters
+        ----------
+        X : array-like (n, d)
+        sensitive_features : ignored
+
+        Returns
+        -------
+        ndarray (n,), int32
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        # ‖x − μ‖² − 2 σ² log π, from a point amid the means, so that a common offset costs no digits
+        middle = self.means_.mean(0)
+        inside = self.means_ - middle
+        with np.errstate(divide="ignore"):
+            prices = np.square(inside).sum(1) - 2 * self.variance_ * np.log(self.weights_)
+        return np.argmin(prices - 2 * (X - middle) @ inside.T, axis=1).astype(np.int32)
+
+    def _check(self, problem: Problem) -> None:
+        check_choice("start", self.start, ("em", "unit"))
+        check_between("penalty", self.penalty, 0.0)
+        check_between("size_penalty", self.size_penalty, 0.0)
+
+    def _find(self, problem: Problem, start: Start) -> Found:
+        points = problem.points
+        centers = points.to_device(starts.solution(problem, start)) * points.scale
+        found = _run(
+            points.X * points.scale,
+            points.ids,
+            centers,
+            jnp.asarray(problem.masses / problem.masses.sum(), points.X.dtype),
+            points.weights,
+            penalty=float(self.penalty),
+            # counts on the device are those of weights of at most one
+            size_penalty=float(self.size_penalty) * (1.0 if problem.weights is None else 1 / problem.weights.max()),
+            n_features=float(points.n_features),
+            plain_start=self.start == "em",
+            max_turns=int(self.max_iter),
+            tol=float(self.tol),
+        )
+        finite = bool(np.isfinite(found.loss))
+        status: Status = "converged" if found.settled else "stopped" if finite else "diverged"
+        labels = np.asarray(found.labels)[: problem.n_points]
+        n_filled = len(np.unique(labels))
+        lost = (
+            f"only {n_filled} of FMC's {problem.n_clusters} clusters have points at penalty={self.penalty:g}; take less"
+        )
+        return Found(
+            labels,
+            status,
+            float(found.loss) if finite else np.inf,
+            n_iter=int(found.n_turns),
+            message=lost if n_filled < problem.n_clusters else "",
+            centers=points.centers_of(found.mixture.means / points.scale),
+            details={
+                "weights": np.exp(np.asarray(found.mixture.logits, np.float64)),
+                "variance": float(found.mixture.root_precision) ** -2,
+                "share_gap": float(found.gap),
+                "log_likelihood": float(found.log_likelihood),
+            },
+        )
+
+    def _keep(self, found: Found, problem: Problem) -> None:
+        super()._keep(found, problem)
+        assert found.centers is not None
+        self.means_ = np.asarray(found.centers, np.float64)
+        self.weights_ = found.details["weights"] / found.details["weights"].sum()
+        self.variance_ = found.details["variance"]
+        self.share_gap_ = found.details["share_gap"]
+
+
+@partial(stage, static_argnames="plain_start")
+def _run(
+    X: Array,
+    ids: Array,
+    centers: Array,
+    shares: Array,
+    weights: Array,
+    *,
+    penalty: float,
+    size_penalty: float,
+    n_features: float,
+    plain_start: bool,
+    max_turns: int,
+    tol: float,
+) -> Fitted:
+    return run(
+        X, ids, centers, penalty, shares, weights, size_penalty=size_penalty, n_features=n_features,
+        plain_start=plain_start, max_turns=max_turns, tol=tol,
+    )  # fmt: skip

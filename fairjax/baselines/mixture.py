@@ -1,0 +1,287 @@
+"""FMC's mixture: components with one spherical variance, whose likelihood pays for unequal soft shares of the groups.
+
+Its EM keeps the responsibilities of a turn fixed in the expected log-likelihood, which then depends on their sums
+alone; only the fairness term looks at the points in every gradient step.
+
+References
+----------
+.. [1] J. Park, J. Lee, S. Lee, Y. Kim, K. Kim, "Fair model-based clustering", AAAI 2026.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from fairjax.errors import InputError
+from fairjax.kmeans.distances import distances_by_center
+from fairjax.kmeans.points import as_centers, as_weighted_points
+
+_QUIET = 3  # turns
+_TWO_PI = 6.283185307179586
+
+
+class Mixture(NamedTuple):
+    """Parameters of the mixture."""
+
+    logits: Array
+    """(K,) of the components' weights."""
+    means: Array
+    """(K, d)"""
+    root_precision: Array
+    """() 1/σ, the same for all components and coordinates."""
+
+
+class Fitted(NamedTuple):
+    """Outcome of `run`."""
+
+    mixture: Mixture
+    labels: Array
+    """(n,) int32, the component of the greatest responsibility."""
+    loss: Array
+    """() what is minimised, at the responsibilities of the mixture itself."""
+    log_likelihood: Array
+    """() mean over points."""
+    gap: Array
+    """() Δ = max_k mean over pairs of groups |q_sk − q_tk|, with q_s the soft shares of the clusters in group s."""
+    n_turns: Array
+    """() int32"""
+    settled: Array
+    """() bool"""
+
+
+class _Sums(NamedTuple):
+    """What the expected log-likelihood depends on, for fixed responsibilities."""
+
+    masses: Array  # (K,)
+    points: Array  # (K, d)
+    squares: Array  # (K,)
+    fewest: Array  # () cell of (K, M), flat, with the fewest points by labels
+
+
+class _State(NamedTuple):
+    mixture: Mixture
+    optimizer: optax.OptState
+    loss: Array
+    n_turns: Array
+    n_quiet: Array  # turns in a row without a change to speak of
+
+
+@partial(jax.jit, static_argnames="plain_start")
+def run(
+    X: ArrayLike,
+    groups: ArrayLike,
+    centers: ArrayLike,
+    penalty: ArrayLike,
+    shares: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    size_penalty: ArrayLike = 10.0,
+    plain_start: bool = True,
+    n_features: ArrayLike | None = None,
+    rate: ArrayLike = 1e-2,
+    max_turns: ArrayLike = 200,
+    tol: ArrayLike = 1e-6,
+) -> Fitted:
+    """Fit from the mixture that plain EM finds from the given centres, or from these.
+
+    The loss is the mean over points and components of −r log(π f), plus λ times the greatest |N_sk − π_s N_k| / n over
+    groups and clusters (N soft counts; for two groups this is λ π_0 π_1 Δ), plus a term against empty cells:
+    10 π_s / N_sk of the one with the fewest points by labels. All of it as in the authors' code; neither the last term
+    nor the division by K is in the paper's text.
+
+    Parameters
+    ----------
+    X : (n, d) points.
+    groups : (n,) ids 0..M-1.
+    centers : (K, d).
+    penalty : () λ ≥ 0, traced.
+    shares : (M,) π.
+    weights : (n,) non-negative, all ones by default.
+    size_penalty : () the 10 of the last term.
+    plain_start : whether plain EM comes first; otherwise weights are equal and σ is 1, as the paper has it (static).
+    n_features : () d where some columns are padding.
+    rate : () of Adam, of which a turn has ten steps, on logits, means and 1/σ. It has the unit of X.
+    max_turns, tol : the turns end when the loss changes by at most `tol` in three of them; steps of Adam are not
+        monotone, and one may be where it turns.
+
+    Returns
+    -------
+    Fitted
+        O(n K d) a step.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not agree.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> X = jnp.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]])
+    >>> found = run(X, jnp.array([0, 0, 1, 1, 1, 0]), X[1::3], 0.0, jnp.array([0.5, 0.5]), size_penalty=0.0)
+    >>> found.labels.tolist(), found.mixture.means[:, 0].round(2).tolist()
+    ([0, 0, 0, 1, 1, 1], [1.0, 11.0])
+    """
+    X, weights = as_weighted_points(X, weights)
+    centers = as_centers(centers, X)
+    groups, shares = jnp.asarray(groups), jnp.asarray(shares, X.dtype)
+    if groups.shape != X.shape[:1] or shares.ndim != 1:
+        raise InputError(
+            f"groups and shares have shapes {groups.shape} and {shares.shape}; expected {X.shape[:1]} and (M,)"
+        )
+    width = jnp.asarray(X.shape[1] if n_features is None else n_features, X.dtype)
+    members = jnp.where(groups == jnp.arange(len(shares))[:, None], weights, 0)
+    optimizer = optax.adam(rate)
+    if plain_start:
+        start = plain_mixture(X, weights, centers, width)
+    else:
+        start = Mixture(jnp.zeros_like(centers[:, 0]), centers, jnp.ones((), X.dtype))
+    extra = partial(_unfairness, X, members, shares, jnp.asarray(penalty, X.dtype), jnp.asarray(size_penalty, X.dtype))
+
+    def loss_of(mixture: Mixture, sums: _Sums) -> Array:
+        return -_expected(mixture, sums, width) / (jnp.sum(weights) * len(centers)) + extra(sums.fewest, mixture)
+
+    def turn(state: _State) -> _State:
+        sums, _, _ = _expectation(X, weights, members, state.mixture, width)
+
+        def step(carry: tuple[Mixture, optax.OptState], _: None) -> tuple[tuple[Mixture, optax.OptState], None]:
+            mixture, moments = carry
+            updates, moments = optimizer.update(jax.grad(loss_of)(mixture, sums), moments)
+            return (optax.apply_updates(mixture, updates), moments), None
+
+        (mixture, moments), _ = lax.scan(step, (state.mixture, state.optimizer), length=10)
+        loss = loss_of(mixture, sums)
+        little = jnp.abs(loss - state.loss) <= tol
+        return _State(mixture, moments, loss, state.n_turns + 1, jnp.where(little, state.n_quiet + 1, 0))
+
+    def unfinished(state: _State) -> Array:
+        return (state.n_quiet < _QUIET) & (state.n_turns < max_turns) & ~jnp.isnan(state.loss)
+
+    none = jnp.zeros((), jnp.int32)
+    first = _State(start, optimizer.init(start), jnp.full((), jnp.inf, X.dtype), none, none)
+    state = lax.while_loop(unfinished, turn, first)
+    sums, likelihood, labels = _expectation(X, weights, members, state.mixture, width)
+    return Fitted(
+        state.mixture, labels, loss_of(state.mixture, sums), likelihood / jnp.sum(weights),
+        share_gap(_soft_counts(X, members, state.mixture)), state.n_turns,
+        state.n_quiet >= _QUIET,
+    )  # fmt: skip
+
+
+def log_joint(X: Array, mixture: Mixture, n_features: ArrayLike) -> Array:
+    """The logarithm of weight times density, (K, n)."""
+    precision = mixture.root_precision**2
+    scale = 0.5 * n_features * jnp.log(precision / _TWO_PI)
+    return _log_weights(mixture) + scale - 0.5 * precision * distances_by_center(X, mixture.means)
+
+
+def share_gap(counts: Array) -> Array:
+    """Δ of soft counts (K, M): the greatest mean, over pairs of groups, of how far their shares of a cluster are apart.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> round(float(share_gap(jnp.array([[1.5, 1.0], [0.5, 2.0]]))), 6)
+    0.416667
+    """
+    shares = counts / jnp.sum(counts, axis=0)
+    apart = jnp.abs(shares[:, :, None] - shares[:, None, :])
+    pairs = counts.shape[1] * (counts.shape[1] - 1)
+    return jnp.max(jnp.sum(apart, axis=(1, 2))) / max(pairs, 1)
+
+
+def share_distance(counts: Array, shares: Array) -> Array:
+    """The greatest |N_sk − π_s N_k| / n of soft counts (K, M): for two groups π_0 π_1 Δ.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> round(float(share_distance(jnp.array([[1.5, 1.0], [0.5, 2.0]]), jnp.array([0.4, 0.6]))), 6)
+    0.1
+    """
+    apart = jnp.abs(counts - shares * jnp.sum(counts, axis=1, keepdims=True)).ravel()
+    # not the maximum: its derivative looks for equal values, and a compiler may round the two sides differently
+    return apart[jnp.argmax(lax.stop_gradient(apart))] / jnp.sum(counts)
+
+
+def _log_weights(mixture: Mixture) -> Array:
+    return jax.nn.log_softmax(mixture.logits)[:, None]
+
+
+def _expectation(
+    X: Array, weights: Array, members: Array, mixture: Mixture, width: ArrayLike
+) -> tuple[_Sums, Array, Array]:
+    """Sums over responsibilities, the log-likelihood of all points, and their labels."""
+    logs = log_joint(X, mixture, width)
+    each = jax.nn.logsumexp(logs, axis=0)
+    shares = weights * jnp.exp(logs - each)
+    labels = jnp.argmax(logs, axis=0).astype(jnp.int32)
+    own = (labels == jnp.arange(len(logs), dtype=jnp.int32)[:, None]).astype(X.dtype)
+    sums = _Sums(
+        jnp.sum(shares, axis=1),
+        jnp.matmul(shares, X, precision="highest"),
+        jnp.matmul(shares, jnp.sum(X**2, axis=1), precision="highest"),
+        jnp.argmin(jnp.matmul(own, members.T, precision="highest")),
+    )
+    return sums, jnp.dot(weights, each, precision="highest"), labels
+
+
+def _soft_counts(X: Array, members: Array, mixture: Mixture) -> Array:
+    """Responsibilities summed over groups, (K, M)."""
+    precision, means = mixture.root_precision**2, mixture.means
+    # what all components have in common, |x|² too, cancels
+    own = _log_weights(mixture) - 0.5 * precision * jnp.sum(means**2, axis=1, keepdims=True)
+    logs = own + jnp.matmul(precision * means, X.T, precision="highest")
+    return jnp.matmul(jax.nn.softmax(logs, axis=0), members.T, precision="highest")
+
+
+def _expected(mixture: Mixture, sums: _Sums, width: ArrayLike) -> Array:
+    """The expected log-likelihood of all points for fixed responsibilities."""
+    precision = mixture.root_precision**2
+    means = mixture.means
+    spread = sums.squares - 2 * jnp.sum(means * sums.points, axis=1) + sums.masses * jnp.sum(means**2, axis=1)
+    each = sums.masses * (_log_weights(mixture)[:, 0] + 0.5 * width * jnp.log(precision / _TWO_PI))
+    return jnp.sum(each) - 0.5 * precision * jnp.sum(spread)
+
+
+def _unfairness(
+    X: Array,
+    members: Array,
+    shares: Array,
+    penalty: Array,
+    size_penalty: Array,
+    fewest: Array,
+    mixture: Mixture,
+) -> Array:
+    """What the loss has beside the likelihood; its gradient passes through the responsibilities."""
+    counts = _soft_counts(X, members, mixture)
+    scarcity = shares[fewest % len(shares)] / jnp.where(size_penalty > 0, counts.ravel()[fewest], 1)
+    return penalty * share_distance(counts, shares) + size_penalty * scarcity
+
+
+def plain_mixture(X: Array, weights: Array, centers: Array, width: ArrayLike) -> Mixture:
+    """The mixture that EM ends at from the centres, equal weights and the variance within nearest clusters."""
+    n_clusters = len(centers)
+    mass = jnp.sum(weights)
+    within = jnp.dot(weights, jnp.min(distances_by_center(X, centers), axis=0), precision="highest") / (mass * width)
+    tiny = jnp.finfo(X.dtype).tiny ** 0.5
+    first = Mixture(jnp.zeros_like(centers[:, 0]), centers, 1 / jnp.sqrt(jnp.maximum(within, tiny)))
+
+    def turn(state: tuple[Mixture, Array, Array, Array]) -> tuple[Mixture, Array, Array, Array]:
+        mixture, likelihood, _, count = state
+        sums, found, _ = _expectation(X, weights, weights[None], mixture, width)
+        masses = jnp.maximum(sums.masses, tiny)
+        means = sums.points / masses[:, None]
+        spread = jnp.sum(sums.squares) - jnp.sum(sums.masses * jnp.sum(means**2, axis=1))
+        variance = jnp.maximum(spread / (mass * width), tiny)
+        moved = Mixture(jnp.log(masses / mass), means, 1 / jnp.sqrt(variance))
+        return moved, found, (found - likelihood) > 1e-6 * mass, count + 1
+
+    state = (first, jnp.full((), -jnp.inf, X.dtype), jnp.ones((), bool), jnp.zeros((), jnp.int32))
+    found: Mixture = lax.while_loop(lambda state: state[2] & (state[3] < 10 * n_clusters + 100), turn, state)[0]
+    return found

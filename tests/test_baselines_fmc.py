@@ -1,0 +1,87 @@
+"""FMC: its fairness terms by hand, EM without penalty against scikit-learn's, the trade-off, predictions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from fairjax.baselines import FMC
+from fairjax.baselines.mixture import run, share_distance, share_gap
+from fairjax.errors import InputError
+
+
+def blobs(n=240, d=2, seed=0):
+    """Overlapping blobs of different shares of two groups."""
+    rng = np.random.default_rng(seed)
+    blob = rng.integers(0, 3, n)
+    X = rng.normal(size=(n, d)) * 0.4 + np.array([[0, 0], [1.2, 0], [0, 1.2]])[blob]
+    return X, (rng.random(n) < np.array([0.7, 0.5, 0.3])[blob]).astype(int)
+
+
+def test_fairness_terms():
+    shares = np.array([0.9, 0.6, 0.2, 0.7, 0.1])
+    groups = np.array([0, 0, 1, 1, 1])
+    counts = np.stack([[r[groups == g].sum() for g in (0, 1)] for r in (shares, 1 - shares)])
+    with jax.enable_x64(True):
+        assert share_gap(jnp.asarray(counts)) == pytest.approx(0.416667, abs=1e-6)
+        assert share_distance(jnp.asarray(counts), jnp.array([0.4, 0.6])) == pytest.approx(0.1)
+    np.testing.assert_allclose(np.abs(counts - np.array([0.4, 0.6]) * counts.sum(1, keepdims=True)) / 5, 0.1)
+
+
+def test_without_penalty_it_is_plain_em():
+    X, groups = blobs()
+    reference = GaussianMixture(3, covariance_type="tied", tol=1e-9, max_iter=2000, random_state=0)
+    # a tied spherical covariance is none of scikit-learn's; its log-likelihood bounds ours from above
+    ours = []
+    with jax.enable_x64(True):
+        for penalty in (0.0, 0.5):
+            found = run(X, groups, X[:3], penalty, np.array([0.5, 0.5]), size_penalty=0.0, max_turns=60)
+            ours.append(found)
+    log_joint, mixture = _posterior(X, ours[0].mixture)
+    # a fixed point of EM: one more turn leaves it
+    r = np.exp(log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True))
+    means = r.T @ X / r.sum(0)[:, None]
+    np.testing.assert_allclose(mixture.means, means, atol=2e-3)
+    variance = (r * ((X[:, None] - means) ** 2).sum(2)).sum() / X.size
+    assert float(mixture.root_precision) ** -2 == pytest.approx(variance, rel=1e-2)
+    assert np.logaddexp.reduce(log_joint, axis=1).mean() == pytest.approx(float(ours[0].log_likelihood))
+    assert float(ours[0].log_likelihood) <= reference.fit(X).score(X) + 1e-6
+    assert float(ours[1].log_likelihood) < float(ours[0].log_likelihood)
+    assert float(ours[1].gap) < float(ours[0].gap)
+
+
+def _posterior(X, mixture):
+    mixture = jax.tree.map(np.asarray, mixture)
+    precision = float(mixture.root_precision) ** 2
+    weights = np.exp(mixture.logits) / np.exp(mixture.logits).sum()
+    squares = ((X[:, None] - mixture.means) ** 2).sum(2)
+    return np.log(weights) + X.shape[1] / 2 * np.log(precision / 2 / np.pi) - precision / 2 * squares, mixture
+
+
+def test_penalty_makes_it_fairer():
+    X, groups = blobs()
+    with pytest.warns(ConvergenceWarning, match="only . of FMC's 3 clusters have points at penalty=5"):
+        collapsed = FMC(3, penalty=5.0, size_penalty=0.1, random_state=0).fit(X, sensitive_features=groups)
+    assert collapsed.status_ == "collapsed"
+    models = [
+        FMC(3, penalty=penalty, size_penalty=0.1, random_state=0).fit(X, sensitive_features=groups)
+        for penalty in (0.0, 2.0)
+    ]
+    assert models[1].share_gap_ < models[0].share_gap_ - 0.005
+    assert models[1].balance_ > models[0].balance_
+    assert models[1].cost_ > models[0].cost_
+    for model in models:
+        np.testing.assert_array_equal(model.predict(X), model.labels_)
+        assert model.weights_.sum() == pytest.approx(1)
+
+
+def test_bad_input():
+    X, groups = blobs(40)
+    for options, words in (
+        ({"penalty": -1}, "penalty is -1; expected a finite number of at least 0"),
+        ({"start": "kmeans"}, "start is 'kmeans'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            FMC(2, **options).fit(X, sensitive_features=groups)
