@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import os
 import re
 from html.parser import HTMLParser
@@ -13,9 +14,11 @@ from fairjax.errors import InputError
 from fairjax.report import (
     ReportData,
     centers,
+    chance,
     charts,
     composition,
     formats,
+    labels,
     palette,
     plane,
     print_summary,
@@ -25,7 +28,9 @@ from fairjax.report import (
     write,
 )
 from fairjax.report import page as page_module
+from fairjax.report.chance import Chance
 
+CHANCE = Chance(np.array([2.4, 2.6]), np.array([0.9, 0.8]), np.array([0.5, 0.3]))
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
@@ -148,7 +153,8 @@ def test_page_is_whole_and_self_contained(name):
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
     assert len(page.ids) == len(set(page.ids))
-    assert {ident for ident, _ in sections.CONTENTS} <= set(page.ids)
+    assert {ident for ident, _ in sections.CONTENTS} - {"chance"} <= set(page.ids)
+    assert {value[1:] for tag, name, value in page.attributes if (tag, name) == ("a", "href")} <= set(page.ids)
     assert "script" not in page.tags
     for _, attribute, value in page.attributes:
         if attribute in {"src", "href", "xlink:href", "data", "action"}:
@@ -175,7 +181,7 @@ def test_every_picture_and_table_speaks():
 
 
 def test_sections_come_in_order_with_their_contents():
-    text = render(make())
+    text = render(make(chance=CHANCE))
     places = [text.index(f'<section id="{ident}"') for ident, _ in sections.CONTENTS]
     assert places == sorted(places)
     said = Page(text).words
@@ -385,6 +391,66 @@ def test_curve_and_history():
     assert charts.curve_rows(data)[-1] == ["0", "0.900", "2.500", "+25.0%"]
     flat = charts.history(make(history=[2.0, 2.0, 2.0]))
     assert "inf" not in flat
+    tiny = charts.price_curve(make(curve=[(0.1, 0.2, 2e-14), (0.0, 0.9, 6e-14)], cost=6e-14, unfair=None))
+    assert "e-14" in tiny
+
+
+def test_a_curve_whose_balances_are_next_to_nothing_is_drawn_over_what_would_have_to_move():
+    curve = [(1.0, 0.0, 2.0, 1.6), (0.5, 0.0, 2.2, 0.9), (0.0, 0.02, 2.5, 0.3)]
+    data = make(curve=curve, balance=0.02, group_violation=0.3)
+    assert charts.by_violation(data)
+    assert not charts.by_violation(make(curve=[(0.0, 0.8, 2.5, 0.3)]))
+    svg = charts.price_curve(data)
+    assert "% of a group to be moved" in svg
+    assert "epsilon 1: to be moved 80%, cost 2" in svg
+    places = [float(x) for x in re.findall(r'class="dot" cx="([\d.]+)"', svg)]
+    assert places == sorted(places, reverse=True)  # the fairest is on the right
+    assert charts.curve_rows(data)[0] == ["1", "0.000", "80.0%", "2.000", "0.0%"]
+    page = Page(render(data))
+    assert "balance 0; what tells them apart" in page.words
+
+
+@pytest.mark.parametrize("corner", [(60.0, 225.0), (440.0, 25.0), (250.0, 120.0), (60.0, 25.0)])
+def test_names_of_marks_cover_no_line_and_stay_inside(corner):
+    line, best = [(60.0, 225.0), (200.0, 200.0), (440.0, 25.0)], [(440.0, 22.0), (440.0, 228.0)]
+    other = labels.box(435.0, 220.0, "best possible", "end")
+    *_, own = labels.place("ordinary k-means", corner, [line, best], [other], (58, 4, 460, 228))
+    assert own[0] >= 58
+    assert own[2] <= 460
+    assert not labels._overlap(own, other)
+    assert not any(labels._meets(own, a, b) for path in (line, best) for a, b in itertools.pairwise(path))
+
+
+def test_a_table_too_wide_says_that_it_scrolls():
+    page = render(make(n_features=12))
+    assert "Scroll sideways for more" in page
+    assert "broad-hint" in page
+    assert "Scroll sideways" not in render(bare())
+
+
+def test_two_costs_are_explained():
+    assert "changes the cost to 2.5, the figure at the top" in Page(render(make())).words
+    assert "the figure at the top" not in Page(render(make(primal=2.5, dual=2.5))).words
+
+
+def test_chance_is_told_where_other_starts_were_tried():
+    assert "How much is chance?" not in render(make())
+    page = Page(render(make(chance=CHANCE)))
+    assert "From 2 other starts they ended at costs from 2.4 to 2.6, where this run has 2.5" in page.words
+    assert "depends much on the start" in page.words
+    assert "A lower cost can be had" in page.words
+    assert "2 2.600 +4.00% 0.800 0.30" in page.words
+    assert "Some points change" in chance.words(2.4, CHANCE._replace(agreement=np.array([0.7, 0.8])))
+
+
+def test_names_of_groups_are_all_led_by_the_feature_or_none():
+    assert make(group_names=["f", "m"], sensitive="sex").names == ("sex = f", "sex = m")
+    assert make(group_names=["north", "south"]).names == ("north", "south")
+
+
+def test_a_price_of_nothing_is_said():
+    unfair = {"cost": 0.0, "balance": 0.2, "labels": make().labels}
+    assert "costs nothing here" in Page(render(make(unfair=unfair))).words
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ def test_it_tells_what_the_model_found(fitted, page):
     assert (data.sensitive, data.names) == ("sex", ("female", "male"))
     assert data.unfair["cost"] < data.cost
     assert len(data.curve) == 8
+    assert data.chance.costs.shape == (5,)
+    assert data.chance.agreement.max() <= 1
     assert data.notes == ("Made up.",)
     assert data.parameters["n_init"] == 1
     assert {"reg", "min_balance", "partition_size"}.isdisjoint(data.parameters)

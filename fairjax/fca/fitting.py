@@ -9,7 +9,7 @@ functions ``fairjax.fca.init``, ``run`` and ``finish`` instead.
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -145,6 +145,15 @@ def refitting(
     return refit
 
 
+class Level(NamedTuple):
+    """A clustering at one level of fairness: what was asked of the control, and what came out."""
+
+    value: float
+    balance: float
+    cost: float
+    violation: float
+
+
 def price_of_fairness(
     points: ScaledPoints,
     centers: Array,
@@ -156,20 +165,21 @@ def price_of_fairness(
     n_values: int = 8,
     max_iter: int = 100,
     tol: float = 1e-4,
-) -> list[tuple[float, float, float]]:
-    """Control, balance and cost of fair clusterings from ``centers`` (K, d'), from ``loosest`` to ``tightest``.
+) -> "list[Level]":
+    """Fair clusterings from ``centers`` (K, d') at levels of the control from ``loosest`` to ``tightest``.
 
     The values are traced, so all of them, and the fit before, share one compiled program. O(n K d) for each turn of
     each of the ``n_values`` fits.
     """
     shape = (int(centers.shape[0]), points.n_groups)
-    curve: list[tuple[float, float, float]] = []
+    curve: list[Level] = []
     for i, value in enumerate(np.linspace(loosest, tightest, n_values)):
         span = (i / n_values, (i + 1) / n_values)
         result = fit_from(points, centers, Fairness(kind, float(value)), max_iter=max_iter, tol=tol, span=span)
         labels = np.asarray(result.assignment.labels)[: points.n_points]
         table = host.contingency(labels, points.groups, weights, shape)
-        curve.append((float(value), host.balance(table), float(points.cost_of(float(result.cost)))))
+        cost = float(points.cost_of(float(result.cost)))
+        curve.append(Level(float(value), host.balance(table), cost, host.group_violation(table)))
     return curve
 
 

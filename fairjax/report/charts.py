@@ -6,45 +6,69 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairjax.metrics import host
+from fairjax.report import labels
 from fairjax.report.data import ReportData
 from fairjax.report.formats import decimals, fixed, number, share, signed
 from fairjax.report.markup import esc, figure
 
 _W, _H = 460, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 22, 42
+_NO_BALANCE = 0.05  # share of the best balance below which it tells nothing
+_FAR = 25  # from where on a line leads from a mark to its name
+_MOST_DIGITS = 5  # decimals that there is room for
+
+
+def by_violation(data: ReportData) -> bool:
+    """Whether balances tell nothing of the curve, most of them being next to 0, and violations are there to do so."""
+    balances = [level[1] for level in data.curve if len(level) > 3]
+    return bool(balances) and float(np.median(balances)) < _NO_BALANCE * data.max_balance
 
 
 def price_curve(data: ReportData) -> str:
-    """Return cost against balance with ordinary k-means and this run marked; empty without a curve."""
-    points = sorted((b, c, v) for v, b, c in data.curve if math.isfinite(b) and math.isfinite(c))
-    if not points:
+    """Return cost against fairness with ordinary k-means and this run marked; empty without a curve.
+
+    Fairness is the balance or, where that is 0 nearly everywhere, the share of a group that would have to move.
+    """
+    finite = [level for level in data.curve if math.isfinite(level[1]) and math.isfinite(level[2])]
+    if not finite:
         return ""
-    marks = [(data.balance, data.cost, "this run", "chosen")]
-    if data.unfair is not None:
-        marks.append((data.unfair["balance"], data.unfair["cost"], "ordinary k-means", "unfair"))
-    xs = [p[0] for p in points] + [m[0] for m in marks] + [data.max_balance]
+    moved = by_violation(data)
+    name = "to be moved" if moved else "balance"
+    points = sorted((50 * level[3] if moved else level[1], level[2], level[0]) for level in finite)
+    own = 50 * (data.group_violation or 0.0) if moved else data.balance
+    marks = [(own, data.cost, "this run", "chosen")]
+    if data.unfair is not None and data.unfair_counts is not None:
+        other = 50 * host.group_violation(data.unfair_counts) if moved else data.unfair["balance"]
+        marks.append((other, data.unfair["cost"], "ordinary k-means", "unfair"))
+    fairest = 0.0 if moved else data.max_balance
+    xs = [p[0] for p in points] + [m[0] for m in marks] + [fairest]
     ys = [p[1] for p in points] + [m[1] for m in marks]
-    axes = _Axes.around(xs, ys)
-    best = axes.x(data.max_balance)
+    axes = _Axes.around(xs, ys, reverse=moved)
+    best = axes.x(fairest)
+    path = [(axes.x(x), axes.y(c)) for x, c, _ in points]
+    across = "% of a group to be moved (right is fairer)" if moved else "balance reached (further right is fairer)"
     parts = [
-        axes.draw("balance reached (further right is fairer)", "cost"),
+        axes.draw(across, "cost"),
         _line(best, best, _TOP, _H - _BOTTOM, "best"),
-        _text(best - 5, _H - _BOTTOM - 8, "best possible", "end"),
-        axes.path([(b, c) for b, c, _ in points]),
+        axes.path([(x, c) for x, c, _ in points]),
     ]
-    for b, c, asked in points:
-        hint = f"{data.control} {number(asked, 3)}: balance {number(b, 3)}, cost {number(c)}"
-        parts.append(_circle(axes.x(b), axes.y(c), 3.5, "dot", hint))
-    for b, c, name, kind in marks:
-        x, y = axes.x(b), axes.y(c)
-        # Names stand where a rising curve leaves room: above on the left, before the mark on the right.
-        right = x > (_W + _LEFT) / 2
-        parts.append(_circle(x, y, 7, kind) if kind == "chosen" else _square(x, y, 5.5, kind))
-        parts.append(
-            _text(x - 12, y + 1, name, "end", "name") if right else _text(x - 6, y - 16, name, "start", "name")
-        )
+    for x, c, asked in points:
+        hint = f"{data.control} {number(asked, 3)}: {name} {number(x, 3)}{'%' if moved else ''}, cost {number(c)}"
+        parts.append(_circle(axes.x(x), axes.y(c), 3.5, "dot", hint))
+    upright = [(best, float(_TOP)), (best, float(_H - _BOTTOM))]
+    taken = [labels.box(best, _H - _BOTTOM - 8, "best possible", "end", -5)]
+    parts.append(_text(best - 5, _H - _BOTTOM - 8, "best possible", "end"))
+    for x, c, text, kind in marks:
+        place = (axes.x(x), axes.y(c))
+        parts.append(_circle(*place, 7, kind) if kind == "chosen" else _square(*place, 5.5, kind))
+        left, low, anchor, box = labels.place(text, place, [path, upright], taken, (_LEFT, 4, _W, _H - _BOTTOM))
+        taken.append(box)
+        if abs(low - place[1]) > _FAR:
+            parts.append(_line(place[0], place[0], place[1] + math.copysign(7, low - place[1]), low + 3, "leader"))
+        parts.append(_text(left, low, text, anchor, "name"))
     label = (
-        f"Price of fairness: cost from {number(min(ys))} to {number(max(ys))} as balance goes from "
+        f"Price of fairness: cost from {number(min(ys))} to {number(max(ys))} as {name} goes from "
         f"{number(min(p[0] for p in points), 3)} to {number(max(p[0] for p in points), 3)}."
     )
     return _svg("".join(parts), label)
@@ -65,15 +89,17 @@ def history(data: ReportData) -> str:
 
 
 def curve_rows(data: ReportData) -> list[list[str]]:
-    """Return the curve as rows of text: control, balance, cost, price against ordinary k-means."""
+    """Return the curve as rows of text: control, balance, share to be moved if told, cost, price over k-means."""
     base = None if data.unfair is None else data.unfair["cost"]
-    top = max((abs(c) for _, _, c in data.curve if math.isfinite(c)), default=1.0)
+    top = max((abs(level[2]) for level in data.curve if math.isfinite(level[2])), default=1.0)
     places = decimals(top / 100)
+    moved = by_violation(data)
     rows = []
-    for asked, balance, cost in data.curve:
+    for asked, balance, cost, *violation in data.curve:
         change = cost / base - 1.0 if base else math.nan
         price = signed(round(change, 3), share(change)) if math.isfinite(change) else "n/a"
-        rows.append([number(asked, 3), fixed(balance, 3), fixed(cost, places), price])
+        more = [share(violation[0] / 2)] if moved else []
+        rows.append([number(asked, 3), fixed(balance, 3), *more, fixed(cost, places), price])
     return rows
 
 
@@ -85,11 +111,14 @@ class _Axes:
     y_ticks: Sequence[float]
 
     @classmethod
-    def around(cls, xs: Sequence[float], ys: Sequence[float], whole_x: bool = False) -> "_Axes":
+    def around(cls, xs: Sequence[float], ys: Sequence[float], whole_x: bool = False, reverse: bool = False) -> "_Axes":
         x_ticks = ticks(min(xs), max(xs), 8, whole=whole_x)
         y_ticks = ticks(min(ys), max(ys), 5)
         x0, x1 = _padded(xs, 0.0 if whole_x else 0.04)
         y0, y1 = _padded(ys, 0.08)
+
+        if reverse:
+            x0, x1 = x1, x0
 
         def across(value: float) -> float:
             return _LEFT + (value - x0) / (x1 - x0) * (_W - _LEFT - _RIGHT)
@@ -107,10 +136,10 @@ class _Axes:
             y = self.y(value)
             parts += [
                 _line(_LEFT, right, y, y, "grid"),
-                _text(_LEFT - 7, y + 4, f"{value:,.{digits}f}", "end"),
+                _text(_LEFT - 7, y + 4, _ticked(value, digits), "end"),
             ]
         digits = _digits(self.x_ticks)
-        parts += [_text(self.x(v), floor + 17, f"{v:,.{digits}f}", "middle") for v in self.x_ticks]
+        parts += [_text(self.x(v), floor + 17, _ticked(v, digits), "middle") for v in self.x_ticks]
         parts.append(_line(_LEFT, right, floor, floor, "axis"))
         parts += [_text((right + _LEFT) / 2, _H - 6, x_name, "middle"), _text(4, 12, y_name, "start")]
         return "".join(parts)
@@ -138,7 +167,7 @@ def ticks(low: float, high: float, most: int, whole: bool = False) -> list[float
     step = base * next(m for m in (1, 2, 5, 10) if m * base >= raw * (1 - 1e-9))
     step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(float(i * step), 12) for i in range(first, last + 1)]
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
 
 def _padded(values: Sequence[float], share: float) -> tuple[float, float]:
@@ -155,6 +184,10 @@ def _digits(values: Sequence[float]) -> int:
     if len(values) < 2:
         return 0 if float(values[0]).is_integer() else 4
     return max(0, -math.floor(math.log10(values[1] - values[0]) + 1e-9))
+
+
+def _ticked(value: float, digits: int) -> str:
+    return f"{value:.1e}" if digits > _MOST_DIGITS else f"{value:,.{digits}f}"
 
 
 def _line(x1: float, x2: float, y1: float, y2: float, kind: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from fairjax.errors import InputError
+from fairjax.report.chance import Chance
 
 _BARE = {"true", "false", "yes", "no", "y", "n", "t", "f", "nan", "none", ""}
 
@@ -70,12 +71,14 @@ class ReportData:
         Largest ``sum_k |q_sk - q_tk|`` over pairs of groups s, t; q_s are the cluster proportions of group s.
     unfair : Unfair, optional
         Ordinary k-means on the same points.
-    curve : sequence of (control, balance, cost)
+    curve : sequence of (control, balance, cost) or (control, balance, cost, violation)
         Price of fairness: what was asked for, what came out.
     control : str
         Name of the control that the curve varies.
     history : sequence of float
         Cost after each iteration.
+    chance : Chance, optional
+        Fits from other random starts.
     latent : ndarray (n, d'), optional
         The points in the learned space that was clustered; the plane is then one of that space.
     image_shape : (height, width, channels), optional
@@ -124,9 +127,10 @@ class ReportData:
     gap: float | None = None
     group_violation: float | None = None
     unfair: Unfair | None = None
-    curve: Sequence[tuple[float, float, float]] = ()
+    curve: Sequence[tuple[float, ...]] = ()
     control: str = "min_balance"
     history: Sequence[float] = ()
+    chance: Chance | None = None
     latent: np.ndarray | None = None
     image_shape: tuple[int, int, int] | None = None
 
@@ -186,11 +190,11 @@ class ReportData:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Group names that can stand alone: a bare 0, 1, yes or no is led by the sensitive feature's name."""
+        """Group names that can stand alone: where one is a bare 0, yes or f, the sensitive feature's name leads all."""
         texts = [str(name) for name in self.group_names]
-        if self.sensitive is None:
+        if self.sensitive is None or not any(map(_is_bare, texts)):
             return tuple(texts)
-        return tuple(f"{self.sensitive} = {text}" if _is_bare(text) else text for text in texts)
+        return tuple(f"{self.sensitive} = {text}" for text in texts)
 
     @cached_property
     def counts(self) -> np.ndarray:

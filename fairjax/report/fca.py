@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairjax.metrics import host
+from fairjax.report.chance import other_starts
 from fairjax.report.data import ReportData, Unfair
 
 if TYPE_CHECKING:
     from fairjax.estimators import FCA
+    from fairjax.fca.fitting import Level
     from fairjax.report.models import Run
 
 _METHODS = {
@@ -28,7 +30,7 @@ def report_data(model: "FCA", run: "Run") -> ReportData:
     shape = (int(model.n_clusters), len(model.groups_))
     table = host.contingency(model.labels_, run.groups, run.weights, shape)
     unfair, notes = None, _notes(model, table)
-    curve: list[tuple[float, float, float]] = []
+    curve: list[Level] = []
     if several:
         cost, labels = model.unfair_ or _k_means(model, run)
         unfair_table = host.contingency(labels, run.groups, run.weights, shape)
@@ -56,6 +58,7 @@ def report_data(model: "FCA", run: "Run") -> ReportData:
         curve=curve,
         control="epsilon" if model.fairness_.kind == "gap" else "min_balance",
         history=model.result_.history[: model.n_iter_].tolist(),
+        chance=other_starts(model, run) if run.details else None,
     )
 
 
@@ -110,7 +113,7 @@ def _k_means(model: "FCA", run: "Run") -> tuple[float, np.ndarray]:
     return cost_and_labels(points, k_means(points, model.start_centers_))
 
 
-def _curve(model: "FCA", run: "Run", unfair_table: host.Table) -> tuple[list[tuple[float, float, float]], list[str]]:
+def _curve(model: "FCA", run: "Run", unfair_table: host.Table) -> "tuple[list[Level], list[str]]":
     """Price of fairness from the same start by the control in use: from what k-means reaches to the best."""
     from fairjax.fca.fitting import price_of_fairness
     from fairjax.fca.scaled_points import scale_points

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+_NARROW, _BROAD = 5, 10  # columns beyond which a table is wider than a phone, or than the page
+
 
 class Html(str):
     """Text that is markup already and must not be escaped again."""
@@ -47,9 +49,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str, kind
         cells = "".join(cell if isinstance(cell, Html) else cell_of(esc(cell)) for cell in rest)
         lines.append(f'<tr><th scope="row">{esc(first)}</th>{cells}</tr>')
     body = "\n".join(lines)
+    wide = "broad-hint" if len(head) > _BROAD else "narrow-hint" if len(head) > _NARROW else ""
+    hint = f' <span class="sideways {wide}">Scroll sideways for more →</span>' if wide else ""
     return (
         # The caption that is seen stands outside the scrolling box, so that it wraps on a phone.
-        f'<p class="caption" aria-hidden="true">{esc(caption)}</p>'
+        f'<p class="caption" aria-hidden="true">{esc(caption)}{hint}</p>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{esc(caption)}">'
         f'<table class="{kind}"><caption class="hidden">{esc(caption)}</caption>'
         f"<thead><tr>{top}</tr></thead>\n<tbody>{body}</tbody></table></div>"

@@ -44,7 +44,10 @@ def render(data: ReportData) -> str:
         ]
     )
     parts = [build(data) for build in sections.ALL]
-    links = "".join(f'<a href="#{ident}">{esc(name)}</a>' for ident, name in sections.CONTENTS)
+    there = "".join(parts)
+    links = "".join(
+        f'<a href="#{ident}">{esc(name)}</a>' for ident, name in sections.CONTENTS if f'<section id="{ident}"' in there
+    )
     return "\n".join(
         [
             "<!DOCTYPE html>",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from fairjax.report import centers, charts, composition, images, plane, words
+from fairjax.report import centers, chance, charts, composition, images, plane, words
 from fairjax.report.data import ReportData, row_balance
 from fairjax.report.formats import duration, number, percent, plural, signed
 from fairjax.report.markup import columns, esc, fold, paragraph, section, table
@@ -106,12 +106,17 @@ def price(data: ReportData) -> str:
             paragraph(text),
             paragraph("No curve over other levels of fairness was computed.", "note"),
         )
-    head = [data.control, "balance reached", "cost", "price"]
+    head = [data.control, "balance reached", *(["to be moved"] if charts.by_violation(data) else []), "cost", "price"]
     rows = table(head, charts.curve_rows(data), "What was asked for, and what came out")
     lead = (
         "Every dot is a clustering at another level of fairness. Where the line is flat, more fairness "
         "costs little; where it is steep, the last bit is dear."
     )
+    if charts.by_violation(data):
+        lead += (
+            " Nearly all of them lack some group in some cluster, which makes their balance 0; what tells them apart "
+            "is how much of one group would have to move for its clusters to be those of another."
+        )
     body = columns(
         [
             f'<figure class="chart">{curve}</figure>',
@@ -156,6 +161,8 @@ def proof(data: ReportData) -> str:
     solver = paragraph(f"In the solver's words: {data.status}", "note") if data.status and data.latent is None else ""
     text = f"<div>{lines}{paragraph(words.ending(data))}{solver}</div>"
     chart = charts.history(data)
+    if data.primal is not None and number(data.primal) != number(data.cost) and data.latent is None:
+        text = f"{text[:-6]}{paragraph(words.two_costs(data))}</div>"
     return section("proof", "How good is it?", columns([text, chart], "wide") if chart else text)
 
 
@@ -214,6 +221,7 @@ ALL: tuple[Callable[[ReportData], str], ...] = (
     groups,
     sizes,
     price,
+    chance.build,
     view,
     means,
     proof,
@@ -225,6 +233,7 @@ CONTENTS = (
     ("groups", "Groups"),
     ("sizes", "Sizes"),
     ("price", "Price"),
+    ("chance", "Chance"),
     ("view", "Plane"),
     ("means", "Means"),
     ("proof", "Proof"),

@@ -45,6 +45,8 @@ def comparison(data: ReportData) -> str:
 def price(data: ReportData) -> str:
     """Say how much the cost rose over ordinary k-means."""
     change = data.price
+    if data.unfair is not None and not data.unfair["cost"] > 0:
+        return "Ordinary k-means costs nothing here, since the data have few distinct rows: no price can be told."
     if change is None or not math.isfinite(change):
         return ""
     if change > 5e-5:
@@ -108,6 +110,17 @@ def certificate(data: ReportData) -> list[str]:
         "The bound comes from the dual problem and can be checked without trusting the solver.",
         last,
     ]
+
+
+def two_costs(data: ReportData) -> str:
+    """Say why the cost of the labels is not that of the proof and of the course of the iterations."""
+    if data.primal is None:
+        return ""
+    return (
+        f"The proof and the iterations speak of the assignment with its cost of {number(data.primal)}, in which a few "
+        "points on the boundary of two clusters belong to both in part. As labels they belong to one each, which "
+        f"changes the cost to {number(data.cost)}, the figure at the top."
+    )
 
 
 def violation(data: ReportData) -> str:

@@ -1,0 +1,109 @@
+"""How far results depend on chance: further fits from other random starts, beside the one that is shown."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fairjax.metrics import host
+from fairjax.report.formats import decimals, fixed, number, share, signed
+from fairjax.report.markup import paragraph, section, table
+
+if TYPE_CHECKING:
+    from fairjax.estimators import FCA
+    from fairjax.report.data import ReportData
+    from fairjax.report.models import Run
+
+MOST_POINTS = 100_000  # beyond, further fits would take too long beside the rest
+_STARTS = 5
+_ALIKE, _RELATED = 0.9, 0.6  # agreement from which on words call clusters so
+
+
+class Chance(NamedTuple):
+    """Fits from other random starts.
+
+    Attributes
+    ----------
+    costs : (m,) their costs. balances : (m,) their balances.
+    agreement : (m,) adjusted Rand index of their labels and those shown: 1 for the same clusters, about 0 for clusters
+        that have nothing to do with each other.
+    """
+
+    costs: np.ndarray
+    balances: np.ndarray
+    agreement: np.ndarray
+
+
+def other_starts(model: "FCA", run: "Run") -> Chance | None:
+    """Fit from some other starts as the model was; None where there is no chance in it, or it would take long.
+
+    O(n K d) for each turn of each fit; programs are mostly found compiled.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    from fairjax.fca import fitting
+    from fairjax.fca.scaled_points import scale_points
+
+    n_clusters = int(model.n_clusters)
+    if model.method != "direct" or not isinstance(model.init, str) or n_clusters == 1 or len(run.X) > MOST_POINTS:
+        return None
+    points = scale_points(run.X, run.groups, run.weights, n_groups=len(model.groups_))
+    found: list[tuple[float, float, float]] = []
+    for i in range(_STARTS):
+        # seeds that a fit, which draws one below 2^31, never has
+        options: dict[str, Any] = {"n_init": 1, "max_iter": int(model.max_iter), "tol": float(model.tol)}
+        outcome = fitting.fit(
+            points, model.fairness_, init=model.init, n_clusters=n_clusters, seed=2**31 + i, n_search=0, **options
+        )
+        labels = np.asarray(outcome.result.assignment.labels)
+        counts = host.contingency(labels, run.groups, run.weights, (n_clusters, len(model.groups_)))
+        agreed = float(adjusted_rand_score(model.labels_, labels))
+        found.append((float(outcome.result.cost), host.balance(counts), agreed))
+    return Chance(*np.array(found).T)
+
+
+def build(data: "ReportData") -> str:
+    """Return the section, or nothing where no other starts were tried."""
+    chance = data.chance
+    if chance is None:
+        return ""
+    several = data.n_groups > 1
+    head = ["Start", "cost", "change", *(["balance"] if several else []), "agrees"]
+    rows = [_row("shown", data.cost, data, data.balance, 1.0, several)]
+    for i, (cost, balance, agreed) in enumerate(zip(*chance, strict=True)):
+        rows.append(_row(str(i + 1), cost, data, balance, agreed, several))
+    caption = "Fits from other random starts; how far their clusters agree with those shown, by the adjusted Rand index"
+    return section("chance", "How much is chance?", paragraph(words(data.cost, chance)), table(head, rows, caption))
+
+
+def words(cost: float, chance: Chance) -> str:
+    """Say how far costs and clusters depend on the start.
+
+    Examples
+    --------
+    >>> words(4.0, Chance(np.array([4.0, 4.2]), np.ones(2), np.array([1.0, 0.95])))[-46:]
+    ' Who is with whom hardly depends on the start.'
+    """
+    low, high = float(chance.costs.min()), float(chance.costs.max())
+    most, least = float(chance.agreement.max()), float(chance.agreement.min())
+    text = (
+        f"Fits begin at random. From {len(chance.costs)} other starts they ended at costs from {number(low)} to "
+        f"{number(high)}, where this run has {number(cost)}; their clusters agree with those shown by "
+        f"{fixed(least, 2)} to {fixed(most, 2)} (1: the same clusters, 0: as much as by chance). "
+    )
+    middle = float(np.median(chance.agreement))
+    if middle >= _ALIKE:
+        text += "Who is with whom hardly depends on the start."
+    elif middle >= _RELATED:
+        text += "Some points change their company from start to start."
+    else:
+        text += "Who is with whom depends much on the start: the clusters shown are one of several ways to cluster."
+    if low < cost * (1 - 1e-3):
+        text += " A lower cost can be had: take more restarts (n_init), or search on (search)."
+    return text
+
+
+def _row(name: str, cost: float, data: "ReportData", balance: float, agreed: float, several: bool) -> list[str]:
+    change = cost / data.cost - 1 if data.cost > 0 else 0.0
+    beside = signed(round(change, 5), share(change, 2))
+    told = fixed(cost, decimals(abs(data.cost) / 100))
+    return [name, told, beside, *([fixed(balance, 3)] if several else []), fixed(agreed, 2)]
