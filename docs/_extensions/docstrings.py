@@ -13,7 +13,8 @@ _FIELDS = {"Attributes", "Parameters", "Returns", "Yields", "Other Parameters"}
 _NAME = r"[A-Za-z_]\w*(?:, [A-Za-z_]\w*)*"
 _FIELD = re.compile(rf"(?:^|(?<=[.;)] )|(?<=[.;]\n))({_NAME}) : ")
 _SHAPE = re.compile(r"\((?:[\w', +-]*)\)(?: (?:bool|int32|float|int))?(?=[ ,.;:]|$)")
-_LITERAL = re.compile(r"(``.+?``|`[^`]+`_?|:\w+:`[^`]+`)")
+# literals, roles, and the names of fields, in which napoleon has escaped what it must
+_LITERAL = re.compile(r"(``.+?``|:[\w:]+:`[^`]+`|`[^`]+`_?|^\s*:\w+ [^:\n]*:)", re.DOTALL | re.MULTILINE)
 
 
 def sections(lines: list[str]) -> list[str]:
@@ -68,28 +69,38 @@ def _apart(body: list[str]) -> list[str]:
 
 
 def escaped(lines: list[str]) -> list[str]:
-    """The lines without accidental markup.
+    """The lines without accidental markup, and without notes that stand in another docstring.
 
     Examples
     --------
     >>> escaped(["`labels_` and cost_ of |p - q|", ">>> model.cost_"])
     ['`labels_` and cost\\\\_ of \\\\|p - q\\\\|', '>>> model.cost_']
     """
-    out, example = [], False
-    for line in lines:
+    out: list[str] = []
+    plain: list[str] = []
+    example = False
+    notes = any(line.lstrip().startswith(".. [") for line in lines)
+    for line in [*lines, ">>>"]:
         bare = line.lstrip()
         example = bare.startswith(">>>") or (example and bool(bare))
-        directive = bare.startswith(("..", ":")) and not bare.startswith(":param")
-        out.append(line if example or directive else _without_markup(line))
-    return out
+        directive = bare.startswith("..")
+        if not example and not directive:
+            plain.append(line)
+            continue
+        if plain:
+            out += _without_markup("\n".join(plain), notes).split("\n")
+        plain = []
+        out.append(line)
+    return out[:-1]
 
 
-def _without_markup(line: str) -> str:
-    field = re.match(r"\s*:\w+ [^:]*:", line)
-    head = field.group() if field else ""
-    parts = _LITERAL.split(line[len(head) :])
-    parts[::2] = [re.sub(r"(?<=\w)(?<!\\)_(?!\w)", r"\\_", re.sub(r"(?<!\\)\|", r"\\|", part)) for part in parts[::2]]
-    return head + "".join(parts)
+def _without_markup(text: str, notes: bool) -> str:
+    if not notes:
+        text = re.sub(r"\s?\[\d+\]_", "", text)
+    parts = _LITERAL.split(text)
+    for i in range(0, len(parts), 2):
+        parts[i] = re.sub(r"(?<=\w)(?<!\\)_(?!\w)", r"\\_", re.sub(r"(?<!\\)\|", r"\\|", parts[i]))
+    return "".join(parts)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 import records
 from docutils import nodes
 from docutils.parsers.rst import directives
-from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -28,13 +27,14 @@ class MeasuredTable(SphinxDirective):
     """A table of the items of a list (or an object) in a record.
 
     The argument is the path to it. Each line of the body is a column, ``Title = path from the item -> format``; the
-    path ``key`` is an object's key. ``:where:`` keeps the items that have certain values.
+    path ``key`` is an object's key. ``:where:`` keeps the items that have certain values (``a=1; b=2``), ``:sum:`` adds up
+    those that agree in the keys it names.
     """
 
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
-    option_spec: ClassVar[dict[str, Any]] = {"where": directives.unchanged, "origin": directives.flag}
+    option_spec: ClassVar[dict[str, Any]] = {"where": directives.unchanged, "sum": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
         """The table, and below it where its figures are from."""
@@ -46,27 +46,41 @@ class MeasuredTable(SphinxDirective):
         if not rows:
             raise self.error(f"no item of {self.arguments[0]!r} is left")
         titles = [line.split(" = ", 1)[0].strip() for line in self.content if line.strip()]
-        lines = [".. list-table::", "   :header-rows: 1", "   :class: measured-table", ""]
-        for row in [titles, *rows]:
-            lines += [f"   {'* -' if i == 0 else '  -'} {cell}".rstrip() for i, cell in enumerate(row)]
-        lines += ["", ".. rst-class:: origin", "", f"``{'``; '.join(records.origin(name.strip()).split('; ', 1))}"]
-        return self._parsed(lines)
+        command, where = records.origin(name.strip()).split("; ", 1)
+        said = nodes.paragraph("", "", nodes.literal("", command), nodes.Text(f"; {where}"), classes=["origin"])
+        return [_table(titles, rows), said]
 
     def _rows(self, name: str, path: str) -> list[list[str]]:
         found = records.follow(records.record(name), path)
         items = [{"key": key, **item} for key, item in found.items()] if isinstance(found, dict) else found
         wanted = [part.strip().split("=", 1) for part in self.options.get("where", "").split(";") if "=" in part]
         items = [item for item in items if all(str(item.get(key)) == value for key, value in wanted)]
+        if "sum" in self.options:
+            items = _added_up(items, [key.strip() for key in self.options["sum"].split(",")])
         columns = [line.split(" = ", 1)[1].partition(" -> ") for line in self.content if line.strip()]
         return [[_cell(item, path.strip(), form.strip()) for path, _, form in columns] for item in items]
 
-    def _parsed(self, lines: list[str]) -> list[nodes.Node]:
-        from docutils.parsers.rst import Parser
-        from docutils.utils import new_document
 
-        document = new_document(self.env.docname, self.state.document.settings)
-        Parser().parse("\n".join(StringList(lines)), document)
-        return list(document.children)
+def _table(titles: list[str], rows: list[list[str]]) -> nodes.table:
+    """Text in columns, the first of them as wide as it needs."""
+    group = nodes.tgroup(cols=len(titles))
+    group += [nodes.colspec(colwidth=1) for _ in titles]
+    head, body = nodes.thead(), nodes.tbody()
+    for part, cells in [(head, titles), *((body, row) for row in rows)]:
+        part += nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+    group += [head, body]
+    return nodes.table("", group, classes=["measured-table", "colwidths-auto"])
+
+
+def _added_up(items: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
+    """Items that agree in the keys as one, with the sums of their whole numbers."""
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for item in items:
+        total = sums.setdefault(tuple(item[key] for key in keys), {key: item[key] for key in keys})
+        for key, value in item.items():
+            if key not in keys and isinstance(value, int):
+                total[key] = total.get(key, 0) + value
+    return list(sums.values())
 
 
 def _cell(item: dict[str, Any], path: str, form: str) -> str:

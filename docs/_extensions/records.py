@@ -4,7 +4,7 @@ A path names a record and what leads to the figure, step by step::
 
     direct-targets / rows / data=Adult, L2, best of 10 starts / cheapest / cost -> .4f
 
-A step is a key of an object, the number of an item in a list, or ``key=value`` (several joined by ``;``) for the first
+A step is a key of an object, the number of an item in a list (or ``last``), or ``key=value`` (several joined by ``;``) for the first
 item that has it. After the arrow stands a format of Python's, with ``ms`` or ``%`` before it for thousandths and per
 cent; ``tiny`` says only that a gap is below 1e-7.
 """
@@ -47,6 +47,8 @@ def follow(node: Any, path: str) -> Any:
 
 def _next(node: Any, step: str, path: str) -> Any:
     if isinstance(node, list):
+        if node and step == "last":
+            return node[-1]
         if step.isdecimal() and int(step) < len(node):
             return node[int(step)]
         wanted = dict(condition.strip().split("=", 1) for condition in step.split(";") if "=" in condition)

@@ -12,16 +12,28 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+_WORDS = {"MESSAGES": "What each status means."}
+
 
 def public(module: ModuleType) -> dict[str, Any]:
     """Public names of a module and what they are, in alphabetical order."""
-    names = sorted(module.__all__, key=str.lower)
-    return {name: getattr(module, name) for name in names}
+    own = [name for name, found in vars(module).items() if getattr(found, "__module__", None) == module.__name__]
+    names = getattr(module, "__all__", [name for name in own if not name.startswith("_")])
+    return {name: getattr(module, name) for name in sorted(names, key=str.lower)}
+
+
+def home(name: str, found: Any, module: str) -> str:
+    """The name under which something is documented: that in the room above, where it is public there, too."""
+    parent = module.rpartition(".")[0]
+    if parent.count(".") and getattr(importlib.import_module(parent), name, None) is found:
+        return f"{parent}.{name}"
+    return f"{module}.{name}"
 
 
 def first_sentence(found: Any) -> str:
     """The first sentence of a docstring, on one line."""
     text = " ".join((inspect.getdoc(found) or "").split("\n\n")[0].split())
+    text = re.sub(r"\s*\[\d+\]_", "", text)  # notes at the end of a docstring
     return re.split(r"(?<=[.])\s+(?=[A-Z`])", text)[0]
 
 
@@ -35,7 +47,8 @@ def members(found: type) -> list[str]:
         own = holder is not None and holder.__module__.startswith("fairjax")
         value = inspect.getattr_static(found, name, None)
         documented = callable(value) or isinstance(value, property | staticmethod | classmethod)
-        if own and not name.startswith("_") and documented and inspect.getdoc(getattr(found, name)):
+        written = not name.startswith("_") and not re.fullmatch("set_.*_request", name)
+        if own and written and documented and inspect.getdoc(getattr(found, name)):
             chosen.append(name)
     return chosen
 
@@ -56,11 +69,13 @@ class _Listing(SphinxDirective):
     def table(self, names: dict[str, Any], module: str) -> list[str]:
         lines = [".. list-table::", "   :class: names", "   :widths: 28 72", ""]
         for name, found in names.items():
-            role = "mod" if inspect.ismodule(found) else "class" if inspect.isclass(found) else "func"
-            if not callable(found) and role == "func":
-                role = "data"
-            where = found.__name__ if role == "mod" else f"{module}.{name}"
-            said = first_sentence(found) if role != "data" else "What the statuses mean." if name == "MESSAGES" else ""
+            role, where, said = "func", home(name, found, module), first_sentence(found)
+            if inspect.ismodule(found):
+                role, where = "mod", found.__name__
+            elif inspect.isclass(found):
+                role = "class"
+            elif not callable(found):
+                role, said = "data", _WORDS.get(name, "")
             lines += [f"   * - :py:{role}:`{name} <{where}>`", f"     - {said}".replace("|", r"\|")]
         return [*lines, ""]
 
@@ -97,17 +112,20 @@ class Methods(_Listing):
 
 def _documented(name: str, found: Any, module: str) -> list[str]:
     where = f"{module}.{name}"
-    if inspect.ismodule(found):
+    if inspect.ismodule(found) or home(name, found, module) != where:
         return []
     if inspect.isclass(found):
-        chosen = members(found)
-        lines = [f".. autoclass:: {where}"]
-        if chosen:
-            lines += [f"   :members: {', '.join(chosen)}", "   :inherited-members:"]
-        return [*lines, ""]
+        lines = [f".. autoclass:: {where}", ""]
+        for one in members(found):
+            kind = "autoproperty" if isinstance(inspect.getattr_static(found, one), property) else "automethod"
+            lines += [f"   .. {kind}:: {where}.{one}", ""]
+        return lines
     if callable(found):
         return [f".. autofunction:: {where}", ""]
-    return [f".. autodata:: {where}", "   :no-value:", ""]
+    lines = [f".. py:data:: {where}", "", f"   {_WORDS.get(name, '')}", ""]
+    if isinstance(found, dict):
+        lines += [f"   - {key}: {value}" for key, value in found.items()]
+    return [*lines, ""]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
