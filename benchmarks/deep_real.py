@@ -152,7 +152,7 @@ def case(data: str, method: str, scale: Scale) -> Case:
         config = dfc.DFCConfig(
             network=network(1), batch_size=scale.group_batch, pretrain_steps=pretraining,
             group_pretrain_steps=steps["group_ae"], group_steps=steps["group_dec"], steps=steps["dfc"],
-            scale_to_batch_size=scale.group_batch != 512, **shared,
+            scale_to_batch=scale.group_batch != 512, **shared,
         )  # fmt: skip
         return Case(dfc, config, rows, 6 * _VAE * 2 * scale.group_batch)
     # 20 steps make an epoch of HAR at 512 rows, as in the paper

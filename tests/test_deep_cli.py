@@ -62,7 +62,7 @@ def test_fit_by_a_deep_method(people, tmp_path, capsys):
 
 def test_settings_reach_the_method(people, capsys):
     # traced or outside of the programs, so that those of the test before serve
-    settings = ("--set", "lr=0.002", "--set", "n-latent=none", "--set", "checkpoint_every=50")
+    settings = ("--set", "lr=0.002", "--set", "n-latent=none", "--set", "labels=cosine")
     arguments = ("--sensitive", "sex", "--method", "fcmi", "--clusters", 3, *settings, "--json")
     code, out, err = fit(capsys, people, *arguments)
     assert (code, err) == (0, "")
