@@ -64,7 +64,7 @@ def type_words(about: Setting) -> str:
     names = {"number": "float", "whole": "int", "flag": "bool", "path": "path", "other": "object"}
     options = ", ".join(f'"{word}"' for word in about.choices)
     found = about.words or (f"{{{options}}}" if about.choices else names[about.kind])
-    if about.default is None:
+    if about.default is None and not about.words:
         return f"{found}, optional"
     default = f'"{about.default}"' if isinstance(about.default, str) else repr(about.default)
     return f"{found}, default={default}"

@@ -43,6 +43,7 @@ class EstimatorSettings:
         "auto",
         'Autoencoder, by name; or an NNX module of your own: an encoder, which gets the decoder of "auto", or an '
         "autoencoder as described in `fairjax.deep.nets.autoencoders`.",
+        words="str or nnx.Module",
     )
     n_latent: int | None = setting(None, 'Latent dimension; by default K, and 64 for the network "vae".')
     compute: Literal["float32", "bfloat16"] = setting(
