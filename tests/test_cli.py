@@ -85,7 +85,7 @@ def test_json_and_files(people, capsys):
 def test_summary_for_people(people, capsys):
     code, out, err = run(capsys, *fit("--min-balance", "0.5", "--out", "labels.csv"))
     assert (code, err) == (0, "")
-    assert "F and M in a ratio of at least" in out
+    assert "sex = F and sex = M in a ratio of at least" in out
     assert "Ordinary k-means, which ignores sex" in out
     assert "Wrote labels.csv." in out
     code, out, err = run(capsys, *fit("--quiet"))
@@ -320,7 +320,7 @@ def test_process_ends_with_130_on_interrupt(tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert err == "fairjax: stopped by Ctrl-C; output files are as they were\n"
+    assert err.endswith("fairjax: stopped by Ctrl-C; output files are as they were\n")
     assert (tmp_path / "old.csv").read_text() == "old"
     assert os.listdir(tmp_path) == ["old.csv"]
 

@@ -26,7 +26,9 @@ def as_options(sentence: str, options: argparse.Namespace) -> str:
         return sentence
     help_of = f"fairjax {options.command} --help"
     at_fault = re.match(rf"(?:both )?(--)?({known})(?: is |=)", sentence)
-    sentence = re.sub(rf"(?<![\w-])({known})=(['\"]?)([\w.+-]+)\2", lambda m: f"{names[m[1]]} {m[3]}", sentence)
+    sentence = re.sub(
+        rf"(?<![\w-])(?<!--set )({known})=(['\"]?)([\w.+-]+)\2", lambda m: f"{names[m[1]]} {m[3]}", sentence
+    )
     sentence = re.sub(rf"^({known}) is ", lambda m: f"{names[m[1]]} is ", sentence)
     if at_fault and help_of not in sentence:
         return f"{sentence}; see {help_of}"
