@@ -1,7 +1,10 @@
 """Models on the command line: written by fit, and used on other tables by predict."""
 
 import csv
+import io
 import json
+import random
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -193,3 +196,69 @@ def test_groups_that_were_ranges_are_cut_as_in_the_fit(tmp_path, capsys):
     frame.assign(age="old").to_csv(tmp_path / "words.csv", index=False)
     code, _, err = run(capsys, "predict", tmp_path / "m.npz", tmp_path / "words.csv")
     assert (code, "holds text values; expected numbers, since the fit cut them" in err) == (2, True), err
+
+
+HOSTILE = (None, -1, 2**70, 1e308, "", "x" * 10_000, [], {}, True, "\x1b[31m", [[1.5]], {"a": [None]}, 0.5, "nan")
+
+
+def tampered(content, draw):
+    """A saved model with something changed: a byte, a word of its text, or one of its arrays."""
+    if draw.random() < 0.2:
+        data = bytearray(content)
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        return bytes(data)
+    arrays = dict(np.load(io.BytesIO(content)))
+    if draw.random() < 0.6:
+        words = json.loads(arrays["words"].tobytes())
+        place = words
+        while True:
+            key = draw.choice(list(place) if isinstance(place, dict) else range(len(place)))
+            inside = place[key]
+            if not (isinstance(inside, (dict, list)) and inside) or draw.random() < 0.2:
+                break
+            place = inside
+        if draw.random() < 0.2:
+            del place[key]
+        else:
+            place[key] = draw.choice(HOSTILE)
+        arrays["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
+    else:
+        name = draw.choice([name for name in arrays if name != "words"])
+        array = arrays.pop(name)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            change = draw.randrange(6)
+            if change < 5:
+                arrays[name] = (
+                    array.astype(draw.choice(["f2", "i1", "u8", "c16", "S3"])),
+                    array[..., None],
+                    array.ravel()[:-1],
+                    np.where(np.ones_like(array, bool), draw.choice([np.nan, -np.inf, -1, 1e300]), array),
+                    np.concatenate([np.atleast_1d(array)] * 2),
+                )[change]
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def check_tampered(folder, tmp_path, capsys, count, seed):
+    draw, content = random.Random(seed), (folder / "model.npz").read_bytes()
+    codes = []
+    for _ in range(count):
+        (tmp_path / "m.npz").write_bytes(tampered(content, draw))
+        code, out, err = run(capsys, "predict", tmp_path / "m.npz", folder / "people.csv")
+        assert code in (0, 2)
+        assert (err.count("\n"), bool(out)) == ((0, True) if code == 0 else (1, False))
+        assert len(err) < 2500
+        assert not (set(out) | set(err)) & {chr(c) for c in (*range(10), *range(11, 32), *range(127, 160))}
+        codes.append(code)
+    assert set(codes) == {0, 2}
+
+
+def test_a_few_tampered_models(folder, tmp_path, capsys):
+    check_tampered(folder, tmp_path, capsys, 30, 0)
+
+
+@pytest.mark.slow
+def test_a_thousand_tampered_models(folder, tmp_path, capsys):
+    check_tampered(folder, tmp_path, capsys, 1000, 1)

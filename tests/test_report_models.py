@@ -108,3 +108,13 @@ def test_bad_input(fitted, change, message):
 def test_a_model_that_was_not_fitted():
     with pytest.raises(NotFittedError):
         report.from_model(FCA(K), X)
+
+
+def test_several_attributes_are_told_one_by_one(page):
+    region = np.where(np.arange(60) % 2, "north", "south")
+    both = pd.DataFrame({"sex": SEX, "region": region})
+    model = FCA(K, random_state=0).fit(X, sensitive_features=both)
+    found = report.from_model(model, X, sensitive_features=both, details=False).data
+    assert found.sensitive == "sex and region"
+    assert found.notes[0].startswith("Balance by each sensitive column alone: 'sex' ")
+    assert page.data.sensitive == "sex"

@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import shown
 from fairjax.datasets import Dataset
 
 
@@ -27,5 +26,6 @@ def notes(data: Dataset, labels: npt.NDArray[np.integer], n_clusters: int) -> li
     found = balances(data, labels, n_clusters)
     if not found:
         return []
-    parts = [f"{shown(name)} {b['balance']:.4g} of at most {b['max_balance']:.4g}" for name, b in found.items()]
-    return [f"Balance by each sensitive column alone: {', '.join(parts)}."]
+    from fairjax.report import words
+
+    return [words.attributes({name: (each["balance"], each["max_balance"]) for name, each in found.items()})]

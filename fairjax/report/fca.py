@@ -125,6 +125,8 @@ def _curve(model: "FCA", run: "Run", unfair_table: host.Table) -> "tuple[list[Le
         notes.append(f"The price of fairness is drawn from a random sample of {_CURVE_SAMPLE:,} points.")
     points = scale_points(X, groups, weights, n_groups=len(model.groups_))
     fairness = model.fairness_
+    assert fairness.kind != "counts"  # a control of the baselines
+    assert isinstance(fairness.value, float)
     if fairness.kind == "gap":
         loosest, tightest = host.group_violation(unfair_table), 0.0
     else:

@@ -168,15 +168,17 @@ def from_model(
             f"X has shape {rows.shape}, and the model was fitted to {len(model.labels_)} points; give those of the fit"
         )
     groups = inputs.known_groups_of(sensitive_features, len(rows), model.groups_)
-    if sensitive is None and sensitive_features is not None:
-        name = getattr(sensitive_features, "name", None)
-        sensitive = name if isinstance(name, str) else None
+    weights = inputs.weights_of(sample_weight, len(rows))
+    if sensitive_features is not None:
+        names, told = _attributes(sensitive_features, model, weights)
+        sensitive = names if sensitive is None else sensitive
+        notes = [*notes, *told]
     matrix = rows.reshape(len(rows), -1)
     run = Run(
         X=matrix,
         rows=rows,
         groups=groups,
-        weights=inputs.weights_of(sample_weight, len(rows)),
+        weights=weights,
         notes=tuple(notes),
         details=details,
         parts={
@@ -199,6 +201,22 @@ def from_model(
     else:
         from fairjax.report.deep import report_data
     return Report(report_data(model, run))
+
+
+def _attributes(
+    sensitive_features: Any, model: Any, weights: npt.NDArray[np.float64] | None
+) -> tuple[str | None, list[str]]:
+    """What the protected attributes are called, where they have names, and the balance by each of several."""
+    from fairjax.metrics import frame
+    from fairjax.report import words
+
+    found = [name for name, _ in _groups.attributes(sensitive_features, len(model.labels_))]
+    names = " and ".join(map(str, found)) if all(isinstance(name, str) for name in found) else None
+    if len(found) < 2:
+        return names, []
+    table = frame(model.labels_, sensitive_features, by="attribute", weights=weights).iloc[:-1]
+    pairs = zip(table["balance"], table["max_balance"], strict=True)
+    return names, [words.attributes(dict(zip(table.index, pairs, strict=True)))]
 
 
 def _as_matrix(name: str, values: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -1,9 +1,11 @@
 """The report's sentences: what was reached, what it cost, what is proven."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
+from fairjax._text import shown
 from fairjax.report.data import ReportData, row_balance
 from fairjax.report.formats import number, percent, plural
 
@@ -110,6 +112,18 @@ def certificate(data: ReportData) -> list[str]:
         "The bound comes from the dual problem and can be checked without trusting the solver.",
         last,
     ]
+
+
+def attributes(balances: Mapping[str, tuple[float, float]]) -> str:
+    """Tell the balance by each of several attributes, and the best possible, where combinations are the groups.
+
+    Examples
+    --------
+    >>> attributes({"sex": (0.5, 0.9), "region": (0.25, 0.3)})
+    "Balance by each sensitive column alone: 'sex' 0.5 of at most 0.9, 'region' 0.25 of at most 0.3."
+    """
+    parts = [f"{shown(name)} {balance:.4g} of at most {best:.4g}" for name, (balance, best) in balances.items()]
+    return f"Balance by each sensitive column alone: {', '.join(parts)}."
 
 
 def two_costs(data: ReportData) -> str:
