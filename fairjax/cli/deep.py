@@ -75,7 +75,7 @@ def check(options: argparse.Namespace) -> None:
                 "direct and deepfca" if name in _CONTROLS else "exact and sinkhorn" if name in _ALIGNMENT else "direct"
             )
             option = f"--{name.replace('_', '-')}"
-            known = f"give --set {name}=..." if name in kind._get_param_names() else "leave it out"
+            known = "give it by --set" if name in kind._get_param_names() else "leave it out"
             raise InputError(f"{option} belongs to --method {place} and has no meaning for {options.method}; {known}")
     if options.checkpoint_dir is None:
         if options.resume:
@@ -111,7 +111,10 @@ def settings(kind: "type[DeepClusterer]", given: Sequence[str]) -> dict[str, Any
         if name in found:
             raise InputError(f"--set {name} is given twice")
         found[name] = _parsed(known[name], value.strip())
-        check(known[name], found[name])
+        try:
+            check(known[name], found[name])
+        except InputError as error:
+            raise InputError(f"--set {name}: {error}") from None
     return found
 
 
