@@ -11,38 +11,52 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fairjax.baselines.base import Baseline
+    from fairjax.baselines.base import Baseline, PricedRule
     from fairjax.baselines.fairlets import Fairlets
+    from fairjax.baselines.falg import FAlg
+    from fairjax.baselines.fcbc import FCBC
     from fairjax.baselines.fmc import FMC
+    from fairjax.baselines.frac import FRAC
     from fairjax.baselines.kmeans import KMeans
+    from fairjax.baselines.msflow import MSFlowFC
     from fairjax.baselines.problem import Control, Found, Problem, Start
     from fairjax.baselines.sfc import SFC
     from fairjax.baselines.spfc import SpFC
     from fairjax.baselines.vfc import VFC
 
 _NAMES = {
-    "FMC": "fairjax.baselines.fmc",
-    "SFC": "fairjax.baselines.sfc",
     "Baseline": "fairjax.baselines.base",
     "Control": "fairjax.baselines.problem",
+    "FAlg": "fairjax.baselines.falg",
+    "FCBC": "fairjax.baselines.fcbc",
+    "FMC": "fairjax.baselines.fmc",
+    "FRAC": "fairjax.baselines.frac",
     "Fairlets": "fairjax.baselines.fairlets",
     "Found": "fairjax.baselines.problem",
     "KMeans": "fairjax.baselines.kmeans",
+    "MSFlowFC": "fairjax.baselines.msflow",
+    "PricedRule": "fairjax.baselines.base",
     "Problem": "fairjax.baselines.problem",
+    "SFC": "fairjax.baselines.sfc",
     "SpFC": "fairjax.baselines.spfc",
     "Start": "fairjax.baselines.problem",
     "VFC": "fairjax.baselines.vfc",
 }
 
 __all__ = [
+    "FCBC",
     "FMC",
+    "FRAC",
     "SFC",
     "VFC",
     "Baseline",
     "Control",
+    "FAlg",
     "Fairlets",
     "Found",
     "KMeans",
+    "MSFlowFC",
+    "PricedRule",
     "Problem",
     "SpFC",
     "Start",

@@ -231,7 +231,7 @@ class PricedRule(Baseline):
     """
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> Labels:
-        """Assign points, new ones too: x of group s to the k of least ‖x − c_k‖² + p_sk.
+        """Assign points, new ones too: x of group s to the k of least ‖x − c_k‖² + p_sk, or ‖x − c_k‖ for k-median.
 
         c are `assigned_centers_` and p `multipliers_`. A fitted point on a boundary may be assigned elsewhere.
 
@@ -254,6 +254,8 @@ class PricedRule(Baseline):
         _groups.check_pairing(X, sensitive_features)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
+        if getattr(self, "objective", "kmeans") == "kmedian":
+            return np.argmin(rule.distances(X, self.assigned_centers_) + self.multipliers_[groups], 1).astype(np.int32)
         return rule.cheapest(X, groups, self.assigned_centers_, self.multipliers_)
 
     def _keep(self, found: Found, problem: Problem) -> None:

@@ -89,7 +89,7 @@ class KMeans(PricedRule):
         for name in ("size_min", "size_max"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), least=0)
-        if (self.size_min or 0) * n_clusters > n_points:
+        if self.size_min is not None and self.size_min * n_clusters > n_points:
             raise InputError(
                 f"size_min={self.size_min} asks for {self.size_min * n_clusters} {both}; ask for at most "
                 f"{n_points // n_clusters}"
@@ -123,11 +123,11 @@ class KMeans(PricedRule):
         )
 
     def _find_bounded(self, problem: Problem, start: Start) -> Found:
-        from fairjax.fca.fitting import Fairness, fit_from
+        from fairjax.fca.fitting import Sizes, fit_from
 
         n_points = problem.n_points
         points = scale_points(problem.X, np.zeros(n_points, np.int32), n_groups=1)
-        sizes = Fairness("counts", (self.size_min or 0, min(self.size_max or n_points, n_points), n_points))
+        sizes = Sizes((self.size_min or 0, min(self.size_max or n_points, n_points), n_points))
         centers = points.to_device(starts.seeds(problem, start))
         found = fit_from(points, centers, sizes, max_iter=int(self.max_iter), tol=float(self.tol))
         solved = int(found.assignment.status) == 0

@@ -39,13 +39,18 @@ _FORESEEN = 10.0  # times what the last turn saved is expected of those to come
 
 @dataclass(frozen=True)
 class Fairness:
-    """One control and its value: ``gap`` with epsilon, or ``balance`` with the floor.
+    """One control and its value: ``gap`` with epsilon, or ``balance`` with the floor."""
 
-    Or ``counts``, for one group, with the least and the greatest number of points in a cluster and the number of all.
-    """
+    kind: Literal["gap", "balance"]
+    value: float
 
-    kind: Literal["gap", "balance", "counts"]
-    value: float | tuple[float, float, float]
+
+@dataclass(frozen=True)
+class Sizes:
+    """In its place, for one group: the least and the greatest number of points in a cluster, and that of all points."""
+
+    value: tuple[float, float, float]
+    kind: Literal["counts"] = "counts"
 
 
 def fit(
@@ -110,7 +115,7 @@ def fit(
 def fit_from(
     points: ScaledPoints,
     centers: Array,
-    fairness: Fairness,
+    fairness: Fairness | Sizes,
     *,
     max_iter: int = 100,
     tol: float = 1e-4,
@@ -188,7 +193,7 @@ class _Problem:
     """What is the same for all fits, from whatever centres."""
 
     points: ScaledPoints
-    fairness: Fairness
+    fairness: Fairness | Sizes
     max_iter: int
     tol: float
 

@@ -122,7 +122,7 @@ def scale_points(
     _forks.check()
     dtype = np.dtype(jnp.result_type(float))
     n_points, n_features = X.shape
-    rows, columns = _padded(n_points, 64), _padded(n_features, 4) if n_points <= _FEW else n_features
+    rows, columns = padded(n_points, 64), padded(n_features, 4) if n_points <= _FEW else n_features
     # Far from the origin float32 has no digits left for distances, so the mean goes before the type changes.
     largest = float(np.abs(X).max(initial=0.0))
     if largest > _LARGEST:
@@ -170,7 +170,7 @@ def _power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def _padded(n: int, least: int) -> int:
+def padded(n: int, least: int) -> int:
     """A size for n, at least ``least``: powers of two, then eight sizes per doubling; programs are found compiled."""
     if n <= _FEW:
         return max(least, _power_of_two(n))

@@ -1,0 +1,138 @@
+"""FAlg (Bera et al., 2019): plain centres, and the cheapest assignment to them within bounds on each group's share."""
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from fairjax._checks import check_choice
+from fairjax.baselines import starts
+from fairjax.baselines.base import PricedRule, check_between
+from fairjax.baselines.fixed_centers import FixedCenters, Shares, missed, shares_of
+from fairjax.baselines.problem import Control, Found, Problem, Start
+from fairjax.errors import InputError
+
+_UNMET = "no assignment keeps the bounds: they exclude the shares that the groups have in the whole data"
+
+
+class FAlg(PricedRule):
+    """Fair assignment to the centres of a clustering that knows no groups (Bera et al., NeurIPS 2019).
+
+    In every cluster the share of group s is from β_s to α_s; by default β = π(1 − δ) and α = π / (1 − δ), π the group's
+    share in the data. The linear programme is solved exactly, with a proof; rounding keeps each group's count in each
+    cluster within one point of the fractional one. (The paper rounds by a sequence of programmes with a violation of up
+    to 4Δ + 3 points, Δ the number of groups that a point is in.) Attributes as told in
+    :class:`~fairjax.baselines.Baseline` and :class:`~fairjax.baselines.PricedRule`.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters K.
+    delta : float in [0, 1), default=0.2
+        Room of the shares, 0 for perfect fairness; the papers' value is 0.2. Ignored where `lower` or `upper` is given.
+    lower, upper : float, array-like (M,) or mapping from group to float, optional
+        Bounds β and α of the shares, in the order of `groups_`.
+    objective : {"kmeans", "kmedian"}, default="kmeans"
+        Squared distances, or distances.
+    n_init, max_iter, tol
+        As for every method; nothing here takes turns, and of several starts the least objective is kept.
+    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
+        The clustering starts from there. An array is taken for its centres as they are.
+    random_state : int, RandomState instance or None, default=None
+
+    Attributes
+    ----------
+    violation_ : float
+        Points (weight) by which a group misses its bounds in the worst cluster, after rounding; below M.
+
+    Notes
+    -----
+    O(n K) for each of the ten to twenty steps of the solver. The objective is the mean cost to `assigned_centers_`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairjax.baselines import FAlg
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [1.5], [4.0], [4.5], [6.0]])
+    >>> sex = ["f"] * 4 + ["m"] * 4
+    >>> model = FAlg(2, delta=0.0, init=[[0.0], [4.0]]).fit(X, sensitive_features=sex)
+    >>> round(8 * model.objective_, 3), model.balance_, model.status_
+    (20.5, 1.0, 'optimal')
+    """
+
+    control: ClassVar[Control | None] = Control(
+        "delta", "room of each group's share: π(1 − δ) to π / (1 − δ)", tuple(np.linspace(0, 0.6, 12).round(4)), "first"
+    )
+    _weighted = True
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        delta: float = 0.2,
+        lower: Any = None,
+        upper: Any = None,
+        objective: Literal["kmeans", "kmedian"] = "kmeans",
+        n_init: int = 1,
+        max_iter: int = 100,
+        tol: float = 1e-4,
+        init: Any = "k-means++",
+        random_state: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.delta = delta
+        self.lower = lower
+        self.upper = upper
+        self.objective = objective
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.init = init
+        self.random_state = random_state
+
+    def _check(self, problem: Problem) -> None:
+        check_between("delta", self.delta, 0.0, 1.0, below=True)
+        check_choice("objective", self.objective, ("kmeans", "kmedian"))
+        lower, upper = self._bounds(problem)
+        if (lower > upper).any():
+            raise InputError(f"lower is {lower.tolist()} and upper {upper.tolist()}; expected lower below upper")
+
+    def _bounds(self, problem: Problem) -> tuple[Shares, Shares]:
+        """Bounds (M,) of the shares."""
+        if self.lower is not None or self.upper is not None:
+            return shares_of("lower", self.lower, problem, 0.0), shares_of("upper", self.upper, problem, 1.0)
+        own = problem.masses / problem.masses.sum()
+        return own * (1 - self.delta), np.minimum(own / (1 - self.delta), 1)
+
+    def _find(self, problem: Problem, start: Start) -> Found:
+        lower, upper = self._bounds(problem)
+        centers = starts.vanilla(problem, start, self.objective)
+        fixed = FixedCenters(problem, centers, self.objective)
+        solved = fixed.assign(lower, upper)
+        labels, status, gap = fixed.labels(solved), int(solved.status), float(solved.gap)
+        if status > 1:
+            return Found(labels, "infeasible", np.inf, message=f"{_UNMET}; {_told(problem, lower, upper)}")
+        short = f"the assignment stopped short of its tolerance (gap {gap:.1e})"
+        violation = float(missed(problem, labels, lower, upper).max())
+        return Found(
+            labels,
+            "optimal" if status == 0 else "stopped",
+            fixed.cost(labels, centers),
+            message="" if status == 0 else short,
+            centers=centers,
+            prices=fixed.prices(solved),
+            gap=gap,
+            details={"primal": float(solved.primal) * fixed.unit, "violation": violation},
+        )
+
+    def _keep(self, found: Found, problem: Problem) -> None:
+        super()._keep(found, problem)
+        self.violation_ = found.details["violation"]
+
+
+def _told(problem: Problem, lower: Shares, upper: Shares) -> str:
+    """The first group whose share lies outside."""
+    own = problem.masses / problem.masses.sum()
+    for value, share, low, high in zip(problem.known, own, lower, upper, strict=True):
+        if not low <= share <= high:
+            return f"the share of {value} is {share:.4g}, outside of {low:.4g} to {high:.4g}: widen them"
+    return "widen them"
