@@ -17,6 +17,7 @@ import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from fairjax.baselines.leading import exponentials, softmax
 from fairjax.errors import InputError
 from fairjax.kmeans.distances import distances_by_center
 from fairjax.kmeans.points import as_centers, as_weighted_points
@@ -218,8 +219,9 @@ def _expectation(
 ) -> tuple[_Sums, Array, Array]:
     """Sums over responsibilities, the log-likelihood of all points, and their labels."""
     logs = log_joint(X, mixture, width)
-    each = jax.nn.logsumexp(logs, axis=0)
-    shares = weights * jnp.exp(logs - each)
+    raised, totals, highest = exponentials(logs)
+    each = highest + jnp.log(totals)
+    shares = raised * (weights / totals)
     labels = jnp.argmax(logs, axis=0).astype(jnp.int32)
     own = (labels == jnp.arange(len(logs), dtype=jnp.int32)[:, None]).astype(X.dtype)
     sums = _Sums(
@@ -236,8 +238,10 @@ def _soft_counts(X: Array, members: Array, mixture: Mixture) -> Array:
     precision, means = mixture.root_precision**2, mixture.means
     # what all components have in common, |x|² too, cancels
     own = _log_weights(mixture) - 0.5 * precision * jnp.sum(means**2, axis=1, keepdims=True)
-    logs = own + jnp.matmul(precision * means, X.T, precision="highest")
-    return jnp.matmul(jax.nn.softmax(logs, axis=0), members.T, precision="highest")
+    # in one product, so that its derivative is one, too
+    rows = jnp.concatenate([precision * means, own], axis=1)
+    logs = jnp.matmul(rows, jnp.concatenate([X, jnp.ones_like(X[:, :1])], axis=1).T, precision="highest")
+    return jnp.matmul(softmax(logs), members.T, precision="highest")
 
 
 def _expected(mixture: Mixture, sums: _Sums, width: ArrayLike) -> Array:

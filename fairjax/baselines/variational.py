@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from fairjax.baselines.leading import exponentials
 from fairjax.errors import InputError
 
 LEAST_BOUND = 2.0
@@ -223,10 +224,8 @@ def _look(
 ) -> _Pass:
     """One pass: the shares of (sharpness, table), their energy and its slope."""
     exponents = -sharpness * costs - jnp.matmul(table, members, precision="highest")
-    highest = jnp.max(exponents, axis=0)
-    raised = jnp.exp(exponents - highest)
-    sums = jnp.sum(raised, axis=0)
-    shares = raised * (weights / sums)
+    raised, sums, highest = exponentials(exponents)
+    shares = raised * lax.optimization_barrier(weights / sums)
     masses = jnp.matmul(shares, members.T, precision="highest")
     cost = jnp.sum(shares * costs)
     sizes = jnp.sum(masses, axis=1, keepdims=True)
