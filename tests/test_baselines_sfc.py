@@ -132,6 +132,8 @@ def test_bad_input():
     ):
         with pytest.raises(InputError, match=words):
             SFC(**options).fit(X, sensitive_features=groups)
+    with pytest.raises(InputError, match=r"\[3, 1\] points of the colours; expected two colours within 1:2"):
+        quadtree_fairlets(np.zeros((4, 1)), np.array([0, 0, 0, 1]), 1, 2, None)
     model = SFC(2, balance=(1, 1))
     with pytest.raises(InputError):
         model.fit(X, sensitive_features=groups)

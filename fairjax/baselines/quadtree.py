@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax.baselines.decomposition import Fairlets, Rows, Table, gather, in_chunks, is_balanced
+from fairjax.errors import InputError
 
 _SMALLEST = 1e-4  # side of a cell that is not cut, absolute as in the authors' code
 _DEEPEST = 60  # halvings that the integers hold
@@ -45,6 +46,11 @@ def quadtree_fairlets(X: Table, colors: npt.NDArray[np.integer], p: int, q: int,
     Fairlets
         Time O(n (d log(spread / 1e-4) + p + q)). Equal points end in one cell, and are not told apart.
 
+    Raises
+    ------
+    InputError
+        Where the colours are further apart than p:q.
+
     Examples
     --------
     >>> import numpy as np
@@ -53,8 +59,11 @@ def quadtree_fairlets(X: Table, colors: npt.NDArray[np.integer], p: int, q: int,
     >>> [sorted(rows.tolist()) for rows in found.sets()], found.centers.tolist(), float(found.costs.sum())
     ([[3, 6], [1, 5], [0, 4], [2, 7]], [3, 1, 0, 2], 10.0)
     """
-    tree = _grow(np.asarray(X, np.float64), shift)
-    return gather(X, list(_matched(tree, np.asarray(colors), p, q)))
+    colors = np.asarray(colors)
+    counts = np.bincount(colors, minlength=2).tolist()
+    if len(counts) > 2 or not is_balanced(p, q, *counts):
+        raise InputError(f"{counts} points of the colours; expected two colours within {p}:{q}")
+    return gather(X, list(_matched(_grow(np.asarray(X, np.float64), shift), colors, p, q)))
 
 
 def _grow(X: Table, shift: Table | None) -> _Tree:
