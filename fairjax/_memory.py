@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fairjax._text import counted
 from fairjax.errors import InputError, OutOfMemoryError
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -58,7 +59,7 @@ def sentence(error: BaseException, n_rows: int, n_clusters: int) -> str:
     memory ran out with 1,000,000 rows and 3,000 clusters: one block of 70,369 GB was asked for, and ...
     """
     wanted, left = asked_for(error), free()
-    text = f"memory ran out with {n_rows:,} rows and {n_clusters:,} clusters"
+    text = f"memory ran out with {counted(n_rows, 'row')} and {counted(n_clusters, 'cluster')}"
     if wanted is not None:
         text += f": one block of {_giga(wanted)} was asked for"
     if left is not None:

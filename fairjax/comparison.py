@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fairjax import _memory, _progress
 from fairjax._checks import check_count
+from fairjax._text import counted
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class Comparison:
         return ax
 
     def __repr__(self) -> str:
-        return f"{self.frame.to_string(float_format='{:.4g}'.format)}\n({self.n_seeds} starts by init={self.init!r})"
+        begun = f"({counted(self.n_seeds, 'start')} by init={self.init!r})"
+        return f"{self.frame.to_string(float_format='{:.4g}'.format)}\n{begun}"
 
     def _repr_html_(self) -> str:
         return str(self.frame.to_html(float_format="{:.4g}".format))
@@ -178,7 +180,7 @@ def compare(
     with _frames.reading():
         points = check_array(_frames.points(X), dtype=[np.float64, np.float32])
     if n_clusters > len(points):
-        raise InputError(f"there are {len(points)} rows for {n_clusters} clusters; ask for fewer clusters")
+        raise InputError(f"X has {counted(len(points), 'row')} for {n_clusters} clusters; ask for fewer clusters")
     chosen = settings.start(init, n_clusters, points.shape[1])
     if not isinstance(chosen, str):
         raise InputError("init is an array, from which all starts are the same; expected the name of a way to start")

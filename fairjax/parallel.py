@@ -31,7 +31,8 @@ def data_mesh(n_devices: int | None = None) -> Mesh:
     found = jax.devices()
     count = len(found) if n_devices is None else n_devices
     if not 1 <= count <= len(found):
-        raise InputError(f"n_devices is {n_devices}; there are {len(found)} devices of the kind {found[0].platform!r}")
+        there = "there is 1 device" if len(found) == 1 else f"there are {len(found)} devices"
+        raise InputError(f"n_devices is {n_devices}; {there} of the kind {found[0].platform!r}")
     return jax.make_mesh((count,), (_ROWS,), (AxisType.Auto,), devices=found[:count])
 
 

@@ -106,7 +106,7 @@ def test_a_control_of_fairness_reaches_deepfca(people, capsys):
         (("--method", "dec", "--set", "n_clusters=3"), "this setting has the option --clusters"),
         (("--method", "fcmi", "--set", "group_decoders=maybe"), "group_decoders is 'maybe'; expected True or False"),
         (("--devices", 2), "--checkpoint-dir, --checkpoint-every, --resume, --devices and --set belong to the deep"),
-        (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "--devices is 1000; there are"),
+        (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "--devices is 1000; there "),
         (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dcn, dec, deepfca, dfc, fairoid, fcmi)"),
     ],
 )

@@ -310,7 +310,7 @@ def test_every_method_takes_an_encoder_of_ones_own(given, method):
 
 
 def test_devices_of_an_estimator(given):
-    with pytest.raises(InputError, match="n_devices is 1000; there are"):
+    with pytest.raises(InputError, match="n_devices is 1000; there "):
         AEKMeans(3, n_devices=1000).fit(POINTS)
     with pytest.raises(InputError, match="n_devices is 0; expected a whole number of at least 1"):
         AEKMeans(3, n_devices=0).fit(POINTS)

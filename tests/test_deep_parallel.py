@@ -75,5 +75,5 @@ def test_shares_that_do_not_come_out_even():
 
 
 def test_a_mesh_of_more_devices_than_there_are():
-    with pytest.raises(InputError, match="n_devices is 1000; there are"):
+    with pytest.raises(InputError, match="n_devices is 1000; there "):
         parallel.data_mesh(1000)

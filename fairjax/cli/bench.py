@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairjax import __version__, _progress
 from fairjax._checks import check_choice
+from fairjax._text import counted
 from fairjax.cli import compilation, inputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
@@ -45,7 +46,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
                 )
             if options.clusters > data.n_samples:
                 raise InputError(
-                    f"{data.name} has {data.n_samples} rows for {options.clusters} clusters; ask for fewer clusters"
+                    f"{data.name} has {counted(data.n_samples, 'row')} for {options.clusters} clusters; ask for fewer "
+                    "clusters"
                 )
             with _progress.watching(bar):
                 results.append(_compare(data, sensitive, options))
@@ -112,8 +114,8 @@ def _print(results: Sequence[dict[str, Any]]) -> None:
     console = Console()
     for result in results:
         size = (
-            f"({result['n']:,} points, {result['n_features']} features, {result['n_groups']} groups, "
-            f"{result['n_clusters']} clusters)"
+            f"({counted(result['n'], 'point')}, {counted(result['n_features'], 'feature')}, "
+            f"{counted(result['n_groups'], 'group')}, {counted(result['n_clusters'], 'cluster')})"
         )
         console.print(Text(result["data"], style="bold"), Text(size, style="dim"))
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -128,7 +130,8 @@ def _print(results: Sequence[dict[str, Any]]) -> None:
         console.print(table)
         console.print(
             Text(
-                f"Medians over {result['seeds']} starts; the best possible balance is {result['max_balance']:.4f}. "
+                f"Medians over {counted(result['seeds'], 'start')}; the best possible balance is "
+                f"{result['max_balance']:.4f}. "
                 f"FCA ≥ b holds every ratio of two groups at b or more; its time is {_FROM[result['init']]}. "
                 f"Compiling took {result['compile_seconds']:.1f} s apart."
             )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fairjax import datasets
-from fairjax._text import visible
+from fairjax._text import counted, visible
 from fairjax.cli import table_options
 from fairjax.errors import InputError
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
 def _print(found: "Inspection", console: "Console") -> None:
     from rich.text import Text
 
-    size = f"({found.n_rows:,} rows, {len(found.columns):,} columns)"
+    size = f"({counted(found.n_rows, 'row')}, {counted(len(found.columns), 'column')})"
     console.print(Text(found.name, style="bold"), Text(size, style="dim"))
     if found.dialect is not None:
         header = "the first line names the columns" if found.dialect.header else "no header"
@@ -62,7 +62,7 @@ def _print(found: "Inspection", console: "Console") -> None:
     if found.groups:
         sizes = ", ".join(f"{name} {size:,}" for name, size in list(found.groups.items())[:12])
         more = ", ..." if len(found.groups) > 12 else ""
-        console.print(Text(f"{len(found.groups)} groups: {sizes}{more}"))
+        console.print(Text(f"{counted(len(found.groups), 'group')}: {sizes}{more}"))
     if found.proxies:
         console.print(_proxies(found))
     for remark in found.remarks:

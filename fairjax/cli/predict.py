@@ -69,7 +69,7 @@ def _read(model: Any, options: argparse.Namespace) -> Dataset:
         )
     if data.X.shape[1] != model.n_features_in_:
         raise InputError(
-            f"{data.name} has {data.X.shape[1]} columns to cluster on, and the model was fitted to "
+            f"{data.name} has {counted(data.X.shape[1], 'column')} to cluster on, and the model was fitted to "
             f"{model.n_features_in_}; give a table with the columns of the fit"
         )
     return data

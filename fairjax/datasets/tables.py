@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import visible
+from fairjax._text import counted, visible
 from fairjax.datasets.dataset import Dataset, finish, float_dtype
 from fairjax.datasets.table import features as chosen
 from fairjax.datasets.table import proxies
@@ -133,7 +133,8 @@ def read_table(
         notes.append(f"left out {int((~keep).sum()):,} of {len(keep):,} rows, which have gaps")
         if int(keep.sum()) < 2:
             raise InputError(
-                f"{table.label} has {int(keep.sum())} rows without gaps; say --missing mean, or choose fewer columns"
+                f"{table.label} has {counted(int(keep.sum()), 'row')} without gaps; say --missing mean, or choose "
+                "fewer columns"
             )
     rows = np.arange(table.n_rows) if keep is None else np.flatnonzero(keep)
     target, target_names = _target(table, keep)

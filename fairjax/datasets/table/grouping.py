@@ -225,5 +225,5 @@ def _merge_small(
     kept = [i for i in range(len(names)) if i not in set(small.tolist())]
     rank = np.full(len(names), len(kept), np.int32)
     rank[kept] = np.arange(len(kept))
-    note = f"merged {few} into {shown(other)}, {total:,} rows"
+    note = f"merged {few} into {shown(other)}, {counted(total, 'row')}"
     return rank[ids], (*(names[i] for i in kept), other), [note]
