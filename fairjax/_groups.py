@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from datetime import datetime, time
 from typing import Any
 
 import numpy as np
@@ -188,7 +189,7 @@ def plain(value: Any) -> Any:
 
 
 def name_of(value: Any) -> str:
-    """Return the name of a group: its value as text, those of several attributes with commas between.
+    """Return the name of a group: its value as text, of several attributes with commas between, days without a time.
 
     Examples
     --------
@@ -197,7 +198,8 @@ def name_of(value: Any) -> str:
     """
     if isinstance(value, tuple):
         return ", ".join(name_of(part) for part in value)
-    return str(plain(value))
+    value = plain(value)
+    return str(value.date() if isinstance(value, datetime) and value.time() == time.min else value)
 
 
 def listed(values: Sequence[Any]) -> str:

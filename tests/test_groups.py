@@ -72,3 +72,9 @@ def test_a_combination_that_was_not_seen_is_named():
     _, known = encode({"sex": SEX, "region": REGION}, 5)
     with pytest.raises(InputError, match=r"\('f', 3\), not seen when fitting"):
         encode_known({"sex": ["f"], "region": [3]}, 1, known.tolist())
+
+
+def test_days_are_named_without_a_time():
+    days = np.array(["2020-01-01T00:00", "2021-05-06T07:08", "2020-01-01T00:00"], "M8[ns]")
+    _, values = encode(days, 3)
+    assert [name_of(value) for value in values] == ["2020-01-01", "2021-05-06 07:08:00"]
