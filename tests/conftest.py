@@ -17,7 +17,7 @@ _MANY = 30_000  # memory maps; Linux allows a process 65,530, and a compiler tha
 _SHARED = "FAIRJAX_TEST_PROGRAMS"  # names the folder to the worker processes
 
 # what is asserted here to the last digits is asserted of the programs that users run
-_OPTIMISED = {"test_assignment_oracle", "test_ot_sinkhorn"}
+_OPTIMISED = {"test_assignment_oracle", "test_baselines_public", "test_ot_sinkhorn"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
