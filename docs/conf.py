@@ -56,7 +56,9 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True
+napoleon_use_param = False
+napoleon_attr_annotations = False
+napoleon_custom_sections = [("Attributes", "params_style")]
 napoleon_use_admonition_for_examples = False
 toc_object_entries_show_parents = "hide"
 
@@ -70,8 +72,8 @@ html_favicon = "_static/logo.svg"
 html_show_sphinx = False
 html_copy_source = False
 html_math_renderer = "mathml"
-pygments_style = "tango"
-pygments_dark_style = "native"
+pygments_style = "default"
+pygments_dark_style = "github-dark"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b6bb8", "color-brand-content": "#0b6bb8"},
     "dark_css_variables": {"color-brand-primary": "#63b3f0", "color-brand-content": "#63b3f0"},

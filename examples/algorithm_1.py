@@ -13,7 +13,7 @@ from optax.assignment import hungarian_algorithm
 
 
 class Iteration(NamedTuple):
-    """Centres (K, d), the assignment of each group (n_s, K) by eq. (6), and what both have reached."""
+    """Centres (K, d), the assignment of each group (n_s, K) by eq. (6), and what was reached."""
 
     centers: jax.Array
     assignment: tuple[jax.Array, jax.Array]
@@ -25,8 +25,8 @@ def squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.sum((x[:, None] - y) ** 2, -1)
 
 
-def alignment_costs(x: jax.Array, y: jax.Array, centers: jax.Array, shares: tuple[float, float], weight: float):
-    """Cost of aligning x_i with y_j: their distance, and how far their aligned point lies from its nearest centre."""
+def alignment_costs(x: jax.Array, y: jax.Array, centers: jax.Array, shares: tuple, weight: float):
+    """What it costs to align x_i with y_j, and how far their aligned point is from a centre."""
     aligned = shares[0] * x[:, None] + shares[1] * y
     to_center = jnp.min(jnp.sum((aligned[..., None, :] - centers) ** 2, -1), -1)
     return weight * shares[0] * shares[1] * squared_distances(x, y) + to_center
@@ -36,7 +36,7 @@ def iterate(X0: jax.Array, X1: jax.Array, centers: jax.Array, weight: float = 2.
     """One iteration. ``weight`` is a multiple of π0π1: 2 in the paper."""
     n0, n1, n_clusters = len(X0), len(X1), len(centers)
     shares = (n0 / (n0 + n1), n1 / (n0 + n1))
-    # optimal transport between groups of n0 and n1 points is an assignment problem between copies of these points
+    # transport between n0 and n1 points is an assignment problem between copies of these points
     size = math.lcm(n0, n1)
     x, y = jnp.repeat(X0, size // n0, 0), jnp.repeat(X1, size // n1, 0)
 
@@ -52,12 +52,13 @@ def iterate(X0: jax.Array, X1: jax.Array, centers: jax.Array, weight: float = 2.
     sizes = members.sum(0)[:, None]
     centers = jnp.where(sizes > 0, members.T @ aligned / jnp.maximum(sizes, 1), centers)
 
-    # eq. (6): a point is shared out as its copies are, so both groups have the same proportions in every cluster
+    # eq. (6): a point is shared out as its copies are, and so both groups are spread alike
     first = jnp.zeros((n0, n_clusters)).at[left // (size // n0)].add(members) * n0 / size
     second = jnp.zeros((n1, n_clusters)).at[right // (size // n1)].add(members) * n1 / size
     cost0 = jnp.sum(first * squared_distances(X0, centers)) / n0
     cost1 = jnp.sum(second * squared_distances(X1, centers)) / n1
-    return Iteration(centers, (first, second), objective, shares[0] * cost0 + shares[1] * cost1)
+    cost = shares[0] * cost0 + shares[1] * cost1
+    return Iteration(centers, (first, second), objective, cost)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ _FIELDS = {"Attributes", "Parameters", "Returns", "Yields", "Other Parameters"}
 _NAME = r"[A-Za-z_]\w*(?:, [A-Za-z_]\w*)*"
 _FIELD = re.compile(rf"(?:^|(?<=[.;)] )|(?<=[.;]\n))({_NAME}) : ")
 _SHAPE = re.compile(r"\((?:[\w', +-]*)\)(?: (?:bool|int32|float|int))?(?=[ ,.;:]|$)")
+_MOST_WORDS = 9  # of a type
 # literals, roles, and the names of fields, in which napoleon has escaped what it must
 _LITERAL = re.compile(r"(``.+?``|:[\w:]+:`[^`]+`|`[^`]+`_?|^\s*:\w+ [^:\n]*:)", re.DOTALL | re.MULTILINE)
 
@@ -23,7 +24,7 @@ def sections(lines: list[str]) -> list[str]:
     Examples
     --------
     >>> sections(["Attributes", "----------", "cost : () mean. gap : () what is", "proven."])
-    ['Attributes', '----------', 'cost : ()', '    mean.', 'gap : ()', '    what is proven.']
+    ['Attributes', '----------', 'cost : scalar', '    mean.', 'gap : scalar', '    what is proven.', '']
     """
     out: list[str] = []
     i = 0
@@ -48,12 +49,12 @@ def _body(lines: list[str], begin: int) -> tuple[list[str], int]:
 def _apart(body: list[str]) -> list[str]:
     text = [line for line in body if line.strip()]
     run_together = any(
-        len(_FIELD.findall(line)) > 1 or not re.match(rf"\*{{0,2}}{_NAME}(, \*\*\w+)?( : |$)|\S+$", line)
+        len(_FIELD.findall(line)) > 1 or not re.match(rf"\*{{0,2}}{_NAME}(, \*\*\w+)?( : |$)", line)
         for line in text
         if not line.startswith(" ")
     )
     if not run_together:
-        return body
+        return _plain(body)
     joined = "\n".join(line.strip() for line in body).strip()
     starts = [*_FIELD.finditer(joined)]
     if not starts or starts[0].start() != 0:
@@ -61,11 +62,46 @@ def _apart(body: list[str]) -> list[str]:
     out: list[str] = []
     for match, following in zip(starts, [*starts[1:], None], strict=True):
         said = joined[match.end() : following.start() if following else None].replace("\n", " ").strip()
-        shape = _SHAPE.match(said)
-        kind = shape.group() if shape else ""
-        rest = said[len(kind) :].lstrip(" ,.;:")
-        out += [f"{match[1]} : {kind}".rstrip(" :"), f"    {rest}"] if rest else [f"{match[1]} : {kind}"]
-    return [*out, ""] if body and not body[-1].strip() else out
+        out += _field(match[1], said)
+    return [*out, ""]
+
+
+def _plain(body: list[str]) -> list[str]:
+    """Fields on lines of their own, of which a type is what has few words."""
+    out: list[str] = []
+    for i, line in enumerate(body):
+        match = re.match(rf"({_NAME}) : (.*)", line)
+        if match is None:
+            out.append(line)
+            continue
+        alone = i + 1 == len(body) or not body[i + 1].startswith(" ")
+        prose = len(match[2].split()) > _MOST_WORDS or (alone and match[2].endswith("."))
+        out += _field(match[1], match[2]) if prose else [f"{match[1]} : {_shape_last(match[2])}"]
+    return out
+
+
+def _field(names: str, said: str) -> list[str]:
+    """A field whose type, if any, and description stand on one line."""
+    shape = _SHAPE.match(said)
+    kind = shape.group() if shape else ""
+    rest = said[len(kind) :].lstrip(" ,.;" if kind else " ")
+    return [f"{names} : {_shape_last(kind)}".rstrip(" :"), *([f"    {rest}"] if rest else [])]
+
+
+def _shape_last(kind: str) -> str:
+    """A type with its shape behind it: ``(n, K) float, optional`` is ``float (n, K), optional``.
+
+    Examples
+    --------
+    >>> _shape_last("(n, K) float, optional"), _shape_last("(n,)"), _shape_last("() int32"), _shape_last("()")
+    ('float (n, K), optional', 'array (n,)', 'int32 scalar', 'scalar')
+    """
+    match = re.match(r"\(([^()]*)\)(?=[ ,]|$) ?(.*)$", kind)
+    if match is None or re.search(r"\b[fg]\b", match[1]):  # a pair of duals
+        return kind
+    word, comma, rest = match[2].partition(",")
+    shaped = f"{word or 'array'} ({match[1]})" if match[1] else f"{word} scalar".strip()
+    return shaped + comma + rest
 
 
 def escaped(lines: list[str]) -> list[str]:

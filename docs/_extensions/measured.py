@@ -1,5 +1,6 @@
 """The role ``measured`` and the directive ``measured-table``: figures of the records, read when the site is built."""
 
+import re
 from typing import Any, ClassVar
 
 import records
@@ -7,6 +8,8 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+_NUMBER = re.compile(r"(< )?-?[\d,.]*(e[+-]?\d+)?")  # or nothing
 
 
 class Measured(SphinxRole):
@@ -38,27 +41,13 @@ class MeasuredTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The table, and below it where its figures are from."""
-        name, _, path = self.arguments[0].partition(" / ")
         try:
-            rows = self._rows(name.strip(), path)
+            titles, rows = records.table(self.arguments[0], list(self.content), **self.options)
         except records.MissingFigureError as error:
             raise self.error(f"{error}") from error
-        if not rows:
-            raise self.error(f"no item of {self.arguments[0]!r} is left")
-        titles = [line.split(" = ", 1)[0].strip() for line in self.content if line.strip()]
-        command, where = records.origin(name.strip()).split("; ", 1)
+        command, where = records.origin(self.arguments[0].partition(" / ")[0].strip()).split("; ", 1)
         said = nodes.paragraph("", "", nodes.literal("", command), nodes.Text(f"; {where}"), classes=["origin"])
         return [_table(titles, rows), said]
-
-    def _rows(self, name: str, path: str) -> list[list[str]]:
-        found = records.follow(records.record(name), path)
-        items = [{"key": key, **item} for key, item in found.items()] if isinstance(found, dict) else found
-        wanted = [part.strip().split("=", 1) for part in self.options.get("where", "").split(";") if "=" in part]
-        items = [item for item in items if all(str(item.get(key)) == value for key, value in wanted)]
-        if "sum" in self.options:
-            items = _added_up(items, [key.strip() for key in self.options["sum"].split(",")])
-        columns = [line.split(" = ", 1)[1].partition(" -> ") for line in self.content if line.strip()]
-        return [[_cell(item, path.strip(), form.strip()) for path, _, form in columns] for item in items]
 
 
 def _table(titles: list[str], rows: list[list[str]]) -> nodes.table:
@@ -66,29 +55,15 @@ def _table(titles: list[str], rows: list[list[str]]) -> nodes.table:
     group = nodes.tgroup(cols=len(titles))
     group += [nodes.colspec(colwidth=1) for _ in titles]
     head, body = nodes.thead(), nodes.tbody()
+    numeric = [all(_NUMBER.fullmatch(row[i]) for row in rows) for i in range(len(titles))]
     for part, cells in [(head, titles), *((body, row) for row in rows)]:
-        part += nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+        part += nodes.row("", *map(_entry, cells, numeric))
     group += [head, body]
     return nodes.table("", group, classes=["measured-table", "colwidths-auto"])
 
 
-def _added_up(items: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
-    """Items that agree in the keys as one, with the sums of their whole numbers."""
-    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for item in items:
-        total = sums.setdefault(tuple(item[key] for key in keys), {key: item[key] for key in keys})
-        for key, value in item.items():
-            if key not in keys and isinstance(value, int):
-                total[key] = total.get(key, 0) + value
-    return list(sums.values())
-
-
-def _cell(item: dict[str, Any], path: str, form: str) -> str:
-    """A cell; empty where an item lacks the figure, as rows of other methods do."""
-    try:
-        return records.written(records.follow(item, path), form)
-    except records.MissingFigureError:
-        return ""
+def _entry(text: str, numeric: bool) -> nodes.entry:
+    return nodes.entry("", nodes.paragraph("", text), classes=["number"] if numeric else [])
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -86,6 +86,58 @@ def figure(text: str) -> str:
     return written(follow(record(name.strip()), rest), form.strip())
 
 
+def table(path: str, columns: list[str], *, where: str = "", sum: str = "") -> tuple[list[str], list[list[str]]]:
+    """Titles and cells of the items of a list, or of an object, that a path leads to.
+
+    Parameters
+    ----------
+    path : ``record / path`` of the list or object.
+    columns : each ``Title = path from the item -> format``; the path ``key`` is an object's key.
+    where : ``key=value; key=value``, which items are taken.
+    sum : keys, separated by commas; items that agree in them are added up.
+
+    Raises
+    ------
+    MissingFigureError
+        If no item is left, or none of them has a figure for a column.
+    """
+    name, _, rest = path.partition(" / ")
+    found = follow(record(name.strip()), rest)
+    items = [{"key": key, **item} for key, item in found.items()] if isinstance(found, dict) else found
+    wanted = [condition.strip().split("=", 1) for condition in where.split(";") if "=" in condition]
+    items = [item for item in items if all(str(item.get(key)) == value for key, value in wanted)]
+    if sum:
+        items = _added_up(items, [key.strip() for key in sum.split(",")])
+    titles, cells = [], []
+    for column in filter(str.strip, columns):
+        title, _, source = column.partition(" = ")
+        column_path, _, form = source.partition(" -> ")
+        titles.append(title.strip())
+        cells.append([_cell(item, column_path.strip(), form.strip()) for item in items])
+        if not any(cells[-1]):
+            raise MissingFigureError(f"no item of {path!r} has anything at {column_path.strip()!r}")
+    return titles, [list(row) for row in zip(*cells, strict=True)]
+
+
+def _added_up(items: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
+    """Items that agree in the keys as one, with the sums of their whole numbers."""
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for item in items:
+        total = sums.setdefault(tuple(item[key] for key in keys), {key: item[key] for key in keys})
+        for key, value in item.items():
+            if key not in keys and isinstance(value, int):
+                total[key] = total.get(key, 0) + value
+    return list(sums.values())
+
+
+def _cell(item: dict[str, Any], path: str, form: str) -> str:
+    """A cell; empty where an item lacks the figure, as rows of other methods do."""
+    try:
+        return written(follow(item, path), form)
+    except MissingFigureError:
+        return ""
+
+
 def origin(name: str) -> str:
     """By what command, when and where the figures of a record were measured."""
     found = record(name)

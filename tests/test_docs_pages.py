@@ -1,0 +1,97 @@
+"""The pages say what is so: their figures are in the records, their commands parse, README's code runs as it stands."""
+
+import contextlib
+import doctest
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import fairjax
+from fairjax import cli
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+README = ROOT / "README.md"
+
+
+def records() -> ModuleType:
+    """The site's reader of records, which needs nothing but the standard library."""
+    path = ROOT / "docs" / "_extensions" / "records.py"
+    spec = importlib.util.spec_from_file_location("records", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def test_every_figure_on_a_page_is_in_a_record():
+    find, n_figures, n_tables = records(), 0, 0
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(r"\{measured\}`([^`]+)`", text):
+            n_figures += bool(find.figure(path))
+        for path, body in re.findall(r"^```\{measured-table\} (.+?)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            options = dict(re.findall(r"^:(\w+): (.+)$", body, re.MULTILINE))
+            columns = [line for line in body.splitlines() if not line.startswith(":")]
+            n_tables += bool(find.table(path, columns, **options))
+    assert n_figures > 30
+    assert n_tables > 10
+
+
+def test_the_reader_of_records_does_what_its_examples_say():
+    assert doctest.testmod(records()).failed == 0
+
+
+def test_a_figure_that_no_record_holds_is_named():
+    find = records()
+    with pytest.raises(find.MissingFigureError, match="there is no record nothing.json"):
+        find.figure("nothing / at all -> .2f")
+    with pytest.raises(find.MissingFigureError, match="nothing at 'price'"):
+        find.figure("direct-targets / rows / 0 / price -> .2f")
+
+
+def commands() -> list[str]:
+    found = []
+    for page in [README, *PAGES]:
+        for block in blocks(page, "bash"):
+            found += re.findall(r"^fairjax .*$", block, re.MULTILINE)
+    return found
+
+
+def test_every_command_on_a_page_parses():
+    parser = cli._parser()
+    assert len(commands()) > 15
+    for command in commands():
+        words = shlex.split(command.partition(" < ")[0], comments=True)[1:]
+        with contextlib.suppress(SystemExit):  # --help
+            parser.parse_args(words)
+
+
+def test_code_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = blocks(README, "python")
+    assert len(code) >= 3
+    names: dict[str, object] = {}
+    for block in code:
+        exec(compile(block, str(README), "exec"), names)
+    assert {"model.npz", "report.html"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_every_room_has_a_page_and_a_line_for_contributors():
+    rooms = {path.parent.name for path in (ROOT / "fairjax").glob("[a-z]*/__init__.py")}
+    said = set(re.findall(r"`fairjax/(\w+)/`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
+    assert said == rooms
+    public = {name for name in fairjax.__all__ if name in rooms}
+    assert public <= {path.stem for path in (ROOT / "docs" / "api").glob("*.rst")}
+
+
+def test_the_citation_names_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {fairjax.__version__}\n" in citation
