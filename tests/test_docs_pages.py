@@ -51,7 +51,7 @@ def test_the_reader_of_records_does_what_its_examples_say():
 
 def test_a_figure_that_no_record_holds_is_named():
     find = records()
-    with pytest.raises(find.MissingFigureError, match="there is no record nothing.json"):
+    with pytest.raises(find.MissingFigureError, match="there is no record nothing"):
         find.figure("nothing / at all -> .2f")
     with pytest.raises(find.MissingFigureError, match="nothing at 'price'"):
         find.figure("direct-targets / rows / 0 / price -> .2f")

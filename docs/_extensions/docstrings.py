@@ -41,7 +41,7 @@ def sections(lines: list[str]) -> list[str]:
 
 def _body(lines: list[str], begin: int) -> tuple[list[str], int]:
     end = begin
-    while end < len(lines) and not (end + 1 < len(lines) and lines[end].strip() and set(lines[end + 1].strip()) == {"-"}):
+    while end < len(lines) and not (lines[end].strip() and {*"".join(lines[end + 1 : end + 2]).strip()} == {"-"}):
         end += 1
     return lines[begin:end], end
 
@@ -105,12 +105,12 @@ def _shape_last(kind: str) -> str:
 
 
 def escaped(lines: list[str]) -> list[str]:
-    """The lines without accidental markup, and without notes that stand in another docstring.
+    r"""The lines without accidental markup, and without notes that stand in another docstring.
 
     Examples
     --------
     >>> escaped(["`labels_` and cost_ of |p - q|", ">>> model.cost_"])
-    ['`labels_` and cost\\\\_ of \\\\|p - q\\\\|', '>>> model.cost_']
+    ['`labels_` and cost\\_ of \\|p - q\\|', '>>> model.cost_']
     """
     out: list[str] = []
     plain: list[str] = []

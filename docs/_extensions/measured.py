@@ -30,8 +30,8 @@ class MeasuredTable(SphinxDirective):
     """A table of the items of a list (or an object) in a record.
 
     The argument is the path to it. Each line of the body is a column, ``Title = path from the item -> format``; the
-    path ``key`` is an object's key. ``:where:`` keeps the items that have certain values (``a=1; b=2``), ``:sum:`` adds up
-    those that agree in the keys it names.
+    path ``key`` is an object's key. ``:where:`` keeps the items that have certain values (``a=1; b=2``), ``:sum:`` adds
+    up those that agree in the keys it names.
     """
 
     required_arguments = 1

@@ -4,9 +4,9 @@ A path names a record and what leads to the figure, step by step::
 
     direct-targets / rows / data=Adult, L2, best of 10 starts / cheapest / cost -> .4f
 
-A step is a key of an object, the number of an item in a list (or ``last``), or ``key=value`` (several joined by ``;``) for the first
-item that has it. After the arrow stands a format of Python's, with ``ms`` or ``%`` before it for thousandths and per
-cent; ``tiny`` says only that a gap is below 1e-7.
+A step is a key of an object, the number of an item in a list (or ``last``), or ``key=value`` (several joined by ``;``)
+for the first item that has it. After the arrow stands a format of Python's, with ``ms`` or ``%`` before it for
+thousandths and per cent; ``tiny`` says only that a gap is below 1e-7.
 """
 
 import json
