@@ -84,12 +84,30 @@ def test_code_of_the_readme_runs(tmp_path, monkeypatch):
     assert {"model.npz", "report.html"} <= {path.name for path in tmp_path.iterdir()}
 
 
+def rooms_in_order() -> list[str]:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| `fairjax/(\w+)/` \|", text, re.MULTILINE)
+
+
 def test_every_room_has_a_page_and_a_line_for_contributors():
     rooms = {path.parent.name for path in (ROOT / "fairjax").glob("[a-z]*/__init__.py")}
-    said = set(re.findall(r"`fairjax/(\w+)/`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
-    assert said == rooms
+    assert sorted(rooms_in_order()) == sorted(rooms)
     public = {name for name in fairjax.__all__ if name in rooms}
     assert public <= {path.stem for path in (ROOT / "docs" / "api").glob("*.rst")}
+
+
+def test_rooms_import_only_those_above_them():
+    order = rooms_in_order()
+    for i, room in enumerate(order):
+        below = set(order[i + 1 :])
+        for path in (ROOT / "fairjax" / room).rglob("*.py"):
+            if (room, path.name) == ("saving", "loading.py"):
+                continue  # makes models of the rooms below, when it is called
+            text = path.read_text(encoding="utf-8")
+            imported = set(re.findall(r"^\s*(?:from|import) fairjax\.(\w+)", text, re.MULTILINE))
+            for names in re.findall(r"^\s*from fairjax import (.+)$", text, re.MULTILINE):
+                imported |= set(re.findall(r"\w+", names))
+            assert not imported & below, f"{path} imports {imported & below}, which stand below {room}"
 
 
 def test_the_citation_names_this_version():

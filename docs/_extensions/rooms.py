@@ -34,7 +34,8 @@ def first_sentence(found: Any) -> str:
     """The first sentence of a docstring, on one line."""
     text = " ".join((inspect.getdoc(found) or "").split("\n\n")[0].split())
     text = re.sub(r"\s*\[\d+\]_", "", text)  # notes at the end of a docstring
-    return re.split(r"(?<=[.])\s+(?=[A-Z`])", text)[0]
+    # not after an initial
+    return re.split(r"(?<=[^A-Z][.])\s+(?=[A-Z`])", text)[0]
 
 
 def members(found: type) -> list[str]:
