@@ -9,13 +9,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fairjax
-from fairjax.baselines import FMC, SFC, VFC, Fairlets, KMeans, SpFC
+from fairjax.baselines import FCBC, FMC, FRAC, SFC, VFC, Fairlets, FAlg, KMeans, MSFlowFC, SpFC
 from fairjax.errors import InputError
 
 K = 3
 # every method with a setting that suits small data; the tests below hold for each
-METHODS = [KMeans(K, random_state=0)]
-METHODS += [
+METHODS = [
+    KMeans(K, random_state=0),
+    FAlg(K, random_state=0),
+    FCBC(K, random_state=0),
+    FRAC(K, assignment="exact", random_state=0),
+    MSFlowFC(K, random_state=0),
     VFC(K, random_state=0),
     SFC(K, random_state=0),
     Fairlets(K, random_state=0),
@@ -54,10 +58,11 @@ def test_scikit_learn_conventions(estimator, check):
     check(estimator)
 
 
+# what these checks find is in the base class, and each compiles for shapes of its own
 @pytest.mark.slow
 @parametrize_with_checks(METHODS[1:], expected_failed_checks=expected_failures)
 @pytest.mark.filterwarnings("ignore")
-def test_scikit_learn_conventions_of_the_other_methods(estimator, check):
+def test_scikit_learn_conventions_of_the_others(estimator, check):
     check(estimator)
 
 

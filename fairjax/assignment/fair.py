@@ -112,7 +112,7 @@ def fair_assignment(
     tolerances : Tolerances, optional
         By default a relative gap of 1e-6 in float64 and 1e-5 in float32.
     max_iter : int
-        Steps of one trial; after five of them the status is 1 (see :func:`fairjax.assignment.solution.trials`).
+        Steps of one trial; after six of them the status is 1 (see :func:`fairjax.assignment.solution.trials`).
 
     Returns
     -------

@@ -87,11 +87,12 @@ def over_clusters(values: Array) -> Array:
     return product(jnp.ones((values.shape[0],), values.dtype), values)
 
 
-def weigh(programme: Programme, kind: Kind, cap: Array | None = None) -> Weights:
+def weigh(programme: Programme, kind: Kind, cap: Array | None = None, light: Array | bool = False) -> Weights:
     """The weights of rows and bounds, and their central products; 1 where a weight is zero.
 
     The path of the linear programme starts a light group ten orders above its costs. With a ``cap`` () the central
-    product is at most that multiple of the group's dearest cost, or of the scale if that is more.
+    product is at most that multiple of the group's dearest cost, or of the scale if that is more. Bounds that are
+    ``light`` () weigh as much as one row, otherwise all of a group as much as its rows; those on counts always are.
     """
     rows = programme.shares * product(programme.masses, programme.members)
     by_group = jnp.where(programme.roomy, programme.masses[:, None], 0)
@@ -106,9 +107,8 @@ def weigh(programme: Programme, kind: Kind, cap: Array | None = None) -> Weights
         central_rows = jnp.minimum(central_rows, of_rows)
         central_bounds = jnp.minimum(central_bounds, most[:, None])
     part = jnp.where(n_groups > 0, 2.0, 0.0)
-    if kind == "counts":
-        # a bound weighs as much as a row: there is nothing that it would have to be fair to
-        central_bounds, part = central_bounds / n_rows, part / n_rows
+    each = jnp.where(jnp.asarray(light) | (kind == "counts"), n_rows, 1)
+    central_bounds, part = central_bounds / each, part / each
     return Weights(rows, by_group, central_rows, central_bounds, n_clusters * (1 + part))
 
 

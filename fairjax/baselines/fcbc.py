@@ -13,6 +13,7 @@ from fairjax.baselines.fixed_centers import FixedCenters, Shares, missed
 from fairjax.baselines.problem import Control, Found, Problem, Start
 
 _CLOSE = {4: 1e-6, 8: 2e-9}  # of the budget: what a solved programme may be off, by bytes of its numbers
+_NARROW = 1e-6  # of a share: as well as a violation need be known
 _ROUNDS = 60  # solves for one least violation; a Newton step takes about six
 _EXCHANGES = 12  # rounds in which groups trade violations
 _IDLE = 1e-3  # of the largest slope: a group whose bounds cost less than that is not what holds the others up
@@ -190,12 +191,13 @@ class _Search:
         low, high, v = 0.0, 1.0, 0.0
         for _ in range(_ROUNDS):
             at = base + v * direction
-            over, slope = self.cost(at) - budget, float(self.slopes(at) @ direction)
-            low, high = (v, high) if over > 0 else (low, v)
-            if abs(over) <= close or high - low <= 1e-9:
+            over, slope = self.cost(at) - budget, -float(self.slopes(at) @ direction)
+            low, high = (v, high) if over > close else (low, v)
+            # where the cost is steep, being within the budget to rounding says where v is
+            if high - low <= _NARROW or (abs(over) <= close and close <= _NARROW * slope):
                 break
             # a little beyond, so that the bracket closes from both sides
-            v = v - over / slope * (1 + 1e-4 * np.sign(over)) if slope < 0 else np.inf
+            v = v + over / slope * (1 + 1e-4 * np.sign(over)) if slope > 0 else np.inf
             if not low < v < high:
                 v = low + (high - low) / 2
         return base + (high if over > close else v) * direction
