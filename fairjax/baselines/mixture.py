@@ -8,6 +8,7 @@ References
 .. [1] J. Park, J. Lee, S. Lee, Y. Kim, K. Kim, "Fair model-based clustering", AAAI 2026.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from fairjax.kmeans.distances import distances_by_center
 from fairjax.kmeans.points import as_centers, as_weighted_points
 
 _QUIET = 3  # turns
+_STEPS = 10  # of a turn
 _TWO_PI = 6.283185307179586
 
 
@@ -130,33 +132,43 @@ def run(
     """
     X, weights = as_weighted_points(X, weights)
     centers = as_centers(centers, X)
-    groups, shares = jnp.asarray(groups), jnp.asarray(shares, X.dtype)
-    if groups.shape != X.shape[:1] or shares.ndim != 1:
-        raise InputError(
-            f"groups and shares have shapes {groups.shape} and {shares.shape}; expected {X.shape[:1]} and (M,)"
-        )
+    shares = jnp.asarray(shares, X.dtype)
+    members = _members(X, jnp.asarray(groups), weights, shares)
     width = jnp.asarray(X.shape[1] if n_features is None else n_features, X.dtype)
-    members = jnp.where(groups == jnp.arange(len(shares))[:, None], weights, 0)
-    optimizer = optax.adam(rate)
     if plain_start:
         start = plain_mixture(X, weights, centers, width)
     else:
         start = Mixture(jnp.zeros_like(centers[:, 0]), centers, jnp.ones((), X.dtype))
     extra = partial(_unfairness, X, members, shares, jnp.asarray(penalty, X.dtype), jnp.asarray(size_penalty, X.dtype))
 
-    def loss_of(mixture: Mixture, sums: _Sums) -> Array:
+    def loss_of(sums: _Sums, mixture: Mixture) -> Array:
         return -_expected(mixture, sums, width) / (jnp.sum(weights) * len(centers)) + extra(sums.fewest, mixture)
 
+    def sums_of(mixture: Mixture) -> tuple[_Sums, Array, Array]:
+        return _expectation(X, weights, members, mixture, width)
+
+    state = _turns(optax.adam(rate), loss_of, sums_of, start, max_turns, tol)
+    sums, likelihood, labels = sums_of(state.mixture)
+    return Fitted(
+        state.mixture, labels, loss_of(sums, state.mixture), likelihood / jnp.sum(weights),
+        share_gap(_soft_counts(X, members, state.mixture)), state.n_turns, state.n_quiet >= _QUIET,
+    )  # fmt: skip
+
+
+def _turns(
+    optimizer: optax.GradientTransformation,
+    loss_of: Callable[[_Sums, Mixture], Array],
+    sums_of: Callable[[Mixture], tuple[_Sums, Array, Array]],
+    start: Mixture,
+    max_turns: ArrayLike,
+    tol: ArrayLike,
+) -> _State:
+    """Turns of an expectation and of gradient steps, until the loss is at rest."""
+
     def turn(state: _State) -> _State:
-        sums, _, _ = _expectation(X, weights, members, state.mixture, width)
-
-        def step(carry: tuple[Mixture, optax.OptState], _: None) -> tuple[tuple[Mixture, optax.OptState], None]:
-            mixture, moments = carry
-            updates, moments = optimizer.update(jax.grad(loss_of)(mixture, sums), moments)
-            return (optax.apply_updates(mixture, updates), moments), None
-
-        (mixture, moments), _ = lax.scan(step, (state.mixture, state.optimizer), length=10)
-        loss = loss_of(mixture, sums)
+        sums = sums_of(state.mixture)[0]
+        mixture, moments = _descend(optimizer, partial(loss_of, sums), state.mixture, state.optimizer)
+        loss = loss_of(sums, mixture)
         little = jnp.abs(loss - state.loss) <= tol
         return _State(mixture, moments, loss, state.n_turns + 1, jnp.where(little, state.n_quiet + 1, 0))
 
@@ -164,14 +176,33 @@ def run(
         return (state.n_quiet < _QUIET) & (state.n_turns < max_turns) & ~jnp.isnan(state.loss)
 
     none = jnp.zeros((), jnp.int32)
-    first = _State(start, optimizer.init(start), jnp.full((), jnp.inf, X.dtype), none, none)
-    state = lax.while_loop(unfinished, turn, first)
-    sums, likelihood, labels = _expectation(X, weights, members, state.mixture, width)
-    return Fitted(
-        state.mixture, labels, loss_of(state.mixture, sums), likelihood / jnp.sum(weights),
-        share_gap(_soft_counts(X, members, state.mixture)), state.n_turns,
-        state.n_quiet >= _QUIET,
-    )  # fmt: skip
+    infinite = jnp.full((), jnp.inf, start.means.dtype)
+    return lax.while_loop(unfinished, turn, _State(start, optimizer.init(start), infinite, none, none))
+
+
+def _members(X: Array, groups: Array, weights: Array, shares: Array) -> Array:
+    """Weights by group, (M, n)."""
+    if groups.shape != X.shape[:1] or shares.ndim != 1:
+        raise InputError(
+            f"groups and shares have shapes {groups.shape} and {shares.shape}; expected {X.shape[:1]} and (M,)"
+        )
+    return jnp.where(groups == jnp.arange(len(shares))[:, None], weights, 0)
+
+
+def _descend(
+    optimizer: optax.GradientTransformation,
+    loss_of: Callable[[Mixture], Array],
+    mixture: Mixture,
+    moments: optax.OptState,
+) -> tuple[Mixture, optax.OptState]:
+    """Take the gradient steps of one turn."""
+
+    def step(carry: tuple[Mixture, optax.OptState], _: None) -> tuple[tuple[Mixture, optax.OptState], None]:
+        mixture, moments = carry
+        updates, moments = optimizer.update(jax.grad(loss_of)(mixture), moments)
+        return (optax.apply_updates(mixture, updates), moments), None
+
+    return lax.scan(step, (mixture, moments), length=_STEPS)[0]
 
 
 def log_joint(X: Array, mixture: Mixture, n_features: ArrayLike) -> Array:

@@ -108,8 +108,7 @@ def run(
     Returns
     -------
     Turns
-        O(n K (d + M)) time a step; k-median adds O(d Σ n_k²) a turn, Ncut O(E). A cluster without points keeps its
-        centre.
+        O(n K (d + M)) a step; k-median adds O(d Σ n_k²) a turn, Ncut O(E). A cluster without points keeps its centre.
 
     Raises
     ------
@@ -124,61 +123,63 @@ def run(
     >>> run(X, groups, X[::3], 0.0, target).labels.tolist()
     [0, 0, 0, 1, 1, 1]
     """
-    check_choice("objective", objective, OBJECTIVES)
     X, weights = as_weighted_points(X, weights)
     centers = as_centers(centers, X)
-    groups, target = jnp.asarray(groups), jnp.asarray(target, X.dtype)
-    if groups.shape != X.shape[:1] or target.ndim != 1:
-        raise InputError(
-            f"groups and target have shapes {groups.shape} and {target.shape}; expected {X.shape[:1]} and (M,)"
-        )
-    if objective == "ncut" and graph is None:
-        raise InputError("objective='ncut' needs a graph")
-    strength = jnp.asarray(strength, X.dtype)
-    costs_of = partial(_costs, objective, X, weights, graph)
-    max_steps = jnp.asarray(max_steps, jnp.int32)
-
+    groups, target = _checked(X, jnp.asarray(groups), jnp.asarray(target, X.dtype), objective, graph)
+    strength, max_steps = jnp.asarray(strength, X.dtype), jnp.asarray(max_steps, jnp.int32)
     # the costs of the cut sum to K at most, and L has their unit
     least = LEAST_BOUND * (len(centers) / jnp.sum(weights) if objective == "ncut" else 1)
+    judged = partial(_judged, None if step is None else strength * len(centers) * _entropy(target), tol)
 
-    def assigned(costs: Array, n_steps: Array) -> Shares:
+    def assigned(centers: Array, labels: Array, n_steps: Array) -> Shares:
         most = jnp.minimum((max_steps + _LEAST_TURNS - 1) // _LEAST_TURNS, max_steps - n_steps)
+        costs = _costs(objective, X, weights, graph, centers, labels)
         return settle(costs, groups, strength, target, weights, step, most, step_tol, least)
-
-    # Ncut's costs follow from labels alone
-    labels = jnp.argmin(distances_by_center(X, centers), axis=0)
-    wanted = jnp.where(target > 0, target, 1)
-    entropy = -jnp.sum(target * jnp.log(wanted)) * len(centers)
-
-    def judged(before: _State | None, centers: Array, found: Shares) -> _State:
-        n_turns, n_steps = (0, 0) if before is None else (before.n_turns, before.n_steps)
-        tested, diverged = found.energy, ~jnp.isfinite(found.energy)
-        if step is not None:
-            tested = tested + strength * entropy
-            diverged |= found.energy - found.start_energy > _NOISE * jnp.abs(found.start_energy)
-        rest = jnp.zeros((), bool)
-        if before is not None:
-            little = jnp.abs(tested - before.tested) <= tol * jnp.abs(before.tested)
-            rest = (n_turns >= _SETTLING - 1) & little & found.settled
-        return _State(
-            centers, found, tested, jnp.int32(n_turns + 1), jnp.int32(n_steps + found.n_steps), rest, diverged
-        )
 
     def turn(state: _State) -> _State:
         centers = _moved(objective, X, weights, state.found.labels, state.centers)
-        found = assigned(costs_of(centers, state.found.labels), state.n_steps)
-        return judged(state, centers, found)
+        return judged(state, centers, assigned(centers, state.found.labels, state.n_steps))
 
     def unfinished(state: _State) -> Array:
         return ~state.rest & ~state.diverged & (state.n_turns < max_turns) & (state.n_steps < max_steps)
 
-    first = judged(None, centers, assigned(costs_of(centers, labels), jnp.zeros((), jnp.int32)))
+    labels = jnp.argmin(distances_by_center(X, centers), axis=0)  # from which alone Ncut's costs follow
+    first = judged(None, centers, assigned(centers, labels, jnp.zeros((), jnp.int32)))
     state = lax.while_loop(unfinished, turn, first)
     found = state.found
     return Turns(
         found.labels, state.centers, found.prices, found.energy, found.divergence, state.n_turns, state.n_steps,
         state.rest, state.diverged,
     )  # fmt: skip
+
+
+def _checked(X: Array, groups: Array, target: Array, objective: Objective, graph: Graph | None) -> tuple[Array, Array]:
+    check_choice("objective", objective, OBJECTIVES)
+    if groups.shape != X.shape[:1] or target.ndim != 1:
+        raise InputError(
+            f"groups and target have shapes {groups.shape} and {target.shape}; expected {X.shape[:1]} and (M,)"
+        )
+    if objective == "ncut" and graph is None:
+        raise InputError("objective='ncut' needs a graph")
+    return groups, target
+
+
+def _entropy(target: Array) -> Array:
+    return -jnp.sum(target * jnp.log(jnp.where(target > 0, target, 1)))
+
+
+def _judged(offset: Array | None, tol: ArrayLike, before: _State | None, centers: Array, found: Shares) -> _State:
+    """The state after a turn; ``offset`` is what the authors' test adds to the energy, and None elsewhere."""
+    n_turns, n_steps = (0, 0) if before is None else (before.n_turns, before.n_steps)
+    tested, diverged = found.energy, ~jnp.isfinite(found.energy)
+    if offset is not None:
+        tested = tested + offset
+        diverged |= found.energy - found.start_energy > _NOISE * jnp.abs(found.start_energy)
+    rest = jnp.zeros((), bool)
+    if before is not None:
+        little = jnp.abs(tested - before.tested) <= tol * jnp.abs(before.tested)
+        rest = (n_turns >= _SETTLING - 1) & little & found.settled
+    return _State(centers, found, tested, jnp.int32(n_turns + 1), jnp.int32(n_steps + found.n_steps), rest, diverged)
 
 
 def _costs(objective: Objective, X: Array, weights: Array, graph: Graph | None, centers: Array, labels: Array) -> Array:
