@@ -50,7 +50,7 @@ def test_vfc(public, name, penalty, step, cost, balance):
     model = VFC(K, penalty=penalty, step=step, init=CENTERS[name]).fit(data.X, sensitive_features=data.groups)
     assert model.status_ == "converged"
     assert model.cost_ == pytest.approx(cost, abs=5e-4)
-    assert model.balance_ == pytest.approx(balance, abs=3e-3)
+    assert model.balance_ == pytest.approx(balance, abs=5e-3)
     # from the centres of the fit to rounding of what lies on a boundary
     assert np.mean(model.predict(data.X, sensitive_features=data.groups) != model.labels_) < 1e-4
 
