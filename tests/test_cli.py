@@ -250,7 +250,11 @@ def test_bench(people, capsys):
     (result,) = json.loads(out)["results"]
     methods = result["methods"]
     assert methods[0]["method"] == "k-means"
-    assert len(methods) == 5
+    assert [row["method"] for row in methods[1:3]] == ["FAlg δ=0", "FAlg δ=0.2"]
+    assert len(methods) == 7
+    assert len(result["runs"]) == 14
+    assert {"method", "seed", "control", "cost", "balance", "violation", "status", "gap"} <= set(result["runs"][0])
+    assert result["quoted"] == []
     assert methods[0]["cost"] <= methods[-1]["cost"]
     assert methods[-1]["balance"] > methods[0]["balance"]
     code, out, err = run(capsys, *arguments)

@@ -1,4 +1,4 @@
-"""Plain k-means beside fair clustering, from Python."""
+"""Methods side by side, from Python."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,9 @@ from sklearn.cluster import KMeans
 
 import fairjax
 from fairjax import FCA
+from fairjax.baselines import FAlg, MSFlowFC
+from fairjax.baselines.catalogue import METHODS, find
+from fairjax.comparison.quoted import quoted
 from fairjax.errors import InputError
 
 K = 3
@@ -24,21 +27,104 @@ def test_a_row_for_every_method(found):
     best = sizes.min() / sizes.max()
     assert found.max_balance == best
     table = found.frame
-    assert table.index.tolist() == ["k-means", f"FCA ≥ {best / 2:.4f}", f"FCA ≥ {best:.4f}"]
-    assert table["cost"].is_monotonic_increasing
-    assert table["balance"].is_monotonic_increasing
+    levels = [f"FCA ≥ {best / 2:.4f}", f"FCA ≥ {best:.4f}"]
+    assert table.index.tolist() == ["k-means", "FAlg δ=0", "FAlg δ=0.2", *levels]
+    by_level = table.loc[["k-means", *levels]]
+    assert by_level["cost"].is_monotonic_increasing
+    assert by_level["balance"].is_monotonic_increasing
     assert (table["lowest_cost"] <= table["cost"]).all()
+    assert table["status"].tolist() == ["converged", "optimal", "optimal", "converged", "converged"]
+    assert table["violation"].isna().tolist() == [True, False, False, False, False]
+    assert (table["violation"].dropna() < 1).all()
+    np.testing.assert_allclose(table["share"], table["balance"] / best)
+    assert (table["n_nonempty"] == K).all()
     np.testing.assert_allclose(table["price"], table["cost"] / table["cost"].iloc[0] - 1)
     assert (table["seconds"] > 0).all()
 
 
 def test_the_runs_are_those_of_the_estimator(found):
     runs = found.runs
-    assert runs.shape == (6, 6)
+    assert len(runs) == 10
     kept = runs[runs["method"] == "k-means"]["cost"].min()
     assert kept == pytest.approx(KMeans(K, n_init=5, random_state=0).fit(X).inertia_ / len(X), rel=1e-3)
     perfect = FCA(K, n_init=2, random_state=0).fit(X, sensitive_features=SEX)
     assert found.frame["lowest_cost"].iloc[-1] == pytest.approx(perfect.cost_, rel=0.05)
+
+
+def test_all_methods_have_the_same_start(found):
+    """FAlg assigns to the centres of the k-means row, whose cost bounds the one of any assignment to them."""
+    runs = found.runs.set_index(["method", "seed"])
+    for seed in (0, 1):
+        loose, strict = (runs.loc[(f"FAlg δ={delta}", seed)] for delta in ("0.2", "0"))
+        assert runs.loc[("k-means", seed), "cost"] <= loose["objective"] <= strict["objective"]
+        assert strict["control"] == "delta"
+        assert strict["value"] == 0
+
+
+def test_names_and_estimators():
+    """An estimator keeps its parameters; one that knows no groups can take part; labels may be given."""
+    methods = {"mine": FAlg(7, delta=0.1), "spread": "ms-flow", "sklearn": KMeans(2, n_init=2)}
+    found = fairjax.compare(X, SEX, methods=methods, n_clusters=K, n_seeds=1)
+    assert found.frame.index.tolist() == ["mine", "spread tol=0.01", "sklearn"]
+    assert found.frame["price"].isna().all()
+    assert (found.runs["n_nonempty"] == K).all()
+    assert found.runs["value"].tolist()[:2] == [0.1, 0.01]
+    (row,) = fairjax.compare(X, SEX, methods=FAlg(delta=0.1), n_clusters=K, n_seeds=1).frame.index
+    assert row == "FAlg, delta=0.1"
+
+
+def test_what_a_method_cannot_do_is_a_row_with_a_sentence():
+    three = np.array(["a", "b", "c"])[np.arange(60) % 3]
+    found = fairjax.compare(X, three, methods=("kmeans", "sfc"), n_clusters=K, n_seeds=2)
+    refused = found.frame.loc["SFC"]
+    assert refused["status"] == "refused"
+    assert np.isnan(refused["cost"])
+    assert found.runs["method"].tolist().count("SFC") == 1
+    assert "3 groups, and SFC takes 2" in " ".join(found.notes)
+    found.plot()
+
+
+def test_a_row_that_takes_too_long_has_one_start():
+    found = fairjax.compare(X, SEX, methods=("falg",), n_clusters=K, n_seeds=3, time_limit=1e-9)
+    assert found.runs["status"].tolist() == ["stopped", "stopped"]
+    assert found.runs["cost"].notna().all()
+    assert "no further ones" in found.notes[0]
+
+
+def test_the_fairest_penalty_is_searched_for():
+    """Balance and cost of more penalty are no less, and what breaks down is not taken."""
+    found = fairjax.compare(X, SEX, methods=("kmeans", "vfc"), n_clusters=K, n_seeds=1)
+    plain, fairest, published = found.frame.index
+    assert fairest.endswith("fairest")
+    assert published.endswith("step 2")
+    assert found.frame.loc[fairest, "balance"] > found.frame.loc[plain, "balance"]
+    assert found.frame.loc[fairest, "status"] == "converged"
+
+
+def test_curve():
+    """The cost falls as FAlg's room grows, up to whole points, since all of them assign to the same centres."""
+    found = fairjax.compare(X, SEX, methods=("falg",), n_clusters=K, n_seeds=1, curve=True)
+    assert len(found.runs) == 12
+    objective = found.runs["objective"]
+    assert objective.iloc[0] > objective.iloc[5] > objective.iloc[-1]
+    assert len(found.plot().lines) == 3  # runs, medians, the best possible
+
+
+def test_every_method_of_the_catalogue_can_be_made():
+    for entry in METHODS.values():
+        known = entry.estimator().get_params()
+        for setting in entry.settings:
+            assert set(setting.parameters) <= set(known), entry.name
+        for curve in entry.curves:
+            assert {curve.parameter, *curve.kept} <= set(known), entry.name
+    assert find("MSFlowFC").estimator is MSFlowFC
+
+
+def test_published_figures_need_the_same_protocol():
+    same = {"n_clusters": 10, "n_groups": 2, "l2_normalize": True, "standardize": True}
+    assert {row.method for row in quoted("adult", **same)} >= {"FCA", "FCBC", "SFC", "FRAC"}
+    for change in ({"n_clusters": 8}, {"n_groups": 3}, {"l2_normalize": False}, {"standardize": False}):
+        assert quoted("adult", **{**same, **change}) == ()
 
 
 def test_from_the_k_means_centres(found):
@@ -70,6 +156,11 @@ def test_it_shows_itself(found, tmp_path):
         ({"sensitive_features": np.zeros(60)}, "has one group"),
         ({"sensitive_features": SEX[:3]}, "3 values for 60 rows"),
         ({"sample_weight": -np.ones(60)}, "negative"),
+        ({"methods": ()}, "methods is empty"),
+        ({"methods": ("falk",)}, "no method 'falk'; did you mean 'falg'"),
+        ({"methods": (FAlg,)}, "expected names such as 'falg', or estimators"),
+        ({"methods": (FAlg(), FAlg())}, "two rows 'FAlg'"),
+        ({"time_limit": -1}, "time_limit is -1"),
     ],
 )
 def test_bad_input(changes, message):

@@ -306,16 +306,30 @@ def _add_out(parser: _Parser) -> None:
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench = commands.add_parser(
         "bench",
-        help="compare k-means with fair clustering at several levels of balance",
-        description="Compare k-means with fair clustering at several levels of balance, from the same starts.",
+        help="compare k-means, fair clustering and other methods",
+        description="Compare k-means, fair clustering at several levels of balance and other methods of fair "
+        "clustering, from the same starts, each at its fairest and its published setting.",
     )
     _add_input(bench, "*", 10)
+    bench.add_argument(
+        "--methods", default="kmeans,falg,fca", metavar="A,B",
+        help="methods to compare (default: kmeans,falg,fca; see: fairjax methods)",
+    )  # fmt: skip
     bench.add_argument(
         "--init", default="aligned", metavar="I",
         help="where runs begin: aligned (default), k-means++ or random, as for fit",
     )  # fmt: skip
     bench.add_argument("--seeds", type=numbers.count, default=3, metavar="N", help="number of starts (default: 3)")
     bench.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the first start (default: 0)")
+    bench.add_argument(
+        "--time-limit", type=float, metavar="SECONDS",
+        help="a method of which one start takes longer has no further ones; a run that has begun is not broken off",
+    )  # fmt: skip
+    bench.add_argument(
+        "--curve", metavar="FILE",
+        help="also run twelve values of each method's control from one start, and draw cost against balance to this "
+        "file: .svg, .png or .pdf",
+    )  # fmt: skip
     _add_scaling(bench)
     _add_turns(bench)
     bench.add_argument("--json", action="store_true", help="print one JSON object in place of the table")

@@ -1,14 +1,18 @@
-"""``fairjax bench``: k-means against fair clustering at several levels of balance, from the same starts."""
+"""``fairjax bench``: methods of clustering side by side, from the same starts."""
 
 import argparse
+import io
 import json
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairjax import __version__, _progress
+from fairjax._atomic import write_all
 from fairjax._checks import check_choice
-from fairjax._text import counted
-from fairjax.cli import compilation, inputs, table_options
+from fairjax._text import counted, visible
+from fairjax.cli import bench_tables, compilation, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError
@@ -16,60 +20,116 @@ from fairjax.errors import InputError
 if TYPE_CHECKING:
     from fairjax.comparison import Comparison
 
-_FROM = {
-    "aligned": "from the aligned start on",
-    "k-means++": "from the k-means centres on",
-    "random": "from the random start on",
-}
+_PICTURES = (".svg", ".png", ".pdf")
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Compare on every data set and print a table, or JSON."""
-    check_choice("--init", options.init, tuple(_FROM))
+    check_choice("--init", options.init, tuple(bench_tables.FROM))
+    _check_picture(options.curve)
     compilation.keep_programs()
-    results = []
+    methods = _methods(options.methods)
+    results, curves = [], []
     with Bar(not (options.json or options.quiet)) as bar:
         for i, name in enumerate(options.data or [None]):
             bar("reading", i / max(len(options.data), 1))
-            data, sensitive = inputs.read(
-                name,
-                sensitive=options.sensitive,
-                features=options.features,
-                standardize=options.standardize,
-                l2_normalize=options.l2_normalize,
-                download=options.download,
-                table=table_options.chosen(options),
-            )
-            if data.n_groups < 2:
-                raise InputError(
-                    f"{data.name} has one group, so there is nothing to compare; name a group column with --sensitive"
-                )
-            if options.clusters > data.n_samples:
-                raise InputError(
-                    f"{data.name} has {counted(data.n_samples, 'row')} for {options.clusters} clusters; ask for fewer "
-                    "clusters"
-                )
+            data, sensitive = _read(name, options)
             with _progress.watching(bar):
-                results.append(_compare(data, sensitive, options))
+                results.append(_compare(name, data, sensitive, methods, options))
+                if options.curve is not None:
+                    curves.append((data.name, _held(data, methods, options, n_seeds=1, curve=True)))
+                    results[-1]["curve"] = _records(curves[-1][1])
+    if options.curve is not None:
+        write_all([(options.curve, _picture(curves, options.curve))])
     if options.json:
-        print(json.dumps({"version": __version__, "device": _device(), "results": results}, allow_nan=False))
-    else:
-        _print(results)
+        about = {"version": __version__, "versions": _versions(), "device": _device(), "results": results}
+        print(json.dumps(about, allow_nan=False))
+        return
+    bench_tables.show(results)
+    if options.curve is not None:
+        print(f"Wrote {visible(options.curve)}.")
 
 
-def _compare(data: Dataset, sensitive: str | None, options: argparse.Namespace) -> dict[str, Any]:
+def _methods(text: str) -> tuple[str, ...]:
+    """Names of methods from ``A,B``, each of which the catalogue has."""
+    from fairjax.baselines.catalogue import find
+
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise InputError("--methods names none; expected names such as kmeans,falg,fca")
+    found = tuple(find(name).name for name in names)
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise InputError(f"--methods names {twice[0]} twice; once is enough")
+    return found
+
+
+def _check_picture(path: str | None) -> None:
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in _PICTURES:
+        raise InputError(f"--curve is {visible(path, 200)!r}; expected a file ending in {', '.join(_PICTURES)}")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise InputError("--curve needs matplotlib: pip install 'fairjax[bench]'") from error
+    outputs.check({"--curve": path}, None)
+
+
+def _read(name: str | None, options: argparse.Namespace) -> tuple[Dataset, str | None]:
+    data, sensitive = inputs.read(
+        name,
+        sensitive=options.sensitive,
+        features=options.features,
+        standardize=options.standardize,
+        l2_normalize=options.l2_normalize,
+        download=options.download,
+        table=table_options.chosen(options),
+    )
+    if data.n_groups < 2:
+        raise InputError(
+            f"{data.name} has one group, so there is nothing to compare; name a group column with --sensitive"
+        )
+    if options.clusters > data.n_samples:
+        raise InputError(
+            f"{data.name} has {counted(data.n_samples, 'row')} for {options.clusters} clusters; ask for fewer clusters"
+        )
+    return data, sensitive
+
+
+def _held(
+    data: Dataset, methods: Sequence[str], options: argparse.Namespace, *, n_seeds: int, curve: bool = False
+) -> "Comparison":
     from fairjax.comparison import compare
 
-    compiled = compilation.seconds()
-    found = compare(
+    return compare(
         data.matrix,
         data.groups,
+        methods=methods,
         n_clusters=options.clusters,
-        n_seeds=options.seeds,
+        n_seeds=n_seeds,
         init=options.init,
         max_iter=options.max_iter,
         tol=options.tol,
         first_seed=options.seed,
+        time_limit=options.time_limit,
+        curve=curve,
+    )
+
+
+def _compare(
+    name: str | None, data: Dataset, sensitive: str | None, methods: Sequence[str], options: argparse.Namespace
+) -> dict[str, Any]:
+    from fairjax.comparison.quoted import quoted
+
+    compiled = compilation.seconds()
+    found = _held(data, methods, options, n_seeds=options.seeds)
+    printed = quoted(
+        name or "",
+        n_clusters=options.clusters,
+        n_groups=data.n_groups,
+        l2_normalize=data.l2_normalized,
+        standardize=data.standardized,
     )
     return {
         "data": data.name,
@@ -81,58 +141,48 @@ def _compare(data: Dataset, sensitive: str | None, options: argparse.Namespace) 
         "max_balance": found.max_balance,
         "init": found.init,
         "seeds": found.n_seeds,
+        "start_seconds": round(found.start_seconds, 6),
         "compile_seconds": round(compilation.seconds() - compiled, 4),
-        "methods": _methods(found),
+        "methods": [{"method": method, **_plain(row)} for method, row in found.frame.iterrows()],
+        "runs": _records(found),
+        "notes": list(found.notes),
+        "quoted": [row._asdict() for row in printed],
     }
 
 
-def _methods(found: "Comparison") -> list[dict[str, Any]]:
-    return [
-        {
-            "method": method,
-            "cost": float(row["cost"]),
-            "lowest_cost": float(row["lowest_cost"]),
-            "balance": float(row["balance"]),
-            "seconds": round(float(row["seconds"]), 6),
-        }
-        for method, row in found.frame.iterrows()
-    ]
+def _records(found: "Comparison") -> list[dict[str, Any]]:
+    return [_plain(row) for _, row in found.runs.iterrows()]
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    """A row of a frame as JSON takes it: None for NaN."""
+    return {str(name): _number(value) for name, value in row.items()}
+
+
+def _number(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _picture(curves: "Sequence[tuple[str, Comparison]]", path: str) -> bytes:
+    """One panel for each data set."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.0 * len(curves), 4.0), layout="constrained")
+    for panel, (name, found) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves, strict=True):
+        found.plot(panel).set_title(visible(name, 60))
+    content = io.BytesIO()
+    figure.savefig(content, format=Path(path).suffix[1:].lower())
+    return content.getvalue()
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("jax", "numpy", "scipy", "scikit-learn")}
 
 
 def _device() -> str:
     import jax
 
     return str(jax.devices()[0].device_kind)
-
-
-def _print(results: Sequence[dict[str, Any]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    for result in results:
-        size = (
-            f"({counted(result['n'], 'point')}, {counted(result['n_features'], 'feature')}, "
-            f"{counted(result['n_groups'], 'group')}, {counted(result['n_clusters'], 'cluster')})"
-        )
-        console.print(Text(result["data"], style="bold"), Text(size, style="dim"))
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("method", no_wrap=True)
-        for heading in ("cost", "over k-means", "lowest cost", "balance", "seconds"):
-            table.add_column(heading, justify="right")
-        base = result["methods"][0]["cost"]
-        for row in result["methods"]:
-            price = f"{100 * (row['cost'] / base - 1):+.1f}%" if base > 0 else "-"
-            cells = [f"{row['cost']:.4f}", price, f"{row['lowest_cost']:.4f}", f"{row['balance']:.4f}"]
-            table.add_row(row["method"], *cells, f"{row['seconds']:.3f}")
-        console.print(table)
-        console.print(
-            Text(
-                f"Medians over {counted(result['seeds'], 'start')}; the best possible balance is "
-                f"{result['max_balance']:.4f}. "
-                f"FCA ≥ b holds every ratio of two groups at b or more; its time is {_FROM[result['init']]}. "
-                f"Compiling took {result['compile_seconds']:.1f} s apart."
-            )
-        )

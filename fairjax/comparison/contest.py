@@ -1,0 +1,229 @@
+"""The runs of a comparison: every entrant from the same starts, timed when its programs are compiled."""
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fairjax import _progress
+from fairjax._text import reason
+from fairjax.baselines.problem import Problem
+from fairjax.comparison.entrants import Entrant, takes_groups
+from fairjax.comparison.measures import Measured, measure
+
+K_MEANS = "kmeans"
+REFUSED = "refused"
+_GOOD = ("optimal", "converged", "stopped")
+_DOUBLINGS, _HALVINGS = 7, 3  # of the search for the fairest value of a control
+_GAIN = 1e-3  # of the balance: what makes a larger value worth its cost
+
+
+class Begin(NamedTuple):
+    """Where the runs of one seed begin.
+
+    Attributes
+    ----------
+    seeds, solution : (K, d) centres of the start, and of plain k-means from there. plain : k-means itself.
+    """
+
+    seed: int
+    seeds: npt.NDArray[Any]
+    solution: npt.NDArray[Any]
+    plain: tuple[Measured, float]
+    seconds: float
+
+
+class Row(NamedTuple):
+    """One run."""
+
+    method: str
+    name: str
+    control: str | None
+    value: Any
+    floor: float
+    seed: int
+    cost: float
+    objective: float
+    balance: float
+    violation: float
+    n_nonempty: int
+    seconds: float
+    status: str
+    gap: float
+
+
+@dataclass(eq=False)
+class Contest:
+    """Data and settings that all runs share; ``notes`` are sentences on rows that are not what they should be."""
+
+    problem: Problem
+    init: str
+    max_iter: int
+    tol: float
+    time_limit: float | None = None
+    timed: bool = True
+    notes: list[str] = field(default_factory=list)
+    start_seconds: list[float] = field(default_factory=list)
+
+    def hold(self, entrants: Sequence[Entrant], seeds: range) -> list[Row]:
+        """All runs, seed by seed; a row that was refused, or beyond the time limit, has no further ones."""
+        rows: list[Row] = []
+        places: dict[int, Entrant | None] = dict(enumerate(entrants))
+        if self.timed:
+            self._begin(seeds[0])
+        for i, seed in enumerate(seeds):
+            begin = self._begin(seed)
+            self.start_seconds.append(begin.seconds)
+            for place in places:
+                entrant = places[place]
+                if entrant is None:
+                    continue
+                done = (i * len(places) + place) / (len(seeds) * len(places))
+                _progress.report(f"{entrant.label}, start {i + 1} of {len(seeds)}", done)
+                with _progress.watching(_nobody):
+                    places[place], row = self._turn(entrant, begin, first=i == 0)
+                rows.append(row)
+        return rows
+
+    def _turn(self, entrant: Entrant, begin: Begin, *, first: bool) -> tuple[Entrant | None, Row]:
+        """The entrant as it goes on, or None, and its row."""
+        try:
+            if first:
+                entrant = self._prepared(entrant, begin)
+            row = self.run(entrant, begin)
+        except (ValueError, MemoryError) as error:
+            self.notes.append(f"{entrant.label}: {reason(error, 400)}.")
+            status = getattr(entrant.model, "status_", None)
+            status = status if isinstance(status, str) and status not in _GOOD else REFUSED
+            return None, _row(entrant, begin, _nothing(status), np.nan)
+        if self.time_limit is not None and row.seconds > self.time_limit:
+            self.notes.append(f"{row.method} took {row.seconds:.3g} s for one start; no further ones were run.")
+            return None, row._replace(status="stopped")
+        return entrant, row
+
+    def run(self, entrant: Entrant, begin: Begin) -> Row:
+        """Fit once from this start."""
+        if entrant.name == K_MEANS and not entrant.fixed:
+            return _row(entrant, begin, *begin.plain)
+        began = time.perf_counter()
+        model = self._fit(entrant, begin)
+        seconds = time.perf_counter() - began
+        return _row(entrant, begin, measure(model, self.problem), seconds)
+
+    def _prepared(self, entrant: Entrant, begin: Begin) -> Entrant:
+        """The entrant with its programs compiled and its control found."""
+        if entrant.searched:
+            return self._fairest(entrant, begin)
+        if self.timed and entrant.name != K_MEANS and "max_iter" in entrant.model.get_params(deep=False):
+            # one turn runs what all of them do; FCA has programs of its own for what comes after the turns
+            self._fit(entrant, begin, **({} if hasattr(entrant.model, "epsilon") else {"max_iter": 1}))
+        return entrant
+
+    def _fit(self, entrant: Entrant, begin: Begin, **changes: Any) -> Any:
+        from sklearn.base import clone
+
+        problem, model = self.problem, entrant.model
+        known = model.get_params(deep=False)
+        model = clone(model)
+        if "random_state" in known:
+            changes["random_state"] = begin.seed
+        if entrant.begins != "own":
+            changes["init"] = begin.seeds if entrant.begins == "seeds" else begin.solution
+        if entrant.name in ("fca", "mpfc"):
+            changes = {"max_iter": self.max_iter, "tol": self.tol} | changes
+        model.set_params(**changes)
+        given: dict[str, Any] = {"sensitive_features": problem.groups} if takes_groups(model) else {}
+        if problem.weights is not None:
+            given["sample_weight"] = problem.weights
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the status says so
+            try:
+                model.fit(problem.X, **given)
+            except ValueError:
+                entrant.model.status_ = getattr(model, "status_", None)
+                raise
+        return model
+
+    def _fairest(self, entrant: Entrant, begin: Begin) -> Entrant:
+        """The entrant at the value of its control that ends at the best balance.
+
+        Doubled until the method breaks down (halved first, where it does so at once), then drawn in between the last
+        value that went well and the first that did not. Of values that are as good the least.
+        """
+        best: tuple[float, Entrant] | None = None
+        value, well, bad = float(entrant.value), np.nan, np.nan
+        for _ in range(_DOUBLINGS):
+            tried = entrant.at(value)
+            row = self.run(tried, begin)
+            if row.status in _GOOD:
+                well = value
+                best = _better(best, row, tried)
+                if np.isfinite(bad):
+                    break
+                value *= 2
+            else:
+                bad = value
+                if np.isfinite(well):
+                    break
+                value /= 2
+            if self._is_late(row):
+                break
+        if best is None:
+            return tried
+        for _ in range(_HALVINGS if np.isfinite(bad) else 0):
+            tried = entrant.at(float(np.sqrt(well * bad)))
+            row = self.run(tried, begin)
+            if row.status in _GOOD:
+                well = tried.value
+                best = _better(best, row, tried)
+            else:
+                bad = tried.value
+            if self._is_late(row):
+                break
+        return best[1]
+
+    def _is_late(self, row: Row) -> bool:
+        return self.time_limit is not None and row.seconds > self.time_limit
+
+    def _begin(self, seed: int) -> Begin:
+        """Starting centres, and plain k-means from them, which is the start itself with init="k-means++"."""
+        from fairjax.baselines import KMeans
+        from fairjax.fca.restarts import starts
+
+        problem, points = self.problem, self.problem.points
+        began = time.perf_counter()
+        start = next(starts(points, self.init, problem.n_clusters, 1, seed))
+        centers = np.asarray(points.centers_of(start.centers))
+        seconds = time.perf_counter() - began
+        model = KMeans(problem.n_clusters, init=centers)
+        began = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(problem.X, sensitive_features=problem.groups, sample_weight=problem.weights)
+        spent = seconds if start.unfair is not None else time.perf_counter() - began
+        return Begin(seed, centers, model.cluster_centers_, (measure(model, problem), spent), seconds)
+
+
+def _better(best: tuple[float, Entrant] | None, row: Row, tried: Entrant) -> tuple[float, Entrant]:
+    if best is None or row.balance > best[0] * (1 + _GAIN):
+        return row.balance, tried
+    return best
+
+
+def _nothing(status: str) -> Measured:
+    return Measured(np.nan, np.nan, np.nan, np.nan, 0, status, np.nan)
+
+
+def _row(entrant: Entrant, begin: Begin, found: Measured, seconds: float) -> Row:
+    return Row(
+        entrant.label, entrant.name, entrant.control, entrant.value, entrant.floor, begin.seed, found.cost,
+        found.objective, found.balance, found.violation, found.n_nonempty, seconds, found.status, found.gap,
+    )  # fmt: skip
+
+
+def _nobody(stage: str, share: float) -> None:
+    """Watch the runs within a run: their shares are not those of the whole."""

@@ -1,0 +1,196 @@
+"""Who takes part in a comparison: from names and estimators to one entrant for every row of the table."""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from fairjax._text import visible
+from fairjax.baselines.catalogue import METHODS, Method, Relative, Setting, find
+from fairjax.errors import InputError
+
+_OWN = ("n_clusters", "random_state")  # parameters that a comparison sets
+_LONGEST = 60
+
+
+class Facts(NamedTuple):
+    """What settings of the catalogue follow from: the best balance, and the (weighted) squared distances from the mean.
+
+    ``n_clusters`` is that of all entrants.
+    """
+
+    max_balance: float
+    spread: float
+    n_clusters: int
+
+
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name : of the method in the catalogue, or of the class. label : of the row.
+    model : the estimator, not fitted. begins : which centres it takes, as `Method` says.
+    control : the parameter that the row is named by, if any. symbol : how the label shows it.
+    words : what the label says beside. searched : whether the value of the control is still to be found.
+    fixed : a label that the caller gave.
+    """
+
+    name: str
+    model: Any
+    begins: Literal["seeds", "solution", "own"]
+    title: str
+    control: str | None = None
+    symbol: str = ""
+    words: str = ""
+    searched: bool = False
+    fixed: str = ""
+
+    @property
+    def value(self) -> Any:
+        """The value of the control."""
+        return None if self.control is None else self.model.get_params(deep=False)[self.control]
+
+    @property
+    def floor(self) -> float:
+        """What FCA is asked for of the balance; NaN for others."""
+        found = getattr(self.model, "min_balance", None)
+        return float("nan") if found is None else float(found)
+
+    @property
+    def label(self) -> str:
+        """What the row is called."""
+        if self.fixed:
+            return self.fixed
+        shown = _shown(self.value, self.symbol)
+        return ", ".join(part for part in (f"{self.title}{shown}", self.words) if part)
+
+    def at(self, value: Any) -> "Entrant":
+        """The same with the control at this value."""
+        from sklearn.base import clone
+
+        assert self.control is not None
+        return replace(self, model=clone(self.model).set_params(**{self.control: value}), searched=False)
+
+
+def entrants(methods: Any, facts: Facts, levels: Sequence[float], *, curve: bool) -> list[Entrant]:
+    """All rows, in the order of the methods; `levels` are those of "fca", as shares of the best balance.
+
+    Raises
+    ------
+    InputError
+        For what is neither a name of the catalogue nor an estimator, and for two rows of one label.
+    """
+    found = list(_all(methods, facts, levels, curve))
+    if not found:
+        raise InputError("methods is empty; expected names such as 'falg', or estimators")
+    labels = [entrant.label for entrant in found]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise InputError(f"methods has two rows {twice[0]!r}; give estimators by name in a dict to tell them apart")
+    return found
+
+
+def _all(methods: Any, facts: Facts, levels: Sequence[float], curve: bool) -> Iterator[Entrant]:
+    if isinstance(methods, Mapping):
+        named = [(str(label), method) for label, method in methods.items()]
+    elif isinstance(methods, str) or not isinstance(methods, Sequence):
+        named = [("", methods)]
+    else:
+        named = [("", method) for method in methods]
+    for label, method in named:
+        if isinstance(method, str):
+            rows = _of_method(find(method), facts, levels, curve)
+            yield from (replace(row, title=label) if label else row for row in rows)
+        else:
+            yield _of_estimator(method, label, facts)
+
+
+def _of_method(method: Method, facts: Facts, levels: Sequence[float], curve: bool) -> Iterator[Entrant]:
+    if curve:
+        for line in method.curves or [None]:
+            settings: Sequence[Setting] = method.settings[:1]
+            if line is not None:
+                settings = [Setting({**line.kept, line.parameter: value}) for value in line.values]
+            yield from (
+                _entrant(method, setting, facts, None if line is None else line.parameter) for setting in settings
+            )
+    elif method.name == "fca":
+        for level in levels:
+            yield _entrant(method, Setting({"min_balance": Relative(level, "max_balance")}), facts, "min_balance")
+    else:
+        yield from (_entrant(method, setting, facts) for setting in method.settings)
+
+
+def _entrant(method: Method, setting: Setting, facts: Facts, varied: str | None = None) -> Entrant:
+    kind = method.estimator
+    given = {name: _resolved(value, facts) for name, value in setting.parameters.items()}
+    control = getattr(kind, "control", None)
+    parameter = varied or (control.parameter if control is not None else None)
+    if parameter is None and "min_balance" in given:
+        parameter = "min_balance"
+    symbol = "ε" if parameter == "epsilon" else method.symbol
+    return Entrant(
+        method.name, kind(facts.n_clusters, **given), method.begins, method.label, parameter, symbol, setting.words,
+        setting.searched,
+    )  # fmt: skip
+
+
+def _of_estimator(model: Any, label: str, facts: Facts) -> Entrant:
+    if isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "get_params"):
+        raise InputError(
+            f"methods holds {visible(repr(model), _LONGEST)}; expected names such as 'falg', or estimators that have "
+            "fit and get_params"
+        )
+    from sklearn.base import clone
+
+    kind = type(model)
+    known = next((entry for entry in METHODS.values() if entry.kind == kind.__name__ and entry.estimator is kind), None)
+    given = model.get_params(deep=False)
+    changed = _changed(kind, given)
+    begins: Literal["seeds", "solution", "own"] = "own"
+    if "init" in given and "init" not in changed and (known is not None or "sensitive_features" in _taken(model)):
+        begins = "seeds" if known is None else known.begins
+    copy = clone(model)
+    if "n_clusters" in given:
+        copy.set_params(n_clusters=facts.n_clusters)
+    control = getattr(kind, "control", None)
+    words = ", ".join(f"{name}={visible(repr(changed[name]), _LONGEST)}" for name in changed if name not in _OWN)
+    return Entrant(
+        kind.__name__, copy, begins, kind.__name__, getattr(control, "parameter", None), words=words, fixed=label
+    )
+
+
+def _taken(model: Any) -> Mapping[str, Any]:
+    """Parameters of its `fit`."""
+    return inspect.signature(model.fit).parameters
+
+
+def takes_groups(model: Any) -> bool:
+    """Whether its `fit` wants to know the groups."""
+    return "sensitive_features" in _taken(model)
+
+
+def _changed(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that are not at their default."""
+    defaults = {name: about.default for name, about in inspect.signature(kind).parameters.items()}
+    return {name: value for name, value in given.items() if repr(value) != repr(defaults.get(name))}
+
+
+def _resolved(value: Any, facts: Facts) -> Any:
+    if not isinstance(value, Relative):
+        return value
+    # the factor 1 has to give the best balance to the last digit
+    return facts.max_balance * value.factor if value.to == "max_balance" else facts.spread * value.factor
+
+
+def _shown(value: Any, symbol: str) -> str:
+    if value is None or not symbol:
+        return ""
+    if symbol.endswith("≥"):
+        return f" {symbol} {value:.4f}"
+    number = isinstance(value, (int, float, np.number))
+    return f" {symbol}={value:,.0f}" if number and value >= 1000 else f" {symbol}={value:.4g}" if number else ""
