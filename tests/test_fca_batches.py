@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fairjax.errors import InputError
-from fairjax.fca import batches, fit_batch, stack
+from fairjax.fca import batches, fit_batch, lane_queue, stack
 
 K, SIZES = 3, (600, 520)
 SETTINGS = {"n_groups": 2, "max_iter": 30}
@@ -98,3 +98,59 @@ def test_sets_that_do_not_go_together():
         stack([data(0, 5), (np.zeros((3, 2)), np.zeros(4))])
     with pytest.raises(InputError, match="no rows"):
         stack([data(0, 5), (np.zeros((0, 2)), np.zeros(0))])
+
+
+def many(n_sets=24, n_points=200, seed=0):
+    rng = np.random.default_rng(seed)
+    groups = (rng.random((n_sets, n_points)) < 0.4).astype(int)
+    return rng.normal(size=(n_sets, n_points, 2)) + groups[..., None] * [2.0, 0.0], groups
+
+
+@pytest.fixture
+def few_lanes(monkeypatch):
+    """Lanes from two data sets on, and a list of the members that were fitted alone."""
+    alone = []
+    fit = batches._fit
+    monkeypatch.setattr(batches, "_MANY", 2)
+    monkeypatch.setattr(batches, "_fit", lambda *args, **options: alone.append(args) or fit(*args, **options))
+    monkeypatch.setattr(lane_queue, "_LANES", 8)
+    monkeypatch.setattr(lane_queue, "_TOGETHER", 2)
+    return alone
+
+
+def test_lanes_come_to_what_single_fits_come_to(few_lanes, monkeypatch):
+    """The same turns, and so the same costs, with as good a certificate; padding and a member that is invalid aside."""
+    X, groups = many()
+    weights = np.ones(groups.shape)
+    weights[1, 150:] = 0
+    X[2, 0] = np.nan
+    found = fit_batch(X, groups, X[:, -K:], weights=weights, **SETTINGS)
+    assert len(few_lanes) < 4
+    monkeypatch.setattr(batches, "_MANY", len(X) + 1)
+    single = fit_batch(X, groups, X[:, -K:], weights=weights, **SETTINGS)
+    np.testing.assert_array_equal(found.status, single.status)
+    np.testing.assert_allclose(found.primal, single.primal, rtol=1e-5)
+    valid = found.status == 0
+    assert np.all(found.gap[valid] <= 1e-5)
+    assert np.mean(found.n_iter[valid] == single.n_iter[valid]) > 0.9
+    profiles = found.counts[valid] / found.counts[valid].sum(2, keepdims=True)
+    np.testing.assert_allclose(profiles[:, 0], profiles[:, 1], atol=1e-5)
+
+
+def test_a_lane_does_not_depend_on_the_others(few_lanes):
+    X, groups = many()
+    found = fit_batch(X, groups, X[:, :K], **SETTINGS)
+    fewer = fit_batch(X[5:9], groups[5:9], X[5:9, :K], n_threads=1, **SETTINGS)
+    for name, leaf in fewer._asdict().items():
+        np.testing.assert_array_equal(leaf, getattr(found, name)[5:9], err_msg=name)
+
+
+def test_what_lanes_do_not_get_through_is_fitted_alone(few_lanes):
+    """Masses of duplicates; and gaps, which lanes do not know."""
+    X, groups = many()
+    rounded = fit_batch(np.round(X), groups, X[:, :K], **SETTINGS)
+    assert np.all(rounded.status == 0)
+    alone = len(few_lanes)
+    loose = fit_batch(X[:3], groups[:3], X[:3, :K], np.array([0.0, 0.1, 0.1]), **SETTINGS)
+    assert np.all(loose.status == 0)
+    assert len(few_lanes) - alone == 2

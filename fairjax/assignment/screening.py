@@ -37,7 +37,7 @@ from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.assignment.interior import BOUNDARY
 from fairjax.assignment.programme import Anchor, Points, group_sums
-from fairjax.assignment.selection import choose
+from fairjax.assignment.selection import choose, indices
 from fairjax.assignment.solution import (
     SOLVED,
     UNSOLVED,
@@ -48,6 +48,7 @@ from fairjax.assignment.solution import (
     Trial,
     certify,
     optimum,
+    optimum_at,
     trials,
 )
 
@@ -201,6 +202,23 @@ def whole(source: Source) -> Points:
     placed = jnp.zeros((source.masses.shape[0], costs.shape[1]), costs.dtype)
     none = jnp.zeros((), costs.dtype)
     return Points(costs, source.groups, source.weights, placed, source.masses, none, source.present)
+
+
+def assigned_at(
+    source: Source, control: Control, y: Array, counts: Array, level: Array, radius: Array, *, n_open: int
+) -> Assignment:
+    """The assignment at prices y (M, K), counts (M, K) and level (K,) that another method has found.
+
+    The first ``n_open`` points whose margins are below ``radius`` () are open. All others are where they cost least, so
+    that the assignment is valid, and what it is worth :func:`conclude` says.
+    """
+    n_points = source.groups.shape[0]
+    found = source.scan(prices(control, source.masses, y))
+    rows = indices((found.margins < radius) & (source.weights > 0), n_open)
+    weights = jnp.where(rows < n_points, source.weights[jnp.minimum(rows, n_points - 1)], 0)
+    points, _ = _open(source, found, rows, weights)
+    best = optimum_at(points, control, y, counts, level, leeway=how(control, exact=False).leeway)
+    return Assignment(best, points, rows, found.labels, found.extra, jnp.int32(1), jnp.array(True))
 
 
 def assign(

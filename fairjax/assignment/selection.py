@@ -53,8 +53,8 @@ def _set_bit(word: Array, rank: Array) -> Array:
     return jax.lax.fori_loop(0, 5, halve, varying_as((jnp.zeros_like(rank), rank), word), unroll=unroll)[0]
 
 
-def indices(flags: Array, size: int) -> Array:
-    """The first ``size`` indices at which ``flags`` (n,) hold, n as padding.
+def indices(flags: Array, size: int, step: Array | float = 1.0) -> Array:
+    """The first ``size`` indices at which ``flags`` (n,) hold, or every ``step``-th of them, n as padding.
 
     As :func:`jax.numpy.nonzero`, but its running sum over n is one over n / 32 words.
     """
@@ -63,6 +63,8 @@ def indices(flags: Array, size: int) -> Array:
     words = jnp.sum(bits << jnp.arange(32, dtype=jnp.uint32), 1, dtype=jnp.uint32)
     until = jnp.cumsum(jax.lax.population_count(words).astype(jnp.int32))
     rank = jnp.arange(size, dtype=jnp.int32)
+    if not isinstance(step, float):
+        rank = (rank * step).astype(jnp.int32)
     # on an accelerator every round of a loop is a kernel of its own
     method = "scan" if jax.default_backend() == "cpu" else "scan_unrolled"
     at = jnp.searchsorted(until, rank, side="right", method=method).astype(jnp.int32)

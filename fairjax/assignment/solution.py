@@ -247,6 +247,16 @@ def _present(present: Array, fractions: Array, y: Array, level: Array) -> tuple[
     )
 
 
+@in_double
+def optimum_at(points: Points, control: Control, y: Array, counts: Array, level: Array, *, leeway: Array) -> Optimum:
+    """That of another method's y (M, K), counts (M, K), level (K,); :func:`certify` takes nothing of it on trust."""
+    points, control = _fitted(points, control, leeway)
+    each = jnp.where(points.masses > 0, points.masses, 1)[:, None]
+    targets = admissible.targets(control, counts / jnp.sum(counts) / each, level / jnp.sum(level), points.masses)
+    prices, nobody = Prices(y, level, jnp.zeros((), y.dtype)), jnp.zeros_like(points.costs)
+    return Optimum(prices, controls.settled(control, y), nobody, Double.of(targets), jnp.int32(0), jnp.array(True))
+
+
 def _busiest(counts: Array) -> Array:
     """Each group's cluster (M, K) bool with most of its ``counts`` (M, K)."""
     return jnp.arange(counts.shape[1]) == first_least(-counts)[:, None]

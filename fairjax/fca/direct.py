@@ -228,9 +228,6 @@ def _moved(
     gain = jnp.sum(counts * jnp.sum(jnp.square(centers - state.centers), -1))
     shift = gain / jnp.maximum(points.variance, tiny)
     better = cost < state.best_cost
-    # below a part of what the assignment may miss, movement is noise
-    settled = (shift <= jnp.square(tol)) | (gain <= _NOISE * tolerances.gap * cost)
-    risen = cost > state.best_cost * (1 + 2 * tolerances.gap)
     return state._replace(
         centers=centers,
         warm=_followed(foreseen, found.optimum.prices),
@@ -242,8 +239,17 @@ def _moved(
         history=state.history.at[state.n_iter].set(cost),
         n_iter=state.n_iter + 1,
         n_passes=state.n_passes + found.n_passes,
-        converged=settled | risen,
+        converged=at_rest(gain, cost, state.best_cost, points.variance, tol, tolerances.gap),
     )
+
+
+def at_rest(gain: Array, cost: Array, best_cost: Array, variance: Array, tol: Array | float, gap: Array) -> Array:
+    """Whether turns are over: the centres, which gained so much, have settled, or the cost has risen.
+
+    ``gap`` is what an assignment may miss, relative to its cost; below a part of that, movement is noise.
+    """
+    settled = (gain <= jnp.square(tol) * variance) | (gain <= _NOISE * gap * cost)
+    return settled | (cost > best_cost * (1 + 2 * gap))
 
 
 def _followed(foreseen: Prices, found: Prices) -> Prices:
