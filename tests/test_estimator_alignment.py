@@ -219,12 +219,12 @@ def test_command_line(capsys):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--partition-size", "0"], "partition_size is 0"),
-        (["--partition-size", "2.5"], "invalid int value"),
-        (["--transport-weight", "inf"], "transport_weight is inf"),
-        (["--reg", "nan"], "reg is nan"),
+        (["--partition-size", "0"], "argument --partition-size: '0' is no whole number"),
+        (["--partition-size", "2.5"], "argument --partition-size: '2.5' is no whole number"),
+        (["--transport-weight", "inf"], "--transport-weight is inf"),
+        (["--reg", "nan"], "--reg is nan"),
         (["--epsilon", "0.1"], "perfect fairness"),
-        (["--clusters", "443"], "less than n_clusters=443"),
+        (["--clusters", "443"], "less than --clusters 443"),
     ],
 )
 def test_command_line_refuses(capsys, method, options, sentence):
