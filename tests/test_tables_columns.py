@@ -119,7 +119,7 @@ def test_gaps(write):
     marked = read_table(path, missing="mean", missing_indicator=True, **options)
     assert marked.feature_names == ("age", "age is missing")
     assert marked.X[:, 1].tolist() == [0, 1, 0, 0]
-    with pytest.raises(InputError, match="has 1 rows without gaps"):
+    with pytest.raises(InputError, match="has 1 row without gaps"):
         read_table(write("a,b\n1,\n,2\n3,4\n"), missing="drop")
     with pytest.raises(InputError, match="no values at all; leave it out with --drop"):
         read_table(write("a,b\n1,\n2,\n"), missing="mean")

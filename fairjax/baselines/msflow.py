@@ -173,7 +173,7 @@ def bounds(least: Counts, most: Counts, floor: float, size: int) -> tuple[Counts
     --------
     >>> import numpy as np
     >>> bounds(np.array([2, 2]), np.array([3, 3]), 0.45, 3)
-    (array([2, 1]), array([4, 4]))
+    (array([2, 1]), array([3, 3]))
     """
     # 0.2 * 15 must count as 3
     lower = np.ceil(floor * most * (1 - 1e-12)).astype(np.int64)
