@@ -49,6 +49,8 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     status_ : str
         ``optimal`` (a proven optimum of the stated problem), ``converged``, ``stopped`` (at a limit), ``collapsed``
         (fewer than K clusters), ``diverged``, ``infeasible`` (no labels; `fit` raises).
+    message_ : str
+        What there is to say of the ending, if anything.
     converged_ : bool
         Whether the status is one of the first two.
     groups_, group_names_
@@ -191,8 +193,9 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         self.gap_ = found.gap
         table = host.contingency(self.labels_, problem.groups, problem.weights, (problem.n_clusters, problem.n_groups))
         self.balance_ = host.balance(table)
-        if words := self._remark(found, table):
-            warnings.warn(words, ConvergenceWarning, stacklevel=3)
+        self.message_ = self._remark(found, table)
+        if self.message_:
+            warnings.warn(self.message_, ConvergenceWarning, stacklevel=3)
 
     def _remark(self, found: Found, table: npt.NDArray[np.float64]) -> str:
         """What there is to warn of, if anything; ``table`` (K, M) of weights."""

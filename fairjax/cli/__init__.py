@@ -156,8 +156,8 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_input(fit, "?", 8)
     fit.add_argument(
         "--method", default="direct", metavar="M",
-        help="direct (default); exact or sinkhorn transport between the groups; or a deep method, which learns a space "
-        "to cluster in (see: fairjax methods)",
+        help="direct (default); exact or sinkhorn transport between the groups; another fair method, such as falg; "
+        "or a deep method, which learns a space to cluster in (see: fairjax methods)",
     )  # fmt: skip
     fit.add_argument(
         "--checkpoint-dir", metavar="FOLDER",
@@ -175,7 +175,8 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )  # fmt: skip
     fit.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
-        help="deep methods: a setting, such as lr=0.001; may be repeated (see: fairjax methods NAME)",
+        help="other and deep methods: a setting, such as delta=0.1 or lr=0.001; may be repeated (see: fairjax methods "
+        "NAME)",
     )  # fmt: skip
     fit.add_argument(
         "--epsilon", type=float, default=0.0, metavar="E",
@@ -313,7 +314,8 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_input(bench, "*", 10)
     bench.add_argument(
         "--methods", default="kmeans,falg,fca", metavar="A,B",
-        help="methods to compare (default: kmeans,falg,fca; see: fairjax methods)",
+        help="methods to compare (default: kmeans,falg,fca), of kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, "
+        "sfc, fairlets, spfc, mpfc, fca-alignment, fca; each at its fairest and its published setting",
     )  # fmt: skip
     bench.add_argument(
         "--init", default="aligned", metavar="I",
@@ -388,8 +390,8 @@ def _add_datasets(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_methods(commands: "argparse._SubParsersAction[_Parser]") -> None:
     methods = commands.add_parser(
         "methods",
-        help="the deep methods, and the settings of each",
-        description="List the deep methods, or the settings of one, which fairjax fit --set takes.",
+        help="the other and the deep methods, and the settings of each",
+        description="List the methods beside those of FCA, or the settings of one, which fairjax fit --set takes.",
     )
     methods.add_argument("method", nargs="?", metavar="NAME", help="the method whose settings are listed")
     methods.add_argument("--json", action="store_true", help="print JSON in place of the list")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax.cli import interrupt
+from fairjax.cli import baselines, interrupt
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError, ReplacementWarning
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fairjax.deep.methods.estimator import DeepClusterer
     from fairjax.deep.methods.settings import Setting
 
-ROUTES = ("direct", "exact", "sinkhorn")  # methods of `FCA`; any other is a deep one
+ROUTES = ("direct", "exact", "sinkhorn")  # methods of `FCA`
 
 _CONTROLS = ("epsilon", "min_balance")
 _ALIGNMENT = ("center_update", "partition_size", "transport_weight", "reg")
@@ -41,7 +41,8 @@ def method(name: str) -> "type[DeepClusterer]":
     """
     found = methods()
     if name not in found:
-        raise InputError(f"--method is {name!r}; expected one of {', '.join((*ROUTES, *found))}")
+        known = (*ROUTES, *baselines.methods(), *found)
+        raise InputError(f"--method is {name!r}; expected one of {', '.join(known)}")
     return found[name]
 
 
@@ -58,8 +59,14 @@ def check(options: argparse.Namespace) -> None:
     if options.method in ROUTES:
         kept = options.checkpoint_dir is not None or options.checkpoint_every is not None
         if kept or options.resume or options.set or options.devices != 1:
+            if options.set and not (kept or options.resume or options.devices != 1):
+                others = ", ".join((*baselines.methods(), *methods()))
+                raise InputError(
+                    f"--set belongs to other methods ({others}); settings of --method {options.method} have options of "
+                    "their own: see fairjax fit --help"
+                )
             raise InputError(
-                "--checkpoint-dir, --checkpoint-every, --resume, --devices and --set belong to the deep methods "
+                "--checkpoint-dir, --checkpoint-every, --resume and --devices belong to the deep methods "
                 f"({', '.join(methods())}); --method {options.method} is done in one go: leave them out"
             )
         return

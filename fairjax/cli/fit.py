@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fairjax import __version__, _progress
 from fairjax._atomic import write_all
 from fairjax._text import visible
-from fairjax.cli import attributes, compilation, deep, inputs, outputs, table_options
+from fairjax.cli import attributes, baselines, compilation, deep, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
 
@@ -32,10 +32,11 @@ _SETTINGS = (  # options named as FCA names them
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Do what the options of ``fairjax fit`` say; files are written last, all or none of the work behind them."""
-    deep.check(options)
-    learned = options.method not in deep.ROUTES
+    compilation.keep_programs()  # before a method is looked at, which imports JAX
+    other = options.method in baselines.methods()
+    learned = not other and options.method not in deep.ROUTES
+    (baselines if other else deep).check(options)
     outputs.check({"--out": options.out, "--report": options.report, "--model": options.model}, options.data)
-    compilation.keep_programs()
     with Bar(not options.quiet, for_program=options.json) as bar, _progress.watching(bar):
         data, sensitive = inputs.read(
             options.data,
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         )
         outputs.check_columns(data, options)
         values = inputs.attribute(data)
-        fit = deep.fit if learned else _fit
+        fit = baselines.fit if other else deep.fit if learned else _fit
         compiled, began = compilation.seconds(), time.perf_counter()
         model = fit(data, values, options)
         seconds, compile_seconds = time.perf_counter() - began, compilation.seconds() - compiled
@@ -59,7 +60,10 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         files = _render(data, sensitive, model, report, options)
     write_all(files)
     if options.json:
-        own = deep.agreement(data, model) if learned else _certificate(model, report.data)
+        if other:
+            own = baselines.ending(model, report.data.unfair, report.data.counts)
+        else:
+            own = deep.agreement(data, model) if learned else _certificate(model, report.data)
         spent = {"seconds": round(seconds, 4), "compile_seconds": round(compile_seconds, 4), "version": __version__}
         summary = _summary(data, sensitive, model, report.data) | own | spent
         print(json.dumps(summary, allow_nan=False))
@@ -98,7 +102,7 @@ def _report(
 
     return from_model(
         model,
-        data.matrix if options.method in deep.ROUTES else data.X,
+        data.matrix if options.method in (*deep.ROUTES, *baselines.methods()) else data.X,
         sensitive_features=values,
         feature_names=data.feature_names or None,
         group_names=inputs.group_names(data, values, model.groups_),

@@ -42,7 +42,7 @@ def measure(model: Any, problem: Problem) -> Measured:
         cost,
         float(getattr(model, "objective_", cost)),
         host.balance(table),
-        violation(model, table, problem),
+        violation(model, table),
         len(distinct),
         _status(model, len(distinct), problem.n_clusters),
         float("nan") if gap is None else float(gap),
@@ -58,7 +58,7 @@ def cost_of(problem: Problem, labels: npt.NDArray[Any]) -> float:
     return float(np.square(X - means[labels]).sum(1) @ each / each.sum())
 
 
-def violation(model: Any, table: npt.NDArray[np.float64], problem: Problem) -> float:
+def violation(model: Any, table: npt.NDArray[np.float64]) -> float:
     """Points (weight) by which a table (K, M) misses what the control of its method promises; NaN if that is nothing.
 
     Bounds on shares: what a group is beyond them in the worst cluster. A floor on the balance: what the rarer of two
@@ -73,7 +73,7 @@ def violation(model: Any, table: npt.NDArray[np.float64], problem: Problem) -> f
     if (floor := _floor(model)) is not None:
         return float(np.maximum(floor * table.max(1) - table.min(1), 0).max())
     if getattr(model, "epsilon", None) == 0:
-        even = table.sum(1, keepdims=True) * problem.masses / problem.masses.sum()
+        even = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
         return float(np.abs(table - even).max())
     return float("nan")
 

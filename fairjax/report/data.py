@@ -61,6 +61,8 @@ class ReportData:
         Sentences that the reader should see.
     status : str
         The solver's own words on how it ended.
+    proof : sequence of str
+        Sentences on what is proven, in place of those that follow from primal and dual values.
     converged : bool
         Whether it ended by its tolerance rather than by its limit of iterations.
     n_iter : int, optional
@@ -120,6 +122,7 @@ class ReportData:
     seconds: float | None = None
     notes: tuple[str, ...] = ()
     status: str = ""
+    proof: Sequence[str] = ()
     converged: bool = True
     n_iter: int | None = None
     primal: float | None = None

@@ -99,11 +99,11 @@ def from_model(
     seconds: float | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
-    """Report on a fitted `FCA` or deep estimator and the points that it was fitted to.
+    """Report on a fitted `FCA`, baseline or deep estimator and the points that it was fitted to.
 
     Parameters
     ----------
-    model : FCA or an estimator of :mod:`fairjax.deep`, fitted
+    model : FCA or an estimator of :mod:`fairjax.baselines` or :mod:`fairjax.deep`, fitted
     X : array-like (n, d), a frame of any library, or images (n, height, width, channels)
         The points of the fit, in the same order.
     sensitive_features : array-like (n,)
@@ -155,6 +155,7 @@ def from_model(
     from sklearn.utils.validation import check_is_fitted
 
     from fairjax import __version__
+    from fairjax.baselines import Baseline
     from fairjax.estimators import FCA, inputs
 
     check_is_fitted(model)
@@ -198,6 +199,8 @@ def from_model(
     )
     if isinstance(model, FCA):
         from fairjax.report.fca import report_data
+    elif isinstance(model, Baseline):
+        from fairjax.report.baselines import report_data
     else:
         from fairjax.report.deep import report_data
     return Report(report_data(model, run))

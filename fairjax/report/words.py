@@ -79,6 +79,8 @@ def tightest(data: ReportData, counts: np.ndarray) -> str:
 
 def certificate(data: ReportData) -> list[str]:
     """Say what is proven about the cost, and what is not."""
+    if data.proof:
+        return list(data.proof)
     if data.latent is not None:
         return [
             "The clusters come from a network's training, which knows no bound on their cost; another seed ends "
