@@ -9,7 +9,7 @@ import pytest
 from assignment_oracle import BATCH, FORMS, Instance, best_cost, group_counts, instances, pick, solve, violation
 
 from fairjax import fair_assignment
-from fairjax.assignment import MESSAGES, fair
+from fairjax.assignment import MESSAGES, solving
 from fairjax.errors import InputError
 
 N, K, M = 20, 4, 3
@@ -325,8 +325,10 @@ def test_screening_equals_looking_at_all(monkeypatch):
     groups = (rng.random(n) < 0.3 + 0.4 * (X[:, 0] > 0)).astype(np.int32) + (rng.random(n) < 0.2)
     centers = rng.normal(size=(k, 2)).astype(np.float32)
     costs = ((X[:, None] - centers) ** 2).sum(-1)
+    monkeypatch.setattr(solving, "_ALL_OPEN", n - 1)
+    monkeypatch.setattr(solving, "_OPEN", 2_000)
     found = jax.jit(lambda costs: fair_assignment(costs, groups))(costs)
-    monkeypatch.setattr(fair, "_ALL_OPEN", n)
+    monkeypatch.setattr(solving, "_ALL_OPEN", n)
     expected = jax.jit(lambda costs: fair_assignment(costs, groups))(costs)
     assert found.status == expected.status == 0
     np.testing.assert_allclose(found.primal, expected.primal, rtol=2e-5)

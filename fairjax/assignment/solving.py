@@ -16,7 +16,7 @@ Tree = TypeVar("Tree")
 
 # Up to here one small problem holds all points; above, screening saves most of the work.
 _ALL_OPEN = 16_384
-_OPEN = 16_384
+_OPEN = 4_096
 
 
 class FairAssignment(NamedTuple):
