@@ -16,7 +16,6 @@ from fairjax.comparison.entrants import Entrant, takes_groups
 from fairjax.comparison.measures import Measured, measure
 
 K_MEANS = "kmeans"
-REFUSED = "refused"
 _GOOD = ("optimal", "converged", "stopped")
 _DOUBLINGS, _HALVINGS = 7, 3  # of the search for the fairest value of a control
 _GAIN = 1e-3  # of the balance: what makes a larger value worth its cost
@@ -54,6 +53,14 @@ class Row(NamedTuple):
     seconds: float
     status: str
     gap: float
+
+
+class _RefusedError(Exception):
+    """A method that has no labels for these data; the status says whether it tried."""
+
+    def __init__(self, status: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 @dataclass(eq=False)
@@ -95,11 +102,9 @@ class Contest:
             if first:
                 entrant = self._prepared(entrant, begin)
             row = self.run(entrant, begin)
-        except (ValueError, MemoryError) as error:
-            self.notes.append(f"{entrant.label}: {reason(error, 400)}.")
-            status = getattr(entrant.model, "status_", None)
-            status = status if isinstance(status, str) and status not in _GOOD else REFUSED
-            return None, _row(entrant, begin, _nothing(status), np.nan)
+        except _RefusedError as refusal:
+            self.notes.append(f"{entrant.label}: {refusal}.")
+            return None, _row(entrant, begin, _nothing(refusal.status), np.nan)
         if self.time_limit is not None and row.seconds > self.time_limit:
             self.notes.append(f"{row.method} took {row.seconds:.3g} s for one start; no further ones were run.")
             return None, row._replace(status="stopped")
@@ -143,9 +148,9 @@ class Contest:
             warnings.simplefilter("ignore")  # the status says so
             try:
                 model.fit(problem.X, **given)
-            except ValueError:
-                entrant.model.status_ = getattr(model, "status_", None)
-                raise
+            except (ValueError, MemoryError) as error:
+                unmet = getattr(model, "status_", None) == "infeasible"
+                raise _RefusedError("infeasible" if unmet else "refused", reason(error, 400)) from error
         return model
 
     def _fairest(self, entrant: Entrant, begin: Begin) -> Entrant:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,8 @@ _STATUSES = ("optimal", "converged", "stopped", "collapsed", "diverged", "infeas
 _HOLLOW = ("collapsed", "diverged")
 # of Okabe and Ito, told apart by most people, then by markers
 _COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
-_MARKERS = "osD^vP*X"
+_MARKERS = "osD^vPX"  # one less than colours, so that no pair comes twice soon
+_INSIDE = 5  # lines that a legend within the axes has room for
 _POINTS_ONLY = ("sfc", "fairlets")  # whose cost jumps between neighbouring values of their control
 
 
@@ -71,11 +72,14 @@ class Comparison:
         """Make one of the runs of a contest."""
         import pandas as pd
 
-        runs = pd.DataFrame(rows)
-        # in the order of the first start, which has all methods
-        runs = runs.sort_values("seed", kind="stable", ignore_index=True)
         return cls(
-            runs, problem.n_clusters, n_seeds, init, problem.max_balance, tuple(notes), float(np.median(start_seconds))
+            pd.DataFrame(rows),
+            problem.n_clusters,
+            n_seeds,
+            init,
+            problem.max_balance,
+            tuple(notes),
+            float(np.median(start_seconds)),
         )
 
     @property
@@ -131,7 +135,9 @@ class Comparison:
         ax.axvline(self.max_balance, color="#888888", linewidth=1, linestyle="--", label="best possible")
         ax.set_xlabel("balance reached (further right is fairer)")
         ax.set_ylabel("cost")
-        ax.legend(frameon=False, fontsize="small")
+        many = len(lines) > _INSIDE
+        place_of: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if many else {}
+        ax.legend(frameon=False, fontsize="small", **place_of)
         return ax
 
     def _draw(self, ax: "Axes", name: str, control: str, runs: "pd.DataFrame", place: int) -> None:
@@ -150,7 +156,7 @@ class Comparison:
                 )  # fmt: skip
                 label = "_"
         medians = runs[~hollow].groupby("method", sort=False)[["balance", "cost"]].median()
-        if len(medians) > 1 and name not in _POINTS_ONLY:
+        if len(medians) > 2 and name not in _POINTS_ONLY:
             ax.plot(medians["balance"], medians["cost"], color=colour, linewidth=1.2)
 
     def __repr__(self) -> str:
