@@ -78,6 +78,37 @@ def test_the_help_of_bench_names_all_methods(capsys):
         assert f"{name}," in text or f"{name};" in text, name
 
 
+def test_bench_of_two_sets_with_a_picture(people, capsys):
+    arguments = ("bench", "people.csv", "./people.csv", "--sensitive", "sex", "--clusters", "3", "--seeds", "1")
+    assert cli.main([*arguments, "--methods", "kmeans,falg", "--curve", "curve.svg", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert len(results) == 2
+    for result in results:
+        assert [row["method"] for row in result["methods"]] == ["k-means", "FAlg δ=0", "FAlg δ=0.2"]
+        assert len(result["curve"]) == 13
+        assert result["notes"] == []
+    assert (people / "curve.svg").read_text().count("cost") >= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--methods", "falk"), "there is no method 'falk'; did you mean 'falg'?"),
+        (("--methods", ","), "--methods names none"),
+        (("--methods", "falg,FAlg"), "--methods names falg twice"),
+        (("--curve", "curve.gif"), "--curve is 'curve.gif'; expected a file ending in .svg, .png, .pdf"),
+        (("--curve", "no/curve.svg"), "cannot write --curve no/curve.svg"),
+        (("--time-limit", "-1"), "--time-limit is -1"),
+    ],
+)
+def test_bad_input_of_bench(people, capsys, arguments, words):
+    assert cli.main(["bench", "people.csv", "--sensitive", "sex", "--clusters", "3", *arguments]) == 2
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert words in found.err
+    assert found.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
