@@ -16,7 +16,7 @@ Tree = TypeVar("Tree")
 
 # Up to here one small problem holds all points; above, screening saves most of the work.
 _ALL_OPEN = 16_384
-_OPEN = 4_096
+_OPEN, _OPEN_EACH = 2_048, 32  # in all, and for every group in every cluster
 
 
 class FairAssignment(NamedTuple):
@@ -139,8 +139,7 @@ def solve(given: Problem, fairness: Control, tolerances: Tolerances, max_iter: i
 
     if n_points <= _ALL_OPEN:
         return whole(costs)
-    least = screening.LEAST_PLACES * n_groups * n_clusters
-    found = once(costs, min(n_points, max(_OPEN, least)))
+    found = once(costs, min(n_points, max(_OPEN, _OPEN_EACH * n_groups * n_clusters)))
     # more points tied than screening may leave open, as with masses of duplicates: look at all
     return only_if(found.result.status == UNSOLVED, whole, (costs,), found)
 

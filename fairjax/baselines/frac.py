@@ -44,7 +44,7 @@ class FRAC(PricedRule):
         Number of starts; the one of least objective is kept.
     max_iter : int, default=80
         Most turns.
-    tol : float, default=1e-4
+    tol : float, default=1e-3
         The turns end when the cost changes by less than this part. (The authors' code: by 30 in the *sum*.)
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
         Centres of plain k-means from such seeds; with `in_processing`, "random" means random points as they are, which
@@ -83,7 +83,7 @@ class FRAC(PricedRule):
         in_processing: bool = True,
         n_init: int = 1,
         max_iter: int = 80,
-        tol: float = 1e-4,
+        tol: float = 1e-3,
         init: Any = "k-means++",
         random_state: Any = None,
     ) -> None:
