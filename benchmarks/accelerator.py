@@ -40,7 +40,8 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 import fairjax
-from fairjax import _compiling, datasets, errors, fca, ot
+from fairjax import datasets, errors, fca, ot
+from fairjax._core import compiling
 from fairjax.assignment import control
 
 K, REG, ERROR = 10, 0.01, 1e-3  # clusters; weight of the entropy over the mean cost, and its error of the marginals
@@ -112,7 +113,7 @@ def built(function: Any, *arguments: Any, **static: Any) -> tuple[Any, float]:
     """A jitted function compiled as the estimators compile theirs, and the seconds that took."""
     began = time.perf_counter()
     largest = max(leaf.size for leaf in jax.tree.leaves(arguments))
-    program = function.lower(*arguments, **static).compile(_compiling.options(largest))
+    program = function.lower(*arguments, **static).compile(compiling.options(largest))
     return program, time.perf_counter() - began
 
 

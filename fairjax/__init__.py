@@ -6,11 +6,11 @@ Nothing heavy is imported before it is used: ``import fairjax`` loads neither sc
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fairjax import _forks
+from fairjax._core import forks
 
 __version__ = "0.1.0"
 
-_forks.watch()
+forks.watch()
 
 if TYPE_CHECKING:
     from fairjax import assignment, baselines, datasets, deep, fca, kmeans, metrics, ot, report

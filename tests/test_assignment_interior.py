@@ -12,7 +12,7 @@ from compilation import AS_USERS, optimiser
 from scipy.linalg import null_space
 
 from fairjax import fair_assignment
-from fairjax._precision import Double, first_least, in_double, rounded
+from fairjax._core.precision import Double, first_least, in_double, rounded
 from fairjax.assignment import admissible, bounds, controls, iterates, newton
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.programme import Anchor, Points, Programme, programme, with_placed

@@ -12,8 +12,9 @@ import jax
 import numpy as np
 import pytest
 
-from fairjax import FCA, _forks, _memory, cli, metrics
-from fairjax._atomic import replacing, write_all
+from fairjax import FCA, cli, metrics
+from fairjax._core import forks, memory
+from fairjax._core.atomic import replacing, write_all
 from fairjax.deep.training import checkpoints
 from fairjax.errors import InputError, OutOfMemoryError
 
@@ -32,7 +33,7 @@ def test_memory_that_runs_out_says_what_would_fit(kind, monkeypatch, capsys):
         raise ERRORS[kind]
 
     monkeypatch.setattr("fairjax.fca.fitting.fit", exhausted)
-    monkeypatch.setattr(_memory, "free", lambda: 2e9)
+    monkeypatch.setattr(memory, "free", lambda: 2e9)
     with pytest.raises(OutOfMemoryError, match=r"ran out with 60 rows and 40 clusters: one block of 7\.8 GB") as told:
         FCA(40).fit(X, sensitive_features=GROUPS)
     assert isinstance(told.value, MemoryError)
@@ -51,9 +52,9 @@ def test_memory_that_runs_out_in_reading_is_a_sentence(monkeypatch, capsys):
 
 
 def test_other_errors_are_no_lack_of_memory():
-    with pytest.raises(RuntimeError, match="INTERNAL: something else"), _memory.explained(60, 3):
+    with pytest.raises(RuntimeError, match="INTERNAL: something else"), memory.explained(60, 3):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
-    assert 0 < _memory.free() < 1e15
+    assert 0 < memory.free() < 1e15
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -85,7 +86,7 @@ def test_a_fork_of_a_process_where_jax_was_at_work_is_told(compute):
     os.waitpid(child, 0)
     assert "forked from one in which JAX was at work" in said
     assert 'get_context("spawn")' in said
-    _forks.check()  # all is well in the parent
+    forks.check()  # all is well in the parent
 
 
 # the main thread is away for seconds in code that hears no signal, as in a compilation

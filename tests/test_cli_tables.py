@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from fairjax import cli
-from fairjax._atomic import write_all
+from fairjax._core.atomic import write_all
 from fairjax.errors import InputError
 
 K = ("--clusters", "2")

@@ -18,7 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fairjax import FCA, _progress, datasets
+from fairjax import FCA, datasets
+from fairjax._core import progress
 from fairjax.datasets import sources
 from fairjax.errors import InputError
 from fairjax.metrics import host
@@ -374,7 +375,7 @@ def test_too_few_turns_warn():
 
 def test_progress_is_told_and_interruption_ends_the_fit():
     shares = []
-    with _progress.watching(lambda stage, share: shares.append(share)):
+    with progress.watching(lambda stage, share: shares.append(share)):
         FCA(K, n_init=2, random_state=0).fit(X, sensitive_features=NAMES)
     assert shares[0] == 0
     assert shares == sorted(shares)
@@ -384,7 +385,7 @@ def test_progress_is_told_and_interruption_ends_the_fit():
         raise KeyboardInterrupt
 
     model = FCA(K)
-    with _progress.watching(stop), pytest.raises(KeyboardInterrupt):
+    with progress.watching(stop), pytest.raises(KeyboardInterrupt):
         model.fit(X, sensitive_features=NAMES)
     assert not hasattr(model, "labels_")
 

@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fairjax._groups import encode, encode_known, name_of
+from fairjax._core.group_codes import encode, encode_known, name_of
 from fairjax.errors import InputError
 
 SEX, REGION = ["f", "m", "f", "m", "f"], [1, 1, 2, 2, 1]

@@ -9,8 +9,9 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 import fairjax
-from fairjax import _executables, programs
-from fairjax._compiling import stage
+from fairjax import programs
+from fairjax._core import executables
+from fairjax._core.compiling import stage
 from fairjax.cli import deferred
 from fairjax.errors import InputError
 
@@ -65,7 +66,7 @@ def test_a_later_process_neither_traces_nor_compiles(settings, tmp_path):
     x = jnp.arange(3.0)
     once = program(x, jnp.asarray(2.0), power=2)
     assert [file.suffix for file in folder.iterdir() if "scaled" in file.name] == [".program"]
-    _executables._loaded.clear()
+    executables._loaded.clear()
     again = stage(scaled, static_argnames="power")(x, jnp.asarray(2.0), power=2)
     assert traced == [2]
     assert again["scaled"].tolist() == once["scaled"].tolist() == [0.0, 2.0, 8.0]
@@ -86,7 +87,7 @@ def test_a_program_that_was_damaged_is_compiled_again(settings, tmp_path):
     whole = file.read_bytes()
     for damaged in (b"", whole[:-9], b"none of ours"):
         file.write_bytes(damaged)
-        _executables._loaded.clear()
+        executables._loaded.clear()
         assert program(jnp.arange(3)).tolist() == [1, 2, 3]
         assert len(file.read_bytes()) > len(whole) // 2
 

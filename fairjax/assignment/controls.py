@@ -35,7 +35,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
-from fairjax._precision import first_least
+from fairjax._core.precision import first_least
 
 Kind = Literal["gap", "balance", "shares", "counts"]
 

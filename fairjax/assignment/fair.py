@@ -6,7 +6,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from fairjax import _forks
+from fairjax._core import forks
 from fairjax.assignment import controls, solving
 from fairjax.assignment.controls import Control, Kind
 from fairjax.assignment.solution import INVALID, Tolerances, default_tolerances
@@ -141,7 +141,7 @@ def fair_assignment(
     >>> result.labels.tolist(), round(float(result.primal), 4), int(result.status)
     ([1, 0, 0, 1], 0.75, 0)
     """
-    _forks.check()
+    forks.check()
     n_groups = _count_groups(groups, n_groups)
     costs = jnp.asarray(costs)
     if not jnp.issubdtype(costs.dtype, jnp.floating):

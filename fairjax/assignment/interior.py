@@ -29,8 +29,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax._precision import product
-from fairjax._varying import varying_as
+from fairjax._core.precision import product
+from fairjax._core.varying import varying_as
 from fairjax.assignment import bounds, iterates, newton
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax._precision import product
+from fairjax._core.precision import product
 from fairjax.assignment import bounds
 from fairjax.assignment.bounds import Bounds
 from fairjax.assignment.controls import Kind

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax._precision import first_least, product
+from fairjax._core.precision import first_least, product
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind
 from fairjax.assignment.programme import Programme

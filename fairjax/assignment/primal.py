@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from fairjax._precision import first_least
-from fairjax._varying import varying_as
+from fairjax._core.precision import first_least
+from fairjax._core.varying import varying_as
 from fairjax.assignment.programme import Points, group_sums
 
 # A fraction this small is none: what is left is rounding, or the solver's residual, and then at most a thousandth.

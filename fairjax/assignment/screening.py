@@ -31,8 +31,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax._precision import Double, in_double
-from fairjax._varying import varying_as
+from fairjax._core.precision import Double, in_double
+from fairjax._core.varying import varying_as
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.assignment.interior import BOUNDARY

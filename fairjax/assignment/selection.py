@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax._varying import varying_as
+from fairjax._core.varying import varying_as
 
 _SAMPLE, _PLACES = 4096, 12  # margins that quantiles are read from: so many, and enough to fill so many places
 _AIM = 0.75  # of the places, to be filled: quantiles of a sample are not exact

@@ -9,8 +9,8 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
-from fairjax._precision import Double, first_least, in_double, rounded
-from fairjax._varying import varying_as
+from fairjax._core.precision import Double, first_least, in_double, rounded
+from fairjax._core.varying import varying_as
 from fairjax.assignment import admissible, controls, interior, iterates, primal
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, Programme, group_sums, only_present, programme, with_placed

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax._laziness import only_if
-from fairjax._varying import varying_as
+from fairjax._core.laziness import only_if
+from fairjax._core.varying import varying_as
 from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.solution import INFEASIBLE, SOLVED, UNSOLVED, Tolerances, cold, trials

@@ -13,8 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fairjax import _groups
-from fairjax._checks import check_choice, check_count
+from fairjax._core import group_codes
+from fairjax._core.checks import check_choice, check_count
 from fairjax.baselines.problem import STATUSES, Control, Found, Labels, Problem, Start, Status, Table
 from fairjax.errors import InputError
 from fairjax.estimators import endings, inputs, rule
@@ -105,13 +105,13 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
             that differ, missing values, and weights or groups that the method does not take. It is a ValueError.
         """
         check_common(self)
-        _groups.check_pairing(X, sensitive_features, y, sample_weight)
+        group_codes.check_pairing(X, sensitive_features, y, sample_weight)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=1)
         problem = self._problem(X, sensitive_features, sample_weight)
         self._check(problem)
         self.groups_ = problem.known
         given = sensitive_features is not None
-        self.group_names_ = tuple(_groups.name_of(value) for value in problem.known) if given else ("all",)
+        self.group_names_ = tuple(group_codes.name_of(value) for value in problem.known) if given else ("all",)
         self.max_balance_ = problem.max_balance
         best: tuple[int, float, float, Found] | None = None
         for start in self._starts(problem):
@@ -254,7 +254,7 @@ class PricedRule(Baseline):
             For a group value that `fit` has not seen, and where `sensitive_features` is missing or superfluous.
         """
         check_is_fitted(self)
-        _groups.check_pairing(X, sensitive_features)
+        group_codes.check_pairing(X, sensitive_features)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
         if getattr(self, "objective", "kmeans") == "kmedian":

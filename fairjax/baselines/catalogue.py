@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fairjax._text import shown
+from fairjax._core.text import shown
 from fairjax.errors import InputError
 
 __all__ = ["METHODS", "Curve", "Method", "Relative", "Setting", "find"]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from jax import Array
 
 from fairjax import kmeans
-from fairjax._compiling import stage
+from fairjax._core.compiling import stage
 from fairjax.baselines import kmedoids
 from fairjax.baselines.decomposition import Fairlets
 from fairjax.baselines.problem import Labels, Start, Table

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
-from fairjax._checks import check_choice, check_count
+from fairjax._core.checks import check_choice, check_count
 from fairjax.baselines import stars
 from fairjax.baselines.base import Baseline
 from fairjax.baselines.decomposition import Fairlets as Decomposition

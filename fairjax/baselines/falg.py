@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fairjax._checks import check_choice
+from fairjax._core.checks import check_choice
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, check_between
 from fairjax.baselines.fixed_centers import FixedCenters, Shares, missed, shares_of

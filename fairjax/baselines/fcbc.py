@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._checks import check_choice
+from fairjax._core.checks import check_choice
 from fairjax.assignment import FairAssignment
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, check_between

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax import _groups
-from fairjax._compiling import stage
+from fairjax._core import group_codes
+from fairjax._core.compiling import stage
 from fairjax.assignment import FairAssignment, fair_assignment
 from fairjax.baselines.problem import Problem, Table
 from fairjax.errors import InputError
@@ -82,10 +82,10 @@ def shares_of(name: str, given: Any, problem: Problem, default: float) -> Shares
     if given is None:
         return np.full(problem.n_groups, default)
     if isinstance(given, Mapping):
-        known = [_groups.plain(value) for value in problem.known]
+        known = [group_codes.plain(value) for value in problem.known]
         strange = [key for key in given if key not in known]
         if strange:
-            raise InputError(f"{name} names {_groups.listed(strange)}; the groups are {_groups.listed(known)}")
+            raise InputError(f"{name} names {group_codes.listed(strange)}; the groups are {group_codes.listed(known)}")
         given = [given.get(value, default) for value in known]
     try:
         bounds = np.asarray(given, np.float64)

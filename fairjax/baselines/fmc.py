@@ -8,8 +8,8 @@ import numpy as np
 from jax import Array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fairjax._checks import check_choice
-from fairjax._compiling import stage
+from fairjax._core.checks import check_choice
+from fairjax._core.compiling import stage
 from fairjax.baselines import starts
 from fairjax.baselines.base import Baseline, check_between
 from fairjax.baselines.mixture import Fitted, run

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.metaestimators import available_if
 
-from fairjax._checks import check_choice
+from fairjax._core.checks import check_choice
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule
 from fairjax.baselines.fixed_centers import shares_of

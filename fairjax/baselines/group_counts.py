@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax._compiling import stage
+from fairjax._core.compiling import stage
 from fairjax.assignment import CapacityAssignment, capacity_assignment
 from fairjax.baselines.problem import Labels, Problem, Table
 from fairjax.errors import InputError

@@ -6,8 +6,8 @@ import numpy as np
 from jax import Array
 
 from fairjax import kmeans
-from fairjax._checks import check_count
-from fairjax._compiling import stage
+from fairjax._core.checks import check_count
+from fairjax._core.compiling import stage
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule
 from fairjax.baselines.problem import Found, Problem, Start

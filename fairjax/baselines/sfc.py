@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fairjax._checks import check_choice
+from fairjax._core.checks import check_choice
 from fairjax.baselines.base import Baseline, recomputed
 from fairjax.baselines.decomposition import Fairlets, closest_ratio, gather
 from fairjax.baselines.fairlet_clusters import check_enough, cluster_centers, distances_to

@@ -8,8 +8,8 @@ import scipy.sparse as sparse
 from jax import Array
 
 from fairjax import kmeans
-from fairjax._checks import check_choice, check_count
-from fairjax._compiling import stage
+from fairjax._core.checks import check_choice, check_count
+from fairjax._core.compiling import stage
 from fairjax.baselines.base import Baseline, check_between
 from fairjax.baselines.fair_spectra import Embedding, fair_embedding
 from fairjax.baselines.graphs import gaussian_affinity, neighbor_graph

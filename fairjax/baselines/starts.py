@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from fairjax import kmeans
-from fairjax._compiling import stage
+from fairjax._core.compiling import stage
 from fairjax.baselines.problem import Problem, Start, Table
 
 _CLOSE, _SETTLED, _MOST_TURNS = 1e-6, 1e-5, 300  # in units of the points on the device, whose largest value is 1

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from fairjax._checks import check_choice
+from fairjax._core.checks import check_choice
 from fairjax.baselines.medoids import cluster_medoids
 from fairjax.baselines.variational import LEAST_BOUND, Shares, settle
 from fairjax.errors import InputError

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from jax import Array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fairjax import _groups
-from fairjax._checks import check_choice, check_count
-from fairjax._compiling import stage
+from fairjax._core import group_codes
+from fairjax._core.checks import check_choice, check_count
+from fairjax._core.compiling import stage
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, check_between
 from fairjax.baselines.problem import Control, Found, Labels, Problem, Start, Status
@@ -141,7 +141,7 @@ class VFC(PricedRule):
             raise InputError("VFC with objective='ncut' knows the fitted points' graph only; fit with 'kmeans' instead")
         if self.objective == "kmeans":
             return super().predict(X, sensitive_features=sensitive_features)
-        _groups.check_pairing(X, sensitive_features)
+        group_codes.check_pairing(X, sensitive_features)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
         prices = self.multipliers_[groups]
@@ -174,7 +174,7 @@ class VFC(PricedRule):
         if target.shape != (problem.n_groups,) or not (target >= 0).all() or abs(target.sum() - 1) > 1e-6:
             raise InputError(
                 f"target is {self.target!r}; expected {problem.n_groups} shares ≥ 0 that sum to 1, in the order of the "
-                f"groups {_groups.listed([_groups.plain(value) for value in problem.known])}"
+                f"groups {group_codes.listed([group_codes.plain(value) for value in problem.known])}"
             )
         return target / target.sum()
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from fairjax import __version__, _memory
-from fairjax._text import visible
+from fairjax import __version__
+from fairjax._core import memory
+from fairjax._core.text import visible
 from fairjax.cli import deferred, interrupt, numbers, table_options, terminal
 from fairjax.cli.wording import as_options
 from fairjax.errors import InputError
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except RuntimeError as error:
-        if not _memory.is_exhausted(error):
+        if not memory.is_exhausted(error):
             raise
         return _fail(2, _too_large(error))
     return 0
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _too_large(error: BaseException) -> str:
     """Memory that ran out where the numbers of rows and clusters were not at hand, as in reading."""
-    wanted, left = _memory.asked_for(error), _memory.free()
+    wanted, left = memory.asked_for(error), memory.free()
     asked = "" if wanted is None else f": one block of {wanted / 1e9:.2g} GB was asked for"
     known = "" if left is None else f"{':' if wanted is None else ' and'} {left / 1e9:.2g} GB are free"
     return f"the data do not fit into memory{asked}{known}; use fewer rows, columns or clusters"

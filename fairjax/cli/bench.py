@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairjax import __version__, _progress
-from fairjax._atomic import write_all
-from fairjax._checks import check_choice
-from fairjax._text import counted, visible
+from fairjax import __version__
+from fairjax._core import progress
+from fairjax._core.atomic import write_all
+from fairjax._core.checks import check_choice
+from fairjax._core.text import counted, visible
 from fairjax.cli import bench_tables, compilation, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         for i, name in enumerate(options.data or [None]):
             bar("reading", i / max(len(options.data), 1))
             data, sensitive = _read(name, options)
-            with _progress.watching(bar):
+            with progress.watching(bar):
                 results.append(_compare(name, data, sensitive, methods, options))
                 if options.curve is not None:
                     curves.append((data.name, _held(data, methods, options, n_seeds=1, curve=True)))

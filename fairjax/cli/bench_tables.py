@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fairjax._text import counted
+from fairjax._core.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax import __version__, _progress
-from fairjax._atomic import write_all
-from fairjax._text import visible
+from fairjax import __version__
+from fairjax._core import progress
+from fairjax._core.atomic import write_all
+from fairjax._core.text import visible
 from fairjax.cli import attributes, baselines, compilation, deep, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     learned = not other and options.method not in deep.ROUTES
     (baselines if other else deep).check(options)
     outputs.check({"--out": options.out, "--report": options.report, "--model": options.model}, options.data)
-    with Bar(not options.quiet, for_program=options.json) as bar, _progress.watching(bar):
+    with Bar(not options.quiet, for_program=options.json) as bar, progress.watching(bar):
         data, sensitive = inputs.read(
             options.data,
             sensitive=options.sensitive,
@@ -124,7 +125,7 @@ def _render(
     if options.out is not None:
         files.append((options.out, outputs.clustered(data, model.labels_, options)))
     if options.report is not None:
-        _progress.report("drawing the report", 1.0)
+        progress.report("drawing the report", 1.0)
         files.append((options.report, report.html))
     if options.model is not None:
         content = io.BytesIO()

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax import _groups, datasets
-from fairjax._text import shown, visible
+from fairjax import datasets
+from fairjax._core import group_codes
+from fairjax._core.text import shown, visible
 from fairjax.cli import table_options
 from fairjax.datasets import Dataset, Preparation
 from fairjax.datasets.table.content import STANDARD_INPUT, is_address
@@ -96,7 +97,7 @@ def attribute(data: Dataset) -> npt.NDArray[Any] | None:
     if data.n_groups < 2:
         return None
     if data.sensitive is not None:
-        ids, distinct = _groups.factorize(data.sensitive, data.n_samples)
+        ids, distinct = group_codes.factorize(data.sensitive, data.n_samples)
         pairs = np.unique(ids * np.intp(data.n_groups) + data.groups)
         if len(pairs) == len(distinct) == data.n_groups:
             return data.sensitive
@@ -108,8 +109,8 @@ def group_names(data: Dataset, values: npt.NDArray[Any] | None, known: npt.NDArr
     if values is None:
         return data.group_names
     _, first = np.unique(data.groups, return_index=True)
-    names = {_groups.plain(values[row]): data.group_names[data.groups[row]] for row in first}
-    return tuple(names[_groups.plain(value)] for value in known)
+    names = {group_codes.plain(values[row]): data.group_names[data.groups[row]] for row in first}
+    return tuple(names[group_codes.plain(value)] for value in known)
 
 
 def preparation(data: Dataset, sensitive: str | None) -> Preparation | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fairjax import datasets
-from fairjax._text import counted, visible
+from fairjax._core.text import counted, visible
 from fairjax.cli import table_options
 from fairjax.errors import InputError
 

@@ -2,7 +2,7 @@
 
 Python raises KeyboardInterrupt wherever it happens to be; inside a callback of a compiled library it is printed or
 dropped, and the work goes on. So the request is also remembered, and raised again at the next report of progress. While
-a program is compiled nothing is raised for seconds: there a thread ends the process (`fairjax._signals`).
+a program is compiled nothing is raised for seconds: there a thread ends the process (`fairjax._core.signals`).
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import threading
 from contextlib import ExitStack
 from types import FrameType
 
-from fairjax import _signals
+from fairjax._core import signals
 from fairjax.cli import terminal
 
 AS_THEY_WERE = "output files are as they were"
@@ -34,12 +34,12 @@ class Stopped(KeyboardInterrupt):
 def listen() -> None:
     """Listen in this process, unless a signal is ignored (as with nohup) or handled by somebody else."""
     ours = []
-    for number in (signal.SIGINT, *_signals.ENDING):
+    for number in (signal.SIGINT, *signals.ENDING):
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _remember)
             ours.append(number)
     sys.unraisablehook = _say_unless_asked
-    _for_life.enter_context(_signals.watching(ours, _farewell))
+    _for_life.enter_context(signals.watching(ours, _farewell))
 
 
 def check() -> None:
@@ -52,7 +52,7 @@ def end(code: int, sentence: str) -> None:
     """Say the last words, once, and leave: threads of JAX may be at work still, and must not be waited for."""
     _saying.acquire()
     with contextlib.suppress(ValueError):  # in another thread than the main one
-        for number in (signal.SIGINT, *_signals.ENDING):
+        for number in (signal.SIGINT, *signals.ENDING):
             signal.signal(number, signal.SIG_IGN)
     terminal.say(sentence)
     os._exit(code)

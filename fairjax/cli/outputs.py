@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._atomic import beside, target_of
-from fairjax._text import visible
+from fairjax._core.atomic import beside, target_of
+from fairjax._core.text import visible
 from fairjax.datasets import Dataset
 from fairjax.datasets.table.rawtable import RawTable
 from fairjax.datasets.table.results import (

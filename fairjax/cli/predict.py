@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax import __version__, _groups, _progress
-from fairjax._atomic import write_all
-from fairjax._text import counted, visible
+from fairjax import __version__
+from fairjax._core import group_codes, progress
+from fairjax._core.atomic import write_all
+from fairjax._core.text import counted, visible
 from fairjax.cli import attributes, compilation, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset, Preparation
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     outputs.check({"--out": options.out}, options.data)
     compilation.keep_programs()
     began = time.perf_counter()
-    with Bar(not options.quiet, for_program=options.json) as bar, _progress.watching(bar):
+    with Bar(not options.quiet, for_program=options.json) as bar, progress.watching(bar):
         import fairjax
 
         model = fairjax.load(options.model)
@@ -91,7 +92,7 @@ def _known(model: Any, how: Preparation | None, options: argparse.Namespace) -> 
     if len(model.groups_) > 1:
         values = inputs.attribute(data)
         assert values is not None
-        names: npt.NDArray[Any] = np.array([_groups.name_of(value) for value in values], dtype=object)
+        names: npt.NDArray[Any] = np.array([group_codes.name_of(value) for value in values], dtype=object)
         groups, _ = known_groups(names, model.group_names_)
     return replace(data, X=X, groups=groups, group_names=tuple(model.group_names_), attributes={})
 

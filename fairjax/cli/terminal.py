@@ -5,7 +5,7 @@ import os
 import sys
 from typing import IO
 
-from fairjax._text import visible
+from fairjax._core.text import visible
 
 LONGEST = 2000  # characters of a sentence on standard error
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fairjax import _memory
-from fairjax._checks import check_count
-from fairjax._text import counted
+from fairjax._core import memory
+from fairjax._core.checks import check_count
+from fairjax._core.text import counted
 from fairjax.comparison.table import Comparison
 from fairjax.errors import InputError
 
@@ -109,7 +109,7 @@ def compare(
     spread = float(np.square(problem.X - np.average(problem.X, 0, problem.weights)).sum(1) @ problem.each)
     facts = Facts(problem.max_balance, spread, int(n_clusters))
     rows = entrants(methods, facts, levels, curve=bool(curve))
-    with _memory.explained(problem.n_points, int(n_clusters)):
+    with memory.explained(problem.n_points, int(n_clusters)):
         contest = Contest(problem, init, int(max_iter), float(tol), time_limit, timed=not curve)
         runs = contest.hold(rows, range(int(first_seed), int(first_seed) + int(n_seeds)))
     return Comparison.of(
@@ -129,13 +129,13 @@ def _problem(X: Any, sensitive_features: Any, sample_weight: Any, n_clusters: in
     """The checked input."""
     from sklearn.utils import check_array
 
-    from fairjax import _frames, _groups
+    from fairjax._core import frames, group_codes
     from fairjax.baselines.problem import Problem
     from fairjax.estimators import inputs, settings
 
-    _groups.check_pairing(X, sensitive_features, None, sample_weight)
-    with _frames.reading():
-        points = check_array(_frames.points(X), dtype=[np.float64, np.float32])
+    group_codes.check_pairing(X, sensitive_features, None, sample_weight)
+    with frames.reading():
+        points = check_array(frames.points(X), dtype=[np.float64, np.float32])
     if n_clusters > len(points):
         raise InputError(f"X has {counted(len(points), 'row')} for {n_clusters} clusters; ask for fewer clusters")
     if not isinstance(settings.start(init, n_clusters, points.shape[1]), str):

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fairjax import _progress
-from fairjax._text import reason
+from fairjax._core import progress
+from fairjax._core.text import reason
 from fairjax.baselines.problem import Problem
 from fairjax.comparison.entrants import Entrant, takes_groups
 from fairjax.comparison.measures import Measured, measure
@@ -90,8 +90,8 @@ class Contest:
                 if entrant is None:
                     continue
                 done = (i * len(places) + place) / (len(seeds) * len(places))
-                _progress.report(f"{entrant.label}, start {i + 1} of {len(seeds)}", done)
-                with _progress.watching(_nobody):
+                progress.report(f"{entrant.label}, start {i + 1} of {len(seeds)}", done)
+                with progress.watching(_nobody):
                     places[place], row = self._turn(entrant, begin, first=i == 0)
                 rows.append(row)
         return rows

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fairjax._text import visible
+from fairjax._core.text import visible
 from fairjax.baselines.catalogue import METHODS, Method, Relative, Setting, find
 from fairjax.errors import InputError
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fairjax._text import counted
+from fairjax._core.text import counted
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:

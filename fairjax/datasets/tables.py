@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import counted, visible
+from fairjax._core.text import counted, visible
 from fairjax.datasets.dataset import Dataset, finish, float_dtype
 from fairjax.datasets.table import features as chosen
 from fairjax.datasets.table import proxies

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from fairjax import _groups, _memory
+from fairjax._core import group_codes, memory
 from fairjax.errors import InputError
 from fairjax.estimators import endings, inputs, settings
 from fairjax.estimators.fitted import FittedFCA
@@ -214,7 +214,7 @@ class FCA(FittedFCA):
         from fairjax.metrics import host
 
         settings.check(self)
-        _groups.check_pairing(X, sensitive_features, y, sample_weight)
+        group_codes.check_pairing(X, sensitive_features, y, sample_weight)
         X = inputs.points_of(self, X, reset=True)
         n_samples = X.shape[0]
         if self.n_clusters > n_samples:
@@ -236,7 +236,7 @@ class FCA(FittedFCA):
             "tol": float(self.tol),
             "seed": int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
         }
-        with _memory.explained(n_samples, int(self.n_clusters)):
+        with memory.explained(n_samples, int(self.n_clusters)):
             points = scale_points(X, groups, weights, n_groups=len(known))
             if self.method == "direct":
                 outcome: Outcome[Any] = fitting.fit(points, fairness, **options)
@@ -250,7 +250,7 @@ class FCA(FittedFCA):
         self.search_ = outcome.search
         self.groups_ = known
         given = sensitive_features is not None
-        self.group_names_ = tuple(_groups.name_of(value) for value in known) if given else ("all",)
+        self.group_names_ = tuple(group_codes.name_of(value) for value in known) if given else ("all",)
         self.max_balance_ = max_balance
         self.fairness_ = fairness
         self.preparation_ = None

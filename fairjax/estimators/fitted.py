@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Cluster
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from fairjax import _frames, _groups
+from fairjax._core import frames, group_codes
 from fairjax.errors import InputError
 from fairjax.estimators import inputs, rule
 
@@ -52,7 +52,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
             For a group value that `fit` has not seen, and where `sensitive_features` is missing or superfluous.
         """
         check_is_fitted(self)
-        _groups.check_pairing(X, sensitive_features)
+        group_codes.check_pairing(X, sensitive_features)
         X = inputs.points_of(self, X)
         groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
         return rule.cheapest(X, groups, self.cluster_centers_, self.multipliers_)
@@ -94,7 +94,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         InputError
             As `predict`, and for weights that do not fit.
         """
-        X = _frames.points(X)  # once: a stream is gone when it was read
+        X = frames.points(X)  # once: a stream is gone when it was read
         labels = self.predict(X, sensitive_features=sensitive_features)
         X = inputs.points_of(self, X)
         weights = inputs.weights_of(sample_weight, len(X))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import validate_data
 
-from fairjax import _frames, _groups
+from fairjax._core import frames, group_codes
 from fairjax.errors import InputError
 
 
@@ -18,17 +18,15 @@ def points_of(model: Any, X: Any, *, reset: bool = False) -> npt.NDArray[Any]:
     InputError
         For columns of a frame that are no numbers or have gaps, and for text. scikit-learn tells the rest.
     """
-    with _frames.reading():
-        return validate_data(
-            model, _frames.points(X), dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=1
-        )
+    with frames.reading():
+        return validate_data(model, frames.points(X), dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=1)
 
 
 def groups_of(sensitive_features: Any, n_samples: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
     """Group ids (n,) and the M values behind them; without an attribute one group, whose value is None."""
     if sensitive_features is None:
         return np.zeros(n_samples, np.int32), np.array([None], dtype=object)
-    return _groups.encode(sensitive_features, n_samples)
+    return group_codes.encode(sensitive_features, n_samples)
 
 
 def known_groups_of(sensitive_features: Any, n_samples: int, known: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
@@ -40,7 +38,7 @@ def known_groups_of(sensitive_features: Any, n_samples: int, known: npt.NDArray[
         raise InputError("sensitive_features is given, but was not to fit; fit with it, or leave it out")
     if not fitted_with_groups:
         return np.zeros(n_samples, np.int32)
-    return _groups.encode_known(sensitive_features, n_samples, known)
+    return group_codes.encode_known(sensitive_features, n_samples, known)
 
 
 def weights_of(sample_weight: Any, n_samples: int) -> npt.NDArray[np.float64] | None:
@@ -71,9 +69,10 @@ def masses_of(
 ) -> npt.NDArray[np.float64]:
     """Weight (M,) of each group; InputError for a group that has none."""
     masses = np.bincount(groups, weights, len(known)).astype(np.float64)
-    absent = [_groups.plain(value) for value, mass in zip(known, masses, strict=True) if mass == 0]
+    absent = [group_codes.plain(value) for value, mass in zip(known, masses, strict=True) if mass == 0]
     if absent:
         raise InputError(
-            f"the group {_groups.listed(absent)} has no weight; give its points a positive weight, or leave them out"
+            f"the group {group_codes.listed(absent)} has no weight; give its points a positive weight, or leave them "
+            "out"
         )
     return masses

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._checks import check_choice, check_count
+from fairjax._core.checks import check_choice, check_count
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ import numpy.typing as npt
 from jax import Array, default_backend
 from jax.typing import ArrayLike
 
-from fairjax import _forks, _progress
-from fairjax._checks import check_choice, check_count
-from fairjax._compiling import stage
+from fairjax._core import forks, progress
+from fairjax._core.checks import check_choice, check_count
+from fairjax._core.compiling import stage
 from fairjax.assignment import screening
 from fairjax.assignment.fair import control
 from fairjax.assignment.solution import SOLVED, UNSOLVED, default_tolerances
@@ -170,7 +170,7 @@ def fit_batch(
     >>> [round(float(cost), 3) for cost in found.cost], found.status.tolist()
     ([10.542, 0.667, 0.667], [0, 0, 0])
     """
-    _forks.check()
+    forks.check()
     check_choice("kind", kind, ("gap", "balance"))
     check_count("max_iter", max_iter)
     if n_threads is not None:
@@ -277,7 +277,7 @@ def _in_lanes(
         np.flatnonzero(several), given, tol, conclude, n_groups=n_groups, max_iter=max_iter, n_threads=n_threads
     ):
         found[i] = result
-        _progress.report("fair clusterings", len(found) / n_members)
+        progress.report("fair clusterings", len(found) / n_members)
     others = np.flatnonzero(~several)
     if len(others):
         rest = _in_threads(one, {name: leaf[others] for name, leaf in members.items()}, shared, tol, n_threads)
@@ -296,7 +296,7 @@ def _in_threads(one: Callable[..., Any], members: Members, shared: Members, tol:
     try:
         for result in pool.map(fit, range(1, n_members)):
             found.append(result)
-            _progress.report("fair clusterings", len(found) / n_members)
+            progress.report("fair clusterings", len(found) / n_members)
     finally:
         pool.shutdown(cancel_futures=True)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *found)
@@ -315,7 +315,7 @@ def _side_by_side(
             index = np.minimum(np.arange(begin, begin + length), n_members - 1)
             own = {name: leaf[index] for name, leaf in members.items()}
             yield jax.tree.map(np.asarray, several(own, shared, np.asarray(tol, jnp.result_type(float))))
-            _progress.report("fair clusterings", min(1.0, (begin + length) / n_members))
+            progress.report("fair clusterings", min(1.0, (begin + length) / n_members))
 
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n_members], *pieces())
 

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from fairjax._checks import check_count
-from fairjax._varying import varying_as
+from fairjax._core.checks import check_count
+from fairjax._core.varying import varying_as
 from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
 from fairjax.assignment.screening import Assignment

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax import _progress, fca
-from fairjax._compiling import stage
+from fairjax import fca
+from fairjax._core import progress
+from fairjax._core.compiling import stage
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.assignment.fair import control
@@ -282,7 +283,7 @@ def _to_the_end(problem: _Problem, state: State, span: tuple[float, float]) -> S
         began = time.perf_counter()
         state = problem.turns(state, done + turns)
         done = int(state.n_iter)
-        _progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / problem.max_iter)
+        progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / problem.max_iter)
         if time.perf_counter() - began < _STRETCH:
             turns *= 2
     return state

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax._compiling import stage
+from fairjax._core.compiling import stage
 from fairjax.assignment import vertices
 from fairjax.fca import lanes as side_by_side
 from fairjax.fca.lanes import Lanes, Sets

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax import _progress, kmeans
-from fairjax._compiling import stage
+from fairjax import kmeans
+from fairjax._core import progress
+from fairjax._core.compiling import stage
 from fairjax.fca import aligned_starts
 from fairjax.fca.scaled_points import Result, ScaledPoints
 from fairjax.kmeans import KMeansResult
@@ -94,7 +95,7 @@ def best_of(
     ``n_more`` fits are to come after these.
     """
     best: Outcome[Result] | None = None
-    _progress.report("finding a start", 0.0)
+    progress.report("finding a start", 0.0)
     for restart, start in enumerate(starts(points, init, n_clusters, n_init, seed)):
         result = fit(start, restart, span_of(restart, n_init + n_more))
         if best is None or float(result.cost) < float(best.result.cost):

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax import _forks
-from fairjax._compiling import stage
+from fairjax._core import forks
+from fairjax._core.compiling import stage
 from fairjax.errors import InputError
 from fairjax.fca.alignment.result import Alignment
 from fairjax.fca.direct import FairClustering
@@ -119,7 +119,7 @@ def scale_points(
     >>> points.scale, points.X.shape, points.centers_of(points.X[:2]).tolist()
     (2.0, (64, 4), [[1000000000.0], [1000000003.0]])
     """
-    _forks.check()
+    forks.check()
     dtype = np.dtype(jnp.result_type(float))
     n_points, n_features = X.shape
     rows, columns = padded(n_points, 64), padded(n_features, 4) if n_points <= _FEW else n_features

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from jax import Array
 from scipy.optimize import linear_sum_assignment
 
-from fairjax._compiling import stage
+from fairjax._core.compiling import stage
 from fairjax.fca.alignment.result import Alignment
 from fairjax.fca.direct import FairClustering
 from fairjax.fca.points import GroupedPoints

@@ -15,7 +15,7 @@ from jax import Array
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from fairjax._varying import struct_like
+from fairjax._core.varying import struct_like
 from fairjax.fca.two_cheapest import Cheapest
 
 _TILE, _WARPS = 512, 4  # points of a program, and its warps

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from fairjax._checks import check_count
+from fairjax._core.checks import check_count
 from fairjax.errors import InputError
 from fairjax.kmeans.lloyd import KMeansResult, run
 from fairjax.kmeans.points import as_weighted_points

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from fairjax._checks import check_count
+from fairjax._core.checks import check_count
 from fairjax.kmeans.distances import clear_distances
 from fairjax.kmeans.points import as_weighted_points, weighted_mean
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from fairjax import _forks, _groups
+from fairjax._core import forks, group_codes
 from fairjax.errors import InputError
 
 _MOST_IDS = 1 << 16
@@ -56,7 +56,7 @@ def check_ids(ids: ArrayLike, what: str, size: int | None, keyword: str) -> tupl
         For a wrong shape or type, for ids out of range when the values are readable, and for a missing `size`
         when they are not.
     """
-    _forks.check()
+    forks.check()
     array = as_array(ids) if what == "labels" else _numbered(ids, what, size)
     if array.ndim != 1 or array.shape[0] == 0:
         raise InputError(f"{what} has shape {array.shape}; expected (n,) with n ≥ 1: one id for each point.")
@@ -86,7 +86,7 @@ def _numbered(values: object, what: str, size: int | None) -> jax.Array | np.nda
     """Return ids as they are, and the numbers of the sorted distinct values where these are no ids."""
     if isinstance(values, jax.Array):
         return values
-    n = _groups.length(values)
+    n = group_codes.length(values)
     with contextlib.suppress(ValueError):  # of columns of several lengths, which `encode` tells
         array = np.asarray(values)
         if array.size == 0 or (array.ndim == 0 and array.dtype != object):  # the latter is a dict
@@ -95,7 +95,7 @@ def _numbered(values: object, what: str, size: int | None) -> jax.Array | np.nda
         whole = array.ndim == 1 and array.dtype.kind in "biu"
         if whole and (size is not None or (array.min() >= 0 and array.max() < max(n, _MOST_IDS))):
             return array
-    return _groups.encode(values, n, what)[0]
+    return group_codes.encode(values, n, what)[0]
 
 
 def check_weights(weights: ArrayLike | None, n: int) -> jax.Array | None:

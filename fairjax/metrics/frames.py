@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax import _frames, _groups
-from fairjax._checks import check_choice
+from fairjax._core import frames, group_codes
+from fairjax._core.checks import check_choice
 from fairjax.errors import InputError
 from fairjax.metrics import host
 from fairjax.metrics._inputs import check_ids, check_weights
@@ -88,10 +88,10 @@ def frame(
         raise InputError("weights are zero for every point; expected at least one positive weight.")
     if by == "attribute":
         return _by_attribute(own, groups, masses, n_clusters)
-    members, known = _groups.encode(groups, len(own), "groups")
+    members, known = group_codes.encode(groups, len(own), "groups")
     table = host.contingency(own, members, masses, (n_clusters, len(known)))
     costs = None if X is None else _costs(X, own, centers, masses, n_clusters)
-    names = [_groups.name_of(value) for value in known]
+    names = [group_codes.name_of(value) for value in known]
     if by == "cluster":
         return _by_cluster(table, names, _means(costs, own, masses, n_clusters))
     return _by_group(table, names, _means(costs, members, masses, len(names)))
@@ -150,11 +150,11 @@ def _by_attribute(
     import pandas as pd
 
     found: list[tuple[str, npt.NDArray[Any], int]] = [
-        ("groups" if name is None else _groups.name_of(name), ids, len(distinct))
-        for name, (ids, distinct) in _groups.attributes(groups, len(labels), "groups")
+        ("groups" if name is None else group_codes.name_of(name), ids, len(distinct))
+        for name, (ids, distinct) in group_codes.attributes(groups, len(labels), "groups")
     ]
     if len(found) > 1:
-        combined, known = _groups.encode(groups, len(labels), "groups")
+        combined, known = group_codes.encode(groups, len(labels), "groups")
         found.append((_COMBINATIONS, combined, len(known)))
     rows = []
     for _, ids, n_groups in found:
@@ -187,8 +187,8 @@ def _costs(
     X: Any, labels: npt.NDArray[np.int32], centers: Any, masses: npt.NDArray[np.float64], n_clusters: int
 ) -> npt.NDArray[np.float64]:
     """Squared distance (n,) of the points to the centres of their clusters."""
-    with _frames.reading():
-        points = np.asarray(_frames.points(X), np.float64)
+    with frames.reading():
+        points = np.asarray(frames.points(X), np.float64)
     if points.ndim != 2 or len(points) != len(labels):
         raise InputError(f"X has shape {points.shape}; expected ({len(labels)}, d): a row for each label.")
     if centers is None:

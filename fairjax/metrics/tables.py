@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.scipy.special import xlogy
 from jax.typing import ArrayLike
 
-from fairjax._checks import check_choice
+from fairjax._core.checks import check_choice
 from fairjax.errors import InputError
 from fairjax.metrics._inputs import floating
 from fairjax.metrics.matching import best_matching

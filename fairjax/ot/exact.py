@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from fairjax._checks import check_count
+from fairjax._core.checks import check_count
 from fairjax.ot.certificate import certify, tightened
 from fairjax.ot.factors import Costs
 from fairjax.ot.forest import basic

@@ -18,7 +18,7 @@ from jax import Array
 from jax.scipy.special import logsumexp
 from jax.typing import ArrayLike
 
-from fairjax._checks import check_count
+from fairjax._core.checks import check_count
 from fairjax.errors import InputError
 from fairjax.ot.arguments import is_traced, real_array
 from fairjax.ot.certificate import certify, row_duals, tightened

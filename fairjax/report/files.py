@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fairjax._atomic import replacing
+from fairjax._core.atomic import replacing
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax import _frames, _groups
+from fairjax._core import frames, group_codes
 from fairjax.errors import InputError
 from fairjax.report.data import ReportData
 from fairjax.report.files import write_text
@@ -159,10 +159,10 @@ def from_model(
     from fairjax.estimators import FCA, inputs
 
     check_is_fitted(model)
-    X = _frames.points(X)
+    X = frames.points(X)
     if feature_names is None:
-        feature_names = _frames.names(X) or getattr(model, "feature_names_in_", None)
-    _groups.check_pairing(X, sensitive_features, None, sample_weight)
+        feature_names = frames.names(X) or getattr(model, "feature_names_in_", None)
+    group_codes.check_pairing(X, sensitive_features, None, sample_weight)
     rows = np.asarray(X)
     if rows.ndim < 2 or len(rows) != len(model.labels_):
         raise InputError(
@@ -213,7 +213,7 @@ def _attributes(
     from fairjax.metrics import frame
     from fairjax.report import words
 
-    found = [name for name, _ in _groups.attributes(sensitive_features, len(model.labels_))]
+    found = [name for name, _ in group_codes.attributes(sensitive_features, len(model.labels_))]
     names = " and ".join(map(str, found)) if all(isinstance(name, str) for name in found) else None
     if len(found) < 2:
         return names, []
@@ -223,7 +223,7 @@ def _attributes(
 
 
 def _as_matrix(name: str, values: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    found = np.asarray(_frames.points(values))
+    found = np.asarray(frames.points(values))
     if found.size != shape[0] * shape[1] or len(found) != shape[0]:
         raise InputError(f"{name} has shape {found.shape}; expected that of X, {shape}")
     return found.reshape(shape)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fairjax._text import shown
+from fairjax._core.text import shown
 from fairjax.report.data import ReportData, row_balance
 from fairjax.report.formats import number, percent, plural
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-from fairjax._atomic import replacing
+from fairjax._core.atomic import replacing
 from fairjax.errors import InputError
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from sklearn.base import BaseEstimator
 
-from fairjax import _groups
+from fairjax._core import group_codes
 from fairjax.datasets.preparation import Preparation
 from fairjax.errors import InputError
 from fairjax.saving.archive import ForeignError
@@ -24,7 +24,7 @@ def check_format(words: Words) -> None:
 
 def plain_settings(model: BaseEstimator) -> dict[str, Any]:
     """Parameters by name, numbers of NumPy as Python's; a random state only where it is a number."""
-    settings = {name: _groups.plain(value) for name, value in model.get_params(deep=False).items()}
+    settings = {name: group_codes.plain(value) for name, value in model.get_params(deep=False).items()}
     seed = settings["random_state"]
     settings["random_state"] = seed if isinstance(seed, int) else None
     return settings
@@ -49,7 +49,7 @@ def model_of(kind: type[Model], settings: dict[str, Any]) -> Model:
 
 def group_words(model: Any) -> dict[str, Any]:
     """The groups' values and names."""
-    values = [_groups.plain(value) for value in model.groups_]
+    values = [group_codes.plain(value) for value in model.groups_]
     odd = [value for value in values if not is_plain(value)]
     if odd:
         raise InputError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import counted, listed, visible
+from fairjax._core.text import counted, listed, visible
 from fairjax.datasets.dataset import Dataset
 from fairjax.datasets.preparation import Preparation
 from fairjax.datasets.table.columns import Column, infer

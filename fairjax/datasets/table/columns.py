@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import counted, shown, visible
+from fairjax._core.text import counted, shown, visible
 from fairjax.datasets.table.dates import read_dates
 from fairjax.datasets.table.numerals import read_numbers
 from fairjax.datasets.table.rawtable import RawTable, is_text

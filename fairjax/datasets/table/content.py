@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from fairjax._text import listed, reason, shown, visible
+from fairjax._core.text import listed, reason, shown, visible
 from fairjax.errors import InputError
 
 STANDARD_INPUT = "-"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fairjax._text import counted, reason
+from fairjax._core.text import counted, reason
 from fairjax.datasets.table import dialect as dialects
 from fairjax.datasets.table.content import Content
 from fairjax.datasets.table.dialect import BLANKS, Dialect

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fairjax._text import shown
+from fairjax._core.text import shown
 from fairjax.errors import InputError
 
 SAMPLE = 1 << 18  # characters that are looked at

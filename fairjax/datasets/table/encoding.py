@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import listed, shown
+from fairjax._core.text import listed, shown
 from fairjax.datasets.scaling import standardize_columns
 from fairjax.datasets.table.columns import Column
 from fairjax.errors import InputError

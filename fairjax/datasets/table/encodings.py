@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from fairjax._text import reason, shown
+from fairjax._core.text import reason, shown
 from fairjax.errors import InputError
 
 _BLOCK = 1 << 20

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import listed, shown, visible
+from fairjax._core.text import listed, shown, visible
 from fairjax.datasets.table.columns import Column, infer
 from fairjax.datasets.table.encoding import Treatment
 from fairjax.datasets.table.grouping import GroupSettings

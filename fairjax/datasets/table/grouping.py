@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import counted, listed, shown, visible
+from fairjax._core.text import counted, listed, shown, visible
 from fairjax.datasets.table.columns import Column
 from fairjax.datasets.table.ranges import Ranges, number_name
 from fairjax.errors import InputError

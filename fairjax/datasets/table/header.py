@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from fairjax._text import listed
+from fairjax._core.text import listed
 from fairjax.errors import InputError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fairjax._text import listed, visible
+from fairjax._core.text import listed, visible
 from fairjax.datasets.table.columns import Column, infer
 from fairjax.datasets.table.dialect import Dialect
 from fairjax.datasets.table.encoding import MOST_LEVELS

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import shown
+from fairjax._core.text import shown
 from fairjax.errors import InputError
 
 # words that stand for a missing number or date; in columns of text they are values (NA is Namibia, None an answer)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import shown, visible
+from fairjax._core.text import shown, visible
 from fairjax.datasets.table.columns import Column
 from fairjax.datasets.table.grouping import Attribute
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import counted, listed, shown
+from fairjax._core.text import counted, listed, shown
 from fairjax.datasets.table.dialect import Dialect
 from fairjax.errors import InputError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import counted, shown
+from fairjax._core.text import counted, shown
 from fairjax.datasets.table.dialect import BLANKS, Dialect
 from fairjax.datasets.table.rawtable import RawTable, is_text, unknown_column
 from fairjax.errors import InputError

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fairjax._text import shown
+from fairjax._core.text import shown
 from fairjax.datasets.table.columns import Column, infer
 from fairjax.datasets.table.rawtable import RawTable, unknown_column
 from fairjax.errors import InputError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._text import listed, reason, shown
+from fairjax._core.text import listed, reason, shown
 from fairjax.datasets.table.content import Content, bound, too_large
 from fairjax.datasets.table.rawtable import RawTable
 from fairjax.errors import InputError

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from jax import Array, lax
 from sklearn.utils.validation import check_is_fitted
 
-from fairjax import _groups, fca
+from fairjax import fca
+from fairjax._core import group_codes
 from fairjax.assignment import controls
 from fairjax.deep.methods.assigning import Clusterer
 from fairjax.deep.methods.config import Config
@@ -312,9 +313,9 @@ class DeepFCA(DeepClusterer, GroupDecoders, DeepFCASettings):
         if sensitive_features is None:
             return super().predict(X)
         check_is_fitted(self)
-        _groups.check_pairing(X, sensitive_features)
+        group_codes.check_pairing(X, sensitive_features)
         z = self.embed(X)
-        groups = _groups.encode_known(sensitive_features, len(z), self.groups_)
+        groups = group_codes.encode_known(sensitive_features, len(z), self.groups_)
         squared = ((z[:, None, :] - self.cluster_centers_) ** 2).sum(-1)
         return np.argmin(squared + self.multipliers_[groups], axis=1).astype(np.int32)
 

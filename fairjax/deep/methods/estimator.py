@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
-from fairjax import _groups
+from fairjax._core import group_codes
 from fairjax.datasets.preparation import Preparation
 from fairjax.deep.methods import assigning, files, fitting, rows
 from fairjax.deep.methods.config import Config
@@ -125,13 +125,13 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
             If a batch asks for more rows than there are, so that they are drawn with replacement.
         """
         self._check_parameters()
-        _groups.check_pairing(X, sensitive_features, y)
+        group_codes.check_pairing(X, sensitive_features, y)
         X = self._as_rows(X, reset=True)
         n = len(X)
         if sensitive_features is None:
             groups, known = np.zeros(n, np.int32), np.array([None], dtype=object)
         else:
-            groups, known = _groups.encode(sensitive_features, n)
+            groups, known = group_codes.encode(sensitive_features, n)
         if self.n_clusters > n:
             raise InputError(
                 f"n_samples={n} is less than n_clusters={self.n_clusters}; ask for at most as many clusters as there "
@@ -139,7 +139,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
             )
         self._choose_scale(X)
         network = self._choose_network(X.shape[1:], len(known))
-        names = ("all",) if sensitive_features is None else tuple(_groups.name_of(value) for value in known)
+        names = ("all",) if sensitive_features is None else tuple(group_codes.name_of(value) for value in known)
         result = fitting.train(self, self._config(network), rows.scaled(X, self._scale), groups, names)
         self._network = network
         self._clusterer = result.clusterer

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
 
-from fairjax import _memory, parallel
+from fairjax import parallel
+from fairjax._core import memory
 from fairjax.deep.methods import running
 from fairjax.deep.methods.config import Config
 from fairjax.deep.methods.settings import renamed
@@ -77,9 +78,9 @@ def train(
             with keeper.listening():
                 return running.run(key, data, config, position=position, after_chunk=keeper, **options)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if not _memory.is_exhausted(error):
+        if not memory.is_exhausted(error):
             raise
-        left = _memory.free()
+        left = memory.free()
         amount = "" if left is None else f" ({left / 1e9:.2g} GB are free)"
         raise OutOfMemoryError(
             f"there is too little memory for steps of batch_size={batch_size}{amount}; take a smaller one, or "

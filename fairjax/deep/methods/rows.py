@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from fairjax import _forks, _frames
+from fairjax._core import forks, frames
 from fairjax.errors import InputError
 
 __all__ = ["Scale", "check_pixels_again", "checked", "scale_of", "scaled"]
@@ -24,12 +24,12 @@ def checked(model: BaseEstimator, X: Any, *, reset: bool) -> npt.NDArray[Any]:
     InputError
         For rows of another shape, or numbers that are not finite.
     """
-    _forks.check()
+    forks.check()
     dtype = jnp.result_type(float)
-    X = _frames.points(X)
+    X = frames.points(X)
     # what is wrong with vectors scikit-learn says; of images it would not say where
     vectors = np.ndim(X) <= 2
-    with _frames.reading():
+    with frames.reading():
         X = validate_data(
             model, X, dtype=dtype, allow_nd=True, reset=reset, ensure_min_samples=1, ensure_all_finite=vectors
         )

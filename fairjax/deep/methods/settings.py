@@ -28,7 +28,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from fairjax._checks import check_choice, check_count
+from fairjax._core.checks import check_choice, check_count
 from fairjax.errors import InputError
 
 __all__ = ["Number", "Setting", "Settings", "check", "renamed", "setting", "settings_of", "static"]

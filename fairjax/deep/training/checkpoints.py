@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from fairjax import _signals
+from fairjax._core import signals
 from fairjax.deep.training.streams import Data
 from fairjax.deep.training.tasks import Task, TrainState
 from fairjax.deep.training.trainer import Position, spread, state_template
@@ -248,14 +248,14 @@ class Keeper:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = [signal.SIGINT, *_signals.ENDING]
+        numbers = [signal.SIGINT, *signals.ENDING]
         if _HANG_UP is not None and signal.getsignal(_HANG_UP) == signal.SIG_IGN:
             numbers.remove(_HANG_UP)  # nohup wants it so
-        ours = [n for n in numbers if n in _signals.ENDING and signal.getsignal(n) == signal.SIG_DFL]
+        ours = [n for n in numbers if n in signals.ENDING and signal.getsignal(n) == signal.SIG_DFL]
         before = {number: signal.signal(number, self._ask) for number in numbers}
         _at_work = self
         try:
-            with _signals.guard(self.may_end), _signals.watching(ours, lambda _: None):
+            with signals.guard(self.may_end), signals.watching(ours, lambda _: None):
                 yield
         finally:
             _at_work = None

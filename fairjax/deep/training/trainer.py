@@ -19,7 +19,8 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from fairjax import _progress, parallel
+from fairjax import parallel
+from fairjax._core import progress
 from fairjax.deep.training.steps import begin, train_chunk
 from fairjax.deep.training.streams import Data
 from fairjax.deep.training.tasks import FAILED_BEFORE, RUNNING, DivergedError, Task, TrainState
@@ -116,7 +117,7 @@ def run_tasks(
             continue
         parts = [] if position is None or number > stage or not step else [position.histories[stage]]
         if state is None or number > stage:
-            _progress.report(task.name, behind / total)
+            progress.report(task.name, behind / total)
             failed = None if state is None else state.failed
             state, step = begin(task, _stage_key(keys, number), carry, hyper, data), 0
             if failed is not None:
@@ -128,7 +129,7 @@ def run_tasks(
             parts.append({name: np.moveaxis(np.asarray(value), 0, -1) for name, value in terms.items()})
             _raise_if_diverged(task, state, parts)
             step += now
-            _progress.report(task.name, (behind + step) / total)
+            progress.report(task.name, (behind + step) / total)
             history = _joined(parts)
             parts = [history]
             if after_chunk is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax import _progress
+from fairjax._core import progress
 from fairjax.fca import alignment
 from fairjax.fca.alignment import Alignment, Parameters, Scheme, Settings, Solver, State
 from fairjax.fca.alignment.center_update import CenterUpdate
@@ -96,7 +96,7 @@ def fit(
             while not bool(state.converged) and int(state.n_iter) < max_iter:
                 state = _turn(problem, settings, parameters, key, state)
                 done = int(state.n_iter) / max_iter
-                _progress.report("aligning the groups", span[0] + (span[1] - span[0]) * done)
+                progress.report("aligning the groups", span[0] + (span[1] - span[0]) * done)
             result = jax.block_until_ready(_finish(problem, state))
             if int(state.n_iter) == max_iter or is_full(result, problem.weights):
                 break

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from jax import Array
 from jax.typing import ArrayLike
 
-from fairjax._checks import check_choice, check_count
+from fairjax._core.checks import check_choice, check_count
 from fairjax.errors import InputError
 from fairjax.fca.alignment import partition
 from fairjax.fca.alignment.center_update import CenterUpdate

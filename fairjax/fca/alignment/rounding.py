@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax._checks import check_choice
+from fairjax._core.checks import check_choice
 from fairjax.assignment import primal
 from fairjax.assignment.programme import Points, group_sums
 from fairjax.errors import InputError

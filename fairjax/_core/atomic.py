@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from fairjax import _signals
-from fairjax._text import visible
+from fairjax._core import signals
+from fairjax._core.text import visible
 from fairjax.errors import InputError
 
 _REMEDY = "give a file name in a folder you may write to"
@@ -40,7 +40,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     ...     (Path(folder) / "note").read_text()
     'done'
     """
-    with _signals.guard(_never), _told(path):
+    with signals.guard(_never), _told(path):
         target = target_of(path)
         partial = beside(target)
         try:
@@ -63,7 +63,7 @@ def write_all(files: Sequence[tuple[str, bytes | str]]) -> None:
     InputError
         As `replacing`; what was replaced before the failure is put back.
     """
-    with _signals.guard(_never):
+    with signals.guard(_never):
         _write_all(files)
 
 

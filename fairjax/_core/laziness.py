@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax._varying import varying_as
+from fairjax._core.varying import varying_as
 
 Tree = TypeVar("Tree")
 

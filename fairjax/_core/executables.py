@@ -23,7 +23,7 @@ import jax
 import jaxlib
 
 from fairjax import programs
-from fairjax._atomic import replacing
+from fairjax._core.atomic import replacing
 from fairjax.errors import InputError
 
 _SUFFIX = ".program"
@@ -105,7 +105,7 @@ def _machine() -> tuple[Any, ...]:
 
 def _source() -> list[tuple[str, int, int]]:
     """Name, time and size of every file of this package's source."""
-    root = Path(__file__).parent
+    root = Path(__file__).parent.parent
     files = ((path, path.stat()) for path in sorted(root.rglob("*.py")))
     return [(str(path.relative_to(root)), at.st_mtime_ns, at.st_size) for path, at in files]
 

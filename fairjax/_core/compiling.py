@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import jax
 
-from fairjax import _executables
+from fairjax._core import executables
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,6 +62,6 @@ def stage(function: Callable[P, T], *, static_argnames: str | tuple[str, ...] = 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         chosen = options(max(leaf.size for leaf in jax.tree.leaves(args)))
-        return _executables.call(program(*chosen.items()), function, chosen, names, args, kwargs)
+        return executables.call(program(*chosen.items()), function, chosen, names, args, kwargs)
 
     return call

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fairjax._text import counted, reason, shown
+from fairjax._core.text import counted, reason, shown
 from fairjax.errors import InputError
 
 _SHOWN = 5

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairjax import _frames
-from fairjax._text import counted
+from fairjax._core import frames
+from fairjax._core.text import counted
 from fairjax.errors import InputError
 
 _SHOWN = 6
@@ -69,7 +69,7 @@ def attributes(
     found = _columns(values, n_samples, what)
     if len(found) == 1:
         return [(found[0][0], _factorize(found[0][1], n_samples, what))]
-    first = "" if isinstance(values, (Mapping, list, tuple)) or _frames.columns(values) is not None else ":, "
+    first = "" if isinstance(values, (Mapping, list, tuple)) or frames.columns(values) is not None else ":, "
     return [(name, _factorize(column, n_samples, f"{what}[{first}{name!r}]")) for name, column in found]
 
 
@@ -173,7 +173,7 @@ def length(values: Any) -> int:
     """Number of rows of an attribute, or of several in any form that `factorize` takes."""
     if isinstance(values, Mapping):
         return len(next(iter(values.values()), ()))
-    if (frame := _frames.columns(values)) is not None:
+    if (frame := frames.columns(values)) is not None:
         return len(frame[0][1]) if frame else 0
     if isinstance(values, (list, tuple)) and values and hasattr(values[0], "__len__"):
         n = len(values[0])
@@ -212,7 +212,7 @@ def _columns(values: Any, n_samples: int, what: str) -> list[tuple[Any, Any]]:
     """Name and values of each attribute; of an array or a list the place is the name, and one alone may have none."""
     if isinstance(values, Mapping):
         found = list(values.items())
-    elif (frame := _frames.columns(values)) is not None:
+    elif (frame := frames.columns(values)) is not None:
         found = frame
     elif isinstance(values, (list, tuple)) and _are_columns(values, n_samples):
         found = list(enumerate(values))
