@@ -14,6 +14,7 @@ from fairjax.baselines.problem import Control, Found, Problem, Start
 
 _CLOSE = {4: 1e-6, 8: 2e-9}  # of the budget: what a solved programme may be off, by bytes of its numbers
 _NARROW = 1e-6  # of a share: as well as a violation need be known
+_FLAT = 1e-4  # and what rounding in the budget may make of it
 _ROUNDS = 60  # solves for one least violation; a Newton step takes about six
 _EXCHANGES = 12  # rounds in which groups trade violations
 _IDLE = 1e-3  # of the largest slope: a group whose bounds cost less than that is not what holds the others up
@@ -194,7 +195,7 @@ class _Search:
             over, slope = self.cost(at) - budget, -float(self.slopes(at) @ direction)
             low, high = (v, high) if over > close else (low, v)
             # where the cost is steep, being within the budget to rounding says where v is
-            if high - low <= _NARROW or (abs(over) <= close and close <= _NARROW * slope):
+            if high - low <= _NARROW or (abs(over) <= close and close <= _FLAT * slope):
                 break
             # a little beyond, so that the bracket closes from both sides
             v = v + over / slope * (1 + 1e-4 * np.sign(over)) if slope > 0 else np.inf
