@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from fairjax.assignment import capacity_assignment
+from fairjax.assignment import capacity_assignment, solving
 from fairjax.errors import InputError
 
 N, K = 24, 4
@@ -120,18 +120,22 @@ def test_batches_padding_and_gradients():
         np.testing.assert_allclose(of_upper, -np.maximum(found.multipliers, 0) / N, atol=1e-9)
 
 
-def test_many_points_are_screened_to_the_same_optimum():
+@pytest.mark.parametrize(("low", "high"), [(2_000, 2_000), (1_500, 2_500)])
+def test_many_points_are_screened_to_the_same_optimum(low, high, monkeypatch):
+    # without a second look at all points
+    monkeypatch.setattr(solving, "only_if", lambda needed, compute, operands, otherwise: otherwise)
     rng = np.random.default_rng(3)
     X = rng.normal(size=(20_000, 2)).astype(np.float32)
-    costs = ((X[:, None] - X[:5]) ** 2).sum(-1)
-    found = solve(costs, 3_000, 5_000)
+    costs = ((X[:, None] - X[:10]) ** 2).sum(-1)
+    # an even share of ten has no last digit in float32
+    found = jax.jit(lambda costs: capacity_assignment(costs, low, high))(costs)
     assert found.status == 0
-    counts = np.bincount(found.labels, minlength=5)
-    assert counts.min() >= 3_000
-    assert counts.max() <= 5_000
+    counts = np.bincount(found.labels, minlength=10)
+    assert counts.min() >= low
+    assert counts.max() <= high
     cost = costs[np.arange(len(X)), found.labels].mean(dtype=np.float64)
     assert cost == pytest.approx(float(found.dual), rel=1e-5)
-    assert (np.asarray(found.probabilities).max(1) < 1 - 1e-4).sum() <= 4
+    assert (np.asarray(found.probabilities).max(1) < 1 - 1e-4).sum() <= 9
 
 
 def test_bad_input():

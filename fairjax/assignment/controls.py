@@ -289,7 +289,7 @@ def exact_spread(control: Control, masses: Array, prices: Array) -> Array:
     (ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk) for ``gap``, what bounds on ``counts`` allow to earn, 0 for the others.
     """
     if control.kind == "counts":
-        return _earned(control, prices)[0]
+        return jnp.sum(masses) * _earned(control, prices)[0]
     return jnp.sum((control.epsilon / 4) * masses * (jnp.max(prices, 1) - jnp.min(prices, 1)))
 
 

@@ -58,7 +58,6 @@ _HOPE = 0.25  # of that they change as a rule
 _FEW_MOVE, _ROUGHLY = 3e-3, 10.0  # weight, and tolerated gaps, up to which representatives will do
 _WITHIN = 0.9  # of the least margin: at all of it, placed points are about to move
 LEAST_PLACES = 4  # for every group in every cluster
-_PROVEN = 0.5  # of the tolerated gap: rounding to whole points has the rest
 _FALL = 0.2  # of the tolerated gap: a bound that falls by less is as good, to rounding
 
 
@@ -276,15 +275,6 @@ def assign(
         moved = jnp.sum(points.weights) - jnp.sum(as_placed * best.fractions)
         roughly = (moved <= _FEW_MOVE) & (moved * shift <= _ROUGHLY * tolerances.gap * jnp.abs(bound))
         valid = held & (chosen.exact | (roughly & jnp.logical_not(thorough))) & ~lost
-        if control.kind == "counts":
-            # whole counts leave optimal prices room to move, so that margins need not hold: the bound may show the end
-            cost = points.offset + jnp.sum(points.weights[:, None] * best.fractions * points.costs)
-            proven = chosen.exact & ~valid & (cost - bound <= _PROVEN * tolerances.gap * jnp.abs(bound))
-            best = best._replace(
-                prices=jax.tree.map(lambda start, best: jnp.where(proven, start, best), start, best.prices),
-                settled=jnp.where(proven, start.y, best.settled),
-            )
-            valid |= proven
         radius = jnp.where(
             held,
             jnp.where(jnp.isfinite(chosen.radius), _CLOSER * shift, shift),

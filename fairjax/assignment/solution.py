@@ -191,6 +191,9 @@ def optimum(
     if anchor is not None:
         points = with_placed(points, anchor)
     points = only_present(points)
+    if control.kind == "counts":
+        # even to the last digit, which the caller's dtype may not hold
+        warm = warm._replace(level=jnp.full_like(warm.level, 1 / warm.level.shape[0]))
     problem = programme(points, control)
     scale = iterates.scale_of_costs(problem)
     cheapest = jax.nn.one_hot(first_least(points.costs), placed.shape[1], dtype=points.costs.dtype)
