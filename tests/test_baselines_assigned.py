@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 from test_baselines_public import CENTERS, K, public  # noqa: F401
 
 from fairjax.baselines import FCBC, FRAC, FAlg, MSFlowFC
@@ -100,14 +100,16 @@ def test_frac_in_processing(data, setting, cost, balance):
 
 @rows(adult=[(0.01, 0.3332, 0.4894), (0.1, 0.3103, 0.445)], bank=[(0.01, 0.2699, 0.6426), (0.1, 0.2335, 0.584)])
 def test_ms_flow(data, setting, cost, balance):
-    """Over the starts that each draws: the authors' code gave 0.3298 to 0.3407 on Adult, 0.2653 to 0.2785 on Bank."""
-    models = [fitted(MSFlowFC(K, tolerance=setting, random_state=seed), data) for seed in range(5)]
+    """From seeds in the largest group: the authors' code gave 0.3298 to 0.3407 on Adult, 0.2653 to 0.2785 on Bank."""
+    largest = data.X[data.groups == np.bincount(data.groups).argmax()]
+    seeds = [kmeans_plusplus(largest, K, random_state=seed)[0] for seed in range(5)]
+    models = [fitted(MSFlowFC(K, tolerance=setting, init=centers), data) for centers in seeds]
     assert np.median([model.cost_ for model in models]) == pytest.approx(cost, abs=8e-3)
     assert min(model.balance_ for model in models) >= balance - 2e-3
 
 
 @pytest.mark.parametrize(
-    ("data", "mean", "balance"), [("adult", 0.3195, 0.494), ("bank", 0.2557, 0.648)], indirect=["data"]
+    ("data", "mean", "balance"), [("adult", 0.3195, 0.4939), ("bank", 0.2557, 0.6487)], indirect=["data"]
 )
 def test_exact_falg_from_ten_starts(data, mean, balance):
     plain = [KMeans(K, n_init=1, random_state=seed).fit(data.X).cluster_centers_ for seed in range(10)]
