@@ -13,7 +13,7 @@ from scipy.linalg import null_space
 
 from fairjax import fair_assignment
 from fairjax._core.precision import Double, first_least, in_double, rounded
-from fairjax.assignment import admissible, bounds, controls, iterates, newton
+from fairjax.assignment import admissible, bounds, controls, iterates, newton, primal
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.programme import Anchor, Points, Programme, programme, with_placed
 
@@ -325,6 +325,24 @@ def test_targets_satisfy_the_control(double, form):
         np.testing.assert_allclose(np.sum(table, 1), masses, rtol=1e-12)
         assert np.max(np.abs(table / masses[:, None] - shares)) < 1e-3
         assert admissible.violation(fair, table, jnp.asarray(masses)) <= 1e-12, index
+
+
+def test_a_heavy_group_keeps_a_light_one_company(double):
+    """Half of the light group is below the last digit of the heavy one's mass, and still is met by as much of it."""
+    light = 1e-16
+    weights = np.array([0.5, 0.5, light, light])
+    groups, costs = jnp.array([0, 0, 1, 1]), jnp.array([[0.0, 3.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    masses = jnp.array([1.0, 2 * light])
+    points = Points(costs, groups, jnp.asarray(weights), jnp.zeros((2, 2)), masses, jnp.zeros(()))
+    wanted = np.array([[1 - light, light], [light, light]])
+    plan = jax.jit(primal.finish)(points, jnp.zeros((2, 2)), jnp.asarray(wanted))
+    counts = group_counts(Instance(costs, groups, weights, {}), np.asarray(plan.fractions), 2)
+    assert plan.met
+    # shares of the whole, which is next to 1
+    np.testing.assert_allclose(counts[:, 1], wanted[:, 1], rtol=1e-6)
+    # the one that loses least by it
+    assert plan.fractions[0, 1] == 0
+    assert plan.fractions[1, 1] > 0
 
 
 def test_double_precision_within_single():

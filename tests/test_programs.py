@@ -97,6 +97,7 @@ def test_a_rare_library_is_loaded_when_it_is_used(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(deferred, "_RARELY_USED", {"rare": ("twice",), "not_installed": ()})
     monkeypatch.delitem(sys.modules, "rare", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     deferred.put_off()
     from rare import twice
 

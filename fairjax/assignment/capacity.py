@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._core.status import INVALID
 from fairjax.assignment import controls, solving
 from fairjax.assignment.controls import Control
-from fairjax.assignment.solution import INVALID, Tolerances, default_tolerances
+from fairjax.assignment.solution import Tolerances, default_tolerances
 from fairjax.errors import InputError
 
 

@@ -7,9 +7,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax._core import forks
+from fairjax._core.status import INVALID
 from fairjax.assignment import controls, solving
 from fairjax.assignment.controls import Control, Kind
-from fairjax.assignment.solution import INVALID, Tolerances, default_tolerances
+from fairjax.assignment.solution import Tolerances, default_tolerances
 from fairjax.assignment.solving import FairAssignment, Multipliers
 from fairjax.errors import InputError
 
@@ -112,7 +113,7 @@ def fair_assignment(
     tolerances : Tolerances, optional
         By default a relative gap of 1e-6 in float64 and 1e-5 in float32.
     max_iter : int
-        Steps of one trial; after six of them the status is 1 (see :func:`fairjax.assignment.solution.trials`).
+        Steps of one trial; after seven of them the status is 1 (see :func:`fairjax.assignment.solution.trials`).
 
     Returns
     -------

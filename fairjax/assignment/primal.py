@@ -24,6 +24,7 @@ from fairjax.assignment.programme import Points, group_sums
 
 # A fraction this small is none: what is left is rounding, or the solver's residual, and then at most a thousandth.
 _SLIVER, _LARGEST_SLIVER = 1e-6, 1e-3
+_OF_LIGHTEST = 1e-9  # of the lightest group's mass may be missed in a cluster by any group
 
 
 class Plan(NamedTuple):
@@ -195,6 +196,17 @@ def _rounded_off(deficit: Array, negligible: Array) -> Array:
     return jnp.where(small, 0, deficit + jnp.sum(jnp.where(small, deficit, 0), 1, keepdims=True) / others)
 
 
+def _rounding(wanted: Array, masses: Array) -> Array:
+    """What rounding leaves of sums that should be ``wanted`` (M, K), and of ``masses`` (M,), but too little to matter.
+
+    In a cluster of next to nobody but a light group, the last digit of a heavy group may be a part of the light one.
+    """
+    eps = jnp.finfo(wanted.dtype).eps
+    lightest = jnp.min(jnp.where(masses > 0, masses, jnp.inf))
+    least = jnp.minimum(2 * eps * masses, _OF_LIGHTEST * lightest)
+    return jnp.maximum(2 * eps * wanted, least[:, None])
+
+
 def finish(
     points: Points, prices: Array, wanted: Array, residual: ArrayLike = 0.0, *, max_moves: int = 100_000
 ) -> Plan:
@@ -215,8 +227,8 @@ def finish(
     # what rounding may have done to each entry: entries closer than that are equal
     blur = 2 * eps * (jnp.abs(points.costs) + jnp.abs(prices[points.groups]))
     tied = reduced <= blur + jnp.sum(cheapest * blur, -1, keepdims=True)
-    # what rounding in the sums leaves, per group
-    negligible = 2 * eps * points.masses
+    negligible = _rounding(wanted, points.masses)
+    busiest = jnp.arange(n_clusters) == first_least(-wanted)[:, None]
 
     # for equal weights whole points move while a cluster is off its whole number, for others a heaviest point off
     heaviest = jax.ops.segment_max(jnp.where(weighing, points.weights, 0), points.groups, n_groups)
@@ -224,7 +236,7 @@ def finish(
     equal = jnp.all((heaviest <= 0) | (heaviest <= lightest * (1 + 16 * eps)))
     unit = jnp.where(heaviest > 0, heaviest, 1)[:, None]
     rounded = jnp.where(equal, _whole_counts(wanted, points.masses, heaviest), wanted)
-    allowed = jnp.maximum(heaviest * jnp.where(equal, 0.5, 1 - 1e-4), negligible)
+    allowed = jnp.maximum((heaviest * jnp.where(equal, 0.5, 1 - 1e-4))[:, None], negligible)
     sliver = jnp.clip(40 * residual / jnp.where(weighing, points.weights, 1), _SLIVER, _LARGEST_SLIVER)
 
     def lacking(wanted: Array, labels: Array, placed: Array) -> Array:
@@ -257,11 +269,15 @@ def finish(
         enough = jnp.maximum(jnp.where(whole, allowed, negligible), jnp.finfo(dtype).tiny)
 
         def excess(flow: _Flow) -> Array:
-            return jnp.max(jnp.abs(flow.deficit), 1) / enough
+            return jnp.max(jnp.abs(flow.deficit) / enough, 1)
 
         def move(flow: _Flow) -> _Flow:
-            small = jnp.abs(flow.deficit) <= negligible[:, None] / n_clusters
-            flow = flow._replace(deficit=jnp.where(small, 0, flow.deficit))
+            small = jnp.abs(flow.deficit) <= negligible / n_clusters
+            deficit = jnp.where(small, 0, flow.deficit)
+            # what one cluster lacks another has too much, to the last digit
+            deficit -= jnp.where(busiest, jnp.sum(deficit, 1, keepdims=True), 0)
+            lost = 4 * eps * jnp.max(jnp.abs(deficit), 1, keepdims=True)
+            flow = flow._replace(deficit=jnp.where(jnp.abs(deficit) <= lost, 0, deficit))
             return _augment(points, reduced, flow, first_least(-excess(flow)), whole)
 
         flow = jax.lax.while_loop(
@@ -273,5 +289,6 @@ def finish(
 
     nothing = _Flow(cheapest, jnp.zeros_like(wanted), jnp.zeros((), jnp.int32), jnp.array(False))
     exact, labels = jax.lax.fori_loop(0, 2, stage, varying_as((nothing, cheapest), points))
-    met = jnp.all(jnp.abs(exact.deficit) <= jnp.maximum(32 * negligible, residual * points.masses)[:, None])
+    most = jnp.maximum(64 * eps, residual) * points.masses
+    met = jnp.all(jnp.abs(exact.deficit) <= most[:, None])
     return Plan(exact.fractions, first_least(-labels), exact.n_moves, met)

@@ -10,12 +10,12 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from fairjax._core.precision import Double, first_least, in_double, rounded
+from fairjax._core.status import INFEASIBLE, INVALID, SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
 from fairjax.assignment import admissible, controls, interior, iterates, primal
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, Programme, group_sums, only_present, programme, with_placed
 
-SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
 _PARTS = (*(8.0**-power for power in range(1, 14)), 0.0)  # of prices that prove too little
 _LIGHT = 1e-6  # of the weight
@@ -76,15 +76,16 @@ def trials(dtype: DTypeLike) -> Trial:
 
     Light bounds, with which the fewest steps are taken; heavy ones; narrow bounds as no room at all, where the steps
     have no digits for them; shorter steps, which stay nearer to the central path; light groups that start near their
-    costs; perfect fairness, which satisfies every control, so that nothing dearer is returned. What satisfies a trial's
-    control satisfies the one that was asked for.
+    costs, or not too far from them; perfect fairness, which satisfies every control, so that nothing dearer is
+    returned. What satisfies a trial's control satisfies the one that was asked for.
     """
     exact, none = controls.ROUNDING, float("inf")
     usual, narrow, short = (exact, 0.9, none), (1e-7, 0.9, none), (exact, 0.5, none)
-    table = (usual, usual, narrow, short, (exact, 0.5, _CAP), (none, 0.9, _CAP))
+    near, nearer, fair = (exact, 0.9, 100 * _CAP), (exact, 0.5, _CAP), (none, 0.9, _CAP)
+    table = (usual, usual, narrow, short, nearer, near, fair)
     leeway, boundary, cap = np.asarray(table, dtype).T
-    light = jnp.arange(len(table)) == 0
-    return Trial(jnp.asarray(leeway), jnp.asarray(boundary), jnp.asarray(cap), light)
+    light = np.isin(np.arange(len(table)), (0, table.index(near)))
+    return Trial(jnp.asarray(leeway), jnp.asarray(boundary), jnp.asarray(cap), jnp.asarray(light))
 
 
 class Prices(NamedTuple):

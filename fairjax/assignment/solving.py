@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._core.laziness import only_if
+from fairjax._core.status import INFEASIBLE, SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
 from fairjax.assignment import screening
 from fairjax.assignment.controls import Control
-from fairjax.assignment.solution import INFEASIBLE, SOLVED, UNSOLVED, Tolerances, cold, trials
+from fairjax.assignment.solution import Tolerances, cold, trials
 
 Tree = TypeVar("Tree")
 

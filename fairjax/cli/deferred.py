@@ -1,29 +1,55 @@
 """Libraries that other libraries import for a rare case, put off until something in them is used.
 
-scikit-learn imports scipy.stats with its first name, which takes longer than a fit does. That is put off in the process
-of the command line alone; importing fairjax changes nothing of the kind.
+scikit-learn imports scipy.stats with its first name, and with k-means its decompositions, embeddings and linear models:
+together that takes longer than a fit does. They are put off in the process of the command line alone; importing fairjax
+changes nothing of the kind.
 """
 
-import importlib.util
+import importlib.abc
+import importlib.machinery
 import sys
 import types
+from collections.abc import Sequence
 from typing import Any
 
 # with the names that are imported from them, and used much later if at all
-_RARELY_USED = {"scipy.stats": ("chi2", "gmean", "rankdata", "spearmanr")}
+_RARELY_USED = {
+    "scipy.stats": ("chi2", "gmean", "rankdata", "spearmanr"),
+    "scipy.interpolate": ("BSpline",),
+    "sklearn.covariance": ("empirical_covariance", "ledoit_wolf", "shrunk_covariance"),
+    "sklearn.decomposition": ("PCA",),
+    "sklearn.linear_model": (),
+    "sklearn.manifold": (),
+}
 
 
 def put_off() -> None:
     """Let the modules above load at their first use."""
-    for name in _RARELY_USED:
-        if name in sys.modules or (spec := importlib.util.find_spec(name)) is None:
-            continue
-        module = importlib.util.module_from_spec(spec)
+    sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules above when they are imported, for a loader that does nothing yet."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in _RARELY_USED:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """Leaves a module without its content, which ``actual`` fills in later."""
+
+    def __init__(self, actual: importlib.abc.Loader) -> None:
+        self.actual = actual
+
+    def exec_module(self, module: types.ModuleType) -> None:
         module.__class__ = _Deferred
-        sys.modules[name] = module
-        package, _, last = name.rpartition(".")
-        if package:
-            setattr(sys.modules[package], last, module)
 
 
 class _Deferred(types.ModuleType):
@@ -52,7 +78,9 @@ class _StandIn:
 def _loaded(module: types.ModuleType) -> types.ModuleType:
     """The module, its code run."""
     spec = module.__spec__
-    if type(module) is _Deferred and spec is not None and spec.loader is not None:
+    if type(module) is _Deferred and spec is not None and isinstance(spec.loader, _Loader):
         module.__class__ = types.ModuleType  # type: ignore[assignment]
+        spec.loader = spec.loader.actual
+        module.__loader__ = spec.loader
         spec.loader.exec_module(module)
     return module

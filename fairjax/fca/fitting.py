@@ -20,10 +20,10 @@ from jax import Array
 from fairjax import fca
 from fairjax._core import progress
 from fairjax._core.compiling import stage
+from fairjax._core.status import UNSOLVED
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.assignment.fair import control
-from fairjax.assignment.solution import UNSOLVED
 from fairjax.fca.direct import FairClustering, State, open_points
 from fairjax.fca.filling import is_full
 from fairjax.fca.points import GroupedPoints

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._core.status import SOLVED, UNSOLVED
 from fairjax.ot.problem import Problem
-from fairjax.ot.solution import SOLVED, UNSOLVED, OTSolution
+from fairjax.ot.solution import OTSolution
 
 
 def row_duals(problem: Problem, g: Array) -> Array:

@@ -17,12 +17,13 @@ from jax import Array
 from jax.experimental.buffer_callback import buffer_callback
 from jax.typing import ArrayLike
 
+from fairjax._core.status import INFEASIBLE, INVALID
 from fairjax.errors import InputError
 from fairjax.ot.certificate import Sums, certify, judged
 from fairjax.ot.factors import Costs
 from fairjax.ot.generation import Flow, by_generation
 from fairjax.ot.problem import Duals, Problem, gap_tolerance, mass_tolerance, solve, with_gradient
-from fairjax.ot.solution import INFEASIBLE, INVALID, BasicSolution, OTSolution, Support
+from fairjax.ot.solution import BasicSolution, OTSolution, Support
 
 _SMALL = 1 << 17  # entries up to which the dense solver is the faster one
 _SIMPLEX_STEPS = 10**9

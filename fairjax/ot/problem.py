@@ -10,10 +10,11 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
+from fairjax._core.status import INFEASIBLE, INVALID, SOLVED
 from fairjax.errors import InputError
 from fairjax.ot.arguments import is_traced, real_array
 from fairjax.ot.factors import Costs, cost_array
-from fairjax.ot.solution import INFEASIBLE, INVALID, SOLVED, OTSolution
+from fairjax.ot.solution import OTSolution
 
 Duals = tuple[ArrayLike, ArrayLike]
 

@@ -19,6 +19,7 @@ from jax.scipy.special import logsumexp
 from jax.typing import ArrayLike
 
 from fairjax._core.checks import check_count
+from fairjax._core.status import SOLVED, UNSOLVED
 from fairjax.errors import InputError
 from fairjax.ot.arguments import is_traced, real_array
 from fairjax.ot.certificate import certify, row_duals, tightened
@@ -26,7 +27,7 @@ from fairjax.ot.factors import Costs, cost_array
 from fairjax.ot.problem import Duals, Problem, solve
 from fairjax.ot.rounding import rounded
 from fairjax.ot.smoothing import smoothed_duals
-from fairjax.ot.solution import SOLVED, UNSOLVED, OTSolution
+from fairjax.ot.solution import OTSolution
 
 # relative to the mean cost, never below reg; from given duals at reg at once
 _COLD, _WARM = (0.1, 0.03, 0.01, 0.003, 0.001), (0.0,)

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from fairjax._core.status import INFEASIBLE, INVALID, SOLVED, UNSOLVED
 from fairjax.errors import InputError
 from fairjax.ot.arguments import is_traced
 
-SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3
 _CHUNK = 64  # entries of a row that are counted together when a plan is read
 
 MESSAGES = {

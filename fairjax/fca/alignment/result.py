@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from fairjax._core.status import INFEASIBLE, INVALID, SOLVED, UNSOLVED
 from fairjax.assignment import Solution, fair_assignment
 from fairjax.fca.alignment.joint_cost import squared_distances
 from fairjax.fca.alignment.problem import Problem
@@ -13,12 +14,12 @@ from fairjax.fca.alignment.rounding import How, fractions, hard_labels
 from fairjax.fca.alignment.state import State
 
 MESSAGES = {
-    0: "every transport that was run was solved to its tolerance; the gap is by how much, at most, the assignment is "
-    "dearer than the cheapest one to these centres that is as fair",
-    1: "a transport stopped before its gap was within tolerance; what its plan left out is spread over the clusters as "
-    "the rest is, which is fair, but dearer than it need be",
-    2: "a transport was infeasible; this should not happen: please report it",
-    3: "points or centres are not finite, or too large for their type",
+    SOLVED: "every transport that was run was solved to its tolerance; the gap is by how much, at most, the assignment "
+    "is dearer than the cheapest one to these centres that is as fair",
+    UNSOLVED: "a transport stopped before its gap was within tolerance; what its plan left out is spread over the "
+    "clusters as the rest is, which is fair, but dearer than it need be",
+    INFEASIBLE: "a transport was infeasible; this should not happen: please report it",
+    INVALID: "points or centres are not finite, or too large for their type",
 }
 
 
