@@ -69,10 +69,22 @@ def test_settings_reach_the_method(people, capsys):
     assert {"lr": 0.002, "n_latent": None, "epochs": 60}.items() <= json.loads(out)["parameters"].items()
 
 
+def test_fit_by_imsat(people, capsys):
+    arguments = (people, "--sensitive", "sex", "--clusters", 3, "--method", "imsat", "--json")
+    code, out, err = fit(capsys, *arguments, "--set", "epochs=2")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["parameters"]["vat_radius"] == 0.25
+    code, out, err = fit(capsys, *arguments, "--set", "vat-neighbour=40")
+    assert (code, out) == (2, "")
+    assert "the group F has 30 rows, and the neighbour of rank 40 asks for 41" in err
+
+
 def test_methods_and_their_settings_are_listed(capsys):
     assert cli.main(["methods", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [each["name"] for each in found[-7:]] == ["ae", "dcn", "dec", "deepfca", "dfc", "fairoid", "fcmi"]
+    assert [each["name"] for each in found[-8:]] == [
+        "ae", "dcn", "dec", "deepfca", "dfc", "fairoid", "fcmi", "imsat",
+    ]  # fmt: skip
     assert cli.main(["methods", "dec"]) == 0
     assert 'optimizer {"sgd", "adam"}, default="sgd"' in capsys.readouterr().out
     assert cli.main(["methods", "k-means"]) == 2
@@ -109,7 +121,7 @@ def test_a_control_of_fairness_reaches_deepfca(people, capsys):
         (("--method", "fcmi", "--set", "group_decoders=maybe"), "group_decoders is 'maybe'; expected True or False"),
         (("--devices", 2), "--checkpoint-dir, --checkpoint-every, --resume and --devices belong to the deep"),
         (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "--devices is 1000; there "),
-        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dcn, dec, deepfca, dfc, fairoid, fcmi)"),
+        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dcn, dec, deepfca, dfc, fairoid, fcmi, imsat)"),
     ],
 )
 def test_options_of_the_other_kind(people, capsys, arguments, words):

@@ -1,4 +1,4 @@
-"""Deep fair clustering: encoders, losses and one trainer, under the methods AE + k-means, DEC, DCN, FCMI, DFC,
+"""Deep fair clustering: encoders, losses and one trainer, under the methods AE + k-means, DEC, DCN, IMSAT, FCMI, DFC,
 fairoids, and FCA on learned features.
 
 Three wings, of which each imports only from those before it: `nets`, `training`, `methods`; `analysis` looks into what
@@ -8,7 +8,7 @@ from `prepare`.
 """
 
 from fairjax.deep import analysis
-from fairjax.deep.methods import aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi
+from fairjax.deep.methods import aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi, imsat
 from fairjax.deep.methods.assigning import Clusterer, log_assignment
 from fairjax.deep.methods.catalogue import *
 from fairjax.deep.methods.running import Result, run
@@ -22,6 +22,7 @@ __all__ = [
     "DEC",
     "DFC",
     "FCMI",
+    "IMSAT",
     "AEKMeans",
     "Clusterer",
     "Data",
@@ -40,6 +41,7 @@ __all__ = [
     "dfc",
     "fairoid",
     "fcmi",
+    "imsat",
     "log_assignment",
     "prepare",
     "run",

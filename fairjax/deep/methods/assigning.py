@@ -15,7 +15,7 @@ from fairjax.deep.nets.passing import embed
 
 __all__ = ["Clusterer", "Soft", "assign", "log_assignment"]
 
-Soft = Literal["student", "cosine", "gaussian"]  # the rule by which rows belong to clusters
+Soft = Literal["student", "cosine", "gaussian", "logits"]  # the rule by which rows belong to clusters
 
 
 class Clusterer(NamedTuple):
@@ -28,11 +28,12 @@ class Clusterer(NamedTuple):
     rest : dict
         Its running averages.
     centers : Array (K, d)
-        Centres in the latent space.
+        Centres in the latent space; for logits, which have none, the identity.
     tau : Array ()
         Temperature of the cosine and Gaussian assignments; without meaning for the other.
     prices : Array (T, K), or empty
-        What a group pays to enter a cluster, in squared latent distance, where the method has found it.
+        What a group pays to enter a cluster, in squared latent distance or, for logits, in nats, where the method has
+        found it.
     """
 
     params: Any
@@ -47,7 +48,7 @@ def log_assignment(soft: Soft, network: Network | OwnNetwork, clusterer: Cluster
 
     Parameters
     ----------
-    soft : {"student", "cosine", "gaussian"}
+    soft : {"student", "cosine", "gaussian", "logits"}
         Static.
     network : Network or OwnNetwork
         Static.
@@ -60,6 +61,8 @@ def log_assignment(soft: Soft, network: Network | OwnNetwork, clusterer: Cluster
         return cosine_log_assignment(unit_rows(z), clusterer.centers, clusterer.tau)
     if soft == "gaussian":
         return gaussian_log_assignment(z, clusterer.centers, clusterer.tau)
+    if soft == "logits":
+        return jax.nn.log_softmax(z, axis=1)
     return student_log_assignment(z, clusterer.centers)
 
 

@@ -45,6 +45,10 @@ class Config(Settings, ABC):
         """The same with defaults that depend on the data put in."""
         return self
 
+    def completed(self, data: Data, names: tuple[str, ...] = ()) -> Data:
+        """The data with all that the stages ask for besides, which is found once; `names` of groups for messages."""
+        return data
+
     @abstractmethod
     def tasks(self, data: Data) -> list[Task]:
         """Stages of the training on these data."""

@@ -243,7 +243,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
 
     def _choose_scale(self, X: npt.NDArray[Any]) -> None:
         # FCMI's weights belong to a reconstruction in [-1, 1]
-        signed = self.networks.unit_norm and not (isinstance(self.network, str) and self.network == "vae")
+        variational = isinstance(self.network, str) and self.network == "vae"
+        signed = self.networks.signed or (self.networks.unit_norm and not variational)
         self._scale = rows.scale_of(X, signed=signed)
         if getattr(self, "recon", "mse") == "bce" and self._scale[2] != "sigmoid":
             raise InputError(

@@ -52,6 +52,7 @@ def train(
     data = prepare(X, groups)
     running.check_sizes(config, data)
     config = config.resolved(data)
+    data = config.completed(data, names)
     tasks = config.tasks(data)
     if model.checkpoint_dir is not None:
         check_folder(model.checkpoint_dir)

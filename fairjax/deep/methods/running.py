@@ -101,6 +101,7 @@ def run(
     """
     check_sizes(config, data)
     config = config.resolved(data)
+    data = config.completed(data)
     tasks = config.tasks(data)
     trained = run_tasks(
         tasks,

@@ -150,12 +150,21 @@ class BatchNorm(nnx.Module):
     the batch lacks stay.
     """
 
-    def __init__(self, size: int, *, rngs: nnx.Rngs, n_groups: int | None = None, scale_deviation: float = 0.0) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        rngs: nnx.Rngs,
+        n_groups: int | None = None,
+        scale_deviation: float = 0.0,
+        eps: float = _BN_EPS,
+    ) -> None:
         shape = (size,) if n_groups is None else (n_groups, size)
         noise = jax.random.normal(rngs.params(), shape)
         self.scale = nnx.Param(1 + scale_deviation * noise)
         self.offset = nnx.Param(jnp.zeros(shape))
         self.mean, self.var = nnx.BatchStat(jnp.zeros(shape)), nnx.BatchStat(jnp.ones(shape))
+        self.eps = eps  # added to the variance
 
     def __call__(self, x: Array, groups: Array | None = None, *, train: bool) -> Array:
         """Same shape; updates the running averages in training."""
@@ -178,7 +187,7 @@ class BatchNorm(nnx.Module):
             self._remember(mean, var, (counts > 0)[:, None])
         else:
             mean, var = self.mean[...], self.var[...]
-        factor = self.scale[...] * jax.lax.rsqrt(var + _BN_EPS)
+        factor = self.scale[...] * jax.lax.rsqrt(var + self.eps)
         return ((wide - spread(mean)) * spread(factor) + spread(self.offset[...])).astype(x.dtype)
 
     def _remember(self, mean: Array, var: Array, seen: Array) -> None:

@@ -12,6 +12,7 @@ __all__ = ["Family", "choose"]
 _SMALL = 256  # features up to which a small plain network is the default
 _WIDE = (500, 500, 2000)  # hidden layers of DEC's stacked autoencoder
 _VAE_LATENT = 64
+_WITHOUT_DECODER = ("classifier", "conv-classifier")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +29,15 @@ class Family:
         Whether latent rows are brought to length one.
     names : tuple of str
         All that may be asked for by name.
+    signed : bool
+        Whether values in [0, 1] are brought to [-1, 1].
     """
 
     images: str = "conv"
     vectors: str = "sdae"
     unit_norm: bool = False
     names: tuple[str, ...] = ("mlp", "sdae", "fc", "conv", "vae")
+    signed: bool = False
 
     @property
     def sentence(self) -> str:
@@ -44,7 +48,8 @@ class Family:
             if self.images == self.vectors
             else f'"{self.images}" for images, "{self.vectors}" for vectors'
         )
-        return f'Names are {known}; "auto" takes {large}, and "mlp" for vectors of up to {_SMALL} numbers.'
+        small = f', and "mlp" for vectors of up to {_SMALL} numbers' if "mlp" in self.names else ""
+        return f'Names are {known}; "auto" takes {large}{small}.'
 
 
 def choose(
@@ -89,10 +94,12 @@ def choose(
     def named(kind: str, n_latent: int | None) -> Network:
         if kind == "auto":
             kind = family.images if len(shape) == 3 else family.vectors
-            if len(shape) == 1 and shape[0] <= _SMALL:
+            if len(shape) == 1 and shape[0] <= _SMALL and "mlp" in family.names:
                 kind = "mlp"
-        options: dict[str, Any] = {"output": output}
-        if kind != "vae":
+        options: dict[str, Any] = {}
+        if kind not in _WITHOUT_DECODER:
+            options["output"] = output
+        if kind != "vae" and kind not in _WITHOUT_DECODER:
             options |= {"unit_norm": family.unit_norm, "n_groups": branches}
         if kind == "sdae":
             options["hidden"] = _WIDE
@@ -109,5 +116,7 @@ def choose(
         own = OwnNetwork(asked, compute)
     else:
         own = OwnEncoder(asked, shape, lambda latent: named("auto", latent), compute)
+        if family.vectors in _WITHOUT_DECODER:
+            return own
     own.check(shape)
     return own

@@ -4,6 +4,7 @@ The modules themselves are in `fairjax.deep.nets.autoencoders`, which also says 
 module of your own with these can be used in every method. Nothing outside this wing calls Flax.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from flax import nnx
 from jax import Array
 
 from fairjax.deep.nets.autoencoders import Code, ConvAutoencoder, ConvVAE, Critic, FCAutoencoder, MLPAutoencoder
+from fairjax.deep.nets.classifier import Classifier, ConvClassifier
 from fairjax.deep.nets.features import FeatureVAE
 from fairjax.errors import InputError
 
@@ -40,6 +42,8 @@ _KINDS: dict[str, Any] = {
     "conv": ConvAutoencoder,
     "vae": ConvVAE,
     "critic": Critic,
+    "classifier": Classifier,
+    "conv-classifier": ConvClassifier,
 }
 
 
@@ -94,12 +98,13 @@ class Network(_Adapter):
 
     Parameters
     ----------
-    kind : {"mlp", "sdae", "fc", "conv", "vae", "critic"}
+    kind : {"mlp", "sdae", "fc", "conv", "vae", "critic", "classifier", "conv-classifier"}
         "vae" is DFC's convolutional network for images, and what its authors put on precomputed features for vectors.
+        The last two have no decoder; "classifier" takes images as vectors of their pixels.
     shape : tuple of int
         (D,) of vectors or (h, w, c) of images; (K,) for the critic.
     n_latent : int
-        Latent dimension d, or the outputs of the critic.
+        Latent dimension d, the outputs of the critic, or the clusters K of a classifier.
     options : tuple of (name, value)
         Further keywords of the module.
     compute : {"float32", "bfloat16"}
@@ -124,7 +129,7 @@ class Network(_Adapter):
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise InputError(f"there is no network {self.kind!r}; expected one of {', '.join(map(repr, _KINDS))}")
-        images = self.kind == "conv" or (self.kind == "vae" and len(self.shape) != 1)
+        images = self.kind in ("conv", "conv-classifier") or (self.kind == "vae" and len(self.shape) != 1)
         if images and (len(self.shape) != 3 or self.shape[0] % 4 or self.shape[1] % 4 or 0 in self.shape):
             # as PyTorch lays them out
             first = len(self.shape) == 3 and self.shape[0] in (1, 3) and min(self.shape[1:]) > 3
@@ -133,7 +138,7 @@ class Network(_Adapter):
                 f"by 4; found rows of shape {self.shape}"
                 + (": if the channels come first, move them by np.moveaxis(X, 1, -1)" if first else "")
             )
-        if not images and self.kind != "vae" and len(self.shape) != 1:
+        if not images and self.kind not in ("vae", "classifier") and len(self.shape) != 1:
             raise InputError(
                 f"the network {self.kind!r} takes vectors (n, D); found rows of shape {self.shape}: flatten them, or "
                 "take network='conv'"
@@ -148,9 +153,9 @@ class Network(_Adapter):
         return _structure(self)
 
     def _build(self, key: Array) -> Any:
-        if len(self.shape) == 1:
+        if len(self.shape) == 1 or self.kind == "classifier":
             make: Any = FeatureVAE if self.kind == "vae" else _KINDS[self.kind]
-            return make(self.shape[0], self.n_latent, rngs=nnx.Rngs(key), **dict(self.options))
+            return make(math.prod(self.shape), self.n_latent, rngs=nnx.Rngs(key), **dict(self.options))
         return _KINDS[self.kind](self.shape, self.n_latent, rngs=nnx.Rngs(key), **dict(self.options))
 
 

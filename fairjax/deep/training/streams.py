@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array, lax
 
+from fairjax.deep.training.neighbours import Neighbours
 from fairjax.errors import InputError
 
 __all__ = ["Batch", "Data", "draw", "first_order", "prepare", "present", "steps_per_epoch"]
@@ -25,12 +26,15 @@ class Data(NamedTuple):
         Rows of each group, n the size of the largest; shorter lists are filled up with row 0.
     sizes : Array (T,), int32
         Rows of each group.
+    neighbours : Neighbours, optional
+        How far each row's neighbours are, once a method has asked for it (`Config.completed`).
     """
 
     x: Array
     groups: Array
     members: Array
     sizes: Array
+    neighbours: Neighbours | None = None
 
     @property
     def n_groups(self) -> int:

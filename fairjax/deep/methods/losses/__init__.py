@@ -25,8 +25,11 @@ from fairjax.deep.methods.losses.fairoids import (
 )
 from fairjax.deep.methods.losses.information import clustering_information, consistency_loss, group_information
 from fairjax.deep.methods.losses.reconstruction import reconstruction_loss
+from fairjax.deep.methods.losses.smoothness import adversarial_direction, adversarial_loss
 
 __all__ = [
+    "adversarial_direction",
+    "adversarial_loss",
     "adversarial_ramp",
     "centroids_from_batch",
     "clustering_information",
