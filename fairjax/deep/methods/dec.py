@@ -19,6 +19,7 @@ from fairjax.deep.methods.pretraining import (
 )
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, Settings, setting, static
+from fairjax.deep.methods.smoothing import Smooth, SmoothSettings, distances, smoothness
 from fairjax.deep.nets.passing import embed
 from fairjax.deep.training.streams import Batch, Data
 from fairjax.deep.training.tasks import Task, TrainState, direction
@@ -27,7 +28,7 @@ __all__ = ["DEC", "DECConfig", "DECSettings", "DECTask", "Result", "run"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DECSettings(ReconstructionSettings, PretrainSettings, Settings):
+class DECSettings(ReconstructionSettings, PretrainSettings, SmoothSettings, Settings):
     """Settings of DEC."""
 
     steps: int = setting(10_000, "Most steps of the sharpening.")
@@ -50,18 +51,21 @@ class DECTask(Task):
     ----------
     config : DECConfig
         Its traced numbers are in ``hyper``.
+    smooth : bool
+        Whether smoothness counts.
     """
 
     config: "DECConfig"
+    smooth: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """Centroids by k-means on the latent rows of the autoencoder."""
         params, rest, _ = carry
         z = embed(self.config.network, params["net"], rest, data.x)
         centroids = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
-        extra = {}
+        extra = distances(data, self.smooth)
         if self.config.target == "full":
-            extra = {
+            extra |= {
                 "targets": jnp.zeros((len(z), self.config.n_clusters), z.dtype),
                 "labels": jnp.full(len(z), -1, jnp.int32),
             }
@@ -81,7 +85,7 @@ class DECTask(Task):
             q = jnp.exp(student_log_assignment(z, state.params["centroids"]))
             labels = jnp.argmax(q, axis=1).astype(jnp.int32)
             changed = jnp.mean(labels != old["labels"], dtype=q.dtype)
-            return {"targets": target_distribution(q), "labels": labels}, changed < state.hyper["tol"]
+            return old | {"targets": target_distribution(q), "labels": labels}, changed < state.hyper["tol"]
 
         extra, ended = lax.cond(
             step % self.config.update_every == 0, renew, lambda old: (old, jnp.zeros((), bool)), state.extra
@@ -91,21 +95,34 @@ class DECTask(Task):
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
     ) -> tuple[dict[str, Array], Any]:
-        """Mean over rows of KL(P‖Q)."""
-        code, rest = self.config.network.encode(params["net"], rest, batch.x, train=True, key=key)
-        log_q = student_log_assignment(code.z, params["centroids"])
+        """Mean over rows of KL(P‖Q), and smoothness."""
+
+        def assign(params: Any, z: Array) -> Array:
+            return student_log_assignment(z, params["centroids"])
+
+        network = self.config.network
+        code, renewed = network.encode(params["net"], rest, batch.x, train=True, key=key)
+        log_q = assign(params, code.z)
         p = target_distribution(jnp.exp(log_q)) if self.config.target == "batch" else extra["targets"][batch.rows]
-        return {"clustering": jnp.mean(divergence(jax.lax.stop_gradient(p), log_q))}, rest
+        terms = {"clustering": jnp.mean(divergence(jax.lax.stop_gradient(p), log_q))}
+        if self.smooth:
+            move_key = jax.random.fold_in(key, 1)
+            terms["smoothness"], _ = smoothness(
+                move_key, network, rest, params, assign, batch, log_q, extra["distance"], hyper, key
+            )
+        return terms, renewed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DECConfig(DECSettings, Config):
+class DECConfig(DECSettings, Smooth, Config):
     """Settings with a network; see `DEC`."""
 
     def tasks(self, data: Data) -> list[Task]:
         """The autoencoder, then the sharpening."""
         pretraining = autoencoder_tasks(self.network, data, self, steps=self.pretrain_steps, recon=self.recon)
-        sharpening = DECTask(name="DEC", steps=self.steps, batch_size=self.batch_size, config=static(self))
+        sharpening = DECTask(
+            name="DEC", steps=self.steps, batch_size=self.batch_size, config=static(self), smooth=self.smooth
+        )
         return [*pretraining, sharpening]
 
 

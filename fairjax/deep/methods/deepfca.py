@@ -26,6 +26,7 @@ from fairjax.deep.methods.losses import clustering_information, gaussian_log_ass
 from fairjax.deep.methods.pretraining import AutoencoderTask, starting_centers
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, Settings, setting, static
+from fairjax.deep.methods.smoothing import Smooth, SmoothSettings, distances, smoothness
 from fairjax.deep.nets.choice import Family
 from fairjax.deep.nets.network import is_vae
 from fairjax.deep.nets.passing import embed
@@ -42,7 +43,7 @@ _LAST_ITERATIONS = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepFCASettings(Settings):
+class DeepFCASettings(SmoothSettings, Settings):
     """Settings of DeepFCA."""
 
     n_init: int = setting(10, "Restarts of the k-means that FCA starts from.")
@@ -101,10 +102,13 @@ class FairTargetTask(Task):
         Its traced numbers are in ``hyper``.
     epoch : int
         Steps between two solutions.
+    smooth : bool
+        Whether smoothness counts.
     """
 
     config: "DeepFCAConfig"
     epoch: int
+    smooth: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """Centres by k-means on the latent rows of the autoencoder; labels come with the first step."""
@@ -112,7 +116,7 @@ class FairTargetTask(Task):
         z = embed(self.config.network, params["net"], rest, data.x)
         centers = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
         extra = {"centers": centers, "labels": jnp.zeros(len(z), jnp.int32), "spread": jnp.ones((), z.dtype)}
-        return params, rest, extra
+        return params, rest, distances(data, self.smooth) | extra
 
     def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
         """Centres and exact fair labels before every epoch, warm from those of the epoch before."""
@@ -121,7 +125,7 @@ class FairTargetTask(Task):
             z = embed(self.config.network, state.params["net"], state.rest, data.x)
             found = _cluster(z, data, old["centers"], self.config.kind, state.hyper["fairness"], _ITERATIONS)
             spread = jnp.sum(jnp.var(z, axis=0))
-            return {"centers": found.centers, "labels": found.assignment.labels[: len(z)], "spread": spread}
+            return old | {"centers": found.centers, "labels": found.assignment.labels[: len(z)], "spread": spread}
 
         extra = lax.cond(step % self.epoch == 0, renew, lambda old: old, state.extra)
         return state.params, extra, jnp.zeros((), bool)
@@ -131,8 +135,12 @@ class FairTargetTask(Task):
     ) -> tuple[dict[str, Array], Any]:
         """Means over the batch."""
         network = self.config.network
-        (code, found), rest = network.autoencode(params["net"], rest, batch.x, batch.groups, train=True, key=key)
-        log_q = gaussian_log_assignment(code.z, extra["centers"], hyper["tau"] * extra["spread"])
+
+        def assign(params: Any, z: Array) -> Array:
+            return gaussian_log_assignment(z, extra["centers"], hyper["tau"] * extra["spread"])
+
+        (code, found), renewed = network.autoencode(params["net"], rest, batch.x, batch.groups, train=True, key=key)
+        log_q = assign(params, code.z)
         chosen = jnp.take_along_axis(log_q, extra["labels"][batch.rows][:, None], axis=1)
         balance, onehot = clustering_information(jnp.exp(log_q))
         size = batch.x[0].size if is_vae(self.config.network) else 1
@@ -143,11 +151,16 @@ class FairTargetTask(Task):
             "onehot": hyper["a_onehot"] * onehot,
             "targets": -hyper["target_weight"] * jnp.mean(chosen),
         }
-        return terms, rest
+        if self.smooth:
+            move_key = jax.random.fold_in(key, 1)
+            terms["smoothness"], _ = smoothness(
+                move_key, network, rest, params, assign, batch, log_q, extra["distance"], hyper, key
+            )
+        return terms, renewed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepFCAConfig(DeepFCASettings, Config):
+class DeepFCAConfig(DeepFCASettings, Smooth, Config):
     """Settings with a network; see `DeepFCA`."""
 
     soft = "gaussian"
@@ -176,6 +189,7 @@ class DeepFCAConfig(DeepFCASettings, Config):
             batch_size=self.batch_size,
             config=static(self),
             epoch=epoch,
+            smooth=self.smooth,
         )
         return [first, second]
 

@@ -26,6 +26,7 @@ from fairjax.deep.methods.losses import (
 )
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, Settings, setting, static
+from fairjax.deep.methods.smoothing import Smooth, SmoothSettings, distances, smoothness
 from fairjax.deep.nets.blocks import unit_rows
 from fairjax.deep.nets.choice import Family
 from fairjax.deep.nets.passing import embed
@@ -39,7 +40,7 @@ _ROWS_PER_CENTER = 1000  # k-means sees at most so many rows for each centre, dr
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FCMISettings(Settings):
+class FCMISettings(SmoothSettings, Settings):
     """Settings of FCMI."""
 
     n_init: int = setting(10)
@@ -92,6 +93,8 @@ class FCMITask(Task):
         Steps with the reconstruction alone.
     consistent : bool
         Whether there is a term of consistency (`fairjax.deep.methods.losses.consistency_loss`).
+    smooth : bool
+        Whether smoothness counts.
     """
 
     config: "FCMIConfig"
@@ -99,12 +102,13 @@ class FCMITask(Task):
     epoch: int
     warmup: int
     consistent: bool = False
+    smooth: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """New network; the centres come with the end of the warm-up."""
         params, rest = self.config.network.init(key)
         z = jax.eval_shape(lambda x: self.config.network.encode(params, rest, x)[0].z, data.x[:1])
-        extra = {"centers": jnp.zeros((self.config.n_clusters, z.shape[1]), z.dtype)}
+        extra = distances(data, self.smooth) | {"centers": jnp.zeros((self.config.n_clusters, z.shape[1]), z.dtype)}
         if self.consistent:
             extra["alone"] = jnp.zeros(len(data.x), jnp.int32)
         return {"net": params}, rest, extra
@@ -132,7 +136,7 @@ class FCMITask(Task):
 
         due = (step % self.epoch == 0) & (step >= self.warmup)
         centers = lax.cond(due, renew, lambda old: old, state.extra["centers"])
-        extra = {"centers": centers}
+        extra = state.extra | {"centers": centers}
         if self.consistent:
             extra["alone"] = lax.cond(
                 step == self.warmup,
@@ -147,8 +151,13 @@ class FCMITask(Task):
     ) -> tuple[dict[str, Array], Any]:
         """Reconstruction, evenness and hardness of the clusters, information of cluster and group."""
         network = self.config.network
-        (code, found), rest = network.autoencode(params["net"], rest, batch.x, batch.groups, train=True, key=key)
-        c = jnp.exp(cosine_log_assignment(unit_rows(code.z), extra["centers"], hyper["tau"]))
+
+        def assign(params: Any, z: Array) -> Array:
+            return cosine_log_assignment(unit_rows(z), extra["centers"], hyper["tau"])
+
+        (code, found), renewed = network.autoencode(params["net"], rest, batch.x, batch.groups, train=True, key=key)
+        log_c = assign(params, code.z)
+        c = jnp.exp(log_c)
         balance, onehot = clustering_information(c)
         later = {
             "balance": hyper["a_balance"] * balance,
@@ -160,9 +169,14 @@ class FCMITask(Task):
             soft = jnp.exp(cosine_log_assignment(unit_rows(code.z), extra["centers"], hyper["consistency_tau"]))
             kept = consistency_loss(soft, extra["alone"][batch.rows], batch.groups, self.n_groups)
             later["consistency"] = hyper["consistency"] * kept
+        if self.smooth:
+            move_key = jax.random.fold_in(key, 1)
+            later["smoothness"], _ = smoothness(
+                move_key, network, rest, params, assign, batch, log_c, extra["distance"], hyper, key
+            )
         terms = {name: jnp.where(step >= self.warmup, term, 0) for name, term in later.items()}
         size = batch.x[0].size if self.config.reduction == "sum" else 1
-        return {"reconstruction": size * jnp.mean(reconstruction_loss(batch.x, found)), **terms}, rest
+        return {"reconstruction": size * jnp.mean(reconstruction_loss(batch.x, found)), **terms}, renewed
 
     def _cluster_groups(self, key: Array, state: TrainState, data: Data) -> Array:
         """Labels (N,) by k-means on the latent rows of each group alone."""
@@ -180,7 +194,7 @@ class FCMITask(Task):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FCMIConfig(FCMISettings, Config):
+class FCMIConfig(FCMISettings, Smooth, Config):
     """Settings with a network; see `FCMI`."""
 
     soft = "cosine"
@@ -202,6 +216,7 @@ class FCMIConfig(FCMISettings, Config):
                 epoch=epoch,
                 warmup=self.warmup_epochs * epoch,
                 consistent=self._consistent(np.asarray(data.sizes)),
+                smooth=self.smooth,
             )
         ]
 

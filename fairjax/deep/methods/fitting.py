@@ -15,7 +15,7 @@ from fairjax import parallel
 from fairjax._core import memory
 from fairjax.deep.methods import running
 from fairjax.deep.methods.config import Config
-from fairjax.deep.methods.settings import renamed
+from fairjax.deep.methods.settings import renamed, settings_of
 from fairjax.deep.training.checkpoints import Keeper, check_folder, claimed, fingerprint, identity, restore
 from fairjax.deep.training.streams import prepare
 from fairjax.deep.training.tasks import Task
@@ -68,7 +68,7 @@ def train(
         own = _identity(model, key, X, groups)
         with claimed(model.checkpoint_dir):
             position = restore(
-                model.checkpoint_dir, tasks, key, config.hyper(), data, own, translate=partial(renamed, type(model))
+                model.checkpoint_dir, tasks, key, config.hyper(), data, own, translate=partial(_today, type(model))
             )
             if position is not None and not model.resume:
                 raise InputError(
@@ -128,6 +128,12 @@ def _identity(
         _KEY: np.asarray(jax.random.key_data(key)).tolist(),
         "data": fingerprint(X, groups),
     }
+
+
+def _today(kind: "type[DeepClusterer]", found: dict[str, Any]) -> dict[str, Any]:
+    """The identity of any version under the names of today; what a version did not know was as the default is."""
+    later = {about.name: _plain(about.default) for about in settings_of(kind) if about.name not in _NOT_SETTINGS}
+    return later | renamed(kind, found)
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from fairjax.deep.methods.estimator import DeepClusterer, estimator
 from fairjax.deep.methods.losses import clustering_information
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, Settings, setting, static
-from fairjax.deep.methods.smoothing import SmoothSettings, smoothness
+from fairjax.deep.methods.smoothing import Smooth, SmoothSettings, distances, smoothness
 from fairjax.deep.nets.choice import Family
 from fairjax.deep.nets.network import Network
 from fairjax.deep.nets.own import OwnNetwork
@@ -111,11 +111,7 @@ class IMSATTask(Task):
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """New network."""
         params, rest = self.config.network.init(key)
-        extra = {}
-        if self.smooth:
-            assert data.neighbours is not None
-            extra["distance"] = data.neighbours.distance
-        return {"net": params}, rest, extra
+        return {"net": params}, rest, distances(data, self.smooth)
 
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
@@ -134,7 +130,7 @@ class IMSATTask(Task):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class IMSATConfig(IMSATSettings, Config):
+class IMSATConfig(IMSATSettings, Smooth, Config):
     """Settings with a network; see `IMSAT`."""
 
     soft = "logits"

@@ -15,7 +15,7 @@ from fairjax.deep.nets.own import OwnNetwork
 from fairjax.deep.training.neighbours import neighbours
 from fairjax.deep.training.streams import Batch, Data
 
-__all__ = ["SmoothSettings", "smoothness"]
+__all__ = ["Smooth", "SmoothSettings", "distances", "smoothness"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,13 @@ class SmoothSettings:
     vat_neighbour: int = setting(10, "Rank of that neighbour, 1 for the nearest.")
     vat_step: Number = setting(10.0, "Length of the trial by which that direction is found.", above=0.0)
 
+
+class Smooth:
+    """What a configuration with these settings has besides."""
+
+    vat_weight: Number
+    vat_neighbour: int
+
     @property
     def smooth(self) -> bool:
         """Whether there is such a term; to be asked before the numbers are traced."""
@@ -46,6 +53,14 @@ class SmoothSettings:
         if not self.smooth or (data.neighbours is not None and data.neighbours.rank == rank):
             return data
         return data._replace(neighbours=neighbours(data.x, data.members, data.sizes, rank, names))
+
+
+def distances(data: Data, smooth: bool) -> dict[str, Array]:
+    """What a stage keeps of the neighbours: nothing, unless there is such a term."""
+    if not smooth:
+        return {}
+    assert data.neighbours is not None
+    return {"distance": data.neighbours.distance}
 
 
 def smoothness(
