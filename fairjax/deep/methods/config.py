@@ -41,6 +41,11 @@ class Config(Settings, ABC):
         for about in settings_of(type(self)):
             check(about, getattr(self, about.name), scalar=False)
 
+    @property
+    def starts(self) -> int:
+        """Trainings of an estimator, of which one is kept."""
+        return 1
+
     def resolved(self, data: Data) -> Self:
         """The same with defaults that depend on the data put in."""
         return self

@@ -13,24 +13,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jax import Array, lax
+from jax import Array
 from sklearn.utils.validation import check_is_fitted
 
 from fairjax import fca
 from fairjax._core import group_codes
-from fairjax.assignment import controls
+from fairjax.deep.methods.alone import ConsistencySettings, check_consistency
 from fairjax.deep.methods.assigning import Clusterer
 from fairjax.deep.methods.config import Config
-from fairjax.deep.methods.estimator import DeepClusterer, GroupDecoders, estimator
-from fairjax.deep.methods.losses import clustering_information, gaussian_log_assignment, reconstruction_loss
+from fairjax.deep.methods.estimator import GroupDecoders, LabelledGroups, estimator
+from fairjax.deep.methods.fairtargets import FairTargetTask, cluster_fairly
 from fairjax.deep.methods.pretraining import AutoencoderTask, starting_centers
 from fairjax.deep.methods.running import Result, run
-from fairjax.deep.methods.settings import Number, Settings, setting, static
-from fairjax.deep.methods.smoothing import Smooth, SmoothSettings, distances, smoothness
+from fairjax.deep.methods.settings import Number, Settings, differs, setting, static
+from fairjax.deep.methods.smoothing import Smooth, SmoothSettings
+from fairjax.deep.methods.targets import Fair, FairnessSettings, TargetSettings, check_fairness, rule_of, with_fairness
 from fairjax.deep.nets.choice import Family
-from fairjax.deep.nets.network import is_vae
 from fairjax.deep.nets.passing import embed
-from fairjax.deep.training.streams import Batch, Data, steps_per_epoch
+from fairjax.deep.training.streams import Data, steps_per_epoch
 from fairjax.deep.training.tasks import Task, TrainState
 from fairjax.errors import InputError
 from fairjax.fca import alignment
@@ -38,12 +38,11 @@ from fairjax.fca.alignment.fitting import Route
 
 __all__ = ["DeepFCA", "DeepFCAConfig", "DeepFCASettings", "FairTargetTask", "Result", "run"]
 
-_ITERATIONS = 10  # of FCA at most, from the centres of the epoch before
 _LAST_ITERATIONS = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepFCASettings(SmoothSettings, Settings):
+class DeepFCASettings(TargetSettings, ConsistencySettings, FairnessSettings, SmoothSettings, Settings):
     """Settings of DeepFCA."""
 
     n_init: int = setting(10, "Restarts of the k-means that FCA starts from.")
@@ -51,14 +50,6 @@ class DeepFCASettings(SmoothSettings, Settings):
     epochs: int = setting(280, "Passes through the data with fair targets.")
     fair_targets: bool = setting(
         True, "Train towards fair assignments; without, only the `pretrain_epochs` are trained."
-    )
-    epsilon: Number = setting(
-        0.0,
-        "Largest gap between two groups' proportions over the clusters, summed over these; 0 is perfect fairness.",
-        most=2.0,
-    )
-    min_balance: Number | None = setting(
-        None, "In place of `epsilon`: in every cluster the ratio of any two groups' sizes is at least this."
     )
     assignment: Literal["direct", "exact", "sinkhorn"] = setting(
         "direct",
@@ -79,97 +70,30 @@ class DeepFCASettings(SmoothSettings, Settings):
     )
     a_onehot: Number = setting(0.04, "Weight of hard assignments beside the fair targets.")
     tau: Number = setting(0.1, "Temperature of the soft assignment, in units of the latent rows' variance.", above=0.0)
-
-
-def _cluster(
-    z: Array, data: Data, centers: Array, kind: str, value: Array, iterations: int, full: bool = False
-) -> fca.FairClustering:
-    """FCA on latent rows from given centres; with `full`, centres that end without rows are put to use."""
-    points = fca.prepare(z, data.groups, n_groups=data.n_groups)
-    control = getattr(controls, kind)(value, points.masses)
-    solve = fca.fill if full else fca.run
-    found = solve(points, control, fca.init(points, centers, max_iter=iterations))
-    return fca.finish(points, control, found)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FairTargetTask(Task):
-    """Reconstruction, cross-entropy of the soft assignment to exact fair labels, and FCMI's evenness and hardness.
-
-    Attributes
-    ----------
-    config : DeepFCAConfig
-        Its traced numbers are in ``hyper``.
-    epoch : int
-        Steps between two solutions.
-    smooth : bool
-        Whether smoothness counts.
-    """
-
-    config: "DeepFCAConfig"
-    epoch: int
-    smooth: bool = False
-
-    def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
-        """Centres by k-means on the latent rows of the autoencoder; labels come with the first step."""
-        params, rest, _ = carry
-        z = embed(self.config.network, params["net"], rest, data.x)
-        centers = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
-        extra = {"centers": centers, "labels": jnp.zeros(len(z), jnp.int32), "spread": jnp.ones((), z.dtype)}
-        return params, rest, distances(data, self.smooth) | extra
-
-    def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
-        """Centres and exact fair labels before every epoch, warm from those of the epoch before."""
-
-        def renew(old: Any) -> Any:
-            z = embed(self.config.network, state.params["net"], state.rest, data.x)
-            found = _cluster(z, data, old["centers"], self.config.kind, state.hyper["fairness"], _ITERATIONS)
-            spread = jnp.sum(jnp.var(z, axis=0))
-            return old | {"centers": found.centers, "labels": found.assignment.labels[: len(z)], "spread": spread}
-
-        extra = lax.cond(step % self.epoch == 0, renew, lambda old: old, state.extra)
-        return state.params, extra, jnp.zeros((), bool)
-
-    def loss(
-        self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
-    ) -> tuple[dict[str, Array], Any]:
-        """Means over the batch."""
-        network = self.config.network
-
-        def assign(params: Any, z: Array) -> Array:
-            return gaussian_log_assignment(z, extra["centers"], hyper["tau"] * extra["spread"])
-
-        (code, found), renewed = network.autoencode(params["net"], rest, batch.x, batch.groups, train=True, key=key)
-        log_q = assign(params, code.z)
-        chosen = jnp.take_along_axis(log_q, extra["labels"][batch.rows][:, None], axis=1)
-        balance, onehot = clustering_information(jnp.exp(log_q))
-        size = batch.x[0].size if is_vae(self.config.network) else 1
-        terms = {
-            "reconstruction": size * jnp.mean(reconstruction_loss(batch.x, found)),
-            "divergence": hyper["beta"] * jnp.mean(code.kl),
-            "balance": hyper["a_balance"] * balance,
-            "onehot": hyper["a_onehot"] * onehot,
-            "targets": -hyper["target_weight"] * jnp.mean(chosen),
-        }
-        if self.smooth:
-            move_key = jax.random.fold_in(key, 1)
-            terms["smoothness"], _ = smoothness(
-                move_key, network, rest, params, assign, batch, log_q, extra["distance"], hyper, key
-            )
-        return terms, renewed
+    restarts: int = setting(
+        1,
+        "Trainings from starts of their own, at once; kept is the one whose assignments tell most of the rows and, "
+        "with `vat_weight`, are smoothest.",
+    )
+    average: Number = setting(
+        0.0,
+        "Decay of an average of the weights over the steps with fair targets, by which rows are assigned; 0 takes the "
+        "weights themselves, 0.999 is common.",
+        below=1.0,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepFCAConfig(DeepFCASettings, Smooth, Config):
+class DeepFCAConfig(DeepFCASettings, Fair, Smooth, Config):
     """Settings with a network; see `DeepFCA`."""
 
     soft = "gaussian"
     fills = True
 
     @property
-    def kind(self) -> str:
-        """Control of the fairness, whose value is ``hyper["fairness"]``."""
-        return "gap" if self.min_balance is None else "balance"
+    def starts(self) -> int:
+        """As many as `restarts` says."""
+        return self.restarts
 
     def tasks(self, data: Data) -> list[Task]:
         """Autoencoder; then the fair targets, if wanted."""
@@ -189,16 +113,17 @@ class DeepFCAConfig(DeepFCASettings, Smooth, Config):
             batch_size=self.batch_size,
             config=static(self),
             epoch=epoch,
+            rule=rule_of(self),
+            n_groups=data.n_groups,
             smooth=self.smooth,
+            consistent=check_consistency(self, data),
+            averaged=differs(self.average, 0.0),
         )
         return [first, second]
 
     def hyper(self) -> dict[str, Any]:
         """Rates, weights, temperature; ``"fairness"`` is the value of the control."""
-        found = super().hyper()
-        floor = found.pop("min_balance")
-        gap = found.pop("epsilon")
-        return found | {"pretrain_lr": self.lr, "beta": 1.0, "fairness": gap if floor is None else floor}
+        return with_fairness(super().hyper()) | {"pretrain_lr": self.lr, "beta": 1.0}
 
     def compiles_finish(self) -> bool:
         """Alignment deals out the groups by their sizes."""
@@ -213,7 +138,8 @@ class DeepFCAConfig(DeepFCASettings, Smooth, Config):
         return self._finish(state, data, key, full=True)
 
     def _finish(self, state: TrainState, data: Data, key: Array, *, full: bool) -> tuple[Array, Clusterer]:
-        params, hyper = state.params["net"], state.hyper
+        hyper = state.hyper
+        params = state.extra.get("average", state.params["net"])
         z = embed(self.network, params, state.rest, data.x)
         if self.fair_targets:
             centers = state.extra["centers"]
@@ -222,7 +148,7 @@ class DeepFCAConfig(DeepFCASettings, Smooth, Config):
             centers = starting_centers(own, z, self.n_clusters, n_init=self.n_init)
         found: fca.FairClustering | fca.Alignment
         if self.assignment == "direct":
-            found = _cluster(z, data, centers, self.kind, hyper["fairness"], _LAST_ITERATIONS, full)
+            found = cluster_fairly(z, data, centers, self.kind, hyper["fairness"], _LAST_ITERATIONS, full)
         else:
             found = self._align(key, z, data, centers, hyper, full)
         tau = hyper["tau"] * jnp.sum(jnp.var(z, axis=0))
@@ -258,20 +184,11 @@ class DeepFCAConfig(DeepFCASettings, Smooth, Config):
     def _check(self, sizes: np.ndarray) -> None:
         if self.assignment != "direct":
             self._check_alignment(len(sizes))
-        if self.min_balance is None:
-            return
-        if np.any(np.asarray(self.epsilon) != 0):
-            raise InputError("both epsilon and min_balance are given; choose one fairness control")
-        best = sizes.min() / sizes.max()
-        if not np.all(np.asarray(self.min_balance) <= best * (1 + 1e-6)):
-            raise InputError(
-                f"min_balance is {self.min_balance!r}; these data allow at most {best:.4g}, the ratio of the smallest "
-                "group to the largest"
-            )
+        check_fairness(self, sizes)
 
 
 @estimator
-class DeepFCA(DeepClusterer, GroupDecoders, DeepFCASettings):
+class DeepFCA(LabelledGroups, GroupDecoders, DeepFCASettings):
     """Fair clustering via alignment (Kim et al., ICML 2025) on learned features, by exact fair assignments.
 
     An autoencoder with a decoder branch for each group (the network "vae" has one in any case), then FCA on its latent

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from fairjax._core import group_codes
 from fairjax.datasets.preparation import Preparation
 from fairjax.deep.methods import assigning, files, fitting, rows
+from fairjax.deep.methods.alone import checked_labels
 from fairjax.deep.methods.config import Config
 from fairjax.deep.methods.documentation import documented
 from fairjax.deep.methods.settings import check, setting, settings_of
@@ -27,7 +28,7 @@ from fairjax.saving import archive
 from fairjax.saving.common import check_format
 from fairjax.saving.words import Words
 
-__all__ = ["METHODS", "DeepClusterer", "GroupDecoders", "estimator"]
+__all__ = ["METHODS", "DeepClusterer", "GroupDecoders", "LabelledGroups", "estimator"]
 
 _FEW_ROWS = 10_000  # up to which the command line shortens a method's protocol
 
@@ -124,6 +125,9 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         ReplacementWarning
             If a batch asks for more rows than there are, so that they are drawn with replacement.
         """
+        return self._fit(X, y, sensitive_features, None)
+
+    def _fit(self, X: Any, y: Any, sensitive_features: Any, group_labels: Any) -> Self:
         self._check_parameters()
         group_codes.check_pairing(X, sensitive_features, y)
         X = self._as_rows(X, reset=True)
@@ -140,7 +144,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         self._choose_scale(X)
         network = self._choose_network(X.shape[1:], len(known))
         names = ("all",) if sensitive_features is None else tuple(group_codes.name_of(value) for value in known)
-        result = fitting.train(self, self._config(network), rows.scaled(X, self._scale), groups, names)
+        alone = None if group_labels is None else checked_labels(group_labels, n)
+        result = fitting.train(self, self._config(network), rows.scaled(X, self._scale), groups, names, alone)
         self._network = network
         self._clusterer = result.clusterer
         self.labels_ = np.asarray(result.labels)
@@ -277,6 +282,38 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         shape: dict[str, Any] = {"n_groups": len(self.groups_)}
         self.balance_ = float(metrics.balance(self.labels_, groups, n_clusters=self.n_clusters, **shape))
         self.max_balance_ = float(metrics.max_balance(groups, **shape))
+
+
+class LabelledGroups(DeepClusterer):
+    """Base of the estimators that take labels of each group clustered alone."""
+
+    def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None, group_labels: Any = None) -> Self:
+        """Train and cluster.
+
+        Parameters
+        ----------
+        X, y, sensitive_features
+            As for the other deep methods.
+        group_labels : array-like (N,) of whole numbers, optional
+            Clusters of the rows by any clustering of each group alone, such as `IMSAT` on its rows; `consistency` is
+            the weight by which they are kept to. Labels of different groups are never compared, and there may be any
+            number of clusters.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            Also for labels of another length, or below 0.
+
+        Warns
+        -----
+        ReplacementWarning
+            As for the other deep methods.
+        """
+        return self._fit(X, y, sensitive_features, group_labels)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from fairjax import kmeans
+from fairjax.deep.methods.alone import ConsistencySettings, check_consistency, cluster_alone
 from fairjax.deep.methods.assigning import Clusterer
 from fairjax.deep.methods.config import Config
-from fairjax.deep.methods.estimator import DeepClusterer, GroupDecoders, estimator
+from fairjax.deep.methods.estimator import GroupDecoders, LabelledGroups, estimator
 from fairjax.deep.methods.losses import (
     clustering_information,
     consistency_loss,
@@ -30,7 +30,7 @@ from fairjax.deep.methods.smoothing import Smooth, SmoothSettings, distances, sm
 from fairjax.deep.nets.blocks import unit_rows
 from fairjax.deep.nets.choice import Family
 from fairjax.deep.nets.passing import embed
-from fairjax.deep.training.streams import Batch, Data, present, steps_per_epoch
+from fairjax.deep.training.streams import Batch, Data, steps_per_epoch
 from fairjax.deep.training.tasks import Task, TrainState
 from fairjax.errors import InputError
 
@@ -40,7 +40,7 @@ _ROWS_PER_CENTER = 1000  # k-means sees at most so many rows for each centre, dr
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FCMISettings(SmoothSettings, Settings):
+class FCMISettings(ConsistencySettings, SmoothSettings, Settings):
     """Settings of FCMI."""
 
     n_init: int = setting(10)
@@ -66,12 +66,6 @@ class FCMISettings(SmoothSettings, Settings):
         "Reconstruction error as the mean over a row's elements, as in the authors' code, or as their sum, as the "
         "paper prints it; the other weights belong to the mean.",
     )
-    consistency: Number = setting(
-        0.0,
-        "Weight of a term that keeps together and apart the rows that k-means on each group alone, at the end of the "
-        "warm-up, has put together and apart; an unpublished variant of the authors, who take about 0.05.",
-    )
-    consistency_tau: Number = setting(0.2, "Temperature of that term.", above=0.0)
     labels: Literal["cosine", "kmeans"] = setting(
         "cosine",
         "Labels by the largest cosine to the centres of the last epoch, or by k-means on the final latent rows.",
@@ -140,7 +134,7 @@ class FCMITask(Task):
         if self.consistent:
             extra["alone"] = lax.cond(
                 step == self.warmup,
-                lambda old: self._cluster_groups(alone_key, state, data),
+                lambda old: self._labels_alone(alone_key, state, data),
                 lambda old: old,
                 state.extra["alone"],
             )
@@ -178,19 +172,12 @@ class FCMITask(Task):
         size = batch.x[0].size if self.config.reduction == "sum" else 1
         return {"reconstruction": size * jnp.mean(reconstruction_loss(batch.x, found)), **terms}, renewed
 
-    def _cluster_groups(self, key: Array, state: TrainState, data: Data) -> Array:
-        """Labels (N,) by k-means on the latent rows of each group alone."""
+    def _labels_alone(self, key: Array, state: TrainState, data: Data) -> Array:
+        """Labels (N,) of each group alone: those given, or by k-means on the latent rows."""
+        if data.alone is not None:
+            return data.alone
         z = unit_rows(embed(self.config.network, state.params["net"], state.rest, data.x))
-        here = present(data)
-
-        def fit(key: Array, rows: Array, here: Array) -> Array:
-            return kmeans.fit(
-                key, z[rows], self.config.n_clusters, here.astype(z.dtype), n_init=self.config.n_init
-            ).labels
-
-        labels = jax.vmap(fit)(jax.random.split(key, self.n_groups), data.members, here)
-        rows = jnp.where(here, data.members, len(z))
-        return jnp.zeros(len(z), jnp.int32).at[rows].set(labels.astype(jnp.int32), mode="drop")
+        return cluster_alone(key, z, data, self.config.n_clusters, self.config.n_init)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,7 +202,7 @@ class FCMIConfig(FCMISettings, Smooth, Config):
                 n_groups=data.n_groups,
                 epoch=epoch,
                 warmup=self.warmup_epochs * epoch,
-                consistent=self._consistent(np.asarray(data.sizes)),
+                consistent=check_consistency(self, data),
                 smooth=self.smooth,
             )
         ]
@@ -233,19 +220,9 @@ class FCMIConfig(FCMISettings, Smooth, Config):
         clusterer = Clusterer(state.params["net"], state.rest, unit_rows(found.centers), state.hyper["tau"])
         return found.labels.astype(jnp.int32), clusterer
 
-    def _consistent(self, sizes: np.ndarray) -> bool:
-        if np.all(np.asarray(self.consistency) == 0):
-            return False
-        if sizes.min() < self.n_clusters:
-            raise InputError(
-                f"the smallest group has {sizes.min()} rows, fewer than n_clusters={self.n_clusters}: consistency "
-                "clusters each group alone first; ask for fewer clusters, or set consistency=0"
-            )
-        return True
-
 
 @estimator
-class FCMI(DeepClusterer, GroupDecoders, FCMISettings):
+class FCMI(LabelledGroups, GroupDecoders, FCMISettings):
     """Deep fair clustering by mutual information (Zeng et al., CVPR 2023).
 
     An autoencoder with a decoder branch for each group; soft assignments by the cosine to centres that k-means renews

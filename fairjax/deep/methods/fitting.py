@@ -15,6 +15,7 @@ from fairjax import parallel
 from fairjax._core import memory
 from fairjax.deep.methods import running
 from fairjax.deep.methods.config import Config
+from fairjax.deep.methods.restarts import kept, keys_of_starts
 from fairjax.deep.methods.settings import renamed, settings_of
 from fairjax.deep.training.checkpoints import Keeper, check_folder, claimed, fingerprint, identity, restore
 from fairjax.deep.training.streams import prepare
@@ -39,8 +40,9 @@ def train(
     X: npt.NDArray[Any],
     groups: npt.NDArray[np.int32],
     names: tuple[str, ...],
+    alone: npt.NDArray[np.int32] | None = None,
 ) -> running.Result:
-    """Train; the model's ``notes_`` are set before the work begins.
+    """Train, with labels of each group `alone` where given; the model's ``notes_`` are set before the work begins.
 
     Raises
     ------
@@ -48,8 +50,11 @@ def train(
         If the settings do not fit the data, a checkpoint is of another run, or memory does not suffice.
     """
     key = _key(model)
+    keys = keys_of_starts(config, key)
     mesh = parallel.data_mesh(model.n_devices) if model.n_devices > 1 else None
     data = prepare(X, groups)
+    if alone is not None:
+        data = data._replace(alone=jnp.asarray(alone))
     running.check_sizes(config, data)
     config = config.resolved(data)
     data = config.completed(data, names)
@@ -64,11 +69,11 @@ def train(
     options: dict[str, Any] = {"chunk_steps": 10 if size * batch_size > _LONG_STEP else 100, "mesh": mesh}
     try:
         if model.checkpoint_dir is None:
-            return running.run(key, data, config, **options)
-        own = _identity(model, key, X, groups)
+            return kept(running.run(keys, data, config, **options), config, data)
+        own = _identity(model, key, X, groups, *(() if alone is None else (alone,)))
         with claimed(model.checkpoint_dir):
             position = restore(
-                model.checkpoint_dir, tasks, key, config.hyper(), data, own, translate=partial(_today, type(model))
+                model.checkpoint_dir, tasks, keys, config.hyper(), data, own, translate=partial(_today, type(model))
             )
             if position is not None and not model.resume:
                 raise InputError(
@@ -77,7 +82,8 @@ def train(
                 )
             keeper = Keeper(model.checkpoint_dir, tasks, own, every=model.checkpoint_every, keep=_KEPT)
             with keeper.listening():
-                return running.run(key, data, config, position=position, after_chunk=keeper, **options)
+                found = running.run(keys, data, config, position=position, after_chunk=keeper, **options)
+            return kept(found, config, data)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not memory.is_exhausted(error):
             raise
@@ -113,9 +119,7 @@ def _key(model: "DeepClusterer") -> jax.Array:
     return jax.random.key(int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max)))
 
 
-def _identity(
-    model: "DeepClusterer", key: jax.Array, X: npt.NDArray[Any], groups: npt.NDArray[np.int32]
-) -> dict[str, Any]:
+def _identity(model: "DeepClusterer", key: jax.Array, *arrays: npt.NDArray[Any]) -> dict[str, Any]:
     """What a checkpoint is recognised by."""
     settings = {
         name: _plain(value) for name, value in model.get_params(deep=False).items() if name not in _NOT_SETTINGS
@@ -126,7 +130,7 @@ def _identity(
         "network": network,
         **settings,
         _KEY: np.asarray(jax.random.key_data(key)).tolist(),
-        "data": fingerprint(X, groups),
+        "data": fingerprint(*arrays),
     }
 
 

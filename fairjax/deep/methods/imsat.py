@@ -140,6 +140,11 @@ class IMSATConfig(IMSATSettings, Smooth, Config):
         super().__post_init__()
         object.__setattr__(self, "prior", checked_prior(self.prior, self.n_clusters))
 
+    @property
+    def starts(self) -> int:
+        """As many as `n_init` says."""
+        return self.n_init
+
     def tasks(self, data: Data) -> list[Task]:
         """One, over all epochs."""
         check_logits(self.network, data, self.n_clusters)

@@ -31,7 +31,7 @@ from jax import Array
 from fairjax._core.checks import check_choice, check_count
 from fairjax.errors import InputError
 
-__all__ = ["Number", "Setting", "Settings", "check", "renamed", "setting", "settings_of", "static"]
+__all__ = ["Number", "Setting", "Settings", "check", "differs", "renamed", "setting", "settings_of", "static"]
 
 Number: TypeAlias = float | Array | np.ndarray
 
@@ -186,6 +186,13 @@ def check(about: Setting, value: Any, *, scalar: bool = True) -> None:
         _check_number(about, value, scalar or not about.traced)
     elif about.kind == "path" and not isinstance(value, (str, os.PathLike)):
         raise InputError(f"{name} is {value!r}; expected a path")
+
+
+def differs(value: Any, default: float) -> bool:
+    """Whether a number, or one of several, is another than the default; to be asked before numbers are traced."""
+    if isinstance(value, jax.core.Tracer):
+        return True
+    return bool(np.any(np.asarray(value, float) != default))
 
 
 def static(settings: SomeSettings) -> SomeSettings:

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 from jax import Array
 
 from fairjax.deep.methods.losses import adversarial_loss
-from fairjax.deep.methods.settings import Number, setting
+from fairjax.deep.methods.settings import Number, differs, setting
 from fairjax.deep.nets.network import Network
 from fairjax.deep.nets.own import OwnNetwork
 from fairjax.deep.training.neighbours import neighbours
@@ -43,9 +42,7 @@ class Smooth:
     @property
     def smooth(self) -> bool:
         """Whether there is such a term; to be asked before the numbers are traced."""
-        if isinstance(self.vat_weight, jax.core.Tracer):
-            return True
-        return bool(np.any(np.asarray(self.vat_weight, float) != 0))
+        return differs(self.vat_weight, 0.0)
 
     def completed(self, data: Data, names: tuple[str, ...] = ()) -> Data:
         """The data with the distances to the neighbours, where the term asks for them."""

@@ -28,6 +28,8 @@ class Data(NamedTuple):
         Rows of each group.
     neighbours : Neighbours, optional
         How far each row's neighbours are, once a method has asked for it (`Config.completed`).
+    alone : Array (N,), int32, optional
+        Labels of a clustering of each group alone, from anywhere.
     """
 
     x: Array
@@ -35,6 +37,7 @@ class Data(NamedTuple):
     members: Array
     sizes: Array
     neighbours: Neighbours | None = None
+    alone: Array | None = None
 
     @property
     def n_groups(self) -> int:

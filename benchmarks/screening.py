@@ -1,0 +1,167 @@
+"""Trials of the deep methods, many and small, before anything is run at full size: which changes gain?
+
+    python benchmarks/screening.py reverse-digits      the bundled digits of 8 x 8 and their reversals: minutes
+    python benchmarks/screening.py mnist-usps          2,000 images of each group, plain networks on pixels: an hour
+    python benchmarks/screening.py reverse-mnist       the same for MNIST and its reversals
+    python benchmarks/screening.py DATA --only vat     trials whose name begins so
+
+Every trial has the same three seeds, so that it is compared with its baseline pair by pair: a change is worth keeping
+if its mean gain is more than twice the standard error of the paired difference. Every trial is written into
+``benchmarks/results/screening-DATA.json`` as soon as it ends, those that lost or failed too; what is there is not run
+again. No training stops by labels, and no setting is chosen for one of the data sets.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from typing import Any
+
+import jax
+import measure
+import numpy as np
+import reduced
+from scipy.optimize import linear_sum_assignment
+
+from fairjax import datasets, metrics
+from fairjax.deep import Network, deepfca, fcmi, imsat, log_assignment, prepare
+
+_SEEDS = (0, 1, 2)
+_ROWS = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A method with changes to its settings, and the trial that it is compared with."""
+
+    method: str
+    baseline: str | None = None
+    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+TRIALS = {
+    "fcmi": Trial("fcmi"),
+    "deepfca": Trial("deepfca", "fcmi"),
+    "imsat": Trial("imsat", "fcmi"),
+    "vat on fcmi": Trial("fcmi", "fcmi", {"vat_weight": 0.1}),
+    "vat on deepfca": Trial("deepfca", "deepfca", {"vat_weight": 0.1}),
+    "vat 1 on deepfca": Trial("deepfca", "deepfca", {"vat_weight": 1.0, "a_balance": 0.4, "a_onehot": 0.1}),
+}
+
+
+def load(data: str) -> datasets.Dataset:
+    """Rows as vectors in [-1, 1]."""
+    if data == "reverse-digits":
+        return datasets.load_reverse_digits(signed=True, dtype=np.float32)
+    read = datasets.load_mnist_usps if data == "mnist-usps" else datasets.load_reverse_mnist
+    return read(size=28, signed=True, flatten=True, max_per_group=_ROWS)
+
+
+def network(trial: Trial, size: int, n_groups: int) -> Network:
+    """Plain networks, of a size that two cores carry."""
+    small = size <= 64
+    if trial.method == "imsat" or trial.changes.get("backbone") == "classifier":
+        hidden = (128, 128) if small else (400, 400)
+        return Network(kind="classifier", shape=(size,), n_latent=10, options=(("hidden", hidden),))
+    hidden = (128, 64) if small else (400, 128)
+    options = (("hidden", hidden), ("n_groups", n_groups), ("output", "tanh"), ("unit_norm", True))
+    return Network(kind="mlp", shape=(size,), n_latent=10, options=options)
+
+
+def configured(trial: Trial, data: datasets.Dataset) -> tuple[Any, Any]:
+    """Module and settings."""
+    shared: dict[str, Any] = {"network": network(trial, data.X.shape[1], data.n_groups), "n_clusters": 10}
+    if trial.method == "imsat":
+        return imsat, imsat.IMSATConfig(**shared | {"epochs": 60} | trial.changes)
+    if trial.method == "fcmi":
+        settings: dict[str, Any] = {"batch_size": 128, "epochs": 60, "warmup_epochs": 20, "center_refresh": "warm"}
+        return fcmi, fcmi.FCMIConfig(**shared | settings | trial.changes)
+    settings = {"batch_size": 128, "pretrain_epochs": 20, "epochs": 40}
+    return deepfca, deepfca.DeepFCAConfig(**shared | settings | trial.changes)
+
+
+def scores(labels: Any, data: datasets.Dataset) -> dict[str, Any]:
+    """Agreement and fairness; agreement inside each group, and the share of errors in the worst pair of classes."""
+    found: dict[str, Any] = reduced.scores(labels, data)
+    found["accuracy_of_groups"] = [
+        round(float(metrics.accuracy(labels[own], data.target[own])), 4)
+        for own in (data.groups == group for group in range(data.n_groups))
+    ]
+    counts = np.zeros((10, 10))
+    np.add.at(counts, (np.asarray(labels), data.target), 1)
+    clusters, classes = linear_sum_assignment(-counts)
+    table = np.zeros((10, 10))
+    table[classes] = counts[clusters]
+    errors = table + table.T
+    np.fill_diagonal(errors, 0)
+    pair = np.unravel_index(np.argmax(errors), errors.shape)
+    found["worst_pair"] = [int(min(pair)), int(max(pair))]
+    found["worst_pair_share"] = round(float(errors.max() / max(errors.sum() / 2, 1)), 3)
+    return found
+
+
+def run_trial(trial: Trial, data: datasets.Dataset) -> dict[str, Any]:
+    """Scores of every seed."""
+    module, config = configured(trial, data)
+    rows = config.completed(prepare(data.X, data.groups))
+    began, busy, seeds = time.perf_counter(), time.process_time(), []
+    for seed in _SEEDS:
+        result = module.run(jax.random.key(seed), rows, config)
+        one = scores(np.asarray(result.labels), data)
+        nearest = np.argmax(log_assignment(config.soft, config.network, result.clusterer, rows.x), axis=1)
+        one["without_group"] = {name: scores(nearest, data)[name] for name in ("accuracy", "balance")}
+        one["last_terms"] = {name: round(float(np.mean(terms[-20:])), 4) for name, terms in result.history.items()}
+        seeds.append(one)
+    return {
+        "method": trial.method,
+        "changes": trial.changes,
+        "seconds": round(time.perf_counter() - began, 1),
+        "processor_seconds": round(time.process_time() - busy, 1),
+        "seeds": seeds,
+    }
+
+
+def compared(found: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Mean gain of accuracy over the baseline, seed by seed, with its standard error."""
+    gains = [own["accuracy"] - other["accuracy"] for own, other in zip(found["seeds"], before["seeds"], strict=True)]
+    error = float(np.std(gains, ddof=1) / np.sqrt(len(gains)))
+    mean = float(np.mean(gains))
+    return {"mean": round(mean, 4), "standard_error": round(error, 4), "kept": mean > 2 * error}
+
+
+def run(data: str, only: str) -> None:
+    rows, path = load(data), measure.RESULTS / f"screening-{data}.json"
+    trials = json.loads(path.read_text(encoding="utf-8"))["trials"] if path.is_file() else {}
+    for name, trial in TRIALS.items():
+        if name in trials or not name.startswith(only):
+            continue
+        try:
+            found = run_trial(trial, rows)
+        except Exception as error:  # a trial that fails is a result too
+            found = {"method": trial.method, "changes": trial.changes, "failed": f"{type(error).__name__}: {error}"}
+        if "seeds" in found:
+            for figure in ("accuracy", "nmi", "balance"):
+                found[figure] = round(float(np.mean([seed[figure] for seed in found["seeds"]])), 4)
+            baseline = trials.get(trial.baseline, {})
+            if "seeds" in baseline:
+                found["gain"] = {"over": trial.baseline, **compared(found, baseline)}
+        print(name, json.dumps({key: value for key, value in found.items() if key != "seeds"}), flush=True)
+        # read again, as another process may have written since
+        trials = json.loads(path.read_text(encoding="utf-8"))["trials"] if path.is_file() else {}
+        trials[name] = found
+        about = {"rows": len(rows.X), "groups": rows.n_groups, "seeds": list(_SEEDS)}
+        measure.write(data, f"python benchmarks/screening.py {data}", about | {"trials": trials}, family="screening")
+    print(f"Results: {path}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", choices=("reverse-digits", "mnist-usps", "reverse-mnist"))
+    parser.add_argument("--only", default="", help="trials whose name begins so")
+    options = parser.parse_args()
+    run(options.data, options.only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
