@@ -1,7 +1,7 @@
 """Trials of the deep methods, many and small, before anything is run at full size: which changes gain?
 
     python benchmarks/screening.py reverse-digits      the bundled digits of 8 x 8 and their reversals: minutes
-    python benchmarks/screening.py mnist-usps          2,000 images of each group, plain networks on pixels: an hour
+    python benchmarks/screening.py mnist-usps          1,000 images of each group, plain networks on pixels: an hour
     python benchmarks/screening.py reverse-mnist       the same for MNIST and its reversals
     python benchmarks/screening.py DATA --only vat     trials whose name begins so
 
@@ -22,13 +22,14 @@ import jax
 import measure
 import numpy as np
 import reduced
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment, quadratic_assignment
 
-from fairjax import datasets, metrics
-from fairjax.deep import Network, deepfca, fcmi, imsat, log_assignment, prepare
+from fairjax import datasets, fair_assignment, metrics
+from fairjax.deep import Data, Network, deepfca, fairimsat, fcmi, imsat, log_assignment, prepare
+from fairjax.deep.methods import restarts
 
 _SEEDS = (0, 1, 2)
-_ROWS = 2000
+_ROWS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +41,32 @@ class Trial:
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+_CLASSIFIERS = ("imsat", "fairimsat", "matched")
+_VAT = {"vat_weight": 0.1}
+
 TRIALS = {
     "fcmi": Trial("fcmi"),
     "deepfca": Trial("deepfca", "fcmi"),
+    "vat on deepfca": Trial("deepfca", "deepfca", _VAT),
+    "vat on fcmi": Trial("fcmi", "fcmi", _VAT),
     "imsat": Trial("imsat", "fcmi"),
-    "vat on fcmi": Trial("fcmi", "fcmi", {"vat_weight": 0.1}),
-    "vat on deepfca": Trial("deepfca", "deepfca", {"vat_weight": 0.1}),
     "vat 1 on deepfca": Trial("deepfca", "deepfca", {"vat_weight": 1.0, "a_balance": 0.4, "a_onehot": 0.1}),
+    "fair imsat": Trial("fairimsat", "deepfca"),
+    "imsat in each group, matched": Trial("matched", "deepfca"),
+    "slack": Trial("deepfca", "vat on deepfca", _VAT | {"target_slack": 0.75}),
+    "soft targets": Trial("deepfca", "vat on deepfca", _VAT | {"targets": "soft"}),
+    "margin": Trial("deepfca", "vat on deepfca", _VAT | {"target_margin": 0.1}),
+    "slack, soft, margin": Trial(
+        "deepfca", "vat on deepfca", _VAT | {"target_slack": 0.75, "targets": "soft", "target_margin": 0.1}
+    ),
+    "average": Trial("deepfca", "vat on deepfca", _VAT | {"average": 0.99}),
+    "labels of imsat in each group": Trial("deepfca", "vat on deepfca", _VAT | {"consistency": 0.05}),
+    "strong labels of imsat in each group": Trial("deepfca", "vat on deepfca", _VAT | {"consistency": 0.5}),
+    "vat 0.03": Trial("deepfca", "vat on deepfca", {"vat_weight": 0.03}),
+    "vat 0.3": Trial("deepfca", "vat on deepfca", {"vat_weight": 0.3}),
+    "vat with heavy targets": Trial("deepfca", "vat on deepfca", _VAT | {"target_weight": 0.1}),
+    "wide vat": Trial("deepfca", "vat on deepfca", _VAT | {"vat_radius": 0.5}),
+    "best of four": Trial("deepfca", "vat on deepfca", _VAT | {"restarts": 4}),
 }
 
 
@@ -61,10 +81,10 @@ def load(data: str) -> datasets.Dataset:
 def network(trial: Trial, size: int, n_groups: int) -> Network:
     """Plain networks, of a size that two cores carry."""
     small = size <= 64
-    if trial.method == "imsat" or trial.changes.get("backbone") == "classifier":
-        hidden = (128, 128) if small else (400, 400)
+    if trial.method in _CLASSIFIERS:
+        hidden = (128, 128) if small else (200, 200)
         return Network(kind="classifier", shape=(size,), n_latent=10, options=(("hidden", hidden),))
-    hidden = (128, 64) if small else (400, 128)
+    hidden = (128, 64) if small else (200, 64)
     options = (("hidden", hidden), ("n_groups", n_groups), ("output", "tanh"), ("unit_norm", True))
     return Network(kind="mlp", shape=(size,), n_latent=10, options=options)
 
@@ -72,7 +92,9 @@ def network(trial: Trial, size: int, n_groups: int) -> Network:
 def configured(trial: Trial, data: datasets.Dataset) -> tuple[Any, Any]:
     """Module and settings."""
     shared: dict[str, Any] = {"network": network(trial, data.X.shape[1], data.n_groups), "n_clusters": 10}
-    if trial.method == "imsat":
+    if trial.method == "fairimsat":
+        return fairimsat, fairimsat.FairIMSATConfig(**shared | {"epochs": 60} | trial.changes)
+    if trial.method in _CLASSIFIERS:
         return imsat, imsat.IMSATConfig(**shared | {"epochs": 60} | trial.changes)
     if trial.method == "fcmi":
         settings: dict[str, Any] = {"batch_size": 128, "epochs": 60, "warmup_epochs": 20, "center_refresh": "warm"}
@@ -101,18 +123,73 @@ def scores(labels: Any, data: datasets.Dataset) -> dict[str, Any]:
     return found
 
 
+def alone(seed: int, data: datasets.Dataset) -> np.ndarray:
+    """Soft assignments (N, K) by IMSAT on each group's rows alone; clusters of two groups have nothing in common."""
+    found = np.zeros((len(data.X), 10))
+    for group in range(data.n_groups):
+        own = data.groups == group
+        _, config = configured(Trial("imsat"), data)
+        rows = config.completed(prepare(data.X[own]))
+        result = imsat.run(jax.random.fold_in(jax.random.key(seed), group), rows, config)
+        found[own] = np.exp(log_assignment(config.soft, config.network, result.clusterer, rows.x))
+    return found
+
+
+def structure(q: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Squared distances (K, K) between the clusters' means, in units of their mean."""
+    means = (q.T @ X) / q.sum(0)[:, None]
+    squared = ((means[:, None] - means) ** 2).sum(-1)
+    return squared / squared.mean()
+
+
+def matched(seed: int, data: datasets.Dataset) -> tuple[np.ndarray, dict[str, Any]]:
+    """IMSAT in each group; clusters matched by the distances between them, not by their places; fair assignment."""
+    q, rng = alone(seed, data), np.random.default_rng(seed)
+    first = structure(q[data.groups == 0], data.X[data.groups == 0])
+    misfits = []
+    for group in range(1, data.n_groups):
+        own = data.groups == group
+        second, best = structure(q[own], data.X[own]), (np.inf, np.arange(10))
+        for _ in range(100):
+            start = rng.permutation(10)
+            found = quadratic_assignment(
+                first, second, method="2opt",
+                options={"maximize": True, "partial_guess": np.stack([np.arange(10), start], 1), "rng": rng},
+            )  # fmt: skip
+            order = found.col_ind
+            best = min(best, (float(((first - second[order][:, order]) ** 2).mean()), order), key=lambda pair: pair[0])
+        q[own] = q[own][:, best[1]]
+        misfits.append(round(best[0], 4))
+    labels = fair_assignment(-np.log(q + 1e-12), data.groups).labels
+    return np.asarray(labels), {"misfit": misfits}
+
+
+def run_seed(trial: Trial, seed: int, data: datasets.Dataset, rows: Data) -> dict[str, Any]:
+    """Scores of one seed."""
+    if trial.method == "matched":
+        labels, more = matched(seed, data)
+        return scores(labels, data) | more
+    module, config = configured(trial, data)
+    if trial.changes.get("consistency"):
+        rows = rows._replace(alone=jax.numpy.asarray(alone(seed, data).argmax(1), jax.numpy.int32))
+    result = module.run(restarts.keys_of_starts(config, jax.random.key(seed)), rows, config)
+    one: dict[str, Any] = {}
+    if config.starts > 1:
+        one["accuracy_of_starts"] = [scores(np.asarray(labels), data)["accuracy"] for labels in result.labels]
+        one["score_of_starts"] = [round(float(score), 4) for score in restarts.scores(result, config, rows)]
+    result = restarts.kept(result, config, rows)
+    nearest = np.argmax(log_assignment(config.soft, config.network, result.clusterer, rows.x), axis=1)
+    one["without_group"] = {name: scores(nearest, data)[name] for name in ("accuracy", "balance")}
+    one["last_terms"] = {name: round(float(np.mean(terms[-20:])), 4) for name, terms in result.history.items()}
+    return scores(np.asarray(result.labels), data) | one
+
+
 def run_trial(trial: Trial, data: datasets.Dataset) -> dict[str, Any]:
     """Scores of every seed."""
-    module, config = configured(trial, data)
+    _, config = configured(trial, data)
     rows = config.completed(prepare(data.X, data.groups))
-    began, busy, seeds = time.perf_counter(), time.process_time(), []
-    for seed in _SEEDS:
-        result = module.run(jax.random.key(seed), rows, config)
-        one = scores(np.asarray(result.labels), data)
-        nearest = np.argmax(log_assignment(config.soft, config.network, result.clusterer, rows.x), axis=1)
-        one["without_group"] = {name: scores(nearest, data)[name] for name in ("accuracy", "balance")}
-        one["last_terms"] = {name: round(float(np.mean(terms[-20:])), 4) for name, terms in result.history.items()}
-        seeds.append(one)
+    began, busy = time.perf_counter(), time.process_time()
+    seeds = [run_seed(trial, seed, data, rows) for seed in _SEEDS]
     return {
         "method": trial.method,
         "changes": trial.changes,

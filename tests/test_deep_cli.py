@@ -82,8 +82,8 @@ def test_fit_by_imsat(people, capsys):
 def test_methods_and_their_settings_are_listed(capsys):
     assert cli.main(["methods", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [each["name"] for each in found[-8:]] == [
-        "ae", "dcn", "dec", "deepfca", "dfc", "fairoid", "fcmi", "imsat",
+    assert [each["name"] for each in found[-9:]] == [
+        "ae", "dcn", "dec", "deepfca", "dfc", "fair-imsat", "fairoid", "fcmi", "imsat",
     ]  # fmt: skip
     assert cli.main(["methods", "dec"]) == 0
     assert 'optimizer {"sgd", "adam"}, default="sgd"' in capsys.readouterr().out
@@ -121,7 +121,10 @@ def test_a_control_of_fairness_reaches_deepfca(people, capsys):
         (("--method", "fcmi", "--set", "group_decoders=maybe"), "group_decoders is 'maybe'; expected True or False"),
         (("--devices", 2), "--checkpoint-dir, --checkpoint-every, --resume and --devices belong to the deep"),
         (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "--devices is 1000; there "),
-        (("--checkpoint-dir", "run"), "belong to the deep methods (ae, dcn, dec, deepfca, dfc, fairoid, fcmi, imsat)"),
+        (
+            ("--checkpoint-dir", "run"),
+            "belong to the deep methods (ae, dcn, dec, deepfca, dfc, fair-imsat, fairoid, fcmi, imsat)",
+        ),
     ],
 )
 def test_options_of_the_other_kind(people, capsys, arguments, words):

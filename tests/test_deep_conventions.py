@@ -15,6 +15,7 @@ ESTIMATORS = [
     deep.DeepFCA(3, pretrain_epochs=5, epochs=2, **SMALL),
     deep.FCMI(3, epochs=3, warmup_epochs=1, n_init=1, **SMALL),
     deep.FairoidDEC(3, epochs=1, **STAGES, **SMALL),
+    deep.FairIMSAT(3, epochs=2, warmup_epochs=1, batch_size=16, random_state=0),
     deep.IMSAT(3, epochs=1, batch_size=16, random_state=0),
 ]
 # they share their surface, and every shape of data is compiled anew, which takes minutes: one stands for all

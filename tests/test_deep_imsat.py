@@ -215,6 +215,7 @@ def model(**changes):
     return IMSAT(4, **SHORT | {"random_state": 0} | changes)
 
 
+@pytest.mark.slow
 def test_a_fitted_estimator(tmp_path):
     folder = {"checkpoint_dir": tmp_path / "run", "checkpoint_every": 12}
     fitted = model(**folder).fit(POINTS, sensitive_features=GROUPS)

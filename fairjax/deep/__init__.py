@@ -8,7 +8,7 @@ from `prepare`.
 """
 
 from fairjax.deep import analysis
-from fairjax.deep.methods import aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi, imsat
+from fairjax.deep.methods import aekmeans, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
 from fairjax.deep.methods.assigning import Clusterer, log_assignment
 from fairjax.deep.methods.catalogue import *
 from fairjax.deep.methods.running import Result, run
@@ -28,6 +28,7 @@ __all__ = [
     "Data",
     "DeepFCA",
     "DivergedError",
+    "FairIMSAT",
     "FairoidDEC",
     "Network",
     "OwnEncoder",
@@ -39,6 +40,7 @@ __all__ = [
     "dec",
     "deepfca",
     "dfc",
+    "fairimsat",
     "fairoid",
     "fcmi",
     "imsat",

@@ -24,8 +24,8 @@ class ConsistencySettings:
     consistency: Number = setting(
         0.0,
         "Weight of a term that keeps together and apart the rows that a clustering of each group alone has put "
-        "together and apart: the `group_labels` given to `fit`, else k-means on the latent rows at the end of the warm-up. An "
-        "unpublished variant of FCMI's authors, who take about 0.05.",
+        "together and apart: the `group_labels` given to `fit`, else k-means on the latent rows at the end of the "
+        "warm-up. An unpublished variant of FCMI's authors, who take about 0.05.",
     )
     consistency_tau: Number = setting(0.2, "Temperature of that term.", above=0.0)
 

@@ -9,6 +9,7 @@ from fairjax.deep.methods.dcn import DCN as DCN
 from fairjax.deep.methods.dec import DEC as DEC
 from fairjax.deep.methods.deepfca import DeepFCA as DeepFCA
 from fairjax.deep.methods.dfc import DFC as DFC
+from fairjax.deep.methods.fairimsat import FairIMSAT as FairIMSAT
 from fairjax.deep.methods.fairoid import FairoidDEC as FairoidDEC
 from fairjax.deep.methods.fcmi import FCMI as FCMI
 from fairjax.deep.methods.imsat import IMSAT as IMSAT
