@@ -13,7 +13,6 @@ nothing; ``gain, ...`` compare some seeds in one `vmap` with one after the other
 """
 
 import argparse
-import dataclasses
 import json
 import statistics
 import sys
@@ -29,9 +28,10 @@ import jax.numpy as jnp
 import measure
 import numpy as np
 import reduced
+from deep_cases import METHODS, SCALES, case
 
-from fairjax import datasets, metrics
-from fairjax.deep import Network, aekmeans, dcn, dec, deepfca, dfc, fairoid, fcmi, prepare
+from fairjax import metrics
+from fairjax.deep import prepare
 from fairjax.deep.methods.config import Config
 from fairjax.deep.training.steps import begin, train_chunk
 from fairjax.deep.training.streams import Data
@@ -39,134 +39,6 @@ from fairjax.deep.training.tasks import Task, TrainState
 from fairjax.deep.training.trainer import Position
 
 _CURVE = 100  # points of a loss curve in the file
-_VAE, _CONV = 4.57e6, 3.25e6  # multiply-adds of one image through either half of the network
-_WIDE, _WIDE_BRANCH, _STACKED = 2.42e6, 2.15e6, 1.545e6
-
-
-@dataclasses.dataclass(frozen=True)
-class Scale:
-    """What a scale means: rows of each group (None: all), seeds, batches, and a factor on the lengths of stages."""
-
-    rows: int | None
-    seeds: int
-    batch: int
-    group_batch: int
-    together: bool  # seeds in one vmap
-    epochs: tuple[int, int]  # FCMI and DeepFCA: all, and of these with the reconstruction alone
-    har_epochs: tuple[int, int]
-    steps: dict[str, int]  # of fairoids and DCN: epochs
-    budget: float
-
-
-_SCALES = {
-    "full": Scale(
-        None, 5, 512, 512, True, (300, 20), (300, 20),
-        {"ae": 10_000, "har_ae": 10_000, "dec": 10_000, "group_ae": 10_000, "group_dec": 20_000, "dfc": 20_000,
-         "fairoids": 30, "dcn": 50},
-        1800,
-    ),
-    "reduced": Scale(
-        3000, 3, 256, 128, False, (30, 20), (100, 20),
-        {"ae": 300, "har_ae": 1000, "dec": 300, "group_ae": 200, "group_dec": 300, "dfc": 600, "fairoids": 30,
-         "dcn": 20},
-        3600,
-    ),
-    "quick": Scale(
-        200, 2, 64, 32, True, (3, 1), (2, 1),
-        {"ae": 4, "har_ae": 4, "dec": 4, "group_ae": 4, "group_dec": 4, "dfc": 4, "fairoids": 1,
-         "dcn": 1},
-        300,
-    ),
-}  # fmt: skip
-
-_METHODS = {
-    "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc"),
-    "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca"),
-    "har": ("ae", "dec", "dcn", "fairoids", "fcmi", "deepfca"),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One method on one data set: what runs, and the arithmetic of a step of its last stage."""
-
-    module: Any
-    config: Config
-    data: datasets.Dataset
-    step_flops: float
-
-
-def load(data: str, scale: Scale, signed: bool) -> datasets.Dataset:
-    """FCMI's form of the images (28 x 28, [-1, 1]) or DFC's (32 x 32, [0, 1]); HAR is one for all."""
-    if data == "har":
-        return datasets.load_har(dtype=np.float32)
-    read = datasets.load_mnist_usps if data == "mnist-usps" else datasets.load_reverse_mnist
-    return read(size=28 if signed else 32, signed=signed, max_per_group=scale.rows)
-
-
-def case(data: str, method: str, scale: Scale) -> Case:
-    """The settings of a piece; everything that is not set here is the method's default."""
-    har = data == "har"
-    # the one-branch baselines take the networks of the method that their row stands beside
-    variational = method == "dfc" or (data == "mnist-usps" and method in ("ae", "dec"))
-    rows = load(data, scale, signed=not variational)
-    k = 6 if har else 10
-    n_groups = 30 if har else 2
-    n, b, steps = len(rows.X), scale.batch, scale.steps
-    shape: tuple[int, ...] = rows.X.shape[1:]
-
-    def network(branches: int, unit_norm: bool = True) -> Network:
-        if har and (method in ("ae", "dec", "dcn", "fairoids")):
-            return Network(kind="sdae", shape=shape, n_latent=k, options=(("hidden", (500, 500, 2000)),))
-        if variational:
-            return Network(kind="vae", shape=shape, n_latent=64)
-        options = (("n_groups", branches), ("output", "tanh"), ("unit_norm", unit_norm))
-        return Network(kind="fc" if har else "conv", shape=shape, n_latent=k, options=options)
-
-    half = _VAE if variational else _CONV
-    both = 2 * _STACKED if har else 2 * half
-    shared: dict[str, Any] = {"n_clusters": k}
-    epochs, warmup = scale.har_epochs if har else scale.epochs
-    pretraining = steps["har_ae" if har else "ae"]
-    wide = (_WIDE + _WIDE_BRANCH) if har else 2 * _CONV
-    if method == "ae":
-        config: Config = aekmeans.AEKMeansConfig(network=network(1), batch_size=b, steps=pretraining, **shared)
-        return Case(aekmeans, config, rows, 6 * both * b)
-    if method == "dec":
-        config = dec.DECConfig(
-            network=network(1), batch_size=b, pretrain_steps=pretraining, steps=steps["dec"], optimizer="adam", lr=1e-4,
-            **shared,
-        )  # fmt: skip
-        return Case(dec, config, rows, 3 * both * b)
-    if method == "dcn":
-        config = dcn.DCNConfig(
-            network=network(1), batch_size=b, pretrain_steps=pretraining, epochs=steps["dcn"], **shared
-        )
-        return Case(dcn, config, rows, 6 * both * b)
-    if method == "fairoids":
-        config = fairoid.FairoidConfig(
-            network=network(1), batch_size=b, pretrain_steps=pretraining, epochs=steps["fairoids"], **shared
-        )
-        return Case(fairoid, config, rows, 3 * both * b)
-    if method == "dfc":
-        config = dfc.DFCConfig(
-            network=network(1), batch_size=scale.group_batch, pretrain_steps=pretraining,
-            group_pretrain_steps=steps["group_ae"], group_steps=steps["group_dec"], steps=steps["dfc"],
-            scale_to_batch=scale.group_batch != 512, **shared,
-        )  # fmt: skip
-        return Case(dfc, config, rows, 6 * _VAE * 2 * scale.group_batch)
-    # 20 steps make an epoch of HAR at 512 rows, as in the paper
-    b = min(512, n) if har else b
-    if method == "deepfca":
-        config = deepfca.DeepFCAConfig(
-            network=network(n_groups), batch_size=b, pretrain_epochs=warmup, epochs=epochs - warmup, **shared
-        )
-        return Case(deepfca, config, rows, 6 * wide * b)
-    config = fcmi.FCMIConfig(
-        network=network(n_groups), batch_size=b, epochs=epochs, warmup_epochs=warmup,
-        center_refresh="kmeans" if scale.rows is None else "warm", **shared,
-    )  # fmt: skip
-    return Case(fcmi, config, rows, 6 * wide * b)
 
 
 class Compilation:
@@ -234,9 +106,9 @@ def peak_memory() -> dict[str, Any]:
 
 def _child_train(data: str, method: str, scale: str, budget: float, chunk: int, first: int = 0) -> dict[str, Any]:
     """Train and score the seeds of one piece, from number `first` on."""
-    compilation, size = Compilation(), _SCALES[scale]
+    compilation, size = Compilation(), SCALES[scale]
     one = case(data, method, size)
-    rows = prepare(one.data.X, one.data.groups)
+    rows = one.config.completed(prepare(one.data.X, one.data.groups))
     names = [task.name for task in one.config.tasks(rows)]
     steps = {task.name: task.steps for task in one.config.tasks(rows)}
     keys = jax.random.split(jax.random.key(0), size.seeds)[first:]
@@ -318,8 +190,8 @@ def first_states(config: Config, keys: jax.Array, rows: Data) -> Iterator[tuple[
 
 def _child_compile(data: str, method: str, scale: str, budget: float, chunk: int) -> dict[str, Any]:
     """Seconds of compiling the steps of each stage, for one seed."""
-    one = case(data, method, _SCALES[scale])
-    rows = prepare(one.data.X, one.data.groups)
+    one = case(data, method, SCALES[scale])
+    rows = one.config.completed(prepare(one.data.X, one.data.groups))
     found = {}
     for task, state in first_states(one.config, jax.random.key(0), rows):
         _, compiling = measure.compiled(train_chunk, task, state, rows, jnp.int32(0), length=chunk)
@@ -329,9 +201,9 @@ def _child_compile(data: str, method: str, scale: str, budget: float, chunk: int
 
 def _child_gain(data: str, method: str, scale: str, budget: float, chunk: int) -> dict[str, Any]:
     """Seconds per step and seed of the last stage: one seed, and several in one vmap."""
-    size = _SCALES[scale]
+    size = SCALES[scale]
     one = case(data, method, size)
-    rows = prepare(one.data.X, one.data.groups)
+    rows = one.config.completed(prepare(one.data.X, one.data.groups))
     found: dict[str, Any] = {"rows": len(one.data.X), "batch": one.config.batch_size}
     n_seeds, length = size.seeds, max(min(chunk, 10), 2)
     for seeds in (1, n_seeds):
@@ -357,7 +229,7 @@ def run(scale: str, only: str, budget: float | None, chunk: int) -> None:
     folder = Path(tempfile.gettempdir()) if scale == "quick" else measure.RESULTS
     path = folder / f"deep-{scale}.json"
     pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"] if path.is_file() else {}
-    todo = [("train", data, method) for data, methods in _METHODS.items() for method in methods]
+    todo = [("train", data, method) for data, methods in METHODS.items() for method in methods]
     todo += [("compile", data, method) for _, data, method in todo]
     todo += [("gain", "reverse-mnist", "fcmi"), ("gain", "mnist-usps", "dfc"), ("gain", "har", "fairoids")]
     command = f"python benchmarks/deep_real.py {scale}"
@@ -366,7 +238,7 @@ def run(scale: str, only: str, budget: float | None, chunk: int) -> None:
         before = pieces.get(name, {})
         if (before and "stopped" not in before) or not name.startswith(only):
             continue
-        limit = _SCALES[scale].budget if budget is None else budget
+        limit = SCALES[scale].budget if budget is None else budget
         # over the training's own budget: reading, compiling, scoring
         missing = {"first": len(before.get("seeds", []))} if kind == "train" else {}
         found = measure.child(
@@ -393,7 +265,7 @@ _CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scale", nargs="?", choices=_SCALES)
+    parser.add_argument("scale", nargs="?", choices=SCALES)
     parser.add_argument("--only", default="", help="pieces whose name begins so")
     parser.add_argument("--budget", type=float, help="seconds of training for each piece")
     parser.add_argument("--chunk", type=int, default=50, help="steps between two looks at the clock")
