@@ -118,3 +118,23 @@ def test_one_group_is_the_plain_clustering():
     with pytest.warns(ConvergenceWarning, match="only 2 of the 3"):
         FAlg(3, init=[[0.0], [4.0], [99.0]]).fit(LINE)
     assert FAlg(2, init=CENTERS).fit(LINE).labels_.tolist() == [0, 0, 0, 1, 0, 1, 1, 1]
+
+
+def test_falg_of_attributes_that_overlap():
+    rng = np.random.default_rng(0)
+    sex, age = np.tile(["f", "m"], 60), rng.choice(["old", "young"], 120)
+    X = rng.normal(size=(120, 2)) + np.c_[sex == "f", age == "old"]
+    given, centers = {"sex": sex, "age": age}, np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    model = FAlg(3, delta=0.1, init=centers, attributes="separately").fit(X, sensitive_features=given)
+    assert model.status_ == "optimal"
+    assert model.violation_ < 4
+    for attribute, (balance, _) in zip(given.values(), model.attribute_balances_, strict=True):
+        _, ids = np.unique(attribute, return_inverse=True)
+        counts = np.stack([np.bincount(model.labels_[ids == value], minlength=3) for value in (0, 1)])
+        assert balance == pytest.approx((counts.min(0) / counts.max(0)).min())
+        share, own = counts / counts.sum(0), counts.sum(1, keepdims=True) / counts.sum()
+        assert np.all(share * counts.sum(0) >= 0.9 * own * counts.sum(0) - model.violation_ - 1e-9)
+    with pytest.raises(InputError, match="take delta"):
+        FAlg(3, lower=0.1, attributes="separately").fit(X, sensitive_features=given)
+    with pytest.raises(InputError, match="several sensitive columns"):
+        FAlg(3, attributes="separately").fit(X, sensitive_features=sex)

@@ -124,6 +124,7 @@ def test_bad_input_of_bench(people, capsys, arguments, words):
         ),
         (("--method", "kmeans", "--search", "3"), "no meaning for kmeans; leave it out"),
         (("--method", "vfc", "--model", "m.npz"), "--model: a fitted vfc has no file of its own"),
+        (("--method", "vfc", "--attributes", "separately"), "belongs to the methods direct and falg"),
         (("--method", "vfc", "--resume"), "belong to the deep methods; vfc is done in one go"),
         (("--method", "vfc", "--devices", "2"), "--devices belongs to the deep methods"),
         (("--method", "vfc", "--init", "aligne"), "--init is 'aligne'; expected one of 'k-means++', 'random'"),

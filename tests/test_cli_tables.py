@@ -99,6 +99,16 @@ def test_several_sensitive_columns_and_other_formats(folder, capsys):
     assert sheet["note"].tolist() == ["=1+1"] * 60  # text, which is not run
 
 
+def test_every_sensitive_column_fair_by_itself(folder, capsys):
+    both = ("--sensitive", "sex,region", "--missing", "drop", "--attributes", "separately")
+    code, out, err = run(capsys, *fit(*both, "--json"))
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["parameters"]["attributes"] == "separately"
+    assert found["balance"] == min(each["balance"] for each in found["attributes"].values())
+    assert found["max_balance"] == min(each["max_balance"] for each in found["attributes"].values())
+
+
 def test_formulas_and_names_that_are_taken(folder, capsys):
     text = Path("people.csv").read_text().replace("region", "cluster", 1)
     Path("people.csv").write_text(text)

@@ -82,18 +82,19 @@ def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
     first in each cluster by itself, so that one which hardly has points costs the others nothing, then in all.
     """
     fair = masses[:, None] * jnp.sum(counts, 0) / jnp.sum(masses)
-    counts += _excess(control, counts, fair) * (fair - counts)
+    counts += excess(control, counts, fair) * (fair - counts)
     missing = masses - jnp.sum(counts, 1)
     profile = jnp.sum(counts, 0) / jnp.sum(counts)
     counts += missing[:, None] * profile
     fair = masses[:, None] * profile
-    return counts + jnp.max(_excess(control, counts, fair)) * (fair - counts)
+    return counts + jnp.max(excess(control, counts, fair)) * (fair - counts)
 
 
-def _excess(control: Control, counts: Array, fair: Array) -> Array:
+def excess(control: Control, counts: Array, fair: Array, met: float = _MET) -> Array:
     """Least part (K,) of ``fair`` (M, K) in a mixture with ``counts`` (M, K) that satisfies the bounds.
 
-    Those of groups without room are left aside: their counts are fair already.
+    Those of groups without room are left aside: their counts are fair already. A bound that is missed by no more than
+    ``met``, as a share of a fair count, is kept.
     """
     roomy = ~without_room(control)
 
@@ -109,7 +110,7 @@ def _excess(control: Control, counts: Array, fair: Array) -> Array:
 
     ours, theirs = room(counts), jnp.maximum(room(fair), 0)
     own = fair[:, None] if control.kind == "balance" else fair
-    missed = jnp.where(-ours > _MET * own, -ours, 0)
+    missed = jnp.where(-ours > met * own, -ours, 0)
     return jnp.max(jnp.where(missed > 0, missed / jnp.where(missed > 0, theirs + missed, 1), 0), (0, 1))
 
 

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from fairjax._core.status import INVALID
 from fairjax.assignment import controls, solving
 from fairjax.assignment.controls import Control
-from fairjax.assignment.solution import Tolerances, default_tolerances
+from fairjax.assignment.terms import Tolerances, default_tolerances
 from fairjax.errors import InputError
 
 

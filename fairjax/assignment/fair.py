@@ -1,86 +1,31 @@
 """``fair_assignment``: the cheapest fair assignment of points to clusters, with a proof of how good it is."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax._core import forks
 from fairjax._core.status import INVALID
-from fairjax.assignment import controls, solving
-from fairjax.assignment.controls import Control, Kind
-from fairjax.assignment.solution import Tolerances, default_tolerances
+from fairjax.assignment import several, solving
+from fairjax.assignment.asking import check_shapes, control, count_groups
+from fairjax.assignment.controls import Kind
 from fairjax.assignment.solving import FairAssignment, Multipliers
-from fairjax.errors import InputError
-
-# Groups whose number cannot be read off, because ids are traced: absent ones cost time, not correctness.
-_TRACED_GROUPS = 8
-
-
-def _count_groups(groups: ArrayLike, n_groups: int | None) -> int:
-    if isinstance(groups, jax.core.Tracer):
-        return _TRACED_GROUPS if n_groups is None else n_groups
-    ids = np.asarray(groups)
-    if not np.issubdtype(ids.dtype, np.integer):
-        raise InputError(
-            f"groups has dtype {ids.dtype}; expected integer ids 0..M-1: map your values to ids first, for example "
-            "with numpy.unique(..., return_inverse=True)"
-        )
-    if ids.size and ids.min() < 0:
-        raise InputError(f"groups has the id {ids.min()}; expected ids from 0 on")
-    found = int(ids.max()) + 1 if ids.size else 1
-    if n_groups is not None and found > n_groups:
-        raise InputError(f"groups has the id {found - 1}; n_groups={n_groups} allows 0 to {n_groups - 1}")
-    return found if n_groups is None else n_groups
-
-
-def _check_shapes(costs: Array, groups: Array, weights: Array | None) -> None:
-    if costs.ndim != 2 or 0 in costs.shape:
-        raise InputError(f"costs has shape {costs.shape}; expected (n points, K clusters), both at least 1")
-    if groups.shape != costs.shape[:1]:
-        raise InputError(f"groups has shape {groups.shape}; expected ({costs.shape[0]},), one id per row of costs")
-    if weights is not None and weights.shape != costs.shape[:1]:
-        raise InputError(f"weights has shape {weights.shape}; expected ({costs.shape[0]},), one per row of costs")
-
-
-def control(
-    masses: Array,
-    *,
-    epsilon: ArrayLike = 0.0,
-    min_balance: ArrayLike | None = None,
-    lower: ArrayLike | None = None,
-    upper: ArrayLike | None = None,
-) -> Control:
-    """The fairness control that the keywords of :func:`fair_assignment` ask for; masses (M,) sum to 1."""
-    bounded = lower is not None or upper is not None
-    if min_balance is not None and bounded:
-        raise InputError("both min_balance and bounds on shares are given; choose one fairness control")
-    loose = isinstance(epsilon, jax.core.Tracer) or np.any(np.asarray(epsilon) != 0)
-    if loose and (min_balance is not None or bounded):
-        other = "min_balance" if min_balance is not None else "bounds on shares"
-        raise InputError(f"both epsilon and {other} are given; choose one fairness control")
-    if min_balance is not None:
-        if not isinstance(min_balance, jax.core.Tracer) and np.all(np.asarray(min_balance) == 0):
-            return controls.shares(jnp.zeros_like(masses), jnp.ones_like(masses), masses)
-        return controls.balance(jnp.asarray(min_balance), masses)
-    if bounded:
-        low = jnp.zeros_like(masses) if lower is None else jnp.asarray(lower)
-        high = jnp.ones_like(masses) if upper is None else jnp.asarray(upper)
-        return controls.shares(low, high, masses)
-    return controls.gap(jnp.asarray(epsilon), masses)
+from fairjax.assignment.terms import Tolerances, default_tolerances
 
 
 def fair_assignment(
     costs: ArrayLike,
-    groups: ArrayLike,
+    groups: ArrayLike | tuple[ArrayLike, ...],
     *,
     epsilon: ArrayLike = 0.0,
-    min_balance: ArrayLike | None = None,
-    lower: ArrayLike | None = None,
-    upper: ArrayLike | None = None,
+    min_balance: Any = None,
+    lower: Any = None,
+    upper: Any = None,
     weights: ArrayLike | None = None,
-    n_groups: int | None = None,
+    n_groups: Any = None,
     tolerances: Tolerances | None = None,
     max_iter: int = 100,
 ) -> FairAssignment:
@@ -96,8 +41,10 @@ def fair_assignment(
     ----------
     costs : (n, K) float
         Cost of each point in each cluster, any finite values.
-    groups : (n,) int
-        Group ids 0..M-1.
+    groups : (n,) int, or tuple of them
+        Group ids 0..M-1. Of several attributes, each to be fair by itself, the ids of each: then ``min_balance``,
+        ``lower`` and ``upper`` are tuples, too, or hold for all of them, and the multipliers are a tuple of tables, of
+        which a point pays the sum (see :func:`fairjax.assignment.several.fair_assignment`).
     epsilon : float or 0-d array in [0, 2]
         Additive gap: each group's cluster proportions lie within ε/2 (in ℓ1) of a common profile; for two groups
         Σ_k |q_0k − q_1k| ≤ ε. 0 is perfect fairness. May be traced.
@@ -113,7 +60,7 @@ def fair_assignment(
     tolerances : Tolerances, optional
         By default a relative gap of 1e-6 in float64 and 1e-5 in float32.
     max_iter : int
-        Steps of one trial; after seven of them the status is 1 (see :func:`fairjax.assignment.solution.trials`).
+        Steps of one trial; after seven of them the status is 1 (see :func:`fairjax.assignment.terms.trials`).
 
     Returns
     -------
@@ -143,13 +90,18 @@ def fair_assignment(
     ([1, 0, 0, 1], 0.75, 0)
     """
     forks.check()
-    n_groups = _count_groups(groups, n_groups)
+    if isinstance(groups, tuple):
+        return several.fair_assignment(
+            costs, groups, epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper, weights=weights,
+            n_groups=n_groups, tolerances=tolerances, max_iter=max_iter,
+        )  # fmt: skip
+    n_groups = count_groups(groups, n_groups)
     costs = jnp.asarray(costs)
     if not jnp.issubdtype(costs.dtype, jnp.floating):
         costs = costs.astype(jnp.result_type(float))
     groups = jnp.asarray(groups)
     weights = None if weights is None else jnp.asarray(weights, costs.dtype)
-    _check_shapes(costs, groups, weights)
+    check_shapes(costs, groups, weights)
     n_points = costs.shape[0]
     weights = jnp.ones((n_points,), costs.dtype) if weights is None else weights
     tolerances = default_tolerances(costs.dtype) if tolerances is None else tolerances

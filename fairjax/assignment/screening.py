@@ -32,25 +32,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._core.precision import Double, in_double
+from fairjax._core.status import SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
-from fairjax.assignment import controls
-from fairjax.assignment.controls import Control
+from fairjax.assignment import attributes
+from fairjax.assignment.attributes import AnyControl
 from fairjax.assignment.interior import BOUNDARY
 from fairjax.assignment.programme import Anchor, Points, group_sums
 from fairjax.assignment.selection import choose, indices
-from fairjax.assignment.solution import (
-    SOLVED,
-    UNSOLVED,
-    Optimum,
-    Prices,
-    Solution,
-    Tolerances,
-    Trial,
-    certify,
-    optimum,
-    optimum_at,
-    trials,
-)
+from fairjax.assignment.solution import Solution, certify, optimum, optimum_at
+from fairjax.assignment.terms import Optimum, Prices, Tolerances, Trial, trials
 
 _CLOSER, _WIDER, _BACK = 0.2, 4.0, 0.25  # the next radius, see above
 _MISSES = 2.0  # as far as prices were missed the last time they may be missed again
@@ -137,8 +127,8 @@ class _Search(NamedTuple):
     change: Array
 
 
-def how(control: Control, trial: Array | int = 0, *, exact: bool) -> Trial:
-    """How to go about a problem: by the ``trial``-th of :func:`~fairjax.assignment.solution.trials` if it is ``exact``.
+def how(control: AnyControl, trial: Array | int = 0, *, exact: bool) -> Trial:
+    """How to go about a problem: by the ``trial``-th of :func:`~fairjax.assignment.terms.trials` if it is ``exact``.
 
     Otherwise masses are sums over many points in the caller's dtype, of which bounds are met to its digits.
     """
@@ -149,9 +139,10 @@ def how(control: Control, trial: Array | int = 0, *, exact: bool) -> Trial:
 
 
 @in_double
-def prices(control: Control, masses: Array, y: Array) -> Array:
-    """Prices (M, K) of the groups in the clusters."""
-    return controls.normalise(controls.fitted(control, masses, how(control, exact=False).leeway), y)[0]
+def prices(control: AnyControl, masses: Array, y: Array) -> Array:
+    """Prices (M, K) of the groups in the clusters: what their points pay in all."""
+    fitted = attributes.fitted(control, masses, how(control, exact=False).leeway)
+    return attributes.paid(control, attributes.normalise(fitted, y)[0])
 
 
 def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Source:
@@ -205,7 +196,7 @@ def whole(source: Source) -> Points:
 
 
 def assigned_at(
-    source: Source, control: Control, y: Array, counts: Array, level: Array, radius: Array, *, n_open: int
+    source: Source, control: AnyControl, y: Array, counts: Array, level: Array, radius: Array, *, n_open: int
 ) -> Assignment:
     """The assignment at prices y (M, K), counts (M, K) and level (K,) that another method has found.
 
@@ -223,7 +214,7 @@ def assigned_at(
 
 def assign(
     source: Source,
-    control: Control,
+    control: AnyControl,
     warm: Prices,
     *,
     tolerances: Tolerances,
@@ -233,14 +224,14 @@ def assign(
     max_passes: int = 30,
     max_iter: int = 100,
 ) -> Assignment:
-    """Optimal prices for all points from ``warm`` ones (or :func:`~fairjax.assignment.solution.cold` ones).
+    """Optimal prices for all points from ``warm`` ones (or :func:`~fairjax.assignment.terms.cold` ones).
 
     Unless it has to be ``thorough`` (may be traced), representatives of the few points that move will do: the cost is
     then right to about the tolerated gap, and counts to some 1e-4 of the whole.
 
     ``n_open`` is the size of the small problems, at least ``LEAST_PLACES`` for every group in every cluster; from n on
     there is one problem of all points and no screening, and ``trial`` says which of
-    :func:`~fairjax.assignment.solution.trials`.
+    :func:`~fairjax.assignment.terms.trials`.
     """
     n_points = source.groups.shape[0]
     if n_open >= n_points:
@@ -250,7 +241,7 @@ def assign(
         rows = jnp.arange(n_points, dtype=jnp.int32)
         return Assignment(found, points, rows, none_placed, source.extra, jnp.int32(1), jnp.array(True))
 
-    n_groups, n_clusters = warm.y.shape
+    n_groups, n_clusters = source.masses.shape[0], warm.y.shape[1]
     infinite = jnp.full_like(warm.reach, jnp.inf)
     usual = how(control, exact=False)
 
@@ -258,7 +249,7 @@ def assign(
         start = search.prices
         before = prices(control, source.masses, start.y)
         found = source.scan(before)
-        bound = found.cost + jnp.sum(found.counts * before) - controls.exact_spread(control, source.masses, before)
+        bound = found.cost + jnp.sum(found.counts * before) - attributes.exact_spread(control, source.masses, before)
         lost = bound < search.bound - _FALL * tolerances.gap * jnp.abs(bound)
         cells = source.groups * n_clusters + found.labels
         expected = jnp.where((search.assignment.n_passes == 0) & thorough, _HOPE, 1) * search.radius
@@ -297,7 +288,7 @@ def assign(
             jnp.where(lost, back, jnp.minimum(shift, chosen.radius)),
         )
 
-    none = nothing(source, n_clusters, n_open)
+    none = nothing(source, warm, n_open)
     begin = _Search(none, warm, _MISSES * warm.reach, warm, -infinite, infinite)
     return jax.lax.while_loop(
         lambda search: ~search.assignment.valid & (search.assignment.n_passes < max_passes),
@@ -306,15 +297,16 @@ def assign(
     ).assignment
 
 
-def nothing(source: Source, n_clusters: int, n_open: int) -> Assignment:
-    """Before the first look: all is zero."""
+def nothing(source: Source, warm: Prices, n_open: int) -> Assignment:
+    """Before the first look, which starts from ``warm`` prices: all is zero."""
     n_points, n_groups = source.groups.shape[0], source.masses.shape[0]
-    table = jnp.zeros((n_groups, n_clusters), source.weights.dtype)
+    table = jnp.zeros((n_groups, warm.y.shape[1]), source.weights.dtype)
     none, zero = jnp.zeros((), jnp.int32), table[0, 0]
-    fractions = jnp.zeros((n_open, n_clusters), table.dtype)
+    fractions = jnp.zeros((n_open, table.shape[1]), table.dtype)
     rows = jnp.zeros((n_open,), jnp.int32)
+    prices = Prices(jnp.zeros_like(warm.y), jnp.zeros_like(warm.level), zero)
     return Assignment(
-        Optimum(Prices(table, table[0], zero), table, fractions, Double(table, table), none, jnp.array(False)),
+        Optimum(prices, prices.y, fractions, Double(table, table), none, jnp.array(False)),
         Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero, source.present),
         rows,
         jnp.zeros((n_points,), jnp.int32),
@@ -324,7 +316,7 @@ def nothing(source: Source, n_clusters: int, n_open: int) -> Assignment:
     )
 
 
-def conclude(found: Assignment, control: Control, *, tolerances: Tolerances, trial: Array | int = 0) -> Solution:
+def conclude(found: Assignment, control: AnyControl, *, tolerances: Tolerances, trial: Array | int = 0) -> Solution:
     """The solution: feasible fractions, labels rounded from them, and the certificate."""
     n_points, n_open = found.labels.shape[0], found.rows.shape[0]
     points, exact = found.points, n_open >= n_points

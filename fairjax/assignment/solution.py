@@ -5,22 +5,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
 from fairjax._core.precision import Double, first_least, in_double, rounded
 from fairjax._core.status import INFEASIBLE, INVALID, SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
-from fairjax.assignment import admissible, controls, interior, iterates, primal
+from fairjax.assignment import admissible, attributes, controls, coupled, interior, iterates, overlapping, primal
+from fairjax.assignment.attributes import AnyControl, Attributes
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, Programme, group_sums, only_present, programme, with_placed
+from fairjax.assignment.terms import FLOOR, NEAR, Optimum, Prices, Tolerances, Trial, fitted
 
-FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
 _PARTS = (*(8.0**-power for power in range(1, 14)), 0.0)  # of prices that prove too little
 _LIGHT = 1e-6  # of the weight
-_CAP = 10.0  # times a group's dearest cost, see Trial
-_NEAR = 1e-3  # of the scale of the costs: no start is nearer than that
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound is within tolerance",
@@ -30,95 +28,6 @@ MESSAGES = {
     INFEASIBLE: "no assignment satisfies the fairness control: loosen it",
     INVALID: "costs, weights or groups are invalid (NaN, infinite, negative weights or group ids out of range)",
 }
-
-
-class Tolerances(NamedTuple):
-    """When a solve is good enough.
-
-    Attributes
-    ----------
-    gap : () relative duality gap to report as solved.
-    inner : () gap that the solver aims at, smaller so that the feasible assignment stays within ``gap``.
-    residual : () share of a group by which counts may miss the control before they are put right.
-    """
-
-    gap: Array
-    inner: Array
-    residual: Array
-
-
-def default_tolerances(dtype: DTypeLike) -> Tolerances:
-    """1e-6 in float64 and 1e-5 in float32, what the README promises."""
-    if jnp.finfo(dtype).bits >= 64:
-        return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(1e-10, dtype), jnp.asarray(1e-11, dtype))
-    return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(1e-8, dtype), jnp.asarray(1e-11, dtype))
-
-
-class Trial(NamedTuple):
-    """How to go about a programme.
-
-    Attributes
-    ----------
-    leeway : () relative; a bound within that of a group's own share leaves it no room, infinite for perfect fairness.
-    boundary : () part of the way to the boundary that a step may go.
-    cap : () on the reduced costs with which light groups start, a multiple of their dearest cost; None for no cap.
-    light : () bool, whether a bound weighs no more than a row does.
-    """
-
-    leeway: Array
-    boundary: Array
-    cap: Array | None = None
-    light: Array | bool = True
-
-
-def trials(dtype: DTypeLike) -> Trial:
-    """Trials (T,) for a programme whose points are all open, each for what those before did not solve.
-
-    Light bounds, with which the fewest steps are taken; heavy ones; narrow bounds as no room at all, where the steps
-    have no digits for them; shorter steps, which stay nearer to the central path; light groups that start near their
-    costs, or not too far from them; perfect fairness, which satisfies every control, so that nothing dearer is
-    returned. What satisfies a trial's control satisfies the one that was asked for.
-    """
-    exact, none = controls.ROUNDING, float("inf")
-    usual, narrow, short = (exact, 0.9, none), (1e-7, 0.9, none), (exact, 0.5, none)
-    near, nearer, fair = (exact, 0.9, 100 * _CAP), (exact, 0.5, _CAP), (none, 0.9, _CAP)
-    table = (usual, usual, narrow, short, nearer, near, fair)
-    leeway, boundary, cap = np.asarray(table, dtype).T
-    light = np.isin(np.arange(len(table)), (0, table.index(near)))
-    return Trial(jnp.asarray(leeway), jnp.asarray(boundary), jnp.asarray(cap), jnp.asarray(light))
-
-
-class Prices(NamedTuple):
-    """Where to start.
-
-    Attributes
-    ----------
-    y : (M, K) prices in the control, free variables of its normaliser. level : (K,) of the clusters.
-    reach : () by how much the optimal prices are expected to differ, in cost units; infinite if nothing is known.
-    """
-
-    y: Array
-    level: Array
-    reach: Array
-
-
-class Optimum(NamedTuple):
-    """Optimal prices of a small problem.
-
-    Attributes
-    ----------
-    prices : :class:`Prices`. settled : (M, K) the same, see :func:`~fairjax.assignment.controls.settled`.
-    fractions : (m, K) of the open points, interior: each is positive, most hardly.
-    targets : (M, K) counts that satisfy the control, with digits for points that weigh little in their group.
-    n_iter : () int32. solved : () bool.
-    """
-
-    prices: Prices
-    settled: Array
-    fractions: Array
-    targets: Double
-    n_iter: Array
-    solved: Array
 
 
 class Solution(NamedTuple):
@@ -152,28 +61,10 @@ class Solution(NamedTuple):
     n_passes: Array
 
 
-def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
-    """Nothing is known."""
-    level = jnp.full((n_clusters,), 1 / n_clusters, dtype)
-    return Prices(jnp.zeros((n_groups, n_clusters), dtype), level, jnp.asarray(jnp.inf, dtype))
-
-
-def _fitted(points: Points, control: Control, leeway: Array) -> tuple[Points, Control]:
-    """The problem, its weights made to sum to 1 in the present precision, and the control for its groups' masses."""
-    sums = group_sums(points.weights[:, None], points.groups, points.placed.shape[0])[:, 0]
-    masses = jnp.sum(points.placed, 1) + sums
-    whole = jnp.sum(masses)
-    points = points._replace(
-        weights=points.weights / whole, placed=points.placed / whole, masses=masses / whole,
-        offset=points.offset / whole,
-    )  # fmt: skip
-    return points, controls.fitted(control, points.masses, leeway)
-
-
 @in_double
 def optimum(
     points: Points,
-    control: Control,
+    control: AnyControl,
     warm: Prices,
     tolerances: Tolerances,
     anchor: Anchor | None = None,
@@ -186,7 +77,9 @@ def optimum(
     O(m K (M + K) + (M K)^3) per step of the interior-point method.
     """
     n_points = points.costs.shape[0]
-    points, control = _fitted(points, control, trial.leeway)
+    points, control = fitted(points, control, trial.leeway)
+    if isinstance(control, Attributes):
+        return _optimum_of_each(points, control, warm, tolerances, anchor, trial=trial, max_iter=max_iter)
     each = jnp.where(points.masses > 0, points.masses, 1)[:, None]
     placed = points.placed / each
     if anchor is not None:
@@ -209,7 +102,7 @@ def optimum(
     known = jnp.isfinite(warm.reach)
     open_part = jnp.sum(points.weights[:n_points])
     least = tolerances.inner * FLOOR * scale / warm.level.shape[0]
-    mu = jnp.clip(jnp.maximum(jnp.where(known, warm.reach, 1), _NEAR * scale) * open_part, least, scale)
+    mu = jnp.clip(jnp.maximum(jnp.where(known, warm.reach, 1), NEAR * scale) * open_part, least, scale)
     weights = iterates.weigh(problem, control.kind, trial.cap, trial.light)
     far = iterates.start(problem, control.kind, weights)
     near = iterates.start_near(problem, control.kind, weights, warm.y, warm.level, mu)
@@ -236,6 +129,48 @@ def optimum(
     return Optimum(prices, settled, fractions, Double.of(targets), end.n_iter, end.solved | free)
 
 
+def _optimum_of_each(
+    points: Points,
+    control: Attributes,
+    warm: Prices,
+    tolerances: Tolerances,
+    anchor: Anchor | None,
+    *,
+    trial: Trial,
+    max_iter: int,
+) -> Optimum:
+    """The same for several attributes, by :mod:`~fairjax.assignment.overlapping`."""
+    n_points, n_cells = points.costs.shape[0], points.placed.shape[0]
+    placed, masses = points.placed, points.masses
+    given = coupled.couple(only_present(points if anchor is None else with_placed(points, anchor)), control)
+    scale = iterates.scale_of_costs(given.rows)
+    free, known = attributes.allows_all(control, masses), jnp.isfinite(warm.reach)
+    least = tolerances.inner * FLOOR * scale / warm.y.shape[1]
+    open_part = jnp.sum(points.weights)
+    mu = jnp.clip(jnp.maximum(jnp.where(known, warm.reach, 1), NEAR * scale) * open_part, least, scale)
+    central = coupled.central_products(given)
+    far = coupled.start(given, scale, central)
+    near = coupled.near(given, mu, central, warm.y, warm.level)
+    first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
+    tolerance = overlapping.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
+    end = overlapping.run(
+        given, first, tolerance, boundary=trial.boundary, max_iter=jnp.where(free, 0, max_iter)
+    )  # fmt: skip
+    cheapest = jax.nn.one_hot(first_least(points.costs), placed.shape[1], dtype=points.costs.dtype)
+    fractions, y = jnp.where(free, cheapest, end.fractions[:, :n_points].T), jnp.where(free, 0, end.y)
+    level = end.level
+    if points.present is not None:
+        fractions, y, level = _present(points.present, fractions, y, level)
+    counts = placed + group_sums(points.weights[:, None] * fractions, points.groups, n_cells)
+    targets = jnp.where(free, counts, attributes.targets(control, counts, masses))
+    change = attributes.paid(control, y - warm.y)
+    change = jnp.max(jnp.max(change, 1) - jnp.min(change, 1))
+    prices = Prices(y, end.level, jnp.where(known, change, scale))
+    return Optimum(
+        prices, attributes.settled(control, y), fractions, Double.of(targets), end.n_iter, end.solved | free
+    )  # fmt: skip
+
+
 def _present(present: Array, fractions: Array, y: Array, level: Array) -> tuple[Array, Array, Array]:
     """Fractions (m, K), free variables y (M, K) and level (K,) of the clusters that there are.
 
@@ -252,9 +187,10 @@ def _present(present: Array, fractions: Array, y: Array, level: Array) -> tuple[
 
 
 @in_double
-def optimum_at(points: Points, control: Control, y: Array, counts: Array, level: Array, *, leeway: Array) -> Optimum:
+def optimum_at(points: Points, control: AnyControl, y: Array, counts: Array, level: Array, *, leeway: Array) -> Optimum:
     """That of another method's y (M, K), counts (M, K), level (K,); :func:`certify` takes nothing of it on trust."""
-    points, control = _fitted(points, control, leeway)
+    points, control = fitted(points, control, leeway)
+    assert isinstance(control, Control)
     each = jnp.where(points.masses > 0, points.masses, 1)[:, None]
     targets = admissible.targets(control, counts / jnp.sum(counts) / each, level / jnp.sum(level), points.masses)
     prices, nobody = Prices(y, level, jnp.zeros((), y.dtype)), jnp.zeros_like(points.costs)
@@ -323,10 +259,16 @@ def _apart(prices: Array, busiest: Array) -> Array:
     return prices - jnp.sum(jnp.where(busiest, prices, 0), 1, keepdims=True)
 
 
+def _scale_of_costs(points: Points, control: AnyControl) -> Array:
+    if isinstance(control, Attributes):
+        return iterates.scale_of_costs(coupled.couple(points, control).rows)
+    return iterates.scale_of_costs(programme(points, control))
+
+
 @in_double
 def certify(
     points: Points,
-    asked: Control,
+    asked: AnyControl,
     found: Optimum,
     tolerances: Tolerances,
     dtype: DTypeLike,
@@ -339,19 +281,23 @@ def certify(
     The proof is that of the prices as they are reported, rounded to ``dtype``, for the control as it was ``asked`` for:
     whoever checks it needs nothing else. ``leeway`` is that of the trial. ``exact``: all points are open.
     """
-    points, control = _fitted(points, asked, leeway)
+    points, control = fitted(points, asked, leeway)
     n_groups, n_clusters = points.placed.shape
 
     def priced(y: Array) -> tuple[Array, Array]:
         """Prices as they are reported, and how they press on bounds."""
-        prices, pressing = controls.normalise(control, y)
+        prices, pressing = attributes.normalise(control, y)
         return rounded(prices, dtype), pressing
+
+    def paid(prices: Array) -> Array:
+        """What points of each group pay in all."""
+        return attributes.paid(control, prices)
 
     first = priced(found.settled)
     reported, _ = first
     if points.present is not None:
         # out of reach for every group, whatever it pays
-        far = jnp.max(jnp.where(points.present, jnp.abs(points.costs), 0), 1) + 2 * jnp.max(jnp.abs(reported))
+        far = jnp.max(jnp.where(points.present, jnp.abs(points.costs), 0), 1) + 2 * jnp.max(jnp.abs(paid(reported)))
         points = points._replace(costs=jnp.where(points.present, points.costs, 4 * far[:, None] + 1))
     targets = found.targets.whole()
     busiest = _busiest(targets)
@@ -366,33 +312,35 @@ def certify(
         total = jnp.sum(targets, 1)
         targets = targets * (points.masses / jnp.where(total > 0, total, 1))[:, None]
         residual = 0.0 if exact else 2 * float(jnp.finfo(dtype).eps)
-        plan = primal.finish(points, _apart(reported, busiest), targets, residual)
+        plan = primal.finish(points, _apart(paid(reported), busiest), targets, residual)
     weighted = plan.fractions * points.weights[:, None]
     counts = points.placed + group_sums(weighted, points.groups, n_groups)
     cost = points.offset + jnp.sum(weighted * points.costs)
-    unit = jnp.maximum(jnp.abs(cost), FLOOR * iterates.scale_of_costs(programme(points, control)))
+    unit = jnp.maximum(jnp.abs(cost), FLOOR * _scale_of_costs(points, control))
 
     def proof(reported: Array, pressing: Array) -> _Proof:
-        prices = controls.proven(asked, points.masses, reported)
+        own = attributes.proven(asked, points.masses, reported)
+        prices = paid(own)
         reduced = points.costs + _apart(prices, busiest)[points.groups]
         slack = reduced - jnp.min(reduced, -1, keepdims=True)
-        spread = controls.exact_spread(asked, points.masses, prices)
+        spread = attributes.exact_spread(asked, points.masses, own)
         loss = jnp.sum(weighted * slack) + spread - jnp.sum(prices * counts)
         # and the rounding of what is added up, which huge prices may make larger than what is left
-        summed = jnp.sum(counts * jnp.abs(reported))
+        summed = jnp.sum(attributes.by_group(asked, counts) * jnp.abs(reported))
         return _Proof(reported, pressing, jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed)
 
     best = proof(*first)
     if exact and constrained:
         enough = tolerances.gap * unit
-        best = _best_part(lambda y: proof(*priced(y)), best, found.settled, points.masses, enough)
+        masses = attributes.by_group(asked, points.masses)
+        best = _best_part(lambda y: proof(*priced(y)), best, found.settled, masses, enough)
     reported, pressing, loss = best
     gap = loss / unit
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
     # fractions, too, have only the digits that are reported
     reported_counts = rounded(plan.fractions, dtype) * points.weights[:, None]
     reported_counts = points.placed + group_sums(reported_counts, points.groups, n_groups)
-    met = plan.met & (admissible.violation(asked, reported_counts, points.masses) <= tolerances.gap)
+    met = plan.met & (attributes.violation(asked, reported_counts, points.masses) <= tolerances.gap)
     status = jnp.where(met & (gap <= tolerances.gap), SOLVED, UNSOLVED)
     status = jnp.where(control.feasible, status, INFEASIBLE)
     status = jnp.where(finite, status, INVALID).astype(jnp.int32)

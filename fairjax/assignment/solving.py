@@ -1,6 +1,6 @@
 """From a matrix of costs to an assignment under a control, by as many trials as it takes; and its gradient."""
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,8 @@ from fairjax._core.laziness import only_if
 from fairjax._core.status import INFEASIBLE, SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
 from fairjax.assignment import screening
-from fairjax.assignment.controls import Control
-from fairjax.assignment.solution import Tolerances, cold, trials
+from fairjax.assignment.attributes import AnyControl
+from fairjax.assignment.terms import Prices, Tolerances, cold_for, trials
 
 Tree = TypeVar("Tree")
 
@@ -32,7 +32,7 @@ class FairAssignment(NamedTuple):
         Cheapest fair assignment; rows on the simplex, at most a handful of points per group split.
     multipliers : (M, K)
         Price in cost units that a group pays to enter a cluster; a new point of group s belongs to
-        ``argmin(cost + multipliers[s])``.
+        ``argmin(cost + multipliers[s])``. For several attributes a tuple of such tables, whose prices are added.
     primal, dual : ()
         Weighted mean cost of ``probabilities`` and a proven lower bound for any fair assignment.
     gap : ()
@@ -48,7 +48,7 @@ class FairAssignment(NamedTuple):
 
     labels: Array
     probabilities: Array
-    multipliers: Array
+    multipliers: Any
     primal: Array
     dual: Array
     gap: Array
@@ -103,12 +103,12 @@ def problem(costs: Array, groups: Array, weights: Array, n_groups: int) -> tuple
     return Problem(costs, groups, share, masses), valid
 
 
-def solve(given: Problem, fairness: Control, tolerances: Tolerances, max_iter: int) -> Found:
+def solve(given: Problem, fairness: AnyControl, tolerances: Tolerances, max_iter: int) -> Found:
     """The cheapest assignment under a control, screened where there are many points; see :mod:`.screening`."""
     costs, groups, share, masses = given
     n_points, n_clusters = costs.shape
     n_groups = masses.shape[0]
-    warm = cold(n_groups, n_clusters, costs.dtype)
+    warm = cold_for(fairness, n_groups, n_clusters, costs.dtype)
 
     def once(costs: Array, n_open: int, trial: Array | int = 0) -> Found:
         source = screening.of_matrix(costs, groups, share, masses)
@@ -122,7 +122,7 @@ def solve(given: Problem, fairness: Control, tolerances: Tolerances, max_iter: i
             best.labels, probabilities, best.prices, best.primal, best.dual, best.gap, best.status, best.n_iter
         )
         level = found.optimum.prices.level
-        profile = level / jnp.sum(level)
+        profile = level / jnp.sum(level, -1, keepdims=True)
         return Found(result, Multipliers(best.counts, best.pressing, profile), best.met)
 
     def whole(costs: Array) -> Found:
@@ -132,7 +132,7 @@ def solve(given: Problem, fairness: Control, tolerances: Tolerances, max_iter: i
             trial, best = carry
             return trial + 1, _better(best, once(costs, n_points, trial), tolerances)
 
-        begin = varying_as((jnp.int32(0), _nothing(costs, n_groups)), (costs, groups, share, fairness))
+        begin = varying_as((jnp.int32(0), _nothing(costs, n_groups, warm)), (costs, groups, share, fairness))
         n_trials = trials(costs.dtype).boundary.shape[0]
         return jax.lax.while_loop(
             lambda carry: (carry[1].result.status == UNSOLVED) & (carry[0] < n_trials), again, begin
@@ -159,14 +159,15 @@ def with_gradient(result: FairAssignment, value: Array) -> FairAssignment:
     )  # fmt: skip
 
 
-def _nothing(costs: Array, n_groups: int) -> Found:
+def _nothing(costs: Array, n_groups: int, warm: Prices) -> Found:
     """Before the first trial: all is zero, but for a cost and a bound that any other is better than."""
-    rows, table = jnp.zeros_like(costs), jnp.zeros((n_groups, costs.shape[1]), costs.dtype)
+    rows, table = jnp.zeros_like(costs), jnp.zeros_like(warm.y)
     labels, infinite = jnp.zeros((costs.shape[0],), jnp.int32), jnp.asarray(jnp.inf, costs.dtype)
     result = FairAssignment(
         labels, rows, table, infinite, -infinite, infinite, jnp.int32(UNSOLVED), jnp.zeros((), jnp.int32)
     )
-    return Found(result, Multipliers(table, table, table[0]), jnp.array(False))
+    counts = jnp.zeros((n_groups, costs.shape[1]), costs.dtype)
+    return Found(result, Multipliers(counts, table, jnp.zeros_like(warm.level)), jnp.array(False))
 
 
 def _better(one: Found, other: Found, tolerances: Tolerances) -> Found:

@@ -10,6 +10,8 @@ from fairjax.baselines.base import PricedRule, check_between
 from fairjax.baselines.fixed_centers import FixedCenters, Shares, missed, shares_of
 from fairjax.baselines.problem import Control, Found, Problem, Start
 from fairjax.errors import InputError
+from fairjax.estimators import inputs
+from fairjax.metrics import host
 
 _UNMET = "no assignment keeps the bounds: they exclude the shares that the groups have in the whole data"
 
@@ -33,6 +35,9 @@ class FAlg(PricedRule):
         Bounds β and α of the shares, in the order of `groups_`.
     objective : {"kmeans", "kmedian"}, default="kmeans"
         Squared distances, or distances.
+    attributes : {"jointly", "separately"}, default="jointly"
+        What several columns of `sensitive_features` mean: each combination of their values is a group, or the groups of
+        every column keep bounds of their own (the paper's overlapping groups), by `delta` only.
     n_init, max_iter, tol
         As for every method; nothing here takes turns, and of several starts the least objective is kept.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
@@ -42,7 +47,11 @@ class FAlg(PricedRule):
     Attributes
     ----------
     violation_ : float
-        Points (weight) by which a group misses its bounds in the worst cluster, after rounding; below M.
+        Points (weight) by which a group misses its bounds in the worst cluster, after rounding; below M. Of several
+        attributes the most; since points are rounded in each combination, it may be as many as those that a group has.
+    attribute_balances_ : list of (float, float)
+        With ``attributes="separately"`` balance and best value by each column, of which `balance_` and `max_balance_`
+        are the least; otherwise empty.
 
     Notes
     -----
@@ -72,6 +81,7 @@ class FAlg(PricedRule):
         lower: Any = None,
         upper: Any = None,
         objective: Literal["kmeans", "kmedian"] = "kmeans",
+        attributes: Literal["jointly", "separately"] = "jointly",
         n_init: int = 1,
         max_iter: int = 100,
         tol: float = 1e-4,
@@ -83,6 +93,7 @@ class FAlg(PricedRule):
         self.lower = lower
         self.upper = upper
         self.objective = objective
+        self.attributes = attributes
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -92,6 +103,11 @@ class FAlg(PricedRule):
     def _check(self, problem: Problem) -> None:
         check_between("delta", self.delta, 0.0, 1.0, below=True)
         check_choice("objective", self.objective, ("kmeans", "kmedian"))
+        check_choice("attributes", self.attributes, ("jointly", "separately"))
+        if self._members(problem) and (self.lower is not None or self.upper is not None):
+            raise InputError(
+                "lower and upper are bounds for one set of groups; with attributes='separately' take delta"
+            )
         lower, upper = self._bounds(problem)
         if (lower > upper).any():
             raise InputError(f"lower is {lower.tolist()} and upper {upper.tolist()}; expected lower below upper")
@@ -100,19 +116,30 @@ class FAlg(PricedRule):
         """Bounds (M,) of the shares."""
         if self.lower is not None or self.upper is not None:
             return shares_of("lower", self.lower, problem, 0.0), shares_of("upper", self.upper, problem, 1.0)
-        own = problem.masses / problem.masses.sum()
+        return self._around(problem.masses)
+
+    def _around(self, masses: Shares) -> tuple[Shares, Shares]:
+        """Bounds (M,) around the shares of groups of these masses (M,)."""
+        own = masses / masses.sum()
         return own * (1 - self.delta), np.minimum(own / (1 - self.delta), 1)
+
+    def _members(self, problem: Problem) -> list[Shares]:
+        """Which groups have which value (M_a, M) of every attribute, where each is to be fair by itself."""
+        return inputs.members_of(problem.known) if self.attributes == "separately" else []
 
     def _find(self, problem: Problem, start: Start) -> Found:
         lower, upper = self._bounds(problem)
         centers = starts.vanilla(problem, start, self.objective)
         fixed = FixedCenters(problem, centers, self.objective)
-        solved = fixed.assign(lower, upper)
+        members = self._members(problem)
+        parts = [(own, *self._around(own @ problem.masses)) for own in members]
+        solved = fixed.assign_each(*zip(*parts, strict=True)) if parts else fixed.assign(lower, upper)
         labels, status, gap = fixed.labels(solved), int(solved.status), float(solved.gap)
         if status > 1:
             return Found(labels, "infeasible", np.inf, message=f"{_UNMET}; {_told(problem, lower, upper)}")
         short = f"the assignment stopped short of its tolerance (gap {gap:.1e})"
-        violation = float(missed(problem, labels, lower, upper).max())
+        bounded = [(lower, upper, None)] if not parts else [(low, high, own) for own, low, high in parts]
+        violation = max(float(missed(problem, labels, low, high, own).max()) for low, high, own in bounded)
         return Found(
             labels,
             "optimal" if status == 0 else "stopped",
@@ -127,6 +154,12 @@ class FAlg(PricedRule):
     def _keep(self, found: Found, problem: Problem) -> None:
         super()._keep(found, problem)
         self.violation_ = found.details["violation"]
+        self.attribute_balances_: list[tuple[float, float]] = []
+        if members := self._members(problem):
+            shape = (problem.n_clusters, problem.n_groups)
+            table = host.contingency(self.labels_, problem.groups, problem.weights, shape)
+            self.attribute_balances_ = inputs.balances_of(table, members)
+            self.balance_, self.max_balance_ = map(min, zip(*self.attribute_balances_, strict=True))
 
 
 def _told(problem: Problem, lower: Shares, upper: Shares) -> str:

@@ -1,6 +1,6 @@
 """Fair assignment to centres that stay where they are, with bounds on each group's share: what FAlg and FCBC solve."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from jax import Array
 
 from fairjax._core import group_codes
 from fairjax._core.compiling import stage
-from fairjax.assignment import FairAssignment, fair_assignment
+from fairjax.assignment import FairAssignment, fair_assignment, several
 from fairjax.baselines.problem import Problem, Table
 from fairjax.errors import InputError
 from fairjax.kmeans.distances import squared_distances
@@ -52,6 +52,24 @@ class FixedCenters:
             n_groups=points.n_groups, objective=self.objective,
         )  # fmt: skip
 
+    def assign_each(self, members: Sequence[Table], lower: Sequence[Shares], upper: Sequence[Shares]) -> FairAssignment:
+        """The cheapest assignment with shares of the groups of every attribute within bounds, (M_a,) each.
+
+        ``members`` (M_a, M) say which groups of the problem, combinations of the attributes, have which of their
+        values. The multipliers are those of the combinations.
+        """
+        points, device = self.problem.points, self.problem.points.X.dtype
+
+        def moved(tables: Sequence[Table]) -> tuple[Array, ...]:
+            return tuple(jnp.asarray(table, device) for table in tables)
+
+        found = _assign_each(
+            points.X, self._centers, points.ids, points.weights, moved(members), moved(lower), moved(upper),
+            objective=self.objective,
+        )  # fmt: skip
+        prices = np.concatenate(members).T @ np.asarray(found.multipliers, np.float64)
+        return found._replace(multipliers=prices)
+
     def labels(self, found: FairAssignment) -> npt.NDArray[np.int32]:
         """Labels (n,) of the points, without padding."""
         return np.asarray(found.labels)[: self.problem.n_points]
@@ -68,11 +86,17 @@ class FixedCenters:
         return float(costs @ problem.each / problem.masses.sum())
 
 
-def missed(problem: Problem, labels: npt.NDArray[np.int32], lower: Shares, upper: Shares) -> Shares:
-    """Weight (M,) by which a group misses its bounds in the worst cluster, at most; 0 where it keeps them."""
+def missed(
+    problem: Problem, labels: npt.NDArray[np.int32], lower: Shares, upper: Shares, members: Table | None = None
+) -> Shares:
+    """Weight (M,) by which a group misses its bounds in the worst cluster, at most; 0 where it keeps them.
+
+    With ``members`` (M_a, M) by the groups of an attribute, of which those of the problem are combinations.
+    """
     from fairjax.metrics import host
 
     table = host.contingency(labels, problem.groups, problem.weights, (problem.n_clusters, problem.n_groups))
+    table = table if members is None else table @ members.T
     whole = table.sum(1, keepdims=True)
     return np.maximum(np.maximum(lower * whole - table, table - upper * whole).max(0), 0)
 
@@ -116,3 +140,21 @@ def _assign(
 
     slopes, found = jax.grad(value, has_aux=True)(jnp.zeros_like(lower))
     return jax.lax.stop_gradient(found), slopes
+
+
+@partial(stage, static_argnames="objective")
+def _assign_each(
+    X: Array,
+    centers: Array,
+    ids: Array,
+    weights: Array,
+    members: tuple[Array, ...],
+    lower: tuple[Array, ...],
+    upper: tuple[Array, ...],
+    *,
+    objective: str,
+) -> FairAssignment:
+    costs = squared_distances(X, centers)
+    if objective == "kmedian":
+        costs = jnp.sqrt(costs)
+    return several.of_cells(costs, ids, members, weights, {"lower": lower, "upper": upper})

@@ -179,6 +179,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="other and deep methods: a setting, such as delta=0.1 or lr=0.001; may be repeated (see: fairjax methods "
         "NAME)",
     )  # fmt: skip
+    table_options.add_attributes(fit)
     fit.add_argument(
         "--epsilon", type=float, default=0.0, metavar="E",
         help="largest gap allowed between the groups' proportions, from 0 (perfect fairness, the default) to 2 (none)",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # parameters that have an option of their own; those of one that all methods have
 _OPTIONS = {"n_clusters": "--clusters", "random_state": "--seed", "n_init": "--n-init", "max_iter": "--max-iter",
-            "tol": "--tol", "init": "--init"}  # fmt: skip
+            "tol": "--tol", "init": "--init", "attributes": "--attributes"}  # fmt: skip
 _SHARED = ("n_init", "max_iter", "tol", "init")
 _OF_FCA = ("epsilon", "min_balance", "search", "center_update", "partition_size", "transport_weight", "reg")
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None}
@@ -46,6 +46,11 @@ def check(options: argparse.Namespace) -> None:
             raise InputError(
                 f"--{name.replace('_', '-')} belongs to other methods and has no meaning for {options.method}; {use}"
             )
+    if options.attributes != "jointly" and "attributes" not in inspect.signature(entry.estimator).parameters:
+        raise InputError(
+            f"--attributes belongs to the methods direct and falg, and {options.method} takes one set of groups; leave "
+            "it out, and each combination is a group"
+        )
     if options.checkpoint_dir is not None or options.checkpoint_every is not None or options.resume:
         raise InputError(
             f"--checkpoint-dir, --checkpoint-every and --resume belong to the deep methods; {options.method} is done "
@@ -120,6 +125,8 @@ def fit(data: Dataset, values: npt.NDArray[Any] | None, options: argparse.Namesp
 
     entry, defaults = methods()[options.method], FCA().get_params()
     shared = {name: getattr(options, name) for name in _SHARED if getattr(options, name) != defaults[name]}
+    if options.attributes != "jointly":
+        shared["attributes"] = options.attributes
     chosen = shared | settings(entry, options.set)
     model: Baseline = entry.estimator(options.clusters, random_state=options.seed, **chosen)
     with warnings.catch_warnings():

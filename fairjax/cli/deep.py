@@ -23,7 +23,7 @@ ROUTES = ("direct", "exact", "sinkhorn")  # methods of `FCA`
 
 _CONTROLS = ("epsilon", "min_balance")
 _ALIGNMENT = ("center_update", "partition_size", "transport_weight", "reg")
-_FOREIGN = (*_CONTROLS, "max_iter", "tol", "init", "n_init", "search", *_ALIGNMENT)
+_FOREIGN = (*_CONTROLS, "max_iter", "tol", "init", "n_init", "search", "attributes", *_ALIGNMENT)
 # settings that have an option of their own
 OPTIONS = {"n_clusters": "--clusters", "random_state": "--seed", "n_devices": "--devices",
             "checkpoint_dir": "--checkpoint-dir", "checkpoint_every": "--checkpoint-every",

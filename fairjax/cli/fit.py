@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = (  # options named as FCA names them
     "epsilon", "min_balance", "method", "init", "n_init", "search", "max_iter", "tol", "center_update",
-    "partition_size", "transport_weight", "reg",
+    "partition_size", "transport_weight", "reg", "attributes",
 )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             keep_table=options.out is not None,
         )
         outputs.check_columns(data, options)
-        values = inputs.attribute(data)
+        values = inputs.attribute(data, separately=options.attributes == "separately")
         fit = baselines.fit if other else deep.fit if learned else _fit
         compiled, began = compilation.seconds(), time.perf_counter()
         model = fit(data, values, options)

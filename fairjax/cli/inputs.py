@@ -89,13 +89,19 @@ def is_known(name: str) -> bool:
     return False
 
 
-def attribute(data: Dataset) -> npt.NDArray[Any] | None:
+def attribute(data: Dataset, *, separately: bool = False) -> npt.NDArray[Any] | None:
     """The protected attribute of every row as it is given to `fit`: the source's values, or the groups' names.
 
-    None for one group. The names stand in where a value does not tell the group.
+    None for one group. The names stand in where a value does not tell the group. With ``separately`` of several
+    attributes a tuple of names, one of each.
     """
     if data.n_groups < 2:
         return None
+    if separately and len(data.attributes) > 1:
+        columns = [np.array(names, dtype=object)[ids] for ids, names in data.attributes.values()]
+        together: npt.NDArray[Any] = np.empty(data.n_samples, dtype=object)
+        together[:] = list(zip(*columns, strict=True))
+        return together
     if data.sensitive is not None:
         ids, distinct = group_codes.factorize(data.sensitive, data.n_samples)
         pairs = np.unique(ids * np.intp(data.n_groups) + data.groups)

@@ -54,6 +54,15 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_attributes(parser: argparse.ArgumentParser) -> None:
+    """Add what says whether combinations of several sensitive columns are groups, or each column is fair by itself."""
+    parser.add_argument(
+        "--attributes", default="jointly", metavar="HOW",
+        help="of several sensitive columns: jointly (default: each combination of their values is a group) or "
+        "separately (each column is fair by itself, of methods direct and falg)",
+    )  # fmt: skip
+
+
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add only the options that say how a text file is written."""
     reading = parser.add_argument_group("how a text file is written (found out if left out)")

@@ -72,6 +72,9 @@ class FCA(FittedFCA):
     transport_weight : float, default=1.0
         Alignment routes: weight of the squared distance between aligned points, as a multiple of π0π1. 1.0 makes the
         objective the cost of the fair clustering, which the direct route solves faster; 2.0 is the paper's.
+    attributes : {"jointly", "separately"}, default="jointly"
+        What several columns of `sensitive_features` mean: each combination of their values is a group, or each column
+        is fair by itself, which costs less (direct route; perfect fairness or `min_balance`).
     random_state : int, RandomState instance or None, default=None
         Source of the random starts; an int repeats the run.
 
@@ -87,6 +90,9 @@ class FCA(FittedFCA):
         `sklearn.cluster.KMeans` has it.
     balance_, max_balance_ : float
         Smallest ratio of two groups' weights in a cluster, and the best value that the data allow; 1 for one group.
+        With ``attributes="separately"`` the least of `attribute_balances_`.
+    attribute_balances_ : list of (float, float)
+        With ``attributes="separately"`` balance and best value by each column; otherwise empty.
     n_iter_ : int
         Turns of the restart that was kept.
     converged_ : bool
@@ -162,6 +168,7 @@ class FCA(FittedFCA):
         partition_size: int = 1024,
         reg: float = 0.01,
         transport_weight: float = 1.0,
+        attributes: Literal["jointly", "separately"] = "jointly",
         random_state: Any = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -177,6 +184,7 @@ class FCA(FittedFCA):
         self.partition_size = partition_size
         self.reg = reg
         self.transport_weight = transport_weight
+        self.attributes = attributes
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None) -> Self:
@@ -191,8 +199,8 @@ class FCA(FittedFCA):
             With a warning where it may have been meant for `sensitive_features`, which is not given.
         sensitive_features : array-like (n,) or several of them, optional
             The protected attribute: any hashable values, of any number of groups. A frame, a dict or a list of columns,
-            or an array (n, m) holds several, of which each combination is a group. None means one group, for which
-            this is plain k-means; `group_names_` then says ``("all",)``.
+            or an array (n, m) holds several, of which each combination is a group (see `attributes`). None means one
+            group, for which this is plain k-means; `group_names_` then says ``("all",)``.
         sample_weight : array-like (n,), optional
             Weights ≥ 0 of the points, in cost and in counts.
 
@@ -225,8 +233,10 @@ class FCA(FittedFCA):
         weights = inputs.weights_of(sample_weight, n_samples)
         groups, known = inputs.groups_of(sensitive_features, n_samples)
         masses = inputs.masses_of(groups, weights, known)
-        max_balance = float(masses.min() / masses.max())
-        fairness = settings.fairness(self, max_balance)
+        members = inputs.members_of(known) if self.attributes == "separately" else []
+        whole = inputs.balances_of(masses[None], members)
+        max_balance = min((best for _, best in whole), default=float(masses.min() / masses.max()))
+        fairness = settings.fairness(self, max_balance, members)
         options: dict[str, Any] = {
             "init": settings.start(self.init, self.n_clusters, X.shape[1]),
             "n_clusters": int(self.n_clusters),
@@ -257,7 +267,8 @@ class FCA(FittedFCA):
         self._keep(outcome.result, X.dtype)
         self.inertia_ = self.cost_ * float(masses.sum())
         table = host.contingency(self.labels_, groups, weights, (int(self.n_clusters), len(known)))
-        self.balance_ = host.balance(table)
+        self.attribute_balances_ = inputs.balances_of(table, members)
+        self.balance_ = inputs.balance_of(table, members)
         endings.explain(self.method, self.status_, gap=self.gap_, converged=self.converged_, max_iter=self.max_iter)
         if remark := endings.remark(table, self.cluster_centers_):
             warnings.warn(remark, ConvergenceWarning, stacklevel=2)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fairjax import __version__
 from fairjax.datasets.preparation import Preparation
 from fairjax.errors import InputError
-from fairjax.estimators import settings
+from fairjax.estimators import inputs, settings
 from fairjax.estimators.fca import FCA
 from fairjax.saving import archive
 from fairjax.saving.archive import Arrays
@@ -53,6 +53,7 @@ def save(model: FCA, target: archive.Target, preparation: Preparation | None) ->
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
         "dtype": str(model.cluster_centers_.dtype),
         "balance": [model.balance_, model.max_balance_],
+        "attribute_balances": [value for pair in model.attribute_balances_ for value in pair],
         "inertia": model.inertia_,
         "transport": None if model.transport_ is None else dataclasses.asdict(model.transport_),
         "preparation": None if preparation is None else preparation.to_json(),
@@ -81,7 +82,10 @@ def restore(words: Words, arrays: Arrays) -> FCA:
     model.n_features_in_ = words.whole("n_features", 1)
     model.balance_, model.max_balance_ = words.numbers("balance", 2, 0, 1)
     model.inertia_ = words.number("inertia", 0)
-    model.fairness_ = settings.fairness(model, model.max_balance_)
+    members = inputs.members_of(model.groups_) if model.attributes == "separately" else []
+    model.fairness_ = settings.fairness(model, model.max_balance_, members)
+    found = words.numbers("attribute_balances", 2 * len(members), 0, 1) if members else ()
+    model.attribute_balances_ = list(zip(found[::2], found[1::2], strict=True))
     settings.start(model.init, model.n_clusters, model.n_features_in_)
     names = words.texts("feature_names")
     if names:

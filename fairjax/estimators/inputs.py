@@ -1,5 +1,6 @@
 """What is given to `fit` beside the points: weights, and the groups with their masses."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,51 @@ def groups_of(sensitive_features: Any, n_samples: int) -> tuple[npt.NDArray[np.i
     if sensitive_features is None:
         return np.zeros(n_samples, np.int32), np.array([None], dtype=object)
     return group_codes.encode(sensitive_features, n_samples)
+
+
+def members_of(known: npt.NDArray[Any], parameter: str = "attributes='separately'") -> list[npt.NDArray[np.float64]]:
+    """For each of several attributes which groups (M,), combinations of their values, have each value: (M_a, M).
+
+    Raises
+    ------
+    InputError
+        For a single attribute.
+
+    Examples
+    --------
+    >>> known = np.empty(3, dtype=object)
+    >>> known[:] = [("f", 1), ("f", 2), ("m", 1)]
+    >>> [table.tolist() for table in members_of(known)]
+    [[[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]]
+    """
+    if not all(isinstance(value, tuple) for value in known):
+        raise InputError(f"{parameter} is for several sensitive columns, and there is one; leave it out")
+    tables = []
+    for column in zip(*known, strict=True):
+        values = list(dict.fromkeys(column))
+        tables.append(np.array([[own == value for own in column] for value in values], np.float64))
+    return tables
+
+
+def balances_of(
+    table: npt.NDArray[np.float64], members: Sequence[npt.NDArray[np.float64]]
+) -> list[tuple[float, float]]:
+    """Balance by each attribute, and the best that the data allow, of weights (K, M) of combinations."""
+    from fairjax.metrics import host
+
+    found = []
+    for own in members:
+        counts = table @ own.T
+        sizes = counts.sum(0)
+        found.append((float(host.balance(counts)), float(sizes.min() / sizes.max())))
+    return found
+
+
+def balance_of(table: npt.NDArray[np.float64], members: Sequence[npt.NDArray[np.float64]]) -> float:
+    """Balance of weights (K, M), the least by any attribute where each is to be fair by itself."""
+    from fairjax.metrics import host
+
+    return min((own for own, _ in balances_of(table, members)), default=host.balance(table))
 
 
 def known_groups_of(sensitive_features: Any, n_samples: int, known: npt.NDArray[Any]) -> npt.NDArray[np.int32]:

@@ -1,5 +1,6 @@
 """The parameters of FCA: checked, and brought into the form that the routes take."""
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ def check(model: "FCA") -> None:
     """Raise InputError for a parameter out of its range, or for two that do not go together."""
     check_choice("method", model.method, ("direct", "exact", "sinkhorn"))
     check_choice("center_update", model.center_update, ("lloyd", "gradient"))
+    check_choice("attributes", model.attributes, ("jointly", "separately"))
     for name in ("n_clusters", "max_iter", "partition_size"):
         check_count(name, getattr(model, name))
     if isinstance(model.n_init, str):
@@ -55,19 +57,23 @@ def route(model: "FCA") -> "Route":
     )
 
 
-def fairness(model: "FCA", max_balance: float) -> "Fairness":
-    """The control and its value; InputError for a floor above the best balance that the data allow."""
+def fairness(model: "FCA", max_balance: float, members: Sequence[npt.NDArray[np.float64]] = ()) -> "Fairness":
+    """The control and its value; InputError for a floor above the best balance that the data allow.
+
+    ``members`` of the groups are those of several attributes, each to be fair by itself.
+    """
     from fairjax.fca.fitting import Fairness
 
+    members = tuple(members)
     if model.min_balance is None:
-        return Fairness("gap", float(model.epsilon))
+        return Fairness("gap", float(model.epsilon), members)
     # the best possible balance, printed with a few digits, must not be refused
     if model.min_balance > max_balance * (1 + 1e-6):
         raise InputError(
             f"min_balance={model.min_balance:g} cannot be met: the groups' sizes allow at most {max_balance:.6g}; "
             "choose a lower floor"
         )
-    return Fairness("balance", min(float(model.min_balance), max_balance))
+    return Fairness("balance", min(float(model.min_balance), max_balance), members)
 
 
 def restarts(model: "FCA") -> int:
@@ -104,6 +110,10 @@ def _check_direct(model: "FCA") -> None:
             f'transport_weight is {model.transport_weight!r}, but method="direct" solves 1.0; choose '
             'method="exact" or method="sinkhorn" for other weights'
         )
+    if model.attributes == "separately" and model.epsilon != 0:
+        raise InputError(
+            f"epsilon={model.epsilon:g} is given, which attributes='separately' does not offer; choose min_balance"
+        )
 
 
 def _check_alignment(model: "FCA") -> None:
@@ -114,6 +124,11 @@ def _check_alignment(model: "FCA") -> None:
                 f'{name}={value:g} is given, but method="{model.method}" aligns the groups for perfect fairness; '
                 'choose method="direct" for a control'
             )
+    if model.attributes == "separately":
+        raise InputError(
+            f"attributes='separately' is given, but method=\"{model.method}\" aligns one set of groups; choose "
+            'method="direct"'
+        )
     if model.method == "sinkhorn" and model.reg == 0:
         raise InputError('reg is 0; expected a positive number, or choose method="exact"')
 

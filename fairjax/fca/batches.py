@@ -24,8 +24,8 @@ from fairjax._core.checks import check_choice, check_count
 from fairjax._core.compiling import stage
 from fairjax._core.status import SOLVED, UNSOLVED
 from fairjax.assignment import screening
-from fairjax.assignment.fair import control
-from fairjax.assignment.solution import default_tolerances
+from fairjax.assignment.asking import control
+from fairjax.assignment.terms import default_tolerances
 from fairjax.errors import InputError
 from fairjax.fca import lane_queue
 from fairjax.fca.direct import finish, init, open_points

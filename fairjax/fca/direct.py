@@ -23,19 +23,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax._core.checks import check_count
+from fairjax._core.status import SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
 from fairjax.assignment import screening
-from fairjax.assignment.controls import Control
+from fairjax.assignment.attributes import AnyControl
 from fairjax.assignment.screening import Assignment
-from fairjax.assignment.solution import (
-    SOLVED,
-    UNSOLVED,
-    Prices,
-    Solution,
-    Tolerances,
-    cold,
-    default_tolerances,
-)
+from fairjax.assignment.solution import Solution
+from fairjax.assignment.terms import Prices, Tolerances, cold_for, default_tolerances
 from fairjax.fca.points import GroupedPoints, coordinates, labelled_cost, squared_distances
 from fairjax.kmeans.points import as_centers
 
@@ -121,6 +115,7 @@ def init(
     *,
     max_iter: int = 100,
     n_open: int | None = None,
+    control: AnyControl | None = None,
 ) -> State:
     """Before the first turn; ``centers`` (K, d) in the units of the points. O(K d + n).
 
@@ -128,7 +123,8 @@ def init(
     clusters: nothing is assigned to those, and what is said of them means nothing.
 
     ``n_open`` is the number of points whose assignment is looked at closely (static; by default
-    :func:`open_points`, and at least four for every group in every cluster).
+    :func:`open_points`, and at least four for every group in every cluster). ``control`` has to be told where it is
+    that of several attributes, since prices then are theirs.
     """
     check_count("max_iter", max_iter)
     dtype = points.features.dtype
@@ -140,7 +136,7 @@ def init(
     n_open = min(n_points, max(n_open, screening.LEAST_PLACES * n_cells))
     infinite = jnp.asarray(jnp.inf, dtype)
     none = jnp.zeros((), jnp.int32)
-    warm = cold(points.masses.shape[0], n_clusters, dtype)
+    warm = cold_for(control, points.masses.shape[0], n_clusters, dtype)
     return State(
         centers,
         warm,
@@ -153,7 +149,7 @@ def init(
         none,
         none,
         jnp.array(False),
-        screening.nothing(squared_distances(points, centers, present), n_clusters, n_open),
+        screening.nothing(squared_distances(points, centers, present), warm, n_open),
         jnp.array(False),
         present,
     )
@@ -161,7 +157,7 @@ def init(
 
 def step(
     points: GroupedPoints,
-    control: Control,
+    control: AnyControl,
     state: State,
     *,
     last: Array | bool = False,
@@ -261,7 +257,7 @@ def _followed(foreseen: Prices, found: Prices) -> Prices:
 
 def run(
     points: GroupedPoints,
-    control: Control,
+    control: AnyControl,
     state: State,
     *,
     until: Array | int | None = None,
@@ -307,7 +303,7 @@ def run(
 
 
 def finish(
-    points: GroupedPoints, control: Control, state: State, *, tolerances: Tolerances | None = None
+    points: GroupedPoints, control: AnyControl, state: State, *, tolerances: Tolerances | None = None
 ) -> FairClustering:
     """Labels and certificate of a ``state`` in which :func:`run` has ended; of any other one the status is 1.
 

@@ -42,7 +42,7 @@ def refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
     changed = state._replace(
         centers=centers,
         # both halves begin at the prices of the whole
-        warm=state.warm._replace(y=state.warm.y[:, parents], level=state.warm.level[parents], reach=infinite),
+        warm=state.warm._replace(y=state.warm.y[:, parents], level=state.warm.level[..., parents], reach=infinite),
         drift=jnp.zeros_like(state.drift),
         cost=infinite,
         shift=infinite,

@@ -7,7 +7,7 @@ functions ``fairjax.fca.init``, ``run`` and ``finish`` instead.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -21,9 +21,9 @@ from fairjax import fca
 from fairjax._core import progress
 from fairjax._core.compiling import stage
 from fairjax._core.status import UNSOLVED
-from fairjax.assignment import controls
-from fairjax.assignment.controls import Control
-from fairjax.assignment.fair import control
+from fairjax.assignment import controls, several
+from fairjax.assignment.asking import control
+from fairjax.assignment.attributes import AnyControl
 from fairjax.fca.direct import FairClustering, State, open_points
 from fairjax.fca.filling import is_full
 from fairjax.fca.points import GroupedPoints
@@ -40,10 +40,15 @@ _FORESEEN = 10.0  # times what the last turn saved is expected of those to come
 
 @dataclass(frozen=True)
 class Fairness:
-    """One control and its value: ``gap`` with epsilon, or ``balance`` with the floor."""
+    """One control and its value: ``gap`` with epsilon, or ``balance`` with the floor.
+
+    Where groups are combinations of several attributes, each to be fair by itself, ``members`` (M_a, M) say for each
+    which groups have which of its values, and the gap is zero.
+    """
 
     kind: Literal["gap", "balance"]
     value: float
+    members: tuple[npt.NDArray[np.float64], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Sizes:
 
     value: tuple[float, float, float]
     kind: Literal["counts"] = "counts"
+    members: tuple[npt.NDArray[np.float64], ...] = ()
 
 
 def fit(
@@ -211,19 +217,30 @@ class _Problem:
         padded = np.pad(np.asarray(centers), ((0, n_padded - n_clusters), (0, 0)))
         present = np.arange(n_padded) < n_clusters
         length = history_length(self.max_iter)
-        return _begin(self.points.grouped, padded, present, length=length, n_open=n_open)
+        kind = self.fairness.kind
+        return _begin(
+            self.points.grouped, padded, present, *self._asked, length=length, n_open=n_open, kind=kind
+        )  # fmt: skip
+
+    @property
+    def _asked(self) -> tuple[Array, tuple[Array, ...]]:
+        """The control's value, and the members of the groups, on the device."""
+        dtype = self.points.X.dtype
+        return jnp.asarray(self.fairness.value, dtype), tuple(jnp.asarray(m, dtype) for m in self.fairness.members)
 
     def turns(self, state: State, pause: int) -> State:
         """Turns until ``pause`` of them are done, or the end."""
         dtype = self.points.X.dtype
-        value, tol = jnp.asarray(self.fairness.value, dtype), jnp.asarray(self.tol, dtype)
+        tol = jnp.asarray(self.tol, dtype)
         until, pauses = jnp.asarray(self.max_iter, jnp.int32), jnp.asarray(pause, jnp.int32)
-        return _turns(self.points.grouped, state, value, tol, until, pauses, kind=self.fairness.kind)
+        return _turns(self.points.grouped, state, *self._asked, tol, until, pauses, kind=self.fairness.kind)
 
     def finish(self, state: State) -> FairClustering:
-        value = jnp.asarray(self.fairness.value, self.points.X.dtype)
-        found = jax.block_until_ready(_finish(self.points.grouped, state, value, kind=self.fairness.kind))
-        return _of_first(found, int(np.sum(np.asarray(state.present))))
+        found = jax.block_until_ready(
+            _finish(self.points.grouped, state, *self._asked, kind=self.fairness.kind)
+        )  # fmt: skip
+        found = _of_first(found, int(np.sum(np.asarray(state.present))))
+        return _paid_in_all(found, self.fairness.members) if self.fairness.members else found
 
 
 def _of_first(found: FairClustering, n_clusters: int) -> FairClustering:
@@ -239,6 +256,15 @@ def _of_first(found: FairClustering, n_clusters: int) -> FairClustering:
     )  # fmt: skip
     centers: Any = np.asarray(found.centers)[:n_clusters]
     return found._replace(centers=centers, assignment=best)
+
+
+def _paid_in_all(found: FairClustering, members: tuple[npt.NDArray[np.float64], ...]) -> FairClustering:
+    """The result with the prices that each combination of several attributes pays, the sums of theirs."""
+    every: Any = np.concatenate(members).T
+    best = found.assignment
+    prices: Any = np.asarray(every @ np.asarray(best.prices), best.prices.dtype)
+    pressing: Any = np.asarray(every @ np.asarray(best.pressing), best.pressing.dtype)
+    return found._replace(assignment=best._replace(prices=prices, pressing=pressing))
 
 
 def _few_open(points: ScaledPoints, n_clusters: int) -> int:
@@ -307,37 +333,53 @@ def _filled(problem: _Problem, state: State, span: tuple[float, float]) -> FairC
     return best
 
 
-def _control(points: GroupedPoints, kind: str, value: Array, n_clusters: int) -> Control:
+def _control(points: GroupedPoints, kind: str, value: Array, members: tuple[Array, ...], n_clusters: int) -> AnyControl:
     if kind == "counts":
         lower, upper, whole = value
         return controls.counts(jnp.full((n_clusters,), lower), jnp.full((n_clusters,), upper), whole)
+    if members:
+        floors = (value,) * len(members) if kind == "balance" else None
+        return several.control(points.masses, members, min_balance=floors)
     return control(points.masses, **{"epsilon" if kind == "gap" else "min_balance": value})
 
 
-@partial(stage, static_argnames=("length", "n_open"))
+@partial(stage, static_argnames=("length", "n_open", "kind"))
 def _begin(
     points: GroupedPoints,
     centers: npt.NDArray[np.floating],
     present: npt.NDArray[np.bool_],
+    value: Array,
+    members: tuple[Array, ...],
     *,
     length: int,
     n_open: int,
+    kind: str,
 ) -> State:
-    return fca.init(points, centers, present, max_iter=length, n_open=n_open)
+    fairness = _control(points, kind, value, members, centers.shape[0]) if members else None
+    return fca.init(points, centers, present, max_iter=length, n_open=n_open, control=fairness)
 
 
 @partial(stage, static_argnames="kind")
 def _turns(
-    points: GroupedPoints, state: State, value: Array, tol: Array, until: Array, pause: Array, *, kind: str
+    points: GroupedPoints,
+    state: State,
+    value: Array,
+    members: tuple[Array, ...],
+    tol: Array,
+    until: Array,
+    pause: Array,
+    *,
+    kind: str,
 ) -> State:
-    return fca.run(
-        points, _control(points, kind, value, state.centers.shape[0]), state, until=until, pause=pause, tol=tol
-    )
+    fairness = _control(points, kind, value, members, state.centers.shape[0])
+    return fca.run(points, fairness, state, until=until, pause=pause, tol=tol)
 
 
 @partial(stage, static_argnames="kind")
-def _finish(points: GroupedPoints, state: State, value: Array, *, kind: str) -> FairClustering:
-    return fca.finish(points, _control(points, kind, value, state.centers.shape[0]), state)
+def _finish(
+    points: GroupedPoints, state: State, value: Array, members: tuple[Array, ...], *, kind: str
+) -> FairClustering:
+    return fca.finish(points, _control(points, kind, value, members, state.centers.shape[0]), state)
 
 
 @stage

@@ -24,7 +24,7 @@ from jax import Array
 
 from fairjax.assignment import pivots, vertices
 from fairjax.assignment.selection import indices
-from fairjax.assignment.solution import default_tolerances
+from fairjax.assignment.terms import default_tolerances
 from fairjax.assignment.vertices import NONE, Basis, Rows
 from fairjax.fca.direct import at_rest
 

@@ -4,6 +4,7 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from fairjax.estimators import inputs
 from fairjax.metrics import host
 from fairjax.report.data import ReportData, Unfair
 
@@ -17,10 +18,12 @@ def report_data(model: "Baseline", run: "Run") -> ReportData:
     shape = (int(model.n_clusters), len(model.groups_))
     table = host.contingency(model.labels_, run.groups, run.weights, shape)
     unfair = None
+    separately = bool(getattr(model, "attribute_balances_", ()))
     if shape[1] > 1:
         cost, labels = _k_means(model, run)
         plain = host.contingency(labels, run.groups, run.weights, shape)
-        unfair = Unfair(cost=cost, balance=host.balance(plain), labels=labels)
+        balance = inputs.balance_of(plain, inputs.members_of(model.groups_) if separately else ())
+        unfair = Unfair(cost=cost, balance=balance, labels=labels)
     return ReportData(
         **run.parts,
         weights=run.weights,
@@ -36,6 +39,7 @@ def report_data(model: "Baseline", run: "Run") -> ReportData:
         group_violation=host.group_violation(table) if shape[1] > 1 else None,
         unfair=unfair,
         proof=_proof(model),
+        separately=separately,
     )
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fairjax.estimators import inputs
 from fairjax.metrics import host
 from fairjax.report.formats import decimals, fixed, number, share, signed
 from fairjax.report.markup import paragraph, section, table
@@ -57,7 +58,8 @@ def other_starts(model: "FCA", run: "Run") -> Chance | None:
         labels = np.asarray(outcome.result.assignment.labels)
         counts = host.contingency(labels, run.groups, run.weights, (n_clusters, len(model.groups_)))
         agreed = float(adjusted_rand_score(model.labels_, labels))
-        found.append((float(outcome.result.cost), host.balance(counts), agreed))
+        balance = inputs.balance_of(counts, model.fairness_.members)
+        found.append((float(outcome.result.cost), balance, agreed))
     return Chance(*np.array(found).T)
 
 

@@ -85,6 +85,8 @@ class ReportData:
         The points in the learned space that was clustered; the plane is then one of that space.
     image_shape : (height, width, channels), optional
         Of points that are images; average images then stand in the place of means.
+    separately : bool
+        Whether groups are combinations of several attributes, each fair by itself: the balances are the least by any.
 
     Raises
     ------
@@ -136,6 +138,7 @@ class ReportData:
     chance: Chance | None = None
     latent: np.ndarray | None = None
     image_shape: tuple[int, int, int] | None = None
+    separately: bool = False
 
     def __post_init__(self) -> None:
         arrays = {"X": self.X, "labels": self.labels, "groups": self.groups}

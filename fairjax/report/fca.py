@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fairjax.estimators import inputs
 from fairjax.metrics import host
 from fairjax.report.chance import other_starts
 from fairjax.report.data import ReportData, Unfair
@@ -34,8 +35,9 @@ def report_data(model: "FCA", run: "Run") -> ReportData:
     if several:
         cost, labels = model.unfair_ or _k_means(model, run)
         unfair_table = host.contingency(labels, run.groups, run.weights, shape)
-        unfair = Unfair(cost=cost, balance=host.balance(unfair_table), labels=labels)
-        if run.details:
+        balance = inputs.balance_of(unfair_table, model.fairness_.members)
+        unfair = Unfair(cost=cost, balance=balance, labels=labels)
+        if run.details and not model.fairness_.members:
             curve, sampled = _curve(model, run, unfair_table)
             notes += sampled
     return ReportData(
@@ -59,6 +61,7 @@ def report_data(model: "FCA", run: "Run") -> ReportData:
         control="epsilon" if model.fairness_.kind == "gap" else "min_balance",
         history=model.result_.history[: model.n_iter_].tolist(),
         chance=other_starts(model, run) if run.details else None,
+        separately=bool(model.fairness_.members),
     )
 
 

@@ -15,6 +15,12 @@ def headline(data: ReportData) -> str:
     if data.n_groups < 2:
         return "There is only one group, so nothing had to be balanced: these are ordinary k-means clusters."
     best = f"the best possible here is {number(data.max_balance, 3)}"
+    if data.separately:
+        each = "each sensitive column" if data.sensitive is None else f"{data.sensitive}, each by itself,"
+        return (
+            f"By {each} the rarest group is at least {number(data.balance, 3)} times as common as the most common one "
+            f"in every cluster; {best}."
+        )
     if data.balance <= 0:
         cluster, group = (int(i) for i in np.argwhere(_occupied(data.counts) == 0)[0])
         return f"Cluster {cluster} holds nobody from {data.names[group]}, so the balance is 0; {best}."

@@ -1,0 +1,133 @@
+"""What solves are asked and what they find: tolerances, trials, where to start, and the optimum of a small problem."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import DTypeLike
+
+from fairjax._core.precision import Double
+from fairjax.assignment import attributes, controls
+from fairjax.assignment.attributes import AnyControl, Attributes
+from fairjax.assignment.programme import Points, group_sums
+
+FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
+NEAR = 1e-3  # of the scale of the costs: no start is nearer than that
+_CAP = 10.0  # times a group's dearest cost, see Trial
+
+
+class Tolerances(NamedTuple):
+    """When a solve is good enough.
+
+    Attributes
+    ----------
+    gap : () relative duality gap to report as solved.
+    inner : () gap that the solver aims at, smaller so that the feasible assignment stays within ``gap``.
+    residual : () share of a group by which counts may miss the control before they are put right.
+    """
+
+    gap: Array
+    inner: Array
+    residual: Array
+
+
+def default_tolerances(dtype: DTypeLike) -> Tolerances:
+    """1e-6 in float64 and 1e-5 in float32, what the README promises."""
+    if jnp.finfo(dtype).bits >= 64:
+        return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(1e-10, dtype), jnp.asarray(1e-11, dtype))
+    return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(1e-8, dtype), jnp.asarray(1e-11, dtype))
+
+
+class Trial(NamedTuple):
+    """How to go about a programme.
+
+    Attributes
+    ----------
+    leeway : () relative; a bound within that of a group's own share leaves it no room, infinite for perfect fairness.
+    boundary : () part of the way to the boundary that a step may go.
+    cap : () on the reduced costs with which light groups start, a multiple of their dearest cost; None for no cap.
+    light : () bool, whether a bound weighs no more than a row does.
+    """
+
+    leeway: Array
+    boundary: Array
+    cap: Array | None = None
+    light: Array | bool = True
+
+
+def trials(dtype: DTypeLike) -> Trial:
+    """Trials (T,) for a programme whose points are all open, each for what those before did not solve.
+
+    Light bounds, with which the fewest steps are taken; heavy ones; narrow bounds as no room at all, where the steps
+    have no digits for them; shorter steps, which stay nearer to the central path; light groups that start near their
+    costs, or not too far from them; perfect fairness, which satisfies every control, so that nothing dearer is
+    returned. What satisfies a trial's control satisfies the one that was asked for.
+    """
+    exact, none = controls.ROUNDING, float("inf")
+    usual, narrow, short = (exact, 0.9, none), (1e-7, 0.9, none), (exact, 0.5, none)
+    near, nearer, fair = (exact, 0.9, 100 * _CAP), (exact, 0.5, _CAP), (none, 0.9, _CAP)
+    table = (usual, usual, narrow, short, nearer, near, fair)
+    leeway, boundary, cap = np.asarray(table, dtype).T
+    light = np.isin(np.arange(len(table)), (0, table.index(near)))
+    return Trial(jnp.asarray(leeway), jnp.asarray(boundary), jnp.asarray(cap), jnp.asarray(light))
+
+
+class Prices(NamedTuple):
+    """Where to start.
+
+    Attributes
+    ----------
+    y : (M, K) prices in the control, free variables of its normaliser. level : (K,) of the clusters.
+    reach : () by how much the optimal prices are expected to differ, in cost units; infinite if nothing is known.
+    """
+
+    y: Array
+    level: Array
+    reach: Array
+
+
+class Optimum(NamedTuple):
+    """Optimal prices of a small problem.
+
+    Attributes
+    ----------
+    prices : :class:`Prices`. settled : (M, K) the same, see :func:`~fairjax.assignment.controls.settled`.
+    fractions : (m, K) of the open points, interior: each is positive, most hardly.
+    targets : (M, K) counts that satisfy the control, with digits for points that weigh little in their group.
+    n_iter : () int32. solved : () bool.
+    """
+
+    prices: Prices
+    settled: Array
+    fractions: Array
+    targets: Double
+    n_iter: Array
+    solved: Array
+
+
+def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
+    """Nothing is known."""
+    level = jnp.full((n_clusters,), 1 / n_clusters, dtype)
+    return Prices(jnp.zeros((n_groups, n_clusters), dtype), level, jnp.asarray(jnp.inf, dtype))
+
+
+def cold_for(control: AnyControl | None, n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
+    """The same with a table for every attribute, where ``control`` is for several; ``n_groups`` are those of points."""
+    if not isinstance(control, Attributes):
+        return cold(n_groups, n_clusters, dtype)
+    n_levels = 1 if control.controls[0].kind == "shares" else len(control.controls)
+    found = cold(sum(control.sizes), n_clusters, dtype)
+    return found._replace(level=jnp.broadcast_to(found.level, (n_levels, n_clusters)))
+
+
+def fitted(points: Points, control: AnyControl, leeway: Array) -> tuple[Points, AnyControl]:
+    """The problem, its weights made to sum to 1 in the present precision, and the control for its groups' masses."""
+    sums = group_sums(points.weights[:, None], points.groups, points.placed.shape[0])[:, 0]
+    masses = jnp.sum(points.placed, 1) + sums
+    whole = jnp.sum(masses)
+    points = points._replace(
+        weights=points.weights / whole, placed=points.placed / whole, masses=masses / whole,
+        offset=points.offset / whole,
+    )  # fmt: skip
+    return points, attributes.fitted(control, points.masses, leeway)

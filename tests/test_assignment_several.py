@@ -1,0 +1,163 @@
+"""Several attributes at once, each fair by itself: against the linear programme, and as a single attribute is."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import linprog
+
+from fairjax import fair_assignment
+from fairjax.errors import InputError
+
+N, K, SIZES = 24, 3, (2, 3)
+ROOM = (0.0, 0.1, 0.5)
+_EXACT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+
+
+class Found(NamedTuple):
+    """A :class:`FairAssignment` and the gradient of its cost."""
+
+    slope: Any
+    labels: Any
+    probabilities: Any
+    multipliers: Any
+    primal: Any
+    dual: Any
+    gap: Any
+    status: Any
+    n_iter: Any
+
+
+def drawn(seed):
+    """Costs, ids of two attributes and weights; some with ties, a far point, a group of one, a copied attribute."""
+    rng = np.random.default_rng(seed)
+    X, centers = rng.normal(size=(N, 2)), rng.normal(size=(K, 2))
+    if seed % 4 == 1:
+        X, centers = X.round(), centers.round()
+    if seed % 4 == 2:
+        X[0] *= 1e3
+    groups = [rng.permutation(np.r_[np.arange(m), rng.integers(0, m, N - m)]) for m in SIZES]
+    if seed % 4 == 3:
+        groups[0] = (np.arange(N) == 0).astype(int)
+    if seed % 3 == 2:
+        groups[0] = np.minimum(groups[1], 1)
+    weights = np.ones(N) if seed % 2 else rng.exponential(size=N) + 1e-3
+    return ((X[:, None] - centers) ** 2).sum(-1), tuple(groups), weights
+
+
+def least_cost(costs, groups, weights, *, bounds=None, floors=None):
+    """The linear programme itself, by HiGHS."""
+    share, rows = weights / weights.sum(), []
+    total = sp.kron(sp.csr_array(share[None]), sp.eye_array(K))
+    for a, (ids, size) in enumerate(zip(groups, SIZES, strict=True)):
+        members = sp.csr_array((share, (ids, np.arange(N))), (size, N))
+        counts = [sp.kron(members[[s]], sp.eye_array(K)) for s in range(size)]
+        if floors is None:
+            lower, upper = bounds[a]
+            rows += [lower[s] * total - counts[s] for s in range(size)]
+            rows += [counts[s] - upper[s] * total for s in range(size)]
+        else:
+            rows += [floors[a] * counts[t] - counts[s] for s in range(size) for t in range(size) if s != t]
+    limits = sp.vstack(rows)
+    sums = sp.kron(sp.eye_array(N), np.ones((1, K)))
+    objective = (share[:, None] * costs).ravel()
+    return linprog(
+        objective, limits, np.zeros(limits.shape[0]), sums, np.ones(N), method="highs-ds", options=_EXACT
+    ).fun
+
+
+def shares(groups, weights):
+    return [np.bincount(ids, weights, size) / weights.sum() for ids, size in zip(groups, SIZES, strict=True)]
+
+
+@pytest.fixture(scope="module", params=["shares", "balance"])
+def solved(request):
+    """Instances, their oracle and what `fair_assignment` finds, in float64 and one batch."""
+    problems, least, values = [], [], []
+    for seed in range(12):
+        costs, groups, weights = drawn(seed)
+        own, room = shares(groups, weights), ROOM[seed % len(ROOM)]
+        if request.param == "shares":
+            bounds = [(part * (1 - room), np.minimum(part / (1 - room), 1)) for part in own]
+            least.append(least_cost(costs, groups, weights, bounds=bounds))
+            values.append((tuple(low for low, _ in bounds), tuple(high for _, high in bounds)))
+        else:
+            floors = tuple((1 - room) * part.min() / part.max() for part in own)
+            least.append(least_cost(costs, groups, weights, floors=floors))
+            values.append((floors,))
+        problems.append((costs, groups, weights))
+
+    def solve(problem, value):
+        costs, groups, weights = problem
+        names = ("lower", "upper") if request.param == "shares" else ("min_balance",)
+        control = dict(zip(names, value, strict=True))
+
+        def primal(costs):
+            found = fair_assignment(costs, groups, weights=weights, n_groups=SIZES, **control)
+            return found.primal, found
+
+        slope, found = jax.grad(primal, has_aux=True)(costs)
+        return Found(slope, **found._asdict())
+
+    with jax.enable_x64(True):
+        stacked = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *zip(problems, values, strict=True))
+        found = jax.tree.map(np.asarray, jax.jit(jax.vmap(solve))(*stacked))
+    return problems, np.array(least), values, found
+
+
+def test_least_cost_of_the_programme(solved):
+    _, least, _, found = solved
+    assert found.status.tolist() == [0] * len(least)
+    assert np.all(found.gap <= 1e-6)
+    np.testing.assert_allclose(found.primal, least, rtol=1e-6)
+    assert np.all(found.dual <= least * (1 + 1e-9))
+
+
+def test_every_attribute_keeps_its_bounds(solved):
+    problems, _, values, found = solved
+    for i, (_, groups, weights) in enumerate(problems):
+        for a, (ids, size) in enumerate(zip(groups, SIZES, strict=True)):
+            weighed = weights[:, None] * found.probabilities[i]
+            counts = np.stack([weighed[ids == s].sum(0) for s in range(size)])
+            tiny = 1e-6 * weights.sum()
+            if len(values[i]) == 1:
+                assert np.all(counts.min(0) >= values[i][0][a] * counts.max(0) - tiny)
+            else:
+                lower, upper = (np.asarray(bound[a])[:, None] * counts.sum(0) for bound in values[i])
+                assert np.all(counts >= lower - tiny)
+                assert np.all(counts <= upper + tiny)
+
+
+def test_prices_of_the_attributes_add_up_to_the_bound(solved):
+    problems, _, _, found = solved
+    for i, (costs, groups, weights) in enumerate(problems):
+        paid = costs + sum(table[i][ids] for table, ids in zip(found.multipliers, groups, strict=True))
+        bound = np.sum(weights * paid.min(1)) / weights.sum()
+        assert bound == pytest.approx(float(found.dual[i]), rel=1e-6, abs=1e-9)
+
+
+def test_gradient_is_the_assignment(solved):
+    problems, _, _, found = solved
+    share = np.stack([weights / weights.sum() for _, _, weights in problems])
+    np.testing.assert_allclose(found.slope, share[..., None] * found.probabilities, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"groups": ()}, "groups is an empty tuple"),
+        ({"epsilon": 0.1}, "epsilon is offered for one attribute"),
+        ({"min_balance": (0.5,)}, "min_balance has 1 entries for 2 attributes"),
+        ({"min_balance": 0.5, "lower": 0.1}, "choose one fairness control"),
+        ({"n_groups": 3}, "expected a tuple of 2 numbers"),
+        ({"groups": (np.zeros(3, int), np.zeros(N, int))}, "expected (24,)"),
+    ],
+)
+def test_bad_input_is_one_sentence(change, sentence):
+    costs, groups, _ = drawn(0)
+    with pytest.raises(InputError) as error:
+        fair_assignment(costs, **{"groups": groups, **change})
+    assert sentence in str(error.value)
