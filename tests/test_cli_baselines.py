@@ -80,7 +80,8 @@ def test_the_help_of_bench_names_all_methods(capsys):
 
 def test_bench_of_two_sets_with_a_picture(people, capsys):
     arguments = ("bench", "people.csv", "./people.csv", "--sensitive", "sex", "--clusters", "3", "--seeds", "1")
-    assert cli.main([*arguments, "--methods", "kmeans,falg", "--curve", "curve.svg", "--json"]) == 0
+    written = ("--curve", "curve.svg", "--out", "table.csv", "--report", "page.html")
+    assert cli.main([*arguments, "--methods", "kmeans,falg", *written, "--json"]) == 0
     results = json.loads(capsys.readouterr().out)["results"]
     assert len(results) == 2
     for result in results:
@@ -88,6 +89,13 @@ def test_bench_of_two_sets_with_a_picture(people, capsys):
         assert len(result["curve"]) == 13
         assert result["notes"] == []
     assert (people / "curve.svg").read_text().count("cost") >= 1
+    table = (people / "table.csv").read_text().splitlines()
+    assert table[0].startswith("data,n_clusters,max_balance,method,")
+    assert len(table) == 7
+    page = (people / "page.html").read_text()
+    assert page.count("<svg") == 2
+    assert page.count("<title>FAlg δ=") == 24
+    assert "--report page.html" in page
 
 
 @pytest.mark.parametrize(
@@ -99,6 +107,8 @@ def test_bench_of_two_sets_with_a_picture(people, capsys):
         (("--curve", "curve.gif"), "--curve is 'curve.gif'; expected a file ending in .svg, .png, .pdf"),
         (("--curve", "no/curve.svg"), "cannot write --curve no/curve.svg"),
         (("--time-limit", "-1"), "--time-limit is -1"),
+        (("--out", "table.doc"), "--out 'table.doc' is of no format that is written"),
+        (("--report", "people.csv"), "--report 'people.csv'"),
     ],
 )
 def test_bad_input_of_bench(people, capsys, arguments, words):

@@ -331,9 +331,10 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )  # fmt: skip
     bench.add_argument(
         "--curve", metavar="FILE",
-        help="also run twelve values of each method's control from one start, and draw cost against balance to this "
-        "file: .svg, .png or .pdf",
+        help="also run twelve values of each control from one start, and draw them to this file: .svg, .png or .pdf",
     )  # fmt: skip
+    bench.add_argument("--out", metavar="FILE", help="write the table: .csv, .tsv, .parquet, .xlsx, or all as .json")
+    bench.add_argument("--report", metavar="HTML", help="write a page with the tables and the curves of --curve")
     _add_scaling(bench)
     _add_turns(bench)
     bench.add_argument("--json", action="store_true", help="print one JSON object in place of the table")

@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,18 +17,19 @@ from fairjax._core.text import counted, visible
 from fairjax.cli import bench_tables, compilation, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
+from fairjax.datasets.table.results import ENDINGS
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.comparison import Comparison
 
-_PICTURES = (".svg", ".png", ".pdf")
+_PICTURES, _JSON = (".svg", ".png", ".pdf"), ".json"
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Compare on every data set and print a table, or JSON."""
     check_choice("--init", options.init, tuple(bench_tables.FROM))
-    _check_picture(options.curve)
+    _check_files(options)
     compilation.keep_programs()
     methods = _methods(options.methods)
     results, curves = [], []
@@ -37,18 +39,51 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             data, sensitive = _read(name, options)
             with progress.watching(bar):
                 results.append(_compare(name, data, sensitive, methods, options))
-                if options.curve is not None:
+                if options.curve is not None or options.report is not None:
                     curves.append((data.name, _held(data, methods, options, n_seeds=1, curve=True)))
                     results[-1]["curve"] = _records(curves[-1][1])
-    if options.curve is not None:
-        write_all([(options.curve, _picture(curves, options.curve))])
+    about = {"version": __version__, "versions": _versions(), "device": _device(), "results": results}
+    files = _files(options, about, curves, shlex.join(["fairjax", *arguments]))
+    write_all(files)
     if options.json:
-        about = {"version": __version__, "versions": _versions(), "device": _device(), "results": results}
         print(json.dumps(about, allow_nan=False))
         return
     bench_tables.show(results)
+    for path, _ in files:
+        print(f"Wrote {visible(path)}.")
+
+
+def _files(
+    options: argparse.Namespace, about: dict[str, Any], curves: "Sequence[tuple[str, Comparison]]", command: str
+) -> list[tuple[str, bytes | str]]:
+    """Path and content of every output file."""
+    files: list[tuple[str, bytes | str]] = []
     if options.curve is not None:
-        print(f"Wrote {visible(options.curve)}.")
+        files.append((options.curve, _picture(curves, options.curve)))
+    if options.out is not None:
+        files.append((options.out, _table(about, options.out)))
+    if options.report is not None:
+        from fairjax.report.comparison import render
+
+        files.append((options.report, render(about["results"], version=__version__, command=command)))
+    return files
+
+
+def _table(about: dict[str, Any], path: str) -> bytes | str:
+    """The rows of all tables, one for each data set and method; as JSON everything that was found."""
+    suffix = Path(path).suffix.lower()
+    if suffix == _JSON:
+        return json.dumps(about, allow_nan=False) + "\n"
+    import pyarrow as pa
+
+    from fairjax.datasets.table.results import encode
+
+    rows = [
+        {"data": found["data"], "n_clusters": found["n_clusters"], "max_balance": found["max_balance"], **row}
+        for found in about["results"]
+        for row in found["methods"]
+    ]
+    return encode(pa.Table.from_pylist(rows), suffix)
 
 
 def _methods(text: str) -> tuple[str, ...]:
@@ -65,16 +100,22 @@ def _methods(text: str) -> tuple[str, ...]:
     return found
 
 
-def _check_picture(path: str | None) -> None:
-    if path is None:
-        return
+def _check_files(options: argparse.Namespace) -> None:
+    """Refuse what cannot be written, before the work."""
+    if options.curve is not None:
+        _check_picture(options.curve)
+    paths = {"--out": options.out, "--report": options.report, "--curve": options.curve}
+    for data in options.data or [None]:
+        outputs.check(paths, data, endings=(*ENDINGS, _JSON))
+
+
+def _check_picture(path: str) -> None:
     if Path(path).suffix.lower() not in _PICTURES:
         raise InputError(f"--curve is {visible(path, 200)!r}; expected a file ending in {', '.join(_PICTURES)}")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise InputError("--curve needs matplotlib: pip install 'fairjax[bench]'") from error
-    outputs.check({"--curve": path}, None)
 
 
 def _read(name: str | None, options: argparse.Namespace) -> tuple[Dataset, str | None]:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from fairjax._core.text import visible
 from fairjax.datasets import Dataset
 from fairjax.datasets.table.rawtable import RawTable
 from fairjax.datasets.table.results import (
+    ENDINGS,
     check_ending,
     check_key,
     columns_to_write,
@@ -23,7 +25,7 @@ from fairjax.errors import InputError
 _PAGE = (".html", ".htm")
 
 
-def check(paths: dict[str, str | None], data: str | None) -> None:
+def check(paths: dict[str, str | None], data: str | None, *, endings: Sequence[str] = ENDINGS) -> None:
     """Raise InputError if an output path cannot be written, names the input, or is named twice.
 
     Parameters
@@ -32,6 +34,8 @@ def check(paths: dict[str, str | None], data: str | None) -> None:
         Path or None of each option.
     data : str or None
         Path or name of the input.
+    endings : sequence of str
+        What ``--out`` may end in.
     """
     seen: dict[Path, str] = {}
     for option, path in paths.items():
@@ -39,7 +43,7 @@ def check(paths: dict[str, str | None], data: str | None) -> None:
             continue
         shown = visible(path, 200)
         if option == "--out":
-            check_ending(option, path)
+            check_ending(option, path, endings)
         elif option == "--report" and Path(path).suffix and not Path(path).is_dir():
             check_ending(option, path, _PAGE)
         try:

@@ -44,34 +44,34 @@ def price_curve(data: ReportData) -> str:
     fairest = 0.0 if moved else data.max_balance
     xs = [p[0] for p in points] + [m[0] for m in marks] + [fairest]
     ys = [p[1] for p in points] + [m[1] for m in marks]
-    axes = _Axes.around(xs, ys, reverse=moved)
+    axes = Axes.around(xs, ys, reverse=moved)
     best = axes.x(fairest)
     path = [(axes.x(x), axes.y(c)) for x, c, _ in points]
     across = "% of a group to be moved (right is fairer)" if moved else "balance reached (further right is fairer)"
     parts = [
         axes.draw(across, "cost"),
-        _line(best, best, _TOP, _H - _BOTTOM, "best"),
+        line(best, best, _TOP, _H - _BOTTOM, "best"),
         axes.path([(x, c) for x, c, _ in points]),
     ]
     for x, c, asked in points:
         hint = f"{data.control} {number(asked, 3)}: {name} {number(x, 3)}{'%' if moved else ''}, cost {number(c)}"
-        parts.append(_circle(axes.x(x), axes.y(c), 3.5, "dot", hint))
+        parts.append(circle(axes.x(x), axes.y(c), 3.5, "dot", hint))
     upright = [(best, float(_TOP)), (best, float(_H - _BOTTOM))]
     taken = [labels.box(best, _H - _BOTTOM - 8, "best possible", "end", -5)]
-    parts.append(_text(best - 5, _H - _BOTTOM - 8, "best possible", "end"))
+    parts.append(text_at(best - 5, _H - _BOTTOM - 8, "best possible", "end"))
     for x, c, text, kind in marks:
         place = (axes.x(x), axes.y(c))
-        parts.append(_circle(*place, 7, kind) if kind == "chosen" else _square(*place, 5.5, kind))
+        parts.append(circle(*place, 7, kind) if kind == "chosen" else square(*place, 5.5, kind))
         left, low, anchor, box = labels.place(text, place, [path, upright], taken, (_LEFT, 4, _W, _H - _BOTTOM))
         taken.append(box)
         if abs(low - place[1]) > _FAR:
-            parts.append(_line(place[0], place[0], place[1] + math.copysign(7, low - place[1]), low + 3, "leader"))
-        parts.append(_text(left, low, text, anchor, "name"))
+            parts.append(line(place[0], place[0], place[1] + math.copysign(7, low - place[1]), low + 3, "leader"))
+        parts.append(text_at(left, low, text, anchor, "name"))
     label = (
         f"Price of fairness: cost from {number(min(ys))} to {number(max(ys))} as {name} goes from "
         f"{number(min(p[0] for p in points), 3)} to {number(max(p[0] for p in points), 3)}."
     )
-    return _svg("".join(parts), label)
+    return svg("".join(parts), label)
 
 
 def history(data: ReportData) -> str:
@@ -80,12 +80,12 @@ def history(data: ReportData) -> str:
     if len(costs) < 2 or not all(map(math.isfinite, costs)):
         return ""
     steps = list(range(1, len(costs) + 1))
-    axes = _Axes.around(steps, costs, whole_x=True)
+    axes = Axes.around(steps, costs, whole_x=True)
     label = f"Cost after each of {len(costs)} iterations, from {number(costs[0])} to {number(costs[-1])}."
     caption = f"Cost after each iteration: {number(costs[0])} at first, {number(costs[-1])} at last."
-    end = _circle(axes.x(steps[-1]), axes.y(costs[-1]), 4.5, "chosen")
+    end = circle(axes.x(steps[-1]), axes.y(costs[-1]), 4.5, "chosen")
     body = axes.draw("iteration", "cost") + axes.path(list(zip(steps, costs, strict=True))) + end
-    return figure(_svg(body, label), caption, kind="chart")
+    return figure(svg(body, label), caption, kind="chart")
 
 
 def curve_rows(data: ReportData) -> list[list[str]]:
@@ -104,14 +104,17 @@ def curve_rows(data: ReportData) -> list[list[str]]:
 
 
 @dataclass(frozen=True)
-class _Axes:
+class Axes:
+    """Where values lie on a chart, and the marks along its edges."""
+
     x: Callable[[float], float]
     y: Callable[[float], float]
     x_ticks: Sequence[float]
     y_ticks: Sequence[float]
 
     @classmethod
-    def around(cls, xs: Sequence[float], ys: Sequence[float], whole_x: bool = False, reverse: bool = False) -> "_Axes":
+    def around(cls, xs: Sequence[float], ys: Sequence[float], whole_x: bool = False, reverse: bool = False) -> "Axes":
+        """Axes that hold all values, with some room: `whole_x` has whole numbers, `reverse` the greatest one left."""
         x_ticks = ticks(min(xs), max(xs), 8, whole=whole_x)
         y_ticks = ticks(min(ys), max(ys), 5)
         x0, x1 = _padded(xs, 0.0 if whole_x else 0.04)
@@ -129,24 +132,31 @@ class _Axes:
         return cls(across, upward, x_ticks, y_ticks)
 
     def draw(self, x_name: str, y_name: str) -> str:
+        """Return the grid, the ticks and what the axes are."""
         right, floor = _W - _RIGHT, _H - _BOTTOM
         parts = []
         digits = _digits(self.y_ticks)
         for value in self.y_ticks:
             y = self.y(value)
             parts += [
-                _line(_LEFT, right, y, y, "grid"),
-                _text(_LEFT - 7, y + 4, _ticked(value, digits), "end"),
+                line(_LEFT, right, y, y, "grid"),
+                text_at(_LEFT - 7, y + 4, _ticked(value, digits), "end"),
             ]
         digits = _digits(self.x_ticks)
-        parts += [_text(self.x(v), floor + 17, _ticked(v, digits), "middle") for v in self.x_ticks]
-        parts.append(_line(_LEFT, right, floor, floor, "axis"))
-        parts += [_text((right + _LEFT) / 2, _H - 6, x_name, "middle"), _text(4, 12, y_name, "start")]
+        parts += [text_at(self.x(v), floor + 17, _ticked(v, digits), "middle") for v in self.x_ticks]
+        parts.append(line(_LEFT, right, floor, floor, "axis"))
+        parts += [text_at((right + _LEFT) / 2, _H - 6, x_name, "middle"), text_at(4, 12, y_name, "start")]
         return "".join(parts)
 
-    def path(self, points: Sequence[tuple[float, float]]) -> str:
-        line = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in points)
-        return f'<polyline class="line" points="{line}"/>'
+    def upright(self, value: float, kind: str) -> str:
+        """Return a line from top to floor."""
+        x = self.x(value)
+        return line(x, x, _TOP, _H - _BOTTOM, kind)
+
+    def path(self, points: Sequence[tuple[float, float]], kind: str = "line") -> str:
+        """Return a line through points."""
+        through = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in points)
+        return f'<polyline class="{kind}" points="{through}"/>'
 
 
 def ticks(low: float, high: float, most: int, whole: bool = False) -> list[float]:
@@ -190,23 +200,30 @@ def _ticked(value: float, digits: int) -> str:
     return f"{value:.1e}" if digits > _MOST_DIGITS else f"{value:,.{digits}f}"
 
 
-def _line(x1: float, x2: float, y1: float, y2: float, kind: str) -> str:
+def line(x1: float, x2: float, y1: float, y2: float, kind: str) -> str:
+    """Return a straight line."""
     return f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
+def text_at(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
+    """Return text at a point."""
     attribute = f' class="{kind}"' if kind else ""
     return f'<text{attribute} text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}">{esc(text)}</text>'
 
 
-def _circle(x: float, y: float, radius: float, kind: str, hint: str = "") -> str:
+def circle(x: float, y: float, radius: float, kind: str, hint: str = "") -> str:
+    """Return a disc, with what it says to a pointer."""
     title = f"<title>{esc(hint)}</title>" if hint else ""
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{title}</circle>'
 
 
-def _square(x: float, y: float, half: float, kind: str) -> str:
-    return f'<rect class="{kind}" x="{x - half:.1f}" y="{y - half:.1f}" width="{2 * half}" height="{2 * half}"/>'
+def square(x: float, y: float, half: float, kind: str, hint: str = "") -> str:
+    """Return a square, with what it says to a pointer."""
+    title = f"<title>{esc(hint)}</title>" if hint else ""
+    place = f'x="{x - half:.1f}" y="{y - half:.1f}" width="{2 * half}" height="{2 * half}"'
+    return f'<rect class="{kind}" {place}>{title}</rect>'
 
 
-def _svg(body: str, label: str) -> str:
+def svg(body: str, label: str) -> str:
+    """Return a chart with what it says to who does not see it."""
     return f'<svg class="chart" viewBox="0 0 {_W} {_H}" role="img" aria-label="{esc(label)}">{body}</svg>'

@@ -10,7 +10,7 @@ from fairjax.report.files import write_text
 from fairjax.report.markup import esc
 
 # The browser itself then refuses to load anything from anywhere.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def render(data: ReportData) -> str:
@@ -54,7 +54,7 @@ def render(data: ReportData) -> str:
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
             '<link rel="icon" href="data:,">',
             f"<title>{esc(data.title)}: fair clustering report</title>",
             f"<style>\n{style}\n</style></head>",
