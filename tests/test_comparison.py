@@ -166,3 +166,14 @@ def test_it_shows_itself(found, tmp_path):
 def test_bad_input(changes, message):
     with pytest.raises(InputError, match=message):
         fairjax.compare(**{"X": X, "sensitive_features": SEX} | changes)
+
+
+def test_methods_that_know_no_groups_take_part():
+    found = fairjax.compare(X, SEX, methods=("sec", "dbscan"), n_clusters=K, n_seeds=1)
+    assert found.frame.index.tolist() == ["SEC", "DBSCAN"]
+    assert found.frame["violation"].isna().all()
+    weighted = fairjax.compare(
+        X, SEX, methods=("sec",), n_clusters=K, n_seeds=1, sample_weight=np.arange(1, len(X) + 1)
+    )
+    assert weighted.frame["status"].tolist() == ["refused"]
+    assert "does not know" in weighted.notes[0]

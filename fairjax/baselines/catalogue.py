@@ -173,6 +173,14 @@ _ENTRIES = (
         "fca-alignment", "FCA, alignment", "fairjax.estimators", "FCA", "solution",
         settings=(Setting({"method": "exact", "transport_weight": 2.0}),),
     ),
+    Method(
+        # its ε bounds no gap between the groups: a share of pairs that are let go
+        "fca-c", "FCA-C, pairs let go", "fairjax.comparison.fca_c", "FCAC", "solution", "ε",
+        settings=(Setting({"epsilon": 0.0}), Setting({"epsilon": 0.05})),
+        curves=(Curve("epsilon", (0.0, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)),),
+    ),
+    Method("sec", "SEC", "fairjax.comparison.blind", "SEC", "own"),
+    Method("dbscan", "DBSCAN", "fairjax.comparison.blind", "DBSCAN", "own"),
 )  # fmt: skip
 
 METHODS: dict[str, Method] = {entry.name: entry for entry in _ENTRIES}

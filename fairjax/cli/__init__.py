@@ -317,7 +317,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench.add_argument(
         "--methods", default="kmeans,falg,fca", metavar="A,B",
         help="methods to compare (default: kmeans,falg,fca), of kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, "
-        "sfc, fairlets, spfc, mpfc, fca-alignment, fca; each at its fairest and its published setting",
+        "sfc, fairlets, spfc, mpfc, fca-alignment, fca-c, sec, dbscan, fca; at their fairest and published settings",
     )  # fmt: skip
     bench.add_argument(
         "--init", default="aligned", metavar="I",

@@ -44,8 +44,9 @@ def compare(
         The protected attribute, of two groups or more, as :meth:`fairjax.FCA.fit` takes it.
     methods : sequence or mapping from label to method, default=("kmeans", "falg", "fca")
         Each a name or an estimator with ``fit(X)`` or ``fit(X, sensitive_features=...)``, one row. A name, one of
-        kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, sfc, fairlets, spfc, mpfc, fca-alignment and fca, has a
-        row at its fairest setting and one as published, where that is another; fca has one for each of the `levels`.
+        kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, sfc, fairlets, spfc, mpfc, fca-alignment, fca-c, sec,
+        dbscan and fca, has a row at its fairest setting and one as published, where that is another; fca has one for
+        each of the `levels`.
     n_clusters : int, default=8
         Of all methods, those of estimators too.
     levels : sequence of float, default=(0.5, 0.8, 0.9, 1.0)

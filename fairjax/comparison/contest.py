@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fairjax._core import progress
 from fairjax._core.text import reason
 from fairjax.baselines.problem import Problem
-from fairjax.comparison.entrants import Entrant, takes_groups
+from fairjax.comparison.entrants import Entrant, takes
 from fairjax.comparison.measures import Measured, measure
 
 K_MEANS = "kmeans"
@@ -141,8 +141,10 @@ class Contest:
         if entrant.name in ("fca", "mpfc"):
             changes = {"max_iter": self.max_iter, "tol": self.tol} | changes
         model.set_params(**changes)
-        given: dict[str, Any] = {"sensitive_features": problem.groups} if takes_groups(model) else {}
+        given: dict[str, Any] = {"sensitive_features": problem.groups} if takes(model, "sensitive_features") else {}
         if problem.weights is not None:
+            if not takes(model, "sample_weight"):
+                raise _RefusedError("refused", "sample_weight is given, which it does not know")
             given["sample_weight"] = problem.weights
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the status says so

@@ -169,9 +169,9 @@ def _taken(model: Any) -> Mapping[str, Any]:
     return inspect.signature(model.fit).parameters
 
 
-def takes_groups(model: Any) -> bool:
-    """Whether its `fit` wants to know the groups."""
-    return "sensitive_features" in _taken(model)
+def takes(model: Any, parameter: str) -> bool:
+    """Whether its `fit` has a parameter of this name."""
+    return parameter in _taken(model)
 
 
 def _changed(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:

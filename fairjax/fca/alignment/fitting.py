@@ -1,6 +1,6 @@
 """Whole fits by the alignment route, from arrays on the host: solver and partition chosen, restarts, turn by turn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -78,15 +78,7 @@ def fit(
     problem = alignment.prepare(points.X[: points.n_points], points.groups, points.n_groups, weights)
     settings = route.settings([len(ids) for ids in problem.members])
     alignment.check(problem, settings)
-    dtype = problem.X.dtype
-    parameters = Parameters(
-        # beyond these bounds costs on the device, of the order of 1, cannot tell the difference
-        transport_weight=jnp.asarray(min(route.transport_weight, 1e12), dtype),
-        reg=jnp.asarray(np.clip(route.reg / points.scale / points.scale, 1e-12, 1e12), dtype),
-        released=jnp.zeros((), dtype),
-        tol=jnp.asarray(tol, dtype),
-        learning_rate=_LEARNING_RATE * jnp.sqrt(problem.variance),
-    )
+    parameters = _parameters(points, route, problem, tol)
 
     def once(start: Start, restart: int, span: tuple[float, float]) -> Alignment:
         # the start has used the key that is folded with its number
@@ -113,6 +105,46 @@ def fit(
         fresh = fresh_starts(points, init, n_clusters, seed, n_init)
         best = search(points, best, refit, fresh, n_fits=n_search, seed=seed)
     return best._replace(result=points.in_units(best.result, max_iter)), settings
+
+
+def released(
+    points: ScaledPoints,
+    route: Route,
+    centers: Array,
+    key: Array,
+    *,
+    rule: Literal["dearest", "cheapest"],
+    share: float,
+    max_iter: int,
+    tol: float,
+) -> Alignment:
+    """One run of FCA-C, which lets a ``share`` of the pairs of two groups go, from ``centers`` (K, d'); on the device.
+
+    Partitions are drawn anew for each turn, as the authors' code does.
+    """
+    problem = alignment.prepare(points.X[: points.n_points], points.groups, points.n_groups, None)
+    settings = route.settings([len(ids) for ids in problem.members])
+    scheme: Scheme = "random" if settings.n_blocks > 1 else "fixed"
+    settings = replace(settings, rule=rule, scheme=scheme)
+    alignment.check(problem, settings)
+    parameters = _parameters(points, route, problem, tol)
+    parameters = parameters._replace(released=jnp.asarray(share, problem.X.dtype))
+    state = _begin(problem, settings, key, centers, length=history_length(max_iter))
+    while not bool(state.converged) and int(state.n_iter) < max_iter:
+        state = _turn(problem, settings, parameters, key, state)
+    return jax.block_until_ready(_finish(problem, state))
+
+
+def _parameters(points: ScaledPoints, route: Route, problem: alignment.Problem, tol: float) -> Parameters:
+    dtype = problem.X.dtype
+    return Parameters(
+        # beyond these bounds costs on the device, of the order of 1, cannot tell the difference
+        transport_weight=jnp.asarray(min(route.transport_weight, 1e12), dtype),
+        reg=jnp.asarray(np.clip(route.reg / points.scale / points.scale, 1e-12, 1e12), dtype),
+        released=jnp.zeros((), dtype),
+        tol=jnp.asarray(tol, dtype),
+        learning_rate=_LEARNING_RATE * jnp.sqrt(problem.variance),
+    )
 
 
 @partial(jax.jit, static_argnames=("settings", "length"))
