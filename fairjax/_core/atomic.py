@@ -162,6 +162,12 @@ def _settle(stream: BinaryIO) -> None:
     os.fsync(stream.fileno())
 
 
+def settle(path: Path) -> None:
+    """Let the content of a file that was written outlast a loss of power."""
+    with open(path, "rb+") as stream:
+        os.fsync(stream.fileno())
+
+
 def _settle_folder(folder: Path) -> None:
     """Let the new names outlast a loss of power, where the system can."""
     with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ passed.
 """
 
 from fairjax.datasets.activity import load_har
+from fairjax.datasets.blocks import BlockTable, scan
 from fairjax.datasets.catalog import CatalogEntry, FileStatus, catalog, load, names
 from fairjax.datasets.dataset import Dataset
 from fairjax.datasets.images import load_mnist_usps, load_reverse_digits, load_reverse_mnist
@@ -17,6 +18,7 @@ from fairjax.datasets.tables import read_table
 from fairjax.datasets.tabular import load_adult, load_bank, load_census, load_diabetes
 
 __all__ = [
+    "BlockTable",
     "CatalogEntry",
     "Dataset",
     "Dialect",
@@ -36,4 +38,5 @@ __all__ = [
     "make_grouped_blobs",
     "names",
     "read_table",
+    "scan",
 ]

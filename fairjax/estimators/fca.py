@@ -1,6 +1,8 @@
 """The estimator FCA: numpy in, one transfer, a compiled run, numpy out."""
 
+import os
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -253,6 +255,7 @@ class FCA(FittedFCA):
                 self.transport_ = None
             else:
                 outcome, self.transport_ = alignment_fitting.fit(points, settings.route(self), weights, **options)
+        self.__dict__.pop("streamed_", None)
         # what a report compares with: plain k-means where the fit began with it, and the start
         unfair = outcome.start.unfair
         self.start_centers_ = points.centers_of(outcome.start.centers)
@@ -272,6 +275,62 @@ class FCA(FittedFCA):
         endings.explain(self.method, self.status_, gap=self.gap_, converged=self.converged_, max_iter=self.max_iter)
         if remark := endings.remark(table, self.cluster_centers_):
             warnings.warn(remark, ConvergenceWarning, stacklevel=2)
+        return self
+
+    def fit_blocks(
+        self,
+        blocks: Iterable[Any],
+        *,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        block_rows: int | None = None,
+    ) -> Self:
+        """Cluster a table that is read block by block, again in every turn, and never held as a whole.
+
+        The first reading counts the groups and draws a sample of some 10^5 rows, in which the fit begins as `fit` does
+        (with `init`, `n_init`, `search` as they are set). Turns over the whole table follow, each of one pass as a
+        rule, up to `max_iter` of them. What the fit ends with is proven over all rows, as in memory.
+
+        Parameters
+        ----------
+        blocks : re-iterable of blocks
+            Of ``(features, groups)`` or ``(features, groups, weights)``: arrays (r, d), (r,) or None for one group, and
+            (r,), of any number of rows r. :func:`fairjax.datasets.scan` gives such a table of files.
+        checkpoint_dir : path, optional
+            Folder that keeps the state after every turn, a few thousand bytes.
+        resume : bool, default=False
+            Go on from the state there, if there is one; the end is the same as without the interruption.
+        block_rows : int, optional
+            Rows that are computed with at a time; 262,144 by default.
+
+        Returns
+        -------
+        FCA
+            The fitted estimator, without ``labels_``: `write_labels` writes them to files. ``streamed_`` has what the
+            fit ended with, the counts of the labels among it.
+
+        Raises
+        ------
+        InputError
+            As `fit`; for a table that can be read only once or changes while it is read (rows and files are named),
+            and for a checkpoint of other data or settings.
+
+        Notes
+        -----
+        O(n K d) time for each pass, and memory that does not depend on n. Without files:
+
+        >>> import numpy as np
+        >>> from fairjax import FCA
+        >>> X = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]])
+        >>> sex = np.array(["f", "f", "m", "m", "m", "f"])
+        >>> blocks = [(X[:4], sex[:4]), (X[4:], sex[4:])]
+        >>> model = FCA(n_clusters=2, random_state=0).fit_blocks(blocks)
+        >>> model.balance_, model.streamed_.counts.astype(int).sum(1).tolist(), model.gap_ < 1e-5
+        (1.0, [3, 3], True)
+        """
+        from fairjax.estimators import streaming
+
+        streaming.fit(self, blocks, checkpoint_dir=checkpoint_dir, resume=resume, block_rows=block_rows)
         return self
 
     def fit_predict(

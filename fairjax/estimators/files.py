@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fairjax import __version__
 from fairjax.datasets.preparation import Preparation
 from fairjax.errors import InputError
-from fairjax.estimators import inputs, settings
+from fairjax.estimators import inputs, settings, stream_files
 from fairjax.estimators.fca import FCA
 from fairjax.saving import archive
 from fairjax.saving.archive import Arrays
@@ -62,6 +62,9 @@ def save(model: FCA, target: archive.Target, preparation: Preparation | None) ->
         arrays["search_costs"] = model.search_.costs
     if model.unfair_ is not None:
         words["unfair_cost"], arrays["unfair_labels"] = model.unfair_
+    if hasattr(model, "streamed_"):
+        words["streamed"], more = stream_files.told(model.streamed_)
+        arrays |= more
     archive.write(target, words, arrays)
 
 
@@ -103,6 +106,9 @@ def restore(words: Words, arrays: Arrays) -> FCA:
         labels = _checked(arrays, "unfair_labels", "n", sizes, "i", 0, sizes["K"] - 1)
         model.unfair_ = words.number("unfair_cost", 0), labels
     model.search_ = _search(model, arrays)
+    if words.has("streamed"):
+        model.streamed_ = stream_files.restored(Words(words.object("streamed")), arrays, model.result_, sizes)
+        del model.labels_  # of no rows
     model.preparation_ = preparation_of(words, model.n_features_in_)
     return model
 

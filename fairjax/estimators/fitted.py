@@ -1,5 +1,7 @@
 """What a fitted FCA can do: assign new points, measure them, and tell its fair assignment before rounding."""
 
+import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +16,7 @@ from fairjax.estimators import inputs, rule
 
 if TYPE_CHECKING:
     from fairjax.datasets.preparation import Preparation
+    from fairjax.fca.streaming.fitting import Streamed
     from fairjax.saving.archive import Target
 
 How = Literal["soft", "argmax", "sample"]
@@ -28,6 +31,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     multipliers_: npt.NDArray[Any]
     groups_: npt.NDArray[Any]
     result_: Any
+    streamed_: "Streamed"
     preparation_: "Preparation | None"
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
@@ -137,6 +141,40 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         reached = fractions.cumsum(1)
         drawn = check_random_state(random_state).random_sample((len(reached), 1)) * reached[:, -1:]
         return (reached <= drawn).sum(1, dtype=np.int32)
+
+    def write_labels(self, blocks: Iterable[Any], folder: str | os.PathLike[str]) -> None:
+        """Write the labels of the rows that `fit_blocks` was given, as Parquet files in a folder of their own.
+
+        There is ``part-00000.parquet`` and so on, one for each file of a table that was scanned, with the columns
+        ``row`` (its number in the whole table, from 0), those of `key`, and ``cluster``; and ``manifest.json``, which
+        lists them with centres, prices, counts and the certificate. The folder appears when all of it is written; one
+        that this method wrote before is replaced. Reads the table once, O(n K d).
+
+        Parameters
+        ----------
+        blocks : re-iterable of blocks
+            The table of the fit.
+        folder : path
+
+        Raises
+        ------
+        InputError
+            If the table is another one, the folder is not one of labels, or it cannot be written.
+        """
+        from fairjax.estimators import stream_labels
+
+        check_is_fitted(self, "streamed_", msg="only a fit over blocks (fit_blocks) has labels to be written; those of "
+                        "other fits are labels_")  # fmt: skip
+        stream_labels.write(self, blocks, folder)
+
+    def __getattr__(self, name: str) -> Any:
+        """Say where labels are that are not kept."""
+        if name == "labels_" and "streamed_" in vars(self):
+            raise AttributeError(
+                "a fit over blocks keeps no labels_: write them to files by write_labels(table, folder), or get those "
+                "of some rows by predict"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def save(self, path: "Target", *, preparation: "Preparation | None" = None) -> None:
         """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.

@@ -41,7 +41,7 @@ class GroupedPoints(NamedTuple):
     variance: Array
 
 
-def _blocks(n_points: int) -> tuple[int, int]:
+def block_shape(n_points: int) -> tuple[int, int]:
     """Number and size of the blocks of a pass."""
     n_blocks = -(-n_points // (_IN_CACHE if jax.default_backend() == "cpu" else _LARGE))
     size = -(-n_points // n_blocks)
@@ -55,7 +55,7 @@ def prepare(X: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None, *
     if groups.shape != weights.shape:
         raise InputError(f"groups has shape {groups.shape}; expected {weights.shape}, one id per row of X")
     n_points = X.shape[0]
-    n_blocks, block = _blocks(n_points)
+    n_blocks, block = block_shape(n_points)
     padding = n_blocks * block - n_points
     # sums block by block: one running sum over millions of small weights would lose digits
     shape = (n_blocks, block)

@@ -1,0 +1,59 @@
+"""What a fit over blocks adds to the file of a model: the rule that repeats its labels, and their counts."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairjax.errors import InputError
+from fairjax.saving.words import Words, check_array
+
+if TYPE_CHECKING:
+    from fairjax.fca import FairClustering
+    from fairjax.fca.streaming.fitting import Streamed
+
+_PREFIX = "streamed/"
+
+
+def told(found: "Streamed") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Words and arrays."""
+    rule = found.rule
+    words = {
+        "scale": rule.scale,
+        "heaviest": rule.heaviest,
+        "block_rows": rule.block_rows,
+        "n_rows": rule.n_rows,
+        "n_passes": found.n_passes,
+    }
+    arrays: dict[str, Any] = {"counts": found.counts, "centers": rule.centers, "prices": rule.prices}
+    arrays |= {"shift": rule.shift, "rows": rule.rows, "labels": rule.labels}
+    return words, {_PREFIX + name: array for name, array in arrays.items()}
+
+
+def restored(words: Words, arrays: dict[str, Any], result: "FairClustering", sizes: dict[str, int]) -> "Streamed":
+    """What `told` gave, beside the result that is written down as of any fit; InputError for anything else."""
+    from fairjax.fca.streaming.fitting import Rule, Streamed
+
+    n_clusters, n_features, n_groups = sizes["K"], sizes["d"], sizes["M"]
+    found = {name: arrays.get(_PREFIX + name) for name in ("counts", "centers", "prices", "shift", "rows", "labels")}
+    absent = [name for name, array in found.items() if array is None]
+    if absent:
+        raise InputError(f"it lacks the array {_PREFIX + absent[0]!r}")
+    values: dict[str, Any] = found
+    n_rows, n_listed = words.whole("n_rows", 1), len(np.atleast_1d(values["rows"]))
+    check_array("counts", values["counts"], (n_groups, n_clusters), "f", 0)
+    check_array("centers", values["centers"], (n_clusters, n_features), "f")
+    check_array("prices", values["prices"], (n_groups, n_clusters), "f")
+    check_array("shift", values["shift"], (n_features,), "f")
+    check_array("rows", values["rows"], (n_listed,), "i", 0, n_rows - 1)
+    check_array("labels", values["labels"], (n_listed,), "i", 0, n_clusters - 1)
+    counts = values.pop("counts")
+    rule = Rule(
+        **values, scale=words.number("scale", 0), heaviest=words.number("heaviest", 0),
+        block_rows=words.whole("block_rows", 1), n_rows=n_rows,
+    )  # fmt: skip
+    best = result.assignment
+    values_of: list[Any] = [result.centers, float(result.cost), counts, best.counts, best.prices, best.pressing]
+    values_of += [float(best.primal), float(best.dual), float(best.gap), int(best.status), bool(best.met)]
+    values_of += [int(best.n_iter), int(result.n_iter), words.whole("n_passes"), bool(result.converged), result.history]
+    values_of.append(rule)
+    return Streamed(*values_of)

@@ -1,0 +1,212 @@
+"""Fits of FCA over tables in blocks, and their labels as files."""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from fairjax._core import group_codes, memory, progress
+from fairjax._core.checks import check_count
+from fairjax._core.text import counted
+from fairjax.errors import InputError
+from fairjax.estimators import endings, settings
+from fairjax.estimators.stream_checkpoints import Keeper
+
+if TYPE_CHECKING:
+    from fairjax.estimators.fca import FCA
+    from fairjax.fca import FairClustering
+    from fairjax.fca.streaming.fitting import Streamed
+    from fairjax.fca.streaming.intake import Intake
+    from fairjax.fca.streaming.survey import Survey
+    from fairjax.fca.streaming.turns import Problem, Report, State
+
+_SHARE_OF_SURVEY, _SHARE_OF_START = 0.02, 0.1  # of the progress bar
+
+
+def fit(
+    model: "FCA",
+    table: Iterable[Any],
+    *,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    block_rows: int | None = None,
+) -> None:
+    """See :meth:`fairjax.FCA.fit_blocks`."""
+    _check(model, checkpoint_dir, resume, block_rows)
+    with contextlib.ExitStack() as stack:
+        keeper = None if checkpoint_dir is None else stack.enter_context(Keeper(checkpoint_dir, resume))
+        _fit(model, table, keeper, block_rows)
+    endings.explain(model.method, model.status_, gap=model.gap_, converged=model.converged_, max_iter=model.max_iter)
+    if remark := endings.remark(model.streamed_.counts.T, model.cluster_centers_):
+        warnings.warn(remark, ConvergenceWarning, stacklevel=3)
+
+
+def _fit(model: "FCA", table: Iterable[Any], keeper: Keeper | None, block_rows: int | None) -> None:
+    import jax.numpy as jnp
+
+    from fairjax.fca.streaming import fitting
+    from fairjax.fca.streaming.intake import Intake
+    from fairjax.fca.streaming.survey import survey
+
+    progress.report("reading the table", 0.0)
+    intake = Intake(table)
+    with memory.explained(getattr(table, "n_rows", None) or 0, int(model.n_clusters)):
+        seen = survey(intake)
+        if seen.n_rows < model.n_clusters:
+            raise InputError(
+                f"the table has {counted(seen.n_rows, 'row')}, less than n_clusters={model.n_clusters}; ask for at "
+                "most as many clusters as there are rows"
+            )
+        max_balance = float(seen.masses.min() / seen.masses.max())
+        fairness = settings.fairness(model, max_balance)
+        problem = fitting.problem_of(
+            intake,
+            seen,
+            fairness,
+            jnp.result_type(float),
+            tol=float(model.tol),
+            block_rows=fitting.BLOCK_ROWS if block_rows is None else int(block_rows),
+        )
+        state, origin = _begun(model, keeper, problem, seen, table)
+        told = _reporting(model, seen.n_rows, len(state.history))
+        keep = None if keeper is None else keeper.keep
+        state = fitting.run(problem, state, int(model.max_iter), report=told, keep=keep)
+        found = fitting.finish(problem, state, report=told)
+    _keep(model, found, seen, intake, table)
+    model.start_centers_, model.search_, model.unfair_ = origin["start"], _search(origin["search"]), None
+    model.max_balance_, model.fairness_ = max_balance, fairness
+
+
+def _check(model: "FCA", checkpoint_dir: Any, resume: bool, block_rows: int | None) -> None:
+    settings.check(model)
+    if model.method != "direct":
+        raise InputError(f'method is {model.method!r}; tables in blocks are clustered by method="direct" only')
+    if block_rows is not None:
+        check_count("block_rows", block_rows)
+    if resume and checkpoint_dir is None:
+        raise InputError("resume is given without checkpoint_dir, the folder with the checkpoint to go on from")
+
+
+def _begun(
+    model: "FCA", keeper: Keeper | None, problem: "Problem", seen: "Survey", table: Any
+) -> "tuple[State, dict[str, Any]]":
+    """State before the first turn of this call, and where the fit began: as it was kept, or from the sample."""
+    from fairjax.fca.streaming import fitting
+
+    if keeper is not None:
+        keeper.claim(_identity(model, problem, seen, table))
+        if (kept := keeper.restored()) is not None:
+            return kept
+    d = seen.sample.X.shape[1]
+    init = settings.start(model.init, int(model.n_clusters), d)
+    searched = np.zeros(0)
+    if isinstance(init, str):
+        span = (_SHARE_OF_SURVEY, _SHARE_OF_START)
+
+        def scaled(stage: str, share: float) -> None:
+            outer(f"{stage} in a sample", span[0] + share * (span[1] - span[0]))
+
+        outer = progress.report_to()
+        with progress.watching(scaled), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            outcome = fitting.start(
+                seen, problem.fairness, n_clusters=int(model.n_clusters), init=init,
+                n_init=settings.restarts(model), max_iter=int(model.max_iter), tol=float(model.tol),
+                seed=int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max)),
+                n_search=int(model.search),
+            )  # fmt: skip
+        init = np.asarray(outcome.result.centers)
+        searched = np.zeros(0) if outcome.search is None else outcome.search.costs
+    origin = {"start": init, "search": searched}
+    if keeper is not None:
+        keeper.origin = origin
+    return fitting.begin(problem, init), origin
+
+
+def _identity(model: "FCA", problem: "Problem", seen: "Survey", table: Any) -> dict[str, Any]:
+    """What a fit must have in common with the one whose checkpoint it goes on from."""
+    told = getattr(table, "fingerprint", None)
+    return {
+        "settings": {
+            "n_clusters": int(model.n_clusters),
+            "epsilon": float(model.epsilon),
+            "min_balance": None if model.min_balance is None else float(model.min_balance),
+            "dtype": str(problem.layout.dtype),
+        },
+        "table": {} if told is None else told(),
+        "rows": seen.n_rows,
+        "groups": [group_codes.name_of(value) for value in seen.groups],
+        "digest": seen.digest,
+    }
+
+
+def _reporting(model: "FCA", n_rows: int, n_done: int) -> "Report":
+    """Progress in words: iteration, pass, rows per second, gap so far."""
+    turns = max(int(model.max_iter) - n_done, 1)
+    last = [_SHARE_OF_START]
+
+    def told(words: str, n_read: int, seconds: float, gap: float | None) -> None:
+        speed = n_read / max(seconds, 1e-9) / 1e6
+        proven = "" if gap is None else f", gap {gap:.0e}"
+        # how many turns there will be is not known: each takes its part of what is left
+        share = last[0] + (1 - last[0]) * n_read / max(n_rows, 1) / min(turns, 20)
+        if n_read >= n_rows:
+            last[0] = share
+        progress.report(f"{words}: {speed:.1f} million rows a second{proven}", share)
+
+    return told
+
+
+def _search(costs: Any) -> Any:
+    from fairjax.fca.restarts import Search
+
+    if len(costs) == 0:
+        return None
+    return Search(len(costs) - 1, int(np.count_nonzero(np.diff(costs))), np.asarray(costs))
+
+
+def _keep(model: "FCA", found: "Streamed", seen: "Survey", intake: "Intake", table: Any) -> None:
+    """Set the attributes of a fit over blocks."""
+    names = getattr(table, "feature_names", None)
+    model.__dict__.pop("feature_names_in_", None)
+    model.n_features_in_ = int(intake.n_features or 0)
+    if names is not None:
+        model.feature_names_in_ = np.array(list(names), dtype=object)
+    model.groups_ = seen.groups
+    given = seen.groups[0] is not None
+    model.group_names_ = tuple(group_codes.name_of(value) for value in seen.groups) if given else ("all",)
+    model.transport_ = None
+    model.preparation_ = getattr(table, "preparation", None)
+    model._keep(_result(found), seen.dtype)
+    del model.labels_  # of no rows
+    model.streamed_ = found
+    model.inertia_ = model.cost_ * float(seen.masses.sum())
+    model.balance_ = _balance(found)
+
+
+def _balance(found: "Streamed") -> float:
+    from fairjax.metrics import host
+
+    return host.balance(found.counts.T)
+
+
+def _result(found: "Streamed") -> "FairClustering":
+    """The result in the form of a fit in memory, without what that has of single rows."""
+    from fairjax.assignment import Solution
+    from fairjax.fca import FairClustering
+
+    n_clusters = len(found.centers)
+    none = np.zeros(0, np.int32)
+    numbers = (found.primal, found.dual, found.gap, np.int32(found.status), found.met, np.int32(found.n_steps))
+    n_passes = np.asarray(found.n_passes, np.int32)
+    solution: list[Any] = [none, none, np.zeros((0, n_clusters)), found.shares, found.prices, found.pressing]
+    solution += [*map(np.asarray, numbers), n_passes]
+    turns: list[Any] = [np.asarray(found.cost), np.asarray(found.n_iter, np.int32), n_passes]
+    turns += [np.asarray(found.converged), found.history]
+    centers: Any = found.centers
+    return FairClustering(centers, Solution(*solution), *turns)

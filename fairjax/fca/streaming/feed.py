@@ -1,0 +1,162 @@
+"""Rows in blocks of one size, laid out for the passes and read ahead of them.
+
+However a table is cut into blocks, the device gets the same ones: as many rows as ``Layout.shape`` holds, the last
+block filled up with rows of weight 0. So there is one program, and the cut of the table changes but last digits.
+"""
+
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fairjax.fca.streaming.intake import Floats, Intake, Rows
+
+T = TypeVar("T")
+
+_AHEAD = 2  # blocks
+_ALIGNED = 64  # bytes; what begins there need not be copied to a CPU's device
+
+
+class Layout(NamedTuple):
+    """How rows are brought to the device.
+
+    Attributes
+    ----------
+    shape : number of parts, features, and rows of a part. dtype : there.
+    shift : (d,) taken off the features, and scale : that they are then divided by. heaviest : of the weights.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    shift: npt.NDArray[np.float64]
+    scale: float
+    heaviest: float
+
+    @property
+    def size(self) -> int:
+        """Rows of a block."""
+        return self.shape[0] * self.shape[2]
+
+    def features(self, columns: Floats, out: Floats) -> None:
+        """Write columns (d, r) as the device has them; the shift goes in the table's own type, before that changes."""
+        shift = self.shift.astype(columns.dtype)
+        np.subtract(columns, shift[:, None], out=out, casting="same_kind")
+        out *= out.dtype.type(1 / self.scale)
+
+
+class Block(NamedTuple):
+    """Rows as the device takes them.
+
+    Attributes
+    ----------
+    features : (n_parts, d, r / n_parts). ids : (r,) int32. weights : (r,) relative to the heaviest, 0 for padding.
+    first : number of the first row. n_rows : before padding.
+    """
+
+    features: Floats
+    ids: npt.NDArray[np.int32]
+    weights: Floats
+    first: int
+    n_rows: int
+
+    def coordinates(self, index: npt.NDArray[np.intp]) -> Floats:
+        """Features (m, d) of the rows at ``index`` (m,)."""
+        return self.features[index // self.features.shape[2], :, index % self.features.shape[2]]
+
+
+def blocks(intake: Intake, layout: Layout) -> Generator[Block, None, None]:
+    """The rows of a table in blocks, read ahead by a thread of its own; close it if it is left early."""
+    return ahead(fill(intake, layout))
+
+
+def fill(intake: Intake, layout: Layout) -> Iterator[Block]:
+    """The rows of a table in blocks."""
+    block, end = _empty(layout, 0), 0
+    for rows in intake:
+        begin, n_rows = 0, rows.columns.shape[1]
+        while begin < n_rows:
+            taken = min(n_rows - begin, layout.size - end)
+            _put(block, end, rows, begin, taken, layout)
+            begin, end = begin + taken, end + taken
+            if end == layout.size:
+                yield block._replace(n_rows=end)
+                block, end = _empty(layout, block.first + end), 0
+    if end:
+        yield block._replace(n_rows=end)
+
+
+def _empty(layout: Layout, first: int) -> Block:
+    return Block(
+        _aligned(layout.shape, layout.dtype),
+        _aligned((layout.size,), np.dtype(np.int32)),
+        _aligned((layout.size,), layout.dtype),
+        first,
+        0,
+    )
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    content = np.zeros(n_bytes + _ALIGNED, np.uint8)
+    begin = -content.ctypes.data % _ALIGNED
+    return content[begin : begin + n_bytes].view(dtype).reshape(shape)
+
+
+def _put(block: Block, end: int, rows: Rows, begin: int, taken: int, layout: Layout) -> None:
+    """Copy ``taken`` rows from number ``begin`` on to places from ``end`` on."""
+    block.ids[end : end + taken] = rows.ids[begin : begin + taken]
+    weights = 1.0 if rows.weights is None else rows.weights[begin : begin + taken] / layout.heaviest
+    block.weights[end : end + taken] = weights
+    length, done = layout.shape[2], 0
+    while done < taken:
+        part, at = divmod(end + done, length)
+        some = min(taken - done, length - at)
+        source = rows.columns[:, begin + done : begin + done + some]
+        layout.features(source, block.features[part, :, at : at + some])
+        done += some
+
+
+def ahead(items: Iterable[T], depth: int = _AHEAD) -> Generator[T, None, None]:
+    """The items, made by a thread that is up to ``depth`` of them ahead; what it raises is raised here.
+
+    Examples
+    --------
+    >>> list(ahead(range(3)))
+    [0, 1, 2]
+    """
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
+    over = threading.Event()
+
+    def offer(what: tuple[str, Any]) -> None:
+        while not over.is_set():
+            try:
+                return ready.put(what, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                offer(("item", item))
+                if over.is_set():
+                    return
+            offer(("end", None))
+        except BaseException as error:
+            offer(("error", error))
+
+    thread = threading.Thread(target=work, daemon=True, name="fairjax-reader")
+    thread.start()
+    try:
+        while True:
+            kind, what = ready.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise what
+            yield what
+    finally:
+        over.set()
+        thread.join()

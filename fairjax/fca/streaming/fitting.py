@@ -1,0 +1,216 @@
+"""Whole fits over a table that is read again and again: survey, a start from the sample, turns, certificate.
+
+Memory holds the sample, the rows near a boundary and a few blocks, whatever the number of rows. All of this runs on the
+host, which calls compiled programs for each block.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fairjax.fca import fitting
+from fairjax.fca.fitting import Fairness
+from fairjax.fca.points import block_shape
+from fairjax.fca.restarts import Init, Outcome
+from fairjax.fca.scaled_points import padded, scale_points
+from fairjax.fca.streaming import solves, turns
+from fairjax.fca.streaming.feed import Layout
+from fairjax.fca.streaming.intake import Floats, Intake
+from fairjax.fca.streaming.survey import Survey
+from fairjax.fca.streaming.turns import Last, Problem, Report, State
+
+BLOCK_ROWS = 2**18
+_LEAST_OPEN, _MOST_OPEN = 2**15, 2**17
+_OPEN_PART = 512  # one row in so many is looked at closely
+
+
+class Rule(NamedTuple):
+    """What gives the rows of a table their labels again: the cheapest cluster, but for some rows.
+
+    Attributes
+    ----------
+    centers : (K, d), prices : (M, K) on the device's scale. shift : (d,), scale : () of it. heaviest : () weight.
+    rows : (p,) int64 numbers of the rows near a boundary that are elsewhere, or nearly so, sorted; labels : (p,) int32.
+    block_rows : () rows that are taken together. n_rows : () of the whole table.
+    """
+
+    centers: Floats
+    prices: Floats
+    shift: npt.NDArray[np.float64]
+    scale: float
+    heaviest: float
+    rows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int32]
+    block_rows: int
+    n_rows: int
+
+
+class Streamed(NamedTuple):
+    """What a fit over a table ends with, in the table's units.
+
+    Attributes
+    ----------
+    centers : (K, d). cost : mean squared distance of the labels. counts : (M, K) weight of the labels.
+    shares : (M, K) of the fractional assignment; weights sum to 1. prices, pressing : (M, K).
+    primal, dual, gap, status, met, n_steps : of the fractional assignment.
+    n_iter, n_passes, converged, history : of the turns. rule : :class:`Rule`.
+    """
+
+    centers: npt.NDArray[np.float64]
+    cost: float
+    counts: npt.NDArray[np.float64]
+    shares: npt.NDArray[np.float64]
+    prices: npt.NDArray[np.float64]
+    pressing: npt.NDArray[np.float64]
+    primal: float
+    dual: float
+    gap: float
+    status: int
+    met: bool
+    n_steps: int
+    n_iter: int
+    n_passes: int
+    converged: bool
+    history: npt.NDArray[np.float64]
+    rule: Rule
+
+
+def problem_of(
+    intake: Intake,
+    survey: Survey,
+    fairness: Fairness,
+    dtype: Any,
+    *,
+    tol: float = 1e-4,
+    block_rows: int = BLOCK_ROWS,
+    n_open: int | None = None,
+) -> Problem:
+    """The problem of a surveyed table; ``n_open`` rows stay open (by default one in 512, from 2^15 to 2^17)."""
+    size = padded(min(survey.n_rows, block_rows), 64)
+    n_parts, length = block_shape(size)
+    layout = Layout(
+        (n_parts, survey.sample.X.shape[1], length), np.dtype(dtype), survey.shift, survey.scale, survey.heaviest
+    )
+    if n_open is None:
+        n_open = min(max(survey.n_rows // _OPEN_PART, _LEAST_OPEN), _MOST_OPEN)
+    features = np.empty(survey.sample.X.shape[::-1], dtype)
+    layout.features(survey.sample.X.T, features)
+    weights = (survey.sample.weights / survey.sample.weights.max()).astype(dtype)
+    sample = solves.lay_out(np.ascontiguousarray(features.T), survey.sample.ids, weights, n_groups=len(survey.groups))
+    return Problem(
+        intake,
+        layout,
+        survey.n_rows,
+        sample,
+        survey.masses / survey.masses.sum(),
+        float(survey.masses.sum() / survey.heaviest),
+        survey.spread,
+        survey.spread - float(np.square(survey.mean).sum()),
+        fairness,
+        tol,
+        min(n_open, padded(survey.n_rows, 64)),
+    )
+
+
+def start(
+    survey: Survey,
+    fairness: Fairness,
+    *,
+    n_clusters: int,
+    init: Init,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+    seed: int,
+    n_search: int,
+) -> Outcome[Any]:
+    """A fit in memory of the sample, with all that such fits offer; its centres are where the turns begin."""
+    sample = survey.sample
+    points = scale_points(sample.X, sample.ids, sample.weights, n_groups=len(survey.groups))
+    return fitting.fit(
+        points, fairness, n_clusters=n_clusters, init=init, n_init=n_init, max_iter=max_iter, tol=tol, seed=seed,
+        n_search=n_search,
+    )  # fmt: skip
+
+
+def begin(problem: Problem, centers: npt.NDArray[Any]) -> State:
+    """Before the first turn from ``centers`` (K, d) in the table's units."""
+    return turns.begin(problem, (centers - problem.layout.shift) / problem.layout.scale)
+
+
+def run(
+    problem: Problem,
+    state: State,
+    max_iter: int,
+    *,
+    report: Report | None = None,
+    keep: Callable[[State], None] | None = None,
+) -> State:
+    """Turns until the centres settle or ``max_iter`` of them are done; ``keep`` is given the state after each."""
+    while not state.converged and len(state.history) < max_iter:
+        state = turns.step(problem, state, report)
+        if keep is not None:
+            keep(state)
+    return state
+
+
+def finish(problem: Problem, state: State, *, report: Report | None = None) -> Streamed:
+    """The last assignment, its certificate, and the rule that repeats it."""
+    state, last = turns.finish(problem, state, report)
+    unit = problem.layout.scale**2
+    layout, solution, opened = problem.layout, last.solution, last.found.open
+    n = len(opened.rows)
+    labels = np.asarray(solution.labels)[:n]
+    counts = last.found.counts.copy()
+    np.add.at(counts, (opened.ids, opened.labels), -opened.weights.astype(np.float64))
+    np.add.at(counts, (opened.ids, labels), opened.weights)
+    held = bool(last.attempt.held)
+    primal = float(solution.primal)
+    # where rows may be nearer to a boundary than prices have moved, the bound is that of the pass
+    dual = max(float(last.attempt.bound), float(solution.dual) if held else -np.inf)
+    gap = turns.relative_gap(primal, dual)
+    met = bool(solution.met)
+    status = int(solution.status)
+    if status < 2:
+        status = 0 if met and gap <= turns.GAP else 1
+    return Streamed(
+        last.centers.astype(np.float64) * layout.scale + layout.shift,
+        _labelled_cost(problem, last, labels) * unit,
+        counts * layout.heaviest,
+        np.asarray(solution.counts),
+        (np.asarray(solution.prices) if held else last.prices.astype(np.float64)) * unit,
+        np.asarray(solution.pressing) * unit,
+        primal * unit,
+        dual * unit,
+        gap,
+        status,
+        met,
+        int(solution.n_iter),
+        len(state.history),
+        state.n_passes,
+        state.converged,
+        np.array(state.history) * unit,
+        _rule(problem, last, labels),
+    )
+
+
+def _labelled_cost(problem: Problem, last: Last, labels: npt.NDArray[np.int32]) -> float:
+    """Mean squared distance of the rows to the centres of their labels, some of which are not those of the pass."""
+    opened, centers = last.found.open, last.centers.astype(np.float64)
+    apart = np.square(opened.features.astype(np.float64) - centers[labels]).sum(1)
+    apart -= np.square(opened.features.astype(np.float64) - centers[opened.labels]).sum(1)
+    return float(last.found.cost + opened.weights @ apart) / problem.whole + problem.spread
+
+
+def _rule(problem: Problem, last: Last, labels: npt.NDArray[np.int32]) -> Rule:
+    opened, layout = last.found.open, problem.layout
+    # a program for blocks of another size may break ties another way
+    blur = 64 * np.finfo(layout.dtype).eps * (1 + np.abs(last.prices).max())
+    listed = np.flatnonzero((labels != opened.labels) | (opened.margins <= blur))
+    listed = listed[np.argsort(opened.rows[listed])]
+    return Rule(
+        last.centers, last.prices, layout.shift, layout.scale, layout.heaviest, opened.rows[listed], labels[listed],
+        layout.size, problem.n_rows,
+    )  # fmt: skip

@@ -1,0 +1,44 @@
+"""Labels of the rows of a table by the rule that a fit has left, block by block."""
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from fairjax.fca.points import block_shape
+from fairjax.fca.streaming import passes
+from fairjax.fca.streaming.feed import Block, Layout, ahead, fill
+from fairjax.fca.streaming.fitting import Rule
+from fairjax.fca.streaming.intake import Intake
+
+
+class Labelled(NamedTuple):
+    """Labels (r,) int32 and groups (r,) int32 of the rows from number ``first`` on, and their weights (r,)."""
+
+    labels: npt.NDArray[np.int32]
+    ids: npt.NDArray[np.int32]
+    weights: npt.NDArray[Any]
+    first: int
+
+
+def labelled(intake: Intake, rule: Rule) -> Generator[Labelled, None, None]:
+    """The labels of all rows in order, as in the fit; O(n K d)."""
+    n_parts, length = block_shape(rule.block_rows)
+    dtype = rule.centers.dtype
+    layout = Layout((n_parts, rule.centers.shape[1], length), dtype, rule.shift, rule.scale, rule.heaviest)
+    on_device = jnp.asarray(rule.centers), jnp.asarray(rule.prices)
+    source = ahead(fill(intake, layout))
+    try:
+        for block in source:
+            found = passes.assigned(block.features, block.ids, block.weights, *on_device)
+            yield _patched(block, np.array(found[0])[: block.n_rows], rule)
+    finally:
+        source.close()
+
+
+def _patched(block: Block, labels: npt.NDArray[np.int32], rule: Rule) -> Labelled:
+    begin, end = np.searchsorted(rule.rows, (block.first, block.first + block.n_rows))
+    labels[rule.rows[begin:end] - block.first] = rule.labels[begin:end]
+    return Labelled(labels, block.ids[: block.n_rows], block.weights[: block.n_rows], block.first)

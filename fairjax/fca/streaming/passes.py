@@ -1,0 +1,141 @@
+"""One pass over a table: what every block adds to it, and the rows nearest to a boundary.
+
+Sums of a block are in the device's type, sums over blocks in double precision on the host. Rows of weight 1 are whole
+numbers there, so that counts are exact. The rows of least margin are kept as the pass goes: however margins are spread,
+they are the nearest of all rows in the end.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array
+
+from fairjax._core.compiling import stage
+from fairjax.fca.points import GroupedPoints, squared_distances
+from fairjax.fca.streaming.feed import Block, Layout, blocks
+from fairjax.fca.streaming.intake import Floats, Intake
+
+Doubles = npt.NDArray[np.float64]
+Watch = Callable[[int, float], None]  # is told rows and seconds so far
+
+
+class Open(NamedTuple):
+    """Rows near a boundary.
+
+    Attributes
+    ----------
+    features : (m, d) on the device's scale. ids : (m,) groups. weights : (m,). labels : (m,) int32 their cluster in the
+    pass. margins : (m,) to the second cheapest. rows : (m,) int64 their numbers in the table.
+    """
+
+    features: Floats
+    ids: npt.NDArray[np.int32]
+    weights: Floats
+    labels: npt.NDArray[np.int32]
+    margins: Floats
+    rows: npt.NDArray[np.int64]
+
+
+class Found(NamedTuple):
+    """What a pass finds.
+
+    Attributes
+    ----------
+    counts : (M, K) weight of each group in each cluster. sums : (K, d) of the features. cost : () of the labels, but
+    for the rows' own squares. All are sums over the rows, of weights relative to the heaviest.
+    open : the rows of least margin. radius : least margin of all others.
+    """
+
+    counts: Doubles
+    sums: Doubles
+    cost: float
+    open: Open
+    radius: float
+
+
+def one_pass(
+    intake: Intake,
+    layout: Layout,
+    centers: Floats,
+    prices: Floats,
+    *,
+    n_open: int,
+    watch: Watch | None = None,
+) -> Found:
+    """Assign all rows at ``prices`` (M, K) to ``centers`` (K, d); O(n K d)."""
+    counts, sums, cost = np.zeros(prices.shape), np.zeros(centers.shape), 0.0
+    nearest = _Nearest(n_open)
+    on_device = jnp.asarray(centers, layout.dtype), jnp.asarray(prices, layout.dtype)
+    began, before = time.perf_counter(), None
+    n_rows = 0
+
+    def settle(block: Block, found: Any) -> None:
+        nonlocal counts, sums, cost, n_rows
+        labels, margins, *totals = (np.asarray(part) for part in found)
+        nearest.add(block, labels, margins)
+        counts = counts + totals[0]
+        sums = sums + totals[2]
+        cost += float(totals[1])
+        n_rows += block.n_rows
+        if watch is not None:
+            watch(n_rows, time.perf_counter() - began)
+
+    source = blocks(intake, layout)
+    try:
+        for block in source:
+            # the device works on one block while the host looks at the one before
+            found = assigned(block.features, block.ids, block.weights, *on_device)
+            if before is not None:
+                settle(*before)
+            before = block, found
+        if before is not None:
+            settle(*before)
+    finally:
+        source.close()
+    opened, radius = nearest.result()
+    return Found(counts, sums, cost, opened, radius)
+
+
+class _Nearest:
+    """The rows of least margin so far."""
+
+    def __init__(self, n_open: int) -> None:
+        self._n_open, self._limit, self._kept = n_open, np.inf, 0
+        self._parts: list[Open] = []
+
+    def add(self, block: Block, labels: npt.NDArray[np.int32], margins: Floats) -> None:
+        index = np.flatnonzero(margins < self._limit)
+        part = Open(
+            block.coordinates(index), block.ids[index], block.weights[index], labels[index], margins[index],
+            block.first + index.astype(np.int64),
+        )  # fmt: skip
+        self._parts.append(part)
+        self._kept += len(index)
+        if self._kept > 2 * self._n_open:
+            self._prune()
+
+    def _prune(self) -> None:
+        parts: list[Any] = [np.concatenate(part) for part in zip(*self._parts, strict=True)]
+        whole = Open(*parts)
+        if len(whole.rows) > self._n_open:
+            self._limit = float(np.partition(whole.margins, self._n_open)[self._n_open])
+            kept = np.flatnonzero(whole.margins < self._limit)
+            whole = Open(*(part[kept] for part in parts))
+        self._parts, self._kept = [whole], len(whole.rows)
+
+    def result(self) -> tuple[Open, float]:
+        self._prune()
+        return self._parts[0], float(self._limit)
+
+
+@stage
+def assigned(features: Any, ids: Any, weights: Any, centers: Array, prices: Array) -> tuple[Array, ...]:
+    """Labels and margins (r,) of a block's rows, counts (M, K), cost but for the rows' squares, and sums (K, d)."""
+    none = jnp.zeros((), features.dtype)
+    points = GroupedPoints(features, ids, weights, jnp.zeros_like(prices[:, 0]), jnp.zeros_like(centers[0]), none)
+    found = squared_distances(points, centers).scan(prices)
+    return found.labels, jnp.where(weights > 0, found.margins, jnp.inf), found.counts, found.cost, found.extra

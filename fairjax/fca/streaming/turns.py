@@ -1,0 +1,228 @@
+"""Turns over a table that is read anew in each: fair assignment, then centre update, as in memory.
+
+A turn reads the table once where the sample has foreseen the prices well enough, and again otherwise. It ends with an
+assignment that is the best one for its centres, or whose cost is proven to be within the tolerated gap of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from fairjax.assignment.solution import Prices, Solution, Tolerances
+from fairjax.fca.direct import at_rest
+from fairjax.fca.fitting import Fairness
+from fairjax.fca.points import GroupedPoints
+from fairjax.fca.streaming import solves
+from fairjax.fca.streaming.feed import Layout
+from fairjax.fca.streaming.intake import Floats, Intake
+from fairjax.fca.streaming.passes import Doubles, Found, Watch, one_pass
+from fairjax.fca.streaming.solves import Attempt, Small
+
+GAP = 1e-5  # relative, of an assignment that counts as solved
+_FAIR = 1e-6  # of a group, by which counts may be off before the centres move
+_LOOKS = 5  # passes of a turn, at most
+_LAST_LOOKS = 10
+
+Report = Callable[[str, int, float, float | None], None]  # words, rows and seconds of this pass, gap so far
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is the same for all turns.
+
+    Attributes
+    ----------
+    intake, layout : the table of ``n_rows`` rows, and how it comes to the device.
+    sample : its rows that stay there.
+    masses : (M,) shares of the groups. whole : weight of all rows, relative to the heaviest.
+    spread : () weighted mean square of the features, and variance : () about their mean; on the device's scale.
+    fairness, tol : as in a fit in memory. n_open : rows near a boundary that are looked at closely.
+    """
+
+    intake: Intake
+    layout: Layout
+    n_rows: int
+    sample: GroupedPoints
+    masses: Doubles
+    whole: float
+    spread: float
+    variance: float
+    fairness: Fairness
+    tol: float
+    n_open: int
+
+
+class State(NamedTuple):
+    """Between two turns; on the host, a few thousand bytes.
+
+    Attributes
+    ----------
+    centers : (K, d) of the next turn. y : (M, K), level : (K,) prices of the last one.
+    reach : () by how much prices changed from turn to turn, miss : () by how much they were foreseen wrongly.
+    missed : (M, K) counts that the sample fell short by in the last pass.
+    cost : () of the last turn. best_centers, best_cost : of the cheapest one.
+    history : cost of each turn. n_passes : () over the table. gap : () of the last turn. converged : ().
+    """
+
+    centers: Floats
+    y: Doubles
+    level: Doubles
+    reach: float
+    miss: float
+    missed: Doubles
+    cost: float
+    best_centers: Floats
+    best_cost: float
+    history: tuple[float, ...]
+    n_passes: int
+    gap: float
+    converged: bool
+
+
+class Last(NamedTuple):
+    """The assignment that ends a fit: its centres, the pass, what the open rows came to, and their certificate."""
+
+    centers: Floats
+    prices: Floats
+    found: Found
+    attempt: Attempt
+    solution: Solution
+
+
+def begin(problem: Problem, centers: Floats) -> State:
+    """Before the first turn; ``centers`` (K, d) are on the device's scale."""
+    shape = len(problem.masses), len(centers)
+    centers = np.asarray(centers, problem.layout.dtype)
+    return State(
+        centers, np.zeros(shape), np.full(len(centers), 1 / len(centers)), np.inf, np.inf, np.zeros(shape), np.inf,
+        centers, np.inf, (), 0, np.inf, False,
+    )  # fmt: skip
+
+
+def step(problem: Problem, state: State, report: Report | None = None) -> State:
+    """One turn: fair assignment of all rows, then centre update."""
+    number = len(state.history) + 1
+    state, found, attempt = _assigned(problem, state, state.centers, f"iteration {number}", _LOOKS, report)[:3]
+    cost = float(attempt.cost)
+    soft, opened = np.asarray(attempt.soft), found.open
+    own = np.zeros_like(soft)
+    n = len(opened.rows)
+    own[np.arange(n), opened.labels] = opened.weights / problem.whole
+    sums = found.sums / problem.whole + (soft - own)[:n].T @ opened.features.astype(np.float64)
+    counts = np.asarray(attempt.counts).sum(0)
+    present = counts > np.finfo(problem.layout.dtype).eps
+    means = np.where(present[:, None], sums / np.where(present, counts, 1)[:, None], state.centers)
+    centers = means.astype(problem.layout.dtype)
+    gain = float(np.sum(counts * np.sum(np.square(centers - state.centers.astype(np.float64)), 1)))
+    measured: list[Any] = [gain, cost, state.best_cost, problem.variance, problem.tol, GAP]
+    over = at_rest(*map(jnp.asarray, measured))
+    better = cost < state.best_cost
+    return state._replace(
+        centers=centers,
+        cost=cost,
+        best_centers=state.centers if better else state.best_centers,
+        best_cost=min(cost, state.best_cost),
+        history=(*state.history, cost),
+        converged=bool(over),
+    )
+
+
+def finish(problem: Problem, state: State, report: Report | None = None) -> tuple[State, Last]:
+    """The assignment of all rows to the cheapest centres, with its certificate."""
+    at_centers = state.centers if state.converged and state.cost <= state.best_cost else state.best_centers
+    state, found, attempt, prices = _assigned(problem, state, at_centers, "last iteration", _LAST_LOOKS, report)
+    with jax.enable_x64(True):
+        solution = solves.conclude(
+            attempt.points, attempt.optimum, _tolerances(), jnp.asarray(problem.fairness.value, jnp.float64),
+            kind=problem.fairness.kind,
+        )  # fmt: skip
+    return state._replace(best_centers=at_centers), Last(at_centers, prices, found, attempt, solution)
+
+
+def _assigned(
+    problem: Problem, state: State, centers: Floats, words: str, most: int, report: Report | None
+) -> tuple[State, Found, Attempt, Floats]:
+    """State with the prices found, the last pass, what its open rows came to, and the prices of that pass."""
+    for look in range(1, most + 1):
+        y, level, paid = _foreseen(problem, state, centers)
+
+        watch = _watching(report, f"{words}, pass {look}", state.gap)
+        found = one_pass(problem.intake, problem.layout, centers, paid, n_open=problem.n_open, watch=watch)
+        attempt = _attempted(problem, found, centers, paid, _prices(y, level, state.miss, np.float64))
+        new = np.asarray(attempt.optimum.prices.y)
+        counts = found.counts / problem.whole
+        missed = solves.missed(problem.sample, centers, paid, counts.astype(problem.layout.dtype))
+        gap = relative_gap(float(attempt.cost), float(attempt.bound))
+        fair = float(attempt.violation) <= _FAIR
+        state = state._replace(
+            y=new if fair or bool(attempt.held) else y,
+            level=np.asarray(attempt.optimum.prices.level) if fair else level,
+            reach=_apart(new - state.y) if look == 1 else _apart(new - y),
+            miss=_apart(new - y),
+            missed=np.asarray(missed, np.float64),
+            n_passes=state.n_passes + 1,
+            gap=gap if fair else np.inf,
+        )
+        if bool(attempt.held) or (fair and gap <= GAP):
+            break
+    return state, found, attempt, paid
+
+
+def _watching(report: Report | None, words: str, gap: float) -> Watch | None:
+    if report is None:
+        return None
+    return lambda n_rows, seconds: report(words, n_rows, seconds, gap if np.isfinite(gap) else None)
+
+
+def _prices(y: Doubles, level: Doubles, reach: float, dtype: Any) -> Prices:
+    parts: list[Any] = [np.asarray(part, dtype) for part in (y, level, reach)]
+    return Prices(*parts)
+
+
+def relative_gap(cost: float, bound: float) -> float:
+    """How far a cost is above a bound, relative to it."""
+    return max(cost - bound, 0.0) / max(abs(cost), float(np.finfo(np.float64).tiny))
+
+
+def _apart(change: Doubles) -> float:
+    """By how much prices (M, K) that have changed so have moved against each other within a group."""
+    return float(np.max(change.max(1) - change.min(1)))
+
+
+def _foreseen(problem: Problem, state: State, centers: Floats) -> tuple[Doubles, Doubles, Floats]:
+    dtype = problem.layout.dtype
+    warm = _prices(state.y, state.level, state.reach, dtype)
+    tolerances = _tolerances(GAP, 0.3 * GAP, GAP, dtype)
+    found, paid = solves.foresee(
+        problem.sample, centers, problem.masses.astype(dtype), state.missed.astype(dtype), warm, tolerances,
+        np.asarray(problem.fairness.value, dtype), kind=problem.fairness.kind,
+    )  # fmt: skip
+    return np.asarray(found.y, np.float64), np.asarray(found.level, np.float64), np.asarray(paid)
+
+
+def _tolerances(gap: float = GAP, inner: float = 1e-8, residual: float = 1e-11, dtype: Any = np.float64) -> Tolerances:
+    parts: list[Any] = [np.asarray(part, dtype) for part in (gap, inner, residual)]
+    return Tolerances(*parts)
+
+
+def _attempted(problem: Problem, found: Found, centers: Floats, paid: Floats, warm: Prices) -> Attempt:
+    n_open, opened = problem.n_open, found.open
+    empty = n_open - len(opened.rows)
+
+    def filled(part: npt.NDArray[Any], dtype: Any = np.float64) -> npt.NDArray[Any]:
+        return np.pad(part.astype(dtype), ((0, empty), *[(0, 0)] * (part.ndim - 1)))
+
+    small = Small(
+        filled(opened.features), filled(opened.ids, np.int32), filled(opened.labels, np.int32),
+        filled(opened.weights) / problem.whole, found.counts / problem.whole,
+        np.float64(found.cost / problem.whole + problem.spread), np.float64(found.radius), paid.astype(np.float64),
+        problem.masses,
+    )  # fmt: skip
+    with jax.enable_x64(True):
+        value = np.float64(problem.fairness.value)
+        return solves.attempt(small, centers.astype(np.float64), warm, _tolerances(), value, kind=problem.fairness.kind)
