@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from fairjax import __version__
 from fairjax._core import memory
 from fairjax._core.text import visible
-from fairjax.cli import deferred, interrupt, numbers, table_options, terminal
+from fairjax.cli import deferred, interrupt, long_fits, numbers, table_options, terminal
 from fairjax.cli.wording import as_options
 from fairjax.errors import InputError
 
@@ -160,16 +160,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="direct (default); exact or sinkhorn transport between the groups; another fair method, such as falg; "
         "or a deep method, which learns a space to cluster in (see: fairjax methods)",
     )  # fmt: skip
-    fit.add_argument(
-        "--checkpoint-dir", metavar="FOLDER",
-        help="deep methods: save the state of the training here at intervals, and before an interruption",
-    )  # fmt: skip
-    fit.add_argument(
-        "--checkpoint-every", type=numbers.count, metavar="N", help="deep methods: steps between two (default: 1000)"
-    )
-    fit.add_argument(
-        "--resume", action="store_true", help="deep methods: go on from the newest checkpoint in --checkpoint-dir"
-    )
+    long_fits.add(fit)
     fit.add_argument(
         "--devices", type=numbers.count, default=1, metavar="N",
         help="deep methods: spread the rows of each batch over N devices (default: 1)",

@@ -16,9 +16,10 @@ from fairjax import __version__
 from fairjax._core import progress
 from fairjax._core.atomic import write_all
 from fairjax._core.text import visible
-from fairjax.cli import attributes, baselines, compilation, deep, inputs, outputs, table_options
+from fairjax.cli import attributes, baselines, compilation, deep, inputs, outputs, stream, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
+from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.estimators import FCA
@@ -33,6 +34,11 @@ _SETTINGS = (  # options named as FCA names them
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Do what the options of ``fairjax fit`` say; files are written last, all or none of the work behind them."""
+    if options.stream:
+        stream.run(options)
+        return
+    if options.block_rows is not None:
+        raise InputError("--block-rows belongs to --stream; say that too, or leave it out")
     compilation.keep_programs()  # before a method is looked at, which imports JAX
     other = options.method in baselines.methods()
     learned = not other and options.method not in deep.ROUTES

@@ -78,6 +78,12 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     reading.add_argument("--skip", type=int, metavar="N", help="lines before the table to pass over")
 
 
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what was said of these options, by name."""
+    found = {name: getattr(options, name, None) for name in (*_COLUMNS, *_DIALECT)}
+    return {name: value for name, value in found.items() if value is not None and value is not False}
+
+
 def chosen(options: argparse.Namespace) -> dict[str, Any]:
     """Return the keywords of `read_table` for what was said, and nothing for what was not."""
     from fairjax.datasets.table.dialect import Dialect

@@ -96,9 +96,9 @@ class BlockTable:
                     first += batch.num_rows
 
     def place(self, row: int) -> str:
-        """Name the file and the row in it of a row that was read, numbered from 0 in the whole table."""
+        """Name the file and the row in it, counted from 1 as people do, of a row numbered from 0 in the whole table."""
         number = max(bisect_right(self._starts, row) - 1, 0)
-        return f"{self.files[number].label}, row {row - self._starts[number]:,} (from 0)"
+        return f"{self.files[number].label}, row {row - self._starts[number] + 1:,}"
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells this table from another one, for JSON: files, columns and preparation."""
@@ -129,6 +129,10 @@ class BlockTable:
         spreads[spreads <= 1e-12 * np.abs(about)] = 0
         how = replace(self.preparation, centers=about + means, spreads=spreads, l2_normalize=l2_normalize)
         return replace(self, preparation=how, _starts=[])
+
+    def l2_normalized(self) -> BlockTable:
+        """The same table with each row divided by its Euclidean norm."""
+        return replace(self, preparation=replace(self.preparation, l2_normalize=True), _starts=[])
 
     def _block(self, batch: pa.RecordBatch, first: int) -> Block:
         features = self._features(batch, first)
