@@ -78,7 +78,7 @@ def test_a_frame_is_its_numbers_and_names(kind, fitted):
     [
         ({"job": TEXT}, r"a column that holds no numbers: 'job' \(text\); leave it out, or encode it"),
         ({"job": TEXT, "income": TEXT}, r"2 columns that hold no numbers: '(income|job)' \(text\), .*encode them"),
-        ({"day": DAYS}, r"'day' \(dates\)|Exchange cannot be read by Arrow"),
+        ({"day": DAYS}, r"'day' \(dates\)|cannot be read by Arrow"),
         ({"count": [1, None, 3] * 20}, "X has 20 missing values, the first in the column 'count' at index 1"),
     ],
 )
