@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import fairjax
 from fairjax.baselines import FCBC, FMC, FRAC, SFC, VFC, Fairlets, FAlg, KMeans, MSFlowFC, SpFC
 from fairjax.errors import InputError
+from fairjax.saving import archive
 
 K = 3
 # every method with a setting that suits small data; the tests below hold for each
@@ -97,6 +98,41 @@ def test_the_same_seed_gives_the_same_labels_whatever_the_groups_are_called(mode
     if type(model).control is None:
         np.testing.assert_array_equal(first, renamed)
     np.testing.assert_array_equal(first, clone(model).fit_predict(X, sensitive_features=SEX))
+
+
+@every
+def test_a_file_brings_the_model_back(model, tmp_path):
+    fitted, path = clone(model).fit(X, sensitive_features=SEX), tmp_path / "model.npz"
+    if not hasattr(fitted, "predict"):
+        with pytest.raises(InputError, match="has no rule for new points"):
+            fitted.save(path)
+        assert not path.exists()
+        return
+    fitted.save(path)
+    again = fairjax.load(path)
+    assert type(again) is type(fitted)
+    assert again.get_params() == fitted.get_params()
+    known = {name: value for name, value in vars(fitted).items() if name.endswith("_") and name != "result_"}
+    assert set(known) <= set(vars(again))
+    for name, value in known.items():
+        np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
+    np.testing.assert_array_equal(again.predict(X, sensitive_features=SEX), fitted.predict(X, sensitive_features=SEX))
+
+
+def test_a_damaged_file_is_told_as_such(tmp_path):
+    fitted, path = clone(METHODS[0]).fit(X, sensitive_features=SEX), tmp_path / "model.npz"
+    fitted.save(path)
+    words, arrays = archive.read(path)
+    changes = (
+        (words, arrays | {"multipliers_": arrays["multipliers_"][:1]}, "multipliers_ has shape"),
+        (words, arrays | {"labels": arrays["labels"] + K}, "labels holds values"),
+        (words | {"status": "infeasible"}, arrays, "status is 'infeasible'"),
+        (words | {"settings": words["settings"] | {"n_clusters": 0}}, arrays, "n_clusters is 0"),
+    )
+    for told, held, sentence in changes:
+        archive.write(path, told, held)
+        with pytest.raises(InputError, match=sentence):
+            fairjax.load(path)
 
 
 @every

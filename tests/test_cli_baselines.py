@@ -48,6 +48,13 @@ def test_a_fit_is_that_of_the_estimator(people, capsys):
     assert "solved its assignment to a proven optimum" in page
 
 
+def test_a_model_is_kept_and_predicts(people, capsys):
+    code, _, err = run(capsys, "--method", "falg", "--set", "delta=0.1", "--model", "m.npz", "--json")
+    assert (code, err) == (0, "")
+    assert cli.main(["predict", "m.npz", "people.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 60
+
+
 def test_what_has_no_optimum_says_so(people, capsys):
     code, out, err = run(capsys, "--method", "sfc", "--set", "balance=1:2", "--n-init", "2")
     assert (code, err) == (0, "")
@@ -133,7 +140,7 @@ def test_bad_input_of_bench(people, capsys, arguments, words):
             "--epsilon belongs to other methods and has no meaning for fcbc; its",
         ),
         (("--method", "kmeans", "--search", "3"), "no meaning for kmeans; leave it out"),
-        (("--method", "vfc", "--model", "m.npz"), "--model: a fitted vfc has no file of its own"),
+        (("--method", "sfc", "--model", "m.npz"), "--model: this SFC has no rule for new points"),
         (("--method", "vfc", "--attributes", "separately"), "belongs to the methods direct and falg"),
         (("--method", "vfc", "--resume"), "belong to the deep methods; vfc is done in one go"),
         (("--method", "vfc", "--devices", "2"), "--devices belongs to the deep methods"),

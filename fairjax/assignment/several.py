@@ -77,7 +77,7 @@ def fair_assignment(
     --------
     >>> import jax.numpy as jnp
     >>> from fairjax import fair_assignment
-    >>> costs = jnp.array([[0.0, 4.0], [0.0, 3.0], [2.0, 0.0], [2.0, 0.0]])
+    >>> costs = jnp.array([[0.0, 4.0], [0.0, 1.0], [2.0, 0.0], [2.0, 0.0]])
     >>> sex, age = jnp.array([0, 0, 1, 1]), jnp.array([0, 1, 0, 1])
     >>> result = fair_assignment(costs, (sex, age))
     >>> result.labels.tolist(), [table.shape for table in result.multipliers], int(result.status)

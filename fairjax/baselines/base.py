@@ -59,6 +59,8 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         Proven relative distance from the optimum of the stated problem, where there is a proof.
     result_ : Found
         What the method found, with details of its own.
+    preparation_ : :class:`~fairjax.datasets.Preparation` or None
+        Of a model that was loaded: how the columns of its table became points.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
     """
@@ -136,6 +138,28 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return rule.distances(X, self.cluster_centers_)
 
+    def save(self, path: Any, *, preparation: Any = None) -> None:
+        """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
+
+        It holds the fitted attributes, the labels of the fitted rows among them, but not the rows.
+
+        Parameters
+        ----------
+        path : path, or stream of bytes
+            :func:`fairjax.load` reads it.
+        preparation : fairjax.datasets.Preparation, optional
+            How the columns of a table became X, for ``fairjax predict``.
+
+        Raises
+        ------
+        InputError
+            For a method that does not predict, if the file cannot be written, or group values are no text or numbers.
+        """
+        from fairjax.baselines import files
+
+        check_is_fitted(self)
+        files.save(self, path, getattr(self, "preparation_", None) if preparation is None else preparation)
+
     def _problem(self, X: Table, sensitive_features: Any, sample_weight: Any) -> Problem:
         n_samples, name = X.shape[0], type(self).__name__
         if self.n_clusters > n_samples:
@@ -183,6 +207,7 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         self.status_ = self._ending(found, problem)
         self.converged_ = self.status_ in ("optimal", "converged")
         self.result_ = found
+        self.preparation_: Any = None
         if self.status_ == "infeasible":
             raise InputError(found.message or "no clustering satisfies the control: loosen it")
         self.labels_ = np.asarray(found.labels, np.int32)

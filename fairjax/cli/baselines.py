@@ -58,12 +58,12 @@ def check(options: argparse.Namespace) -> None:
         )
     if options.devices != 1:
         raise InputError(f"--devices belongs to the deep methods; {options.method} runs on one: leave it out")
+    chosen = settings(entry, options.set)
     if options.model is not None:
-        raise InputError(
-            f"--model: a fitted {options.method} has no file of its own; leave it out (--out keeps the clusters; in "
-            "Python, pickle keeps the estimator)"
-        )
-    settings(entry, options.set)
+        from fairjax.baselines import files
+
+        if reason := files.why_not(entry.estimator(**chosen)):
+            raise InputError(f"--model: {reason}")
 
 
 def settings(entry: "Method", given: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ __all__ = ["load"]
 
 
 def load(path: str | os.PathLike[str], *, network: Any = None) -> Any:
-    """Read a fitted model that its `save` wrote: `FCA`, or a deep method.
+    """Read a fitted model that its `save` wrote: `FCA`, a baseline that predicts, or a deep method.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def load(path: str | os.PathLike[str], *, network: Any = None) -> Any:
 
     Returns
     -------
-    FCA or an estimator of :mod:`fairjax.deep`
+    FCA, or an estimator of :mod:`fairjax.baselines` or :mod:`fairjax.deep`
         With all of its fitted attributes.
 
     Raises
@@ -53,6 +53,11 @@ def load(path: str | os.PathLike[str], *, network: Any = None) -> Any:
             from fairjax.estimators import files
 
             return files.restore(words, arrays)
+        from fairjax.baselines import files as baseline_files
+
+        known = baseline_files.kinds()
+        if name in known:
+            return baseline_files.restore(known[name], words, arrays)
         from fairjax.deep.methods import files as deep_files
         from fairjax.deep.methods.estimator import METHODS
 
