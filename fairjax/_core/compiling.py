@@ -10,7 +10,7 @@ too, are recorded as graphs, which is not the compiler's default.
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 
@@ -65,3 +65,23 @@ def stage(function: Callable[P, T], *, static_argnames: str | tuple[str, ...] = 
         return executables.call(program(*chosen.items()), function, chosen, names, args, kwargs)
 
     return call
+
+
+_COMPILING = ("/jax/core/compile/backend_compile_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration")
+_spent = 0.0
+_listening = False
+
+
+def seconds() -> float:
+    """Seconds that this process has spent compiling since the first call."""
+    global _listening
+    if not _listening:
+        jax.monitoring.register_event_duration_secs_listener(_hear)
+        _listening = True
+    return _spent
+
+
+def _hear(event: str, duration_secs: float, **_: Any) -> None:
+    global _spent
+    if event in _COMPILING:
+        _spent += duration_secs

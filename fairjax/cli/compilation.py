@@ -5,12 +5,6 @@ Every command is a process of its own and would compile for some seconds each ti
 
 import os
 import sys
-from typing import Any
-
-_COMPILING = ("/jax/core/compile/backend_compile_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration")
-
-_seconds = 0.0
-_listening = False
 
 
 def keep_programs() -> None:
@@ -32,16 +26,6 @@ def keep_programs() -> None:
 
 def seconds() -> float:
     """Seconds that this process has spent compiling since the first call."""
-    global _listening
-    if not _listening:
-        import jax
+    from fairjax._core import compiling
 
-        jax.monitoring.register_event_duration_secs_listener(_hear)
-        _listening = True
-    return _seconds
-
-
-def _hear(event: str, duration_secs: float, **_: Any) -> None:
-    global _seconds
-    if event in _COMPILING:
-        _seconds += duration_secs
+    return compiling.seconds()

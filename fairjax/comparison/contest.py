@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._core import progress
+from fairjax._core import compiling, progress
 from fairjax._core.text import reason
 from fairjax.baselines.problem import Problem
 from fairjax.comparison.entrants import Entrant, takes
@@ -53,6 +53,7 @@ class Row(NamedTuple):
     seconds: float
     status: str
     gap: float
+    compile_seconds: float = 0.0
 
 
 class _RefusedError(Exception):
@@ -98,10 +99,12 @@ class Contest:
 
     def _turn(self, entrant: Entrant, begin: Begin, *, first: bool) -> tuple[Entrant | None, Row]:
         """The entrant as it goes on, or None, and its row."""
+        compiled = compiling.seconds()
         try:
             if first:
                 entrant = self._prepared(entrant, begin)
             row = self.run(entrant, begin)
+            row = row._replace(compile_seconds=compiling.seconds() - compiled)
         except _RefusedError as refusal:
             self.notes.append(f"{entrant.label}: {refusal}.")
             return None, _row(entrant, begin, _nothing(refusal.status), np.nan)

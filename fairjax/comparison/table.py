@@ -38,7 +38,8 @@ class Comparison:
         One row for every method and start: ``method`` (the label), ``name``, ``control`` and its ``value``, ``floor``
         (what FCA was asked for of the balance; NaN for others), ``seed``, ``cost``, ``objective``, ``balance``,
         ``violation`` (points by which the labels miss what the control promises, NaN where that is nothing),
-        ``n_nonempty``, ``seconds``, ``status``, ``gap``.
+        ``n_nonempty``, ``seconds``, ``status``, ``gap``, ``compile_seconds`` (spent before or in this run, on
+        programs that no earlier row had).
     n_clusters, n_seeds : int
     init : str
         Where the runs began.
@@ -89,7 +90,8 @@ class Comparison:
         ``cost``, ``balance`` and ``seconds`` are medians, ``lowest_cost`` the least; ``price`` is the rise of the
         median cost over k-means, NaN without that or where it costs nothing; ``share`` the balance as a part of the
         best possible; ``violation``, ``status`` and ``gap`` the worst; ``n_nonempty`` the least. ``seconds`` are those
-        of a fit from the start on, compiled (of k-means from seeding, where the start is its solution).
+        of a fit from the start on, compiled (of k-means from seeding, where the start is its solution);
+        ``compile_seconds`` all that was spent on its programs.
         """
         by_method = self.runs.groupby("method", sort=False)
         found = by_method[["floor", "cost", "balance", "seconds"]].median()
@@ -101,6 +103,7 @@ class Comparison:
         found.insert(7, "n_nonempty", by_method["n_nonempty"].min())
         found["status"] = by_method["status"].agg(lambda some: max(some, key=_STATUSES.index))
         found["gap"] = by_method["gap"].max()
+        found["compile_seconds"] = by_method["compile_seconds"].sum()
         return found
 
     def _plain_cost(self) -> float:
