@@ -118,6 +118,7 @@ def test_the_cut_changes_nothing():
         whole, seen = problem(cut(X, groups, *places, weights=weights))
         assert seen.masses.sum() == weights.sum()
         ends.append(fitting.finish(whole, fitting.run(whole, fitting.begin(whole, X[:K].astype(float)), 2)))
+    assert all(end.status == 0 and end.gap <= 1e-5 for end in ends)
     for end in ends[1:]:
         assert end.cost == pytest.approx(ends[0].cost, rel=1e-6)
         np.testing.assert_allclose(end.counts, ends[0].counts, atol=3)  # the weight of a row
@@ -155,6 +156,8 @@ def test_fit_blocks_of_the_estimator():
         np.mean(model.predict(X, sensitive_features=groups) == labels_of(Intake(cut(X, groups)), model.streamed_.rule))
         > 0.99
     )
+    same = FCA(2, random_state=0).fit_blocks([(np.ones((40, D)), groups[:40])])
+    assert same.cost_ == 0
     one = FCA(K, random_state=0).fit_blocks([(X, None)])
     assert one.group_names_ == ("all",)
     # a fit in memory afterwards has labels again
@@ -209,6 +212,8 @@ def test_bad_tables_end_in_a_sentence(table, words):
 def test_other_routes_are_refused():
     with pytest.raises(InputError, match="direct"):
         FCA(K, method="exact").fit_blocks(cut(X40, G40))
+    with pytest.raises(InputError, match="each combination of several attributes is a group"):
+        FCA(K, attributes="separately").fit_blocks(cut(X40, G40))
     with pytest.raises(InputError, match="checkpoint_dir"):
         FCA(K).fit_blocks(cut(X40, G40), resume=True)
 

@@ -58,6 +58,8 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(
             f"{given[0]} is for tables that fit into memory and has no meaning with --stream; leave it out"
         )
+    if options.attributes != "jointly":
+        raise InputError("--attributes separately needs the table in memory; leave it out, or --stream")
     if options.method != "direct":
         raise InputError(f"--stream is for --method direct; {visible(options.method, 60)} needs the table in memory")
     if options.data is None:

@@ -105,7 +105,9 @@ def restore(words: Words, arrays: Arrays) -> FCA:
     if words.has("unfair_cost"):
         labels = _checked(arrays, "unfair_labels", "n", sizes, "i", 0, sizes["K"] - 1)
         model.unfair_ = words.number("unfair_cost", 0), labels
-    model.search_ = _search(model, arrays)
+    # a fit over blocks from given centres has nothing to search in
+    idle = words.has("streamed") and "search_costs" not in arrays
+    model.search_ = None if idle else _search(model, arrays)
     if words.has("streamed"):
         model.streamed_ = stream_files.restored(Words(words.object("streamed")), arrays, model.result_, sizes)
         del model.labels_  # of no rows

@@ -86,6 +86,11 @@ def _check(model: "FCA", checkpoint_dir: Any, resume: bool, block_rows: int | No
     settings.check(model)
     if model.method != "direct":
         raise InputError(f'method is {model.method!r}; tables in blocks are clustered by method="direct" only')
+    if model.attributes != "jointly":
+        raise InputError(
+            f"attributes is {model.attributes!r}; in tables in blocks each combination of several attributes is a "
+            "group: leave it out"
+        )
     if block_rows is not None:
         check_count("block_rows", block_rows)
     if resume and checkpoint_dir is None:
@@ -186,7 +191,7 @@ def _keep(model: "FCA", found: "Streamed", seen: "Survey", intake: "Intake", tab
     del model.labels_  # of no rows
     model.streamed_ = found
     model.inertia_ = model.cost_ * float(seen.masses.sum())
-    model.balance_ = _balance(found)
+    model.balance_, model.attribute_balances_ = _balance(found), []
 
 
 def _balance(found: "Streamed") -> float:

@@ -4,6 +4,7 @@ However a table is cut into blocks, the device gets the same ones: as many rows 
 block filled up with rows of weight 0. So there is one program, and the cut of the table changes but last digits.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
@@ -42,9 +43,12 @@ class Layout(NamedTuple):
 
     def features(self, columns: Floats, out: Floats) -> None:
         """Write columns (d, r) as the device has them; the shift goes in the table's own type, before that changes."""
-        shift = self.shift.astype(columns.dtype)
-        np.subtract(columns, shift[:, None], out=out, casting="same_kind")
-        out *= out.dtype.type(1 / self.scale)
+        shift = self.shift.astype(columns.dtype)[:, None]
+        if columns.dtype == out.dtype:
+            np.subtract(columns, shift, out=out)
+            out *= out.dtype.type(1 / self.scale)
+        else:  # the unit may be beyond the range of the device's type
+            np.divide(columns - shift, self.scale, out=out, casting="same_kind")
 
 
 class Block(NamedTuple):
@@ -67,14 +71,19 @@ class Block(NamedTuple):
         return self.features[index // self.features.shape[2], :, index % self.features.shape[2]]
 
 
-def blocks(intake: Intake, layout: Layout) -> Generator[Block, None, None]:
+Spare = queue.SimpleQueue[Block]
+"""Blocks that are done with, to be filled again: memory that is asked for anew all the time is not all given back."""
+
+
+def blocks(intake: Intake, layout: Layout, spare: Spare | None = None) -> Generator[Block, None, None]:
     """The rows of a table in blocks, read ahead by a thread of its own; close it if it is left early."""
-    return ahead(fill(intake, layout))
+    return ahead(fill(intake, layout, spare))
 
 
-def fill(intake: Intake, layout: Layout) -> Iterator[Block]:
-    """The rows of a table in blocks."""
-    block, end = _empty(layout, 0), 0
+def fill(intake: Intake, layout: Layout, spare: Spare | None = None) -> Iterator[Block]:
+    """The rows of a table in blocks, which take the place of ``spare`` ones."""
+    spare = queue.SimpleQueue() if spare is None else spare
+    block, end = _empty(layout, 0, spare), 0
     for rows in intake:
         begin, n_rows = 0, rows.columns.shape[1]
         while begin < n_rows:
@@ -83,12 +92,17 @@ def fill(intake: Intake, layout: Layout) -> Iterator[Block]:
             begin, end = begin + taken, end + taken
             if end == layout.size:
                 yield block._replace(n_rows=end)
-                block, end = _empty(layout, block.first + end), 0
+                block, end = _empty(layout, block.first + end, spare), 0
     if end:
+        block.weights[end:] = 0
         yield block._replace(n_rows=end)
+    else:
+        spare.put(block)
 
 
-def _empty(layout: Layout, first: int) -> Block:
+def _empty(layout: Layout, first: int, spare: Spare) -> Block:
+    with contextlib.suppress(queue.Empty):
+        return spare.get_nowait()._replace(first=first, n_rows=0)
     return Block(
         _aligned(layout.shape, layout.dtype),
         _aligned((layout.size,), np.dtype(np.int32)),

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from jax import Array
 
 from fairjax._core.compiling import stage
+from fairjax.errors import InputError
 from fairjax.fca.points import GroupedPoints, squared_distances
-from fairjax.fca.streaming.feed import Block, Layout, blocks
+from fairjax.fca.streaming.feed import Block, Layout, Spare, blocks
 from fairjax.fca.streaming.intake import Floats, Intake
 
 Doubles = npt.NDArray[np.float64]
@@ -64,11 +65,16 @@ def one_pass(
     prices: Floats,
     *,
     n_open: int,
+    near: float = np.inf,
+    spare: Spare | None = None,
     watch: Watch | None = None,
 ) -> Found:
-    """Assign all rows at ``prices`` (M, K) to ``centers`` (K, d); O(n K d)."""
+    """Assign all rows at ``prices`` (M, K) to ``centers`` (K, d); O(n K d).
+
+    Up to ``n_open`` rows are open, of those whose margin is below ``near``.
+    """
     counts, sums, cost = np.zeros(prices.shape), np.zeros(centers.shape), 0.0
-    nearest = _Nearest(n_open)
+    nearest = _Nearest(n_open, near)
     on_device = jnp.asarray(centers, layout.dtype), jnp.asarray(prices, layout.dtype)
     began, before = time.perf_counter(), None
     n_rows = 0
@@ -81,10 +87,12 @@ def one_pass(
         sums = sums + totals[2]
         cost += float(totals[1])
         n_rows += block.n_rows
+        if spare is not None:
+            spare.put(block)
         if watch is not None:
             watch(n_rows, time.perf_counter() - began)
 
-    source = blocks(intake, layout)
+    source = blocks(intake, layout, spare)
     try:
         for block in source:
             # the device works on one block while the host looks at the one before
@@ -96,6 +104,8 @@ def one_pass(
             settle(*before)
     finally:
         source.close()
+    if not np.isfinite(cost):
+        raise InputError("the table holds NaN where it had none when it was first read; begin again")
     opened, radius = nearest.result()
     return Found(counts, sums, cost, opened, radius)
 
@@ -103,8 +113,8 @@ def one_pass(
 class _Nearest:
     """The rows of least margin so far."""
 
-    def __init__(self, n_open: int) -> None:
-        self._n_open, self._limit, self._kept = n_open, np.inf, 0
+    def __init__(self, n_open: int, near: float) -> None:
+        self._n_open, self._limit, self._kept = n_open, near, 0
         self._parts: list[Open] = []
 
     def add(self, block: Block, labels: npt.NDArray[np.int32], margins: Floats) -> None:

@@ -159,13 +159,13 @@ class _Totals:
         about = self._about.astype(np.float64)
         shift = (about + self._sums / self.n_rows).astype(self.dtype).astype(np.float64)
         least, most = self._least.astype(np.float64) - shift, self._most.astype(np.float64) - shift
-        reach = max(float(most.max()), float(-least.min()), np.finfo(np.float64).tiny)
-        scale = float(np.ldexp(1.0, int(np.frexp(reach)[1])))
+        reach = max(float(most.max()), float(-least.min()))
+        scale = float(np.ldexp(1.0, int(np.frexp(reach)[1]))) if reach > 0 else 1.0
         whole = self.masses.sum()
         off = shift - about
         squares = self._squares / whole - 2 * off * self._heavy / whole + off**2
         mean = (self._heavy / whole - off) / scale
-        return shift, scale, mean, float(np.maximum(squares, 0).sum()) / scale**2
+        return shift, scale, mean, float(np.maximum(squares, 0).sum()) / scale / scale
 
 
 def _square(values: Floats) -> float:

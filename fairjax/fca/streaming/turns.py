@@ -5,7 +5,8 @@ assignment that is the best one for its centres, or whose cost is proven to be w
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ from fairjax.fca.direct import at_rest
 from fairjax.fca.fitting import Fairness
 from fairjax.fca.points import GroupedPoints
 from fairjax.fca.streaming import solves
-from fairjax.fca.streaming.feed import Layout
+from fairjax.fca.streaming.feed import Layout, Spare
 from fairjax.fca.streaming.intake import Floats, Intake
 from fairjax.fca.streaming.passes import Doubles, Found, Watch, one_pass
 from fairjax.fca.streaming.solves import Attempt, Small
@@ -27,6 +28,8 @@ GAP = 1e-5  # relative, of an assignment that counts as solved
 _FAIR = 1e-6  # of a group, by which counts may be off before the centres move
 _LOOKS = 5  # passes of a turn, at most
 _LAST_LOOKS = 10
+_NO_COST = 1e-13  # squares of features that float32 tells apart, whose greatest is about one
+_NEAR = 1.5  # times as far as the rows that were open in the last pass are those of the next one
 
 Report = Callable[[str, int, float, float | None], None]  # words, rows and seconds of this pass, gap so far
 
@@ -42,6 +45,7 @@ class Problem:
     masses : (M,) shares of the groups. whole : weight of all rows, relative to the heaviest.
     spread : () weighted mean square of the features, and variance : () about their mean; on the device's scale.
     fairness, tol : as in a fit in memory. n_open : rows near a boundary that are looked at closely.
+    spare : blocks to be filled again.
     """
 
     intake: Intake
@@ -55,6 +59,7 @@ class Problem:
     fairness: Fairness
     tol: float
     n_open: int
+    spare: Spare = field(default_factory=SimpleQueue)
 
 
 class State(NamedTuple):
@@ -64,7 +69,7 @@ class State(NamedTuple):
     ----------
     centers : (K, d) of the next turn. y : (M, K), level : (K,) prices of the last one.
     reach : () by how much prices changed from turn to turn, miss : () by how much they were foreseen wrongly.
-    missed : (M, K) counts that the sample fell short by in the last pass.
+    missed : (M, K) counts that the sample fell short by in the last pass. radius : () of that pass.
     cost : () of the last turn. best_centers, best_cost : of the cheapest one.
     history : cost of each turn. n_passes : () over the table. gap : () of the last turn. converged : ().
     """
@@ -75,6 +80,7 @@ class State(NamedTuple):
     reach: float
     miss: float
     missed: Doubles
+    radius: float
     cost: float
     best_centers: Floats
     best_cost: float
@@ -98,9 +104,10 @@ def begin(problem: Problem, centers: Floats) -> State:
     """Before the first turn; ``centers`` (K, d) are on the device's scale."""
     shape = len(problem.masses), len(centers)
     centers = np.asarray(centers, problem.layout.dtype)
+    level = np.full(len(centers), 1 / len(centers))
     return State(
-        centers, np.zeros(shape), np.full(len(centers), 1 / len(centers)), np.inf, np.inf, np.zeros(shape), np.inf,
-        centers, np.inf, (), 0, np.inf, False,
+        centers, np.zeros(shape), level, np.inf, np.inf, np.zeros(shape), np.inf, np.inf, centers, np.inf, (), 0,
+        np.inf, False,
     )  # fmt: skip
 
 
@@ -121,12 +128,12 @@ def step(problem: Problem, state: State, report: Report | None = None) -> State:
     gain = float(np.sum(counts * np.sum(np.square(centers - state.centers.astype(np.float64)), 1)))
     measured: list[Any] = [gain, cost, state.best_cost, problem.variance, problem.tol, GAP]
     over = at_rest(*map(jnp.asarray, measured))
-    better = cost < state.best_cost
+    better = cost < state.best_cost and np.isfinite(state.gap)  # what is not fair may cost less
     return state._replace(
         centers=centers,
         cost=cost,
         best_centers=state.centers if better else state.best_centers,
-        best_cost=min(cost, state.best_cost),
+        best_cost=cost if better else state.best_cost,
         history=(*state.history, cost),
         converged=bool(over),
     )
@@ -152,7 +159,10 @@ def _assigned(
         y, level, paid = _foreseen(problem, state, centers)
 
         watch = _watching(report, f"{words}, pass {look}", state.gap)
-        found = one_pass(problem.intake, problem.layout, centers, paid, n_open=problem.n_open, watch=watch)
+        found = one_pass(
+            problem.intake, problem.layout, centers, paid, n_open=problem.n_open, near=_NEAR * state.radius,
+            spare=problem.spare, watch=watch,
+        )  # fmt: skip
         attempt = _attempted(problem, found, centers, paid, _prices(y, level, state.miss, np.float64))
         new = np.asarray(attempt.optimum.prices.y)
         counts = found.counts / problem.whole
@@ -165,6 +175,7 @@ def _assigned(
             reach=_apart(new - state.y) if look == 1 else _apart(new - y),
             miss=_apart(new - y),
             missed=np.asarray(missed, np.float64),
+            radius=found.radius,
             n_passes=state.n_passes + 1,
             gap=gap if fair else np.inf,
         )
@@ -185,8 +196,8 @@ def _prices(y: Doubles, level: Doubles, reach: float, dtype: Any) -> Prices:
 
 
 def relative_gap(cost: float, bound: float) -> float:
-    """How far a cost is above a bound, relative to it."""
-    return max(cost - bound, 0.0) / max(abs(cost), float(np.finfo(np.float64).tiny))
+    """How far a cost is above a bound, relative to it; on the device's scale, where the least cost is no cost."""
+    return max(cost - bound, 0.0) / max(abs(cost), _NO_COST)
 
 
 def _apart(change: Doubles) -> float:
