@@ -22,10 +22,23 @@ import jax
 import measure
 import numpy as np
 import reduced
-from scipy.optimize import linear_sum_assignment, quadratic_assignment
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
 
 from fairjax import datasets, fair_assignment, metrics
-from fairjax.deep import Data, Network, deepfca, fairimsat, fcmi, imsat, log_assignment, prepare
+from fairjax.deep import (
+    Data,
+    MatchedGroups,
+    Network,
+    deepfca,
+    fairimsat,
+    fcmi,
+    imsat,
+    log_assignment,
+    match_groups,
+    own_costs,
+    prepare,
+)
 from fairjax.deep.methods import restarts
 
 _SEEDS = (0, 1, 2)
@@ -39,9 +52,10 @@ class Trial:
     method: str
     baseline: str | None = None
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    started: bool = False  # from matched k-means of each group
 
 
-_CLASSIFIERS = ("imsat", "fairimsat", "matched")
+_CLASSIFIERS = ("imsat", "fairimsat", "matched", "matched k-means")
 _VAT = {"vat_weight": 0.1}
 
 TRIALS = {
@@ -53,6 +67,11 @@ TRIALS = {
     "vat 1 on deepfca": Trial("deepfca", "deepfca", {"vat_weight": 1.0, "a_balance": 0.4, "a_onehot": 0.1}),
     "fair imsat": Trial("fairimsat", "deepfca"),
     "imsat in each group, matched": Trial("matched", "deepfca"),
+    "k-means in each group, matched": Trial("matched k-means", "deepfca"),
+    "fair imsat from matched k-means": Trial("fairimsat", "k-means in each group, matched", started=True),
+    "the same with heavy targets": Trial(
+        "fairimsat", "k-means in each group, matched", {"target_weight": 2.0}, started=True
+    ),
     "slack": Trial("deepfca", "vat on deepfca", _VAT | {"target_slack": 0.75}),
     "soft targets": Trial("deepfca", "vat on deepfca", _VAT | {"targets": "soft"}),
     "margin": Trial("deepfca", "vat on deepfca", _VAT | {"target_margin": 0.1}),
@@ -135,43 +154,45 @@ def alone(seed: int, data: datasets.Dataset) -> np.ndarray:
     return found
 
 
-def structure(q: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Squared distances (K, K) between the clusters' means, in units of their mean."""
-    means = (q.T @ X) / q.sum(0)[:, None]
-    squared = ((means[:, None] - means) ** 2).sum(-1)
-    return squared / squared.mean()
-
-
-def matched(seed: int, data: datasets.Dataset) -> tuple[np.ndarray, dict[str, Any]]:
-    """IMSAT in each group; clusters matched by the distances between them, not by their places; fair assignment."""
-    q, rng = alone(seed, data), np.random.default_rng(seed)
-    first = structure(q[data.groups == 0], data.X[data.groups == 0])
-    misfits = []
-    for group in range(1, data.n_groups):
+def by_kmeans(seed: int, data: datasets.Dataset) -> MatchedGroups:
+    """k-means on each group's rows alone, matched by the distances between clusters."""
+    labels = np.zeros(len(data.X), int)
+    for group in range(data.n_groups):
         own = data.groups == group
-        second, best = structure(q[own], data.X[own]), (np.inf, np.arange(10))
-        for _ in range(100):
-            start = rng.permutation(10)
-            found = quadratic_assignment(
-                first, second, method="2opt",
-                options={"maximize": True, "partial_guess": np.stack([np.arange(10), start], 1), "rng": rng},
-            )  # fmt: skip
-            order = found.col_ind
-            best = min(best, (float(((first - second[order][:, order]) ** 2).mean()), order), key=lambda pair: pair[0])
-        q[own] = q[own][:, best[1]]
-        misfits.append(round(best[0], 4))
-    labels = fair_assignment(-np.log(q + 1e-12), data.groups).labels
-    return np.asarray(labels), {"misfit": misfits}
+        labels[own] = KMeans(10, n_init=10, random_state=10 * seed + group).fit_predict(data.X[own])
+    return match_groups(data.X, labels, sensitive_features=data.groups, random_state=seed)
+
+
+def matched(seed: int, trial: Trial, data: datasets.Dataset) -> tuple[np.ndarray, dict[str, Any]]:
+    """Each group clustered alone; clusters matched by the distances between them; fair assignment."""
+    if trial.method == "matched k-means":
+        found = by_kmeans(seed, data)
+        costs = own_costs(data.X, found)
+    else:
+        q = alone(seed, data)
+        first = q.argmax(1)
+        found = match_groups(data.X, first, sensitive_features=data.groups, random_state=seed)
+        costs = np.zeros(q.shape)
+        for group in range(data.n_groups):
+            own = data.groups == group
+            # the cluster of each common number, read off the labels before and after
+            order = np.array([first[own & (found.labels == number)][0] for number in range(10)])
+            costs[own] = -np.log(q[own][:, order] + 1e-12)
+    one = {"misfit": [round(float(misfit), 4) for misfit in found.misfits]}
+    labels = np.asarray(fair_assignment(costs, data.groups).labels)
+    return labels, one | {"before_fairness": scores(found.labels, data)["accuracy"]}
 
 
 def run_seed(trial: Trial, seed: int, data: datasets.Dataset, rows: Data) -> dict[str, Any]:
     """Scores of one seed."""
-    if trial.method == "matched":
-        labels, more = matched(seed, data)
+    if trial.method in ("matched", "matched k-means"):
+        labels, more = matched(seed, trial, data)
         return scores(labels, data) | more
     module, config = configured(trial, data)
     if trial.changes.get("consistency"):
         rows = rows._replace(alone=jax.numpy.asarray(alone(seed, data).argmax(1), jax.numpy.int32))
+    if trial.started:
+        rows = rows._replace(alone=jax.numpy.asarray(by_kmeans(seed, data).labels))
     result = module.run(restarts.keys_of_starts(config, jax.random.key(seed)), rows, config)
     one: dict[str, Any] = {}
     if config.starts > 1:
@@ -187,6 +208,8 @@ def run_seed(trial: Trial, seed: int, data: datasets.Dataset, rows: Data) -> dic
 def run_trial(trial: Trial, data: datasets.Dataset) -> dict[str, Any]:
     """Scores of every seed."""
     _, config = configured(trial, data)
+    if trial.method.startswith("matched"):
+        config = configured(TRIALS["fcmi"], data)[1]  # which asks for nothing
     rows = config.completed(prepare(data.X, data.groups))
     began, busy = time.perf_counter(), time.process_time()
     seeds = [run_seed(trial, seed, data, rows) for seed in _SEEDS]

@@ -7,7 +7,7 @@ import pytest
 
 from fairjax import fair_assignment, metrics
 from fairjax.deep import FairIMSAT, Network, fairimsat, log_assignment, prepare
-from fairjax.deep.training import trainer
+from fairjax.deep.training import streams, trainer
 from fairjax.errors import InputError
 
 KEY = jax.random.key(5)
@@ -57,6 +57,31 @@ def test_targets_are_the_fair_assignment_of_the_same_costs(whole, data):
     np.testing.assert_array_equal(found["labels"], wanted.labels)
     e = np.exp(-np.asarray(costs + wanted.multipliers[data.groups]))
     np.testing.assert_allclose(found["targets"], e / e.sum(1, keepdims=True), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", ["hard", "soft"])
+def test_labels_to_start_from_are_targets_at_once(data, targets):
+    given = data._replace(alone=jnp.asarray(POINTS.argmax(1), jnp.int32))
+    settings = config(targets=targets, target_margin=0.1)
+    task = settings.tasks(given)[0]
+    hyper = trainer.spread(settings.hyper(), KEY, jnp.float32)
+    params, rest, extra = task.begin(KEY, None, hyper, given)
+    np.testing.assert_array_equal(extra["labels"], given.alone)
+    np.testing.assert_array_equal(extra["weights"], 1)
+    if targets == "soft":
+        np.testing.assert_array_equal(extra["targets"], np.eye(4)[given.alone])
+    batch = streams.Batch(data.x[:16], data.groups[:16], jnp.arange(16, dtype=jnp.int32))
+    terms, _ = jax.eval_shape(task.loss, params, rest, extra, hyper, batch, KEY, jnp.int32(0))
+    assert set(terms) == {"balance", "onehot", "smoothness", "targets"}
+    assert task.started
+    assert not settings.tasks(data)[0].started
+
+
+def test_more_clusters_to_start_from_than_there_are():
+    with pytest.raises(InputError, match="start_labels names 96 clusters; expected at most n_clusters=4"):
+        FairIMSAT(4, **SHORT).fit(POINTS, sensitive_features=GROUPS, start_labels=np.arange(96))
+    with pytest.raises(InputError, match=r"start_labels has shape \(3,\)"):
+        FairIMSAT(4, **SHORT).fit(POINTS, sensitive_features=GROUPS, start_labels=[0, 1, 2])
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from fairjax.deep import analysis
 from fairjax.deep.methods import aekmeans, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
 from fairjax.deep.methods.assigning import Clusterer, log_assignment
 from fairjax.deep.methods.catalogue import *
+from fairjax.deep.methods.matching import MatchedGroups, match_groups, own_costs
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.nets.network import Network
 from fairjax.deep.nets.own import OwnEncoder, OwnNetwork
@@ -30,6 +31,7 @@ __all__ = [
     "DivergedError",
     "FairIMSAT",
     "FairoidDEC",
+    "MatchedGroups",
     "Network",
     "OwnEncoder",
     "OwnNetwork",
@@ -45,6 +47,8 @@ __all__ = [
     "fcmi",
     "imsat",
     "log_assignment",
+    "match_groups",
+    "own_costs",
     "prepare",
     "run",
 ]

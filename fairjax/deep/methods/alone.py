@@ -63,7 +63,7 @@ def check_consistency(config: Any, data: Data) -> bool:
     return True
 
 
-def checked_labels(labels: Any, n_rows: int) -> npt.NDArray[np.int32]:
+def checked_labels(labels: Any, n_rows: int, name: str = "group_labels") -> npt.NDArray[np.int32]:
     """Labels of rows, of any clustering, as numbers from 0 on.
 
     Raises
@@ -73,9 +73,9 @@ def checked_labels(labels: Any, n_rows: int) -> npt.NDArray[np.int32]:
     """
     found = np.asarray(labels)
     if found.shape != (n_rows,):
-        raise InputError(f"group_labels has shape {found.shape}; expected one label for each of {n_rows} rows")
+        raise InputError(f"{name} has shape {found.shape}; expected one label for each of {n_rows} rows")
     if found.dtype.kind not in "iu":
-        raise InputError(f"group_labels holds {found.dtype}; expected whole numbers, a cluster's for each row")
+        raise InputError(f"{name} holds {found.dtype}; expected whole numbers, a cluster's for each row")
     if found.min() < 0:
-        raise InputError(f"group_labels holds {found.min()}; expected whole numbers of at least 0")
+        raise InputError(f"{name} holds {found.min()}; expected whole numbers of at least 0")
     return np.unique(found, return_inverse=True)[1].astype(np.int32)

@@ -6,7 +6,7 @@ discriminative backbone, here IMSAT's, learns in turns with exact fair assignmen
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -81,6 +81,8 @@ class FairIMSATTask(Task):
         How the targets differ from the labels at the end.
     smooth : bool
         Whether smoothness counts.
+    started : bool
+        Whether there are targets from the beginning, ``data.alone``.
     """
 
     config: "FairIMSATConfig"
@@ -88,11 +90,17 @@ class FairIMSATTask(Task):
     warmup: int
     rule: TargetRule
     smooth: bool = True
+    started: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
-        """New network; targets come with the end of the warm-up."""
+        """New network; targets come with the end of the warm-up, unless there are some to start from."""
         params, rest = self.config.network.init(key)
         start = self.rule.start(len(data.x), self.config.n_clusters, data.x.dtype)
+        if self.started:
+            assert data.alone is not None
+            hard = jax.nn.one_hot(data.alone, self.config.n_clusters, dtype=data.x.dtype)
+            first = {"labels": data.alone, "targets": hard, "weights": jnp.ones(len(data.x), data.x.dtype)}
+            start = {name: first[name] for name in start}
         return {"net": params}, rest, distances(data, self.smooth) | start
 
     def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
@@ -123,7 +131,8 @@ class FairIMSATTask(Task):
                 move_key, network, rest, params, log_of_logits, batch, log_q, extra["distance"], hyper, pass_key
             )
             targets = targets + self.rule.loss(moved, extra, batch.rows)
-        terms["targets"] = jnp.where(step >= self.warmup, hyper["target_weight"] * targets, 0)
+        active = self.started | (step >= self.warmup)
+        terms["targets"] = jnp.where(active, hyper["target_weight"] * targets, 0)
         return terms, renewed
 
 
@@ -151,6 +160,8 @@ class FairIMSATConfig(FairIMSATSettings, Fair, Smooth, Config):
             raise InputError(
                 f"epochs={self.epochs} leaves nothing after warmup_epochs={self.warmup_epochs}; take more epochs"
             )
+        if data.alone is not None and (found := int(jnp.max(data.alone)) + 1) > self.n_clusters:
+            raise InputError(f"start_labels names {found} clusters; expected at most n_clusters={self.n_clusters}")
         epoch = steps_per_epoch(len(data.x), self.batch_size)
         return [
             FairIMSATTask(
@@ -162,6 +173,7 @@ class FairIMSATConfig(FairIMSATSettings, Fair, Smooth, Config):
                 warmup=self.warmup_epochs * epoch,
                 rule=rule_of(self),
                 smooth=self.smooth,
+                started=data.alone is not None,
             )
         ]
 
@@ -194,8 +206,8 @@ class FairIMSAT(DeepClusterer, FairIMSATSettings):
     -----
     Of DFDC neither code nor losses are public; figures of this class are not its figures. The information of cluster
     and row lets the groups have clusters of their own until the targets come, so that these have to match the clusters
-    of one group with those of another: where groups look quite different that goes wrong for some, and `DeepFCA`, whose
-    latent rows are fairer to begin with, is the better choice.
+    of one group with those of another, which goes wrong where groups look quite different. `start_labels` are for that:
+    clusters of each group alone, which `fairjax.deep.match_groups` has matched.
 
     Examples
     --------
@@ -211,6 +223,33 @@ class FairIMSAT(DeepClusterer, FairIMSATSettings):
     command = "fair-imsat"
     title = "fair assignments as targets of a network without decoder (FairIMSAT)"
     networks = CLASSIFIERS
+
+    def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None, start_labels: Any = None) -> Self:
+        """Train and cluster.
+
+        Parameters
+        ----------
+        X, y, sensitive_features
+            As for the other deep methods.
+        start_labels : array-like (N,) of whole numbers, optional
+            Targets until the end of the warm-up, with equal numbers for the same cluster in all groups, such as
+            `fairjax.deep.match_groups` finds them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            Also for labels of another length, below 0, or of more than K clusters.
+
+        Warns
+        -----
+        ReplacementWarning
+            As for the other deep methods.
+        """
+        return self._fit(X, y, sensitive_features, start_labels, "start_labels")
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
         """Cluster of each row, new ones too, by the rule that is optimal for the fitted ones.

@@ -29,7 +29,7 @@ class Data(NamedTuple):
     neighbours : Neighbours, optional
         How far each row's neighbours are, once a method has asked for it (`Config.completed`).
     alone : Array (N,), int32, optional
-        Labels of a clustering of each group alone, from anywhere.
+        Labels from anywhere: a clustering of each group alone, or a start for all.
     """
 
     x: Array
