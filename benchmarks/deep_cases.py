@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
+import matched
 import numpy as np
 
 from fairjax import datasets
@@ -51,8 +52,8 @@ SCALES = {
 }  # fmt: skip
 
 METHODS = {
-    "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc", "imsat", "fairimsat", "deepfca-vat"),
-    "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat"),
+    "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc", "imsat", "fairimsat", "deepfca-vat", "matched"),
+    "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat", "matched"),
     "har": ("ae", "dec", "dcn", "fairoids", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat"),
 }
 
@@ -126,7 +127,7 @@ def case(data: str, method: str, scale: Scale) -> Case:
             scale_to_batch=scale.group_batch != 512, **shared,
         )  # fmt: skip
         return Case(dfc, config, rows, 6 * _VAE * 2 * scale.group_batch)
-    if method in ("imsat", "fairimsat"):
+    if method in ("imsat", "fairimsat", "matched"):
         return without_decoder(method, rows, scale, shared)
     # 20 steps make an epoch of HAR at 512 rows, as in the paper
     b = min(512, n) if har else b
@@ -144,14 +145,14 @@ def case(data: str, method: str, scale: Scale) -> Case:
 
 
 def without_decoder(method: str, rows: datasets.Dataset, scale: Scale, shared: dict[str, Any]) -> Case:
-    """IMSAT, and the same towards fair assignments: raw vectors or pixels in [-1, 1]."""
+    """IMSAT, the same towards fair assignments, or on each group alone, matched: vectors or pixels in [-1, 1]."""
     shape = rows.X.shape[1:]
     weights = math.prod(shape) * 1200 + 1200 * (1200 + shared["n_clusters"])
     # forth and back; for the direction back to the rows alone; and once more for the rows moved
     flops = 2 * 8 * weights * 250
     network = Network(kind="classifier", shape=shape, n_latent=shared["n_clusters"])
     settings = shared | {"network": network, "epochs": scale.steps["imsat"]}
-    if method == "imsat":
-        return Case(imsat, imsat.IMSATConfig(**settings), rows, flops)
+    if method in ("imsat", "matched"):
+        return Case(imsat if method == "imsat" else matched, imsat.IMSATConfig(**settings), rows, flops)
     settings["warmup_epochs"] = scale.steps["fairimsat_warmup"]
     return Case(fairimsat, fairimsat.FairIMSATConfig(**settings), rows, flops)

@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 import jax
+import matched
 import measure
 import numpy as np
 import reduced
@@ -142,18 +143,6 @@ def scores(labels: Any, data: datasets.Dataset) -> dict[str, Any]:
     return found
 
 
-def alone(seed: int, data: datasets.Dataset) -> np.ndarray:
-    """Soft assignments (N, K) by IMSAT on each group's rows alone; clusters of two groups have nothing in common."""
-    found = np.zeros((len(data.X), 10))
-    for group in range(data.n_groups):
-        own = data.groups == group
-        _, config = configured(Trial("imsat"), data)
-        rows = config.completed(prepare(data.X[own]))
-        result = imsat.run(jax.random.fold_in(jax.random.key(seed), group), rows, config)
-        found[own] = np.exp(log_assignment(config.soft, config.network, result.clusterer, rows.x))
-    return found
-
-
 def by_kmeans(seed: int, data: datasets.Dataset) -> MatchedGroups:
     """k-means on each group's rows alone, matched by the distances between clusters."""
     labels = np.zeros(len(data.X), int)
@@ -163,34 +152,27 @@ def by_kmeans(seed: int, data: datasets.Dataset) -> MatchedGroups:
     return match_groups(data.X, labels, sensitive_features=data.groups, random_state=seed)
 
 
-def matched(seed: int, trial: Trial, data: datasets.Dataset) -> tuple[np.ndarray, dict[str, Any]]:
+def without_training_together(seed: int, trial: Trial, data: datasets.Dataset, rows: Data) -> dict[str, Any]:
     """Each group clustered alone; clusters matched by the distances between them; fair assignment."""
     if trial.method == "matched k-means":
         found = by_kmeans(seed, data)
-        costs = own_costs(data.X, found)
+        labels = fair_assignment(own_costs(data.X, found), data.groups).labels
+        before, misfit = found.labels, found.misfits.max()
     else:
-        q = alone(seed, data)
-        first = q.argmax(1)
-        found = match_groups(data.X, first, sensitive_features=data.groups, random_state=seed)
-        costs = np.zeros(q.shape)
-        for group in range(data.n_groups):
-            own = data.groups == group
-            # the cluster of each common number, read off the labels before and after
-            order = np.array([first[own & (found.labels == number)][0] for number in range(10)])
-            costs[own] = -np.log(q[own][:, order] + 1e-12)
-    one = {"misfit": [round(float(misfit), 4) for misfit in found.misfits]}
-    labels = np.asarray(fair_assignment(costs, data.groups).labels)
-    return labels, one | {"before_fairness": scores(found.labels, data)["accuracy"]}
+        result = matched.run(jax.random.key(seed), rows, configured(Trial("imsat"), data)[1])
+        labels, before, misfit = result.labels, result.before, result.misfits
+    one = {"misfit": round(float(misfit), 4), "accuracy_before_fairness": scores(before, data)["accuracy"]}
+    return scores(np.asarray(labels), data) | one
 
 
 def run_seed(trial: Trial, seed: int, data: datasets.Dataset, rows: Data) -> dict[str, Any]:
     """Scores of one seed."""
     if trial.method in ("matched", "matched k-means"):
-        labels, more = matched(seed, trial, data)
-        return scores(labels, data) | more
+        return without_training_together(seed, trial, data, rows)
     module, config = configured(trial, data)
     if trial.changes.get("consistency"):
-        rows = rows._replace(alone=jax.numpy.asarray(alone(seed, data).argmax(1), jax.numpy.int32))
+        q, _ = matched.soft_labels(jax.random.key(seed)[None], rows, configured(Trial("imsat"), data)[1])
+        rows = rows._replace(alone=jax.numpy.asarray(q[0].argmax(1), jax.numpy.int32))
     if trial.started:
         rows = rows._replace(alone=jax.numpy.asarray(by_kmeans(seed, data).labels))
     result = module.run(restarts.keys_of_starts(config, jax.random.key(seed)), rows, config)
