@@ -1,4 +1,4 @@
-"""The one exception that says: the input, not the program, is at fault; and a warning of what was made of it."""
+"""The exception that says: the input, not the program, is at fault; one for a lost process; and a warning."""
 
 
 class InputError(ValueError):
@@ -14,3 +14,7 @@ class OutOfMemoryError(InputError, MemoryError):
 
 class ReplacementWarning(UserWarning):
     """Rows are drawn with replacement, since a batch of a training asks for more than there are."""
+
+
+class LostProcessError(RuntimeError):
+    """Another process of the same program is gone, and this one cannot go on without it."""

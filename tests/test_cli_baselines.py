@@ -143,7 +143,7 @@ def test_bad_input_of_bench(people, capsys, arguments, words):
         (("--method", "sfc", "--model", "m.npz"), "--model: this SFC has no rule for new points"),
         (("--method", "vfc", "--attributes", "separately"), "belongs to the methods direct and falg"),
         (("--method", "vfc", "--resume"), "belong to the deep methods; vfc is done in one go"),
-        (("--method", "vfc", "--devices", "2"), "--devices belongs to the deep methods"),
+        (("--method", "vfc", "--devices", "2"), "--devices belongs to the direct route and the deep methods"),
         (("--method", "vfc", "--init", "aligne"), "--init is 'aligne'; expected one of 'k-means++', 'random'"),
         (("--method", "sfc", "--set", "balance=2:4"), "share the factor 2"),
     ],

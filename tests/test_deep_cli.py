@@ -119,7 +119,7 @@ def test_a_control_of_fairness_reaches_deepfca(people, capsys):
         (("--method", "dec", "--set", "update-evry=3"), "dec has no setting of that name; did you mean update_every?"),
         (("--method", "dec", "--set", "n_clusters=3"), "this setting has the option --clusters"),
         (("--method", "fcmi", "--set", "group_decoders=maybe"), "group_decoders is 'maybe'; expected True or False"),
-        (("--devices", 2), "--checkpoint-dir, --checkpoint-every, --resume and --devices belong to the deep"),
+        (("--resume",), "--checkpoint-dir, --checkpoint-every and --resume belong to the deep"),
         (("--sensitive", "sex", "--method", "fcmi", "--devices", 1000), "--devices is 1000; there "),
         (
             ("--checkpoint-dir", "run"),

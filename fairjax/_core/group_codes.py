@@ -188,6 +188,11 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def tupled(value: Any) -> Any:
+    """A value that was told as JSON, in which several attributes have become a list."""
+    return tuple(map(tupled, value)) if isinstance(value, list) else value
+
+
 def name_of(value: Any) -> str:
     """Return the name of a group: its value as text, of several attributes with commas between, days without a time.
 

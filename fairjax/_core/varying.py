@@ -14,13 +14,14 @@ def _axes(leaf: Any) -> frozenset[str]:
     return named.varying if named is not None else getattr(aval, "vma", frozenset())
 
 
-def varying_as(tree: Tree, *references: Any) -> Tree:
+def varying_as(tree: Tree, *references: Any, but: frozenset[str] = frozenset()) -> Tree:
     """``tree`` with leaves that vary along all axes of the mesh along which any leaf of the references varies.
 
-    A loop's carry has to begin with the type that it ends with; constants vary along no axis. Outside of
-    ``shard_map`` it does nothing.
+    A loop's carry has to begin with the type that it ends with; constants vary along no axis. Axes that are named by
+    ``but`` are left out: those over which rows are spread, along which what is said of all rows does not vary. Outside
+    of ``shard_map`` it does nothing.
     """
-    axes = frozenset[str]().union(*map(_axes, jax.tree.leaves(references)))
+    axes = frozenset[str]().union(*map(_axes, jax.tree.leaves(references))) - but
 
     def vary(leaf: Any) -> Any:
         missing = tuple(sorted(axes - _axes(leaf)))

@@ -1,11 +1,14 @@
 """What is asked of a fair assignment, checked: ids, shapes and the control."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._core import sharding
 from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.errors import InputError
@@ -18,7 +21,7 @@ def count_groups(groups: ArrayLike, n_groups: int | None) -> int:
     """Number of groups of ids (n,), where it is not given; InputError for ids that are no numbers from 0 on."""
     if isinstance(groups, jax.core.Tracer):
         return _TRACED_GROUPS if n_groups is None else n_groups
-    ids = np.asarray(groups)
+    ids: Any = groups if sharding.over_devices(groups) else np.asarray(groups)
     if not np.issubdtype(ids.dtype, np.integer):
         raise InputError(
             f"groups has dtype {ids.dtype}; expected integer ids 0..M-1: map your values to ids first, for example "

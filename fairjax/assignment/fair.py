@@ -1,19 +1,24 @@
 """``fair_assignment``: the cheapest fair assignment of points to clusters, with a proof of how good it is."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.sharding import Mesh, PartitionSpec
 from jax.typing import ArrayLike
 
-from fairjax._core import forks
+from fairjax._core import forks, sharding
+from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.status import INVALID
 from fairjax.assignment import several, solving
 from fairjax.assignment.asking import check_shapes, control, count_groups
 from fairjax.assignment.controls import Kind
 from fairjax.assignment.solving import FairAssignment, Multipliers
 from fairjax.assignment.terms import Tolerances, default_tolerances
+from fairjax.errors import InputError
 
 
 def fair_assignment(
@@ -28,6 +33,7 @@ def fair_assignment(
     n_groups: Any = None,
     tolerances: Tolerances | None = None,
     max_iter: int = 100,
+    rows: Rows = IN_ONE_PLACE,
 ) -> FairAssignment:
     """Assign points to clusters at least cost such that every group is spread over the clusters alike.
 
@@ -61,6 +67,11 @@ def fair_assignment(
         By default a relative gap of 1e-6 in float64 and 1e-5 in float32.
     max_iter : int
         Steps of one trial; after seven of them the status is 1 (see :func:`fairjax.assignment.terms.trials`).
+    rows : fairjax.parallel.Rows
+        Inside of ``jax.shard_map``: the axis over which the points are spread. Costs, groups and weights are then a
+        device's own rows, so are labels and probabilities, and everything else is of all of them and the same
+        everywhere. Costs that are sharded by their first axis, and not traced, are taken as they lie without it. For
+        one attribute.
 
     Returns
     -------
@@ -91,6 +102,8 @@ def fair_assignment(
     """
     forks.check()
     if isinstance(groups, tuple):
+        if rows.axis is not None:
+            raise InputError("rows are spread for one attribute; give ids of the combinations, or rows in one place")
         return several.fair_assignment(
             costs, groups, epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper, weights=weights,
             n_groups=n_groups, tolerances=tolerances, max_iter=max_iter,
@@ -106,7 +119,15 @@ def fair_assignment(
     weights = jnp.ones((n_points,), costs.dtype) if weights is None else weights
     tolerances = default_tolerances(costs.dtype) if tolerances is None else tolerances
 
-    problem, valid = solving.problem(costs, groups, weights, n_groups)
+    if rows.axis is None and (split := sharding.of_rows(costs)) is not None:
+        values = {"min_balance": min_balance, "lower": lower, "upper": upper}
+        given = {name: jnp.asarray(value) for name, value in values.items() if value is not None}
+        if isinstance(epsilon, jax.core.Tracer) or np.any(np.asarray(epsilon) != 0):
+            given["epsilon"] = jnp.asarray(epsilon)
+        solve = _over_devices(*split, n_groups, max_iter)
+        return solve(costs, groups, weights, given, tolerances)
+
+    problem, valid = solving.problem(costs, groups, weights, n_groups, rows)
     fairness = jax.lax.stop_gradient(
         control(
             problem.masses / jnp.sum(problem.masses),
@@ -116,10 +137,27 @@ def fair_assignment(
     found = solving.solve(problem, fairness, tolerances, max_iter)
     result = found.result._replace(status=jnp.where(valid, found.result.status, INVALID).astype(jnp.int32))
     value = _lagrangian(
-        fairness.kind, result, found.multipliers, costs, problem.groups, weights,
+        fairness.kind, result, found.multipliers, costs, problem.groups, weights, rows,
         epsilon=epsilon, min_balance=min_balance, lower=lower, upper=upper,
     )  # fmt: skip
     return solving.with_gradient(result, value)
+
+
+@functools.cache
+def _over_devices(mesh: Mesh, axis: str | tuple[str, ...], n_groups: int, max_iter: int) -> Any:
+    """The program for rows that are spread over an axis of a mesh, from outside of ``shard_map``."""
+    own, whole = PartitionSpec(axis), PartitionSpec()
+
+    def solve(
+        costs: Array, groups: Array, weights: Array, given: dict[str, Array], tolerances: Tolerances
+    ) -> FairAssignment:
+        return fair_assignment(
+            costs, groups, weights=weights, n_groups=n_groups, tolerances=tolerances, max_iter=max_iter,
+            rows=Rows(axis), **given,
+        )  # fmt: skip
+
+    result: Any = FairAssignment._make((own, own, *(whole,) * (len(FairAssignment._fields) - 2)))
+    return jax.jit(jax.shard_map(solve, mesh=mesh, in_specs=(own, own, own, whole, whole), out_specs=result))
 
 
 def _lagrangian(
@@ -129,6 +167,7 @@ def _lagrangian(
     costs: Array,
     groups: Array,
     weights: Array,
+    rows: Rows,
     *,
     epsilon: ArrayLike,
     min_balance: ArrayLike | None,
@@ -138,11 +177,11 @@ def _lagrangian(
     """What the optimal value depends on directly; by the envelope theorem its gradient is that of the value."""
     result, (counts, pressing, profile) = jax.lax.stop_gradient((result, multipliers))
     prices = result.multipliers
-    share = weights / jnp.sum(weights)
-    value = jnp.sum(share[:, None] * result.probabilities * (costs + prices[groups]))
+    share = weights / rows.sum(jnp.sum(weights))
+    value = rows.sum(jnp.sum(share[:, None] * result.probabilities * (costs + prices[groups])))
     if kind == "gap":
         ranges = jnp.max(prices, 1) - jnp.min(prices, 1)
-        masses = jnp.sum(jnp.where(groups == jnp.arange(prices.shape[0])[:, None], share, 0), 1)
+        masses = rows.sum(jnp.sum(jnp.where(groups == jnp.arange(prices.shape[0])[:, None], share, 0), 1))
         return value - jnp.sum(masses * (pressing @ profile + epsilon * ranges / 4))
     if kind == "balance":
         assert min_balance is not None

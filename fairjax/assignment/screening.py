@@ -22,16 +22,20 @@ prices at which the bound has fallen       the prices before, whose bound was hi
 =========================================  =========================================  ===========================
 
 The cost per pass is that of a Lloyd step of k-means: O(n K d), plus O(m K (M + K)) for each step of the solver.
+
+Rows may be spread over devices (:class:`~fairjax._core.rows.Rows`): what is told of single rows then is told of a
+device's own, and the small problem is the same on all of them.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from fairjax._core.precision import Double, in_double
+from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.status import SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
 from fairjax.assignment import attributes
@@ -58,7 +62,7 @@ class Pass(NamedTuple):
     ----------
     labels, rivals : (n,) int32, the cheapest and the second cheapest cluster. margins : (n,) extra cost of the latter.
     counts : (M, K) weight per group and cluster. cost : () weighted cost of the labels, without prices.
-    extra : whatever else the pass has summed up by cluster (a pytree).
+    extra : whatever else the pass has summed up by cluster (a pytree). All three are of all rows.
     """
 
     labels: Array
@@ -75,10 +79,11 @@ class Source(NamedTuple):
     Attributes
     ----------
     scan : prices (M, K) -> :class:`Pass`.
-    rows : indices (m,) -> costs (m, K); an index of n or more gives any finite row.
-    groups, weights : (n,) of all points; weights sum to 1.
+    rows : indices (m,) of own rows -> costs (m, K); an index of n or more gives any finite row.
+    groups, weights : (n,) of the points; weights of all rows sum to 1.
     masses : (M,) weight of each group. extra : zeros like what a pass sums up.
     present : (K,) bool, the clusters that there are; a pass leaves the others out. None for all of them.
+    spread : over which devices rows are spread.
     """
 
     scan: Callable[[Array], Pass]
@@ -88,6 +93,16 @@ class Source(NamedTuple):
     masses: Array
     extra: Array
     present: Array | None = None
+    spread: Rows = IN_ONE_PLACE
+
+    @property
+    def n_points(self) -> int:
+        """All rows, those of other devices too."""
+        return self.groups.shape[0] * self.spread.n_devices
+
+    def at(self, index: Array, look_up: Callable[[Array], Any]) -> Any:
+        """What ``look_up`` tells of the rows of these numbers (m,); see :meth:`fairjax._core.rows.Rows.at`."""
+        return self.spread.at(index, look_up, self.groups.shape[0])
 
 
 class Assignment(NamedTuple):
@@ -96,7 +111,7 @@ class Assignment(NamedTuple):
     Attributes
     ----------
     optimum : of the last small problem, whose points are ``points``.
-    rows : (m,) which points these are; n for padding.
+    rows : (m,) which points these are, by their numbers among all rows; n for padding.
     labels : (n,) int32, where the other points were placed. extra : what that pass has summed up.
     n_passes : () int32. valid : () bool, no placed point could have been cheaper elsewhere.
     """
@@ -145,8 +160,8 @@ def prices(control: AnyControl, masses: Array, y: Array) -> Array:
     return attributes.paid(control, attributes.normalise(fitted, y)[0])
 
 
-def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Source:
-    """Source for a cost matrix (n, K)."""
+def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array, spread: Rows = IN_ONE_PLACE) -> Source:
+    """Source for a cost matrix (n, K); ``masses`` are those of all rows."""
     n_points, n_clusters = costs.shape
 
     def scan(prices: Array) -> Pass:
@@ -157,13 +172,13 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array) -> Sou
         rivals = jnp.argmin(others, -1).astype(jnp.int32)
         margins = jnp.min(others, -1) - jnp.min(reduced, -1)
         weighted = chosen * weights[:, None]
-        counts = group_sums(weighted, groups, masses.shape[0])
-        return Pass(labels, rivals, margins, counts, jnp.sum(weighted * costs), jnp.zeros((), costs.dtype))
+        counts, cost = spread.sum((group_sums(weighted, groups, masses.shape[0]), jnp.sum(weighted * costs)))
+        return Pass(labels, rivals, margins, counts, cost, jnp.zeros((), costs.dtype))
 
     def rows(index: Array) -> Array:
         return costs[jnp.minimum(index, n_points - 1)]
 
-    return Source(scan, rows, groups, weights, masses, jnp.zeros((), costs.dtype))
+    return Source(scan, rows, groups, weights, masses, jnp.zeros((), costs.dtype), spread=spread)
 
 
 def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Points, Array]:
@@ -171,11 +186,13 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Po
 
     And that weight (m, K) where the pass has placed it.
     """
-    n_points = source.groups.shape[0]
     n_groups, n_clusters = found.counts.shape
-    costs = source.rows(index)
-    inside = jnp.minimum(index, n_points - 1)
-    groups, labels = source.groups[inside], found.labels[inside]
+
+    def look_up(own: Array) -> tuple[Array, Array, Array]:
+        inside = jnp.minimum(own, source.groups.shape[0] - 1)
+        return source.rows(own), source.groups[inside], found.labels[inside]
+
+    costs, groups, labels = source.at(index, look_up)
     chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype) * weights[:, None]
     own = group_sums(chosen, groups, n_groups)
     lowest = jnp.min(costs if source.present is None else jnp.where(source.present, costs, jnp.inf), -1)
@@ -189,10 +206,13 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Po
 
 def whole(source: Source) -> Points:
     """All points open; nothing is subtracted from their costs, which would lose digits."""
-    costs = source.rows(jnp.arange(source.groups.shape[0]))
+    index = jnp.arange(source.n_points)
+    costs, groups, weights = source.at(index, source.rows), source.groups, source.weights
+    if source.spread.axis is not None:
+        groups, weights = source.spread.gather(groups), source.spread.gather(weights)
     placed = jnp.zeros((source.masses.shape[0], costs.shape[1]), costs.dtype)
     none = jnp.zeros((), costs.dtype)
-    return Points(costs, source.groups, source.weights, placed, source.masses, none, source.present)
+    return Points(costs, groups, weights, placed, source.masses, none, source.present)
 
 
 def assigned_at(
@@ -203,10 +223,11 @@ def assigned_at(
     The first ``n_open`` points whose margins are below ``radius`` () are open. All others are where they cost least, so
     that the assignment is valid, and what it is worth :func:`conclude` says.
     """
-    n_points = source.groups.shape[0]
+    n_points = source.n_points
     found = source.scan(prices(control, source.masses, y))
-    rows = indices((found.margins < radius) & (source.weights > 0), n_open)
-    weights = jnp.where(rows < n_points, source.weights[jnp.minimum(rows, n_points - 1)], 0)
+    rows = indices((found.margins < radius) & (source.weights > 0), n_open, spread=source.spread)
+    weights = source.at(rows, lambda own: source.weights[jnp.minimum(own, source.weights.shape[0] - 1)])
+    weights = jnp.where(rows < n_points, weights, 0)
     points, _ = _open(source, found, rows, weights)
     best = optimum_at(points, control, y, counts, level, leeway=how(control, exact=False).leeway)
     return Assignment(best, points, rows, found.labels, found.extra, jnp.int32(1), jnp.array(True))
@@ -233,11 +254,11 @@ def assign(
     there is one problem of all points and no screening, and ``trial`` says which of
     :func:`~fairjax.assignment.terms.trials`.
     """
-    n_points = source.groups.shape[0]
+    n_points = source.n_points
     if n_open >= n_points:
         points = whole(source)
         found = optimum(points, control, warm, tolerances, trial=how(control, trial, exact=True), max_iter=max_iter)
-        none_placed = jnp.zeros((n_points,), jnp.int32)
+        none_placed = _unplaced(source)
         rows = jnp.arange(n_points, dtype=jnp.int32)
         return Assignment(found, points, rows, none_placed, source.extra, jnp.int32(1), jnp.array(True))
 
@@ -255,7 +276,7 @@ def assign(
         expected = jnp.where((search.assignment.n_passes == 0) & thorough, _HOPE, 1) * search.radius
         chosen = choose(
             found.margins, cells, found.rivals, (n_groups * n_clusters, n_clusters), source.weights,
-            search.radius, expected, n_open,
+            search.radius, expected, n_open, source.spread,
         )  # fmt: skip
         points, as_placed = _open(source, found, chosen.rows, chosen.weights)
         anchor = Anchor(before, chosen.radius)
@@ -293,13 +314,13 @@ def assign(
     return jax.lax.while_loop(
         lambda search: ~search.assignment.valid & (search.assignment.n_passes < max_passes),
         look,
-        varying_as(begin, source.weights, source.groups, control),
+        varying_as(begin, source.weights, source.groups, control, but=source.spread.axes),
     ).assignment
 
 
 def nothing(source: Source, warm: Prices, n_open: int) -> Assignment:
     """Before the first look, which starts from ``warm`` prices: all is zero."""
-    n_points, n_groups = source.groups.shape[0], source.masses.shape[0]
+    n_groups = source.masses.shape[0]
     table = jnp.zeros((n_groups, warm.y.shape[1]), source.weights.dtype)
     none, zero = jnp.zeros((), jnp.int32), table[0, 0]
     fractions = jnp.zeros((n_open, table.shape[1]), table.dtype)
@@ -309,22 +330,44 @@ def nothing(source: Source, warm: Prices, n_open: int) -> Assignment:
         Optimum(prices, prices.y, fractions, Double(table, table), none, jnp.array(False)),
         Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero, source.present),
         rows,
-        jnp.zeros((n_points,), jnp.int32),
+        _unplaced(source),
         source.extra,
         none,
         jnp.array(False),
     )
 
 
-def conclude(found: Assignment, control: AnyControl, *, tolerances: Tolerances, trial: Array | int = 0) -> Solution:
-    """The solution: feasible fractions, labels rounded from them, and the certificate."""
-    n_points, n_open = found.labels.shape[0], found.rows.shape[0]
+def _unplaced(source: Source) -> Array:
+    """Labels (n,) of points that no pass has placed; of a device's own rows, so that they vary over devices."""
+    labels = jnp.zeros((source.groups.shape[0],), jnp.int32)
+    return labels if source.spread.axis is None else varying_as(labels, source.groups, source.weights)
+
+
+def conclude(
+    found: Assignment,
+    control: AnyControl,
+    *,
+    tolerances: Tolerances,
+    trial: Array | int = 0,
+    spread: Rows = IN_ONE_PLACE,
+) -> Solution:
+    """The solution: feasible fractions, labels rounded from them, and the certificate.
+
+    Where rows are ``spread``, each device has the labels of its own.
+    """
+    n_own, n_open = found.labels.shape[0], found.rows.shape[0]
+    n_points = n_own * spread.n_devices
     points, exact = found.points, n_open >= n_points
     leeway = how(control, trial, exact=exact).leeway
     best = certify(points, control, found.optimum, tolerances, points.costs.dtype, leeway, exact=exact)
     return best._replace(
-        labels=found.labels.at[found.rows].set(best.labels, mode="drop"),
+        labels=placed_at(found.labels, found.rows, best.labels, spread),
         rows=jnp.where(points.weights > 0, found.rows, n_points),
         status=jnp.where(found.valid | (best.status != SOLVED), best.status, UNSOLVED).astype(jnp.int32),
         n_passes=found.n_passes,
     )
+
+
+def placed_at(labels: Array, rows: Array, those: Array, spread: Rows) -> Array:
+    """``labels`` (n,) of a device's own rows with ``those`` (m,) at the rows of these numbers (m,)."""
+    return labels.at[spread.own(rows, labels.shape[0])].set(those, mode="drop")

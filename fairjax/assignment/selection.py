@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.varying import varying_as
 
 _SAMPLE, _PLACES = 4096, 12  # margins that quantiles are read from: so many, and enough to fill so many places
@@ -27,7 +28,7 @@ class Chosen(NamedTuple):
 
     Attributes
     ----------
-    rows : (m,) indices, n as padding. weights : (m,) of these points, or of what each of them stands for.
+    rows : (m,) numbers of rows, n as padding. weights : (m,) of these points, or of what each of them stands for.
     radius : () the least margin of all points that are neither chosen nor stood for. exact : () bool, nobody is
     stood for.
     """
@@ -53,8 +54,8 @@ def _set_bit(word: Array, rank: Array) -> Array:
     return jax.lax.fori_loop(0, 5, halve, varying_as((jnp.zeros_like(rank), rank), word), unroll=unroll)[0]
 
 
-def indices(flags: Array, size: int, step: Array | float = 1.0) -> Array:
-    """The first ``size`` indices at which ``flags`` (n,) hold, or every ``step``-th of them, n as padding.
+def indices(flags: Array, size: int, step: Array | float = 1.0, spread: Rows = IN_ONE_PLACE) -> Array:
+    """The first ``size`` numbers of rows at which ``flags`` (n,) hold, or every ``step``-th of them, n as padding.
 
     As :func:`jax.numpy.nonzero`, but its running sum over n is one over n / 32 words.
     """
@@ -67,26 +68,40 @@ def indices(flags: Array, size: int, step: Array | float = 1.0) -> Array:
         rank = (rank * step).astype(jnp.int32)
     # on an accelerator every round of a loop is a kernel of its own
     method = "scan" if jax.default_backend() == "cpu" else "scan_unrolled"
-    at = jnp.searchsorted(until, rank, side="right", method=method).astype(jnp.int32)
-    at = jnp.minimum(at, words.shape[0] - 1)
-    before = jnp.where(at > 0, until[at - 1], 0)
-    index = 32 * at + _set_bit(words[at], rank - before)
-    return jnp.where(rank < until[-1], index, n_points)
+
+    def find(rank: Array) -> Array:
+        at = jnp.searchsorted(until, rank, side="right", method=method).astype(jnp.int32)
+        at = jnp.minimum(at, words.shape[0] - 1)
+        before = jnp.where(at > 0, until[at - 1], 0)
+        return 32 * at + _set_bit(words[at], rank - before)
+
+    return spread.ranked(until[-1], rank, find, n_points)
 
 
-def _width_with_places(margins: Array, n_open: int) -> Array:
+def _width_with_places(margins: Array, n_open: int, spread: Rows) -> Array:
     """A margin () below which about as many of the margins (n,) lie as there are places, hardly ever more."""
-    n_points = margins.shape[0]
+    n_points = margins.shape[0] * spread.n_devices
     part = _AIM * n_open / n_points
-    sample = jnp.sort(margins[:: max(1, int(n_points / max(_SAMPLE, _PLACES / part)))])
-    places = int(part * sample.shape[0])
+    own = jnp.sort(margins[:: max(1, int(n_points / max(_SAMPLE, _PLACES / part)))])
+    places = int(part * own.shape[0] * spread.n_devices)
+    sample = own
+    if spread.axis is not None:
+        # no more of each device's can be among the least of all
+        sample = jnp.sort(spread.gather(own[: places + 1]))
     wide, narrow = sample[places], sample[places // 2]
     # a sample may mislead: once in a hundred times more points lie within the wide margin than have a place
-    return jnp.where(jnp.sum(margins < wide) <= n_open, wide, narrow)
+    return jnp.where(spread.sum(jnp.sum(margins < wide)) <= n_open, wide, narrow)
 
 
 def _representatives(
-    near: Array, margins: Array, cells: Array, rivals: Array, shape: tuple[int, int], weights: Array, n_open: int
+    near: Array,
+    margins: Array,
+    cells: Array,
+    rivals: Array,
+    shape: tuple[int, int],
+    weights: Array,
+    n_open: int,
+    spread: Rows,
 ) -> tuple[Array, Array]:
     """Flags (n,) of one point for each stratum of those that are ``near`` (n,), and the strata's weights (n,)."""
     places = int(_AIM * n_open)
@@ -95,15 +110,18 @@ def _representatives(
     kinds, n_kinds = cells * apart + jax.lax.rem(rivals, jnp.asarray(apart, rivals.dtype)), shape[0] * apart
     # points that are far are left out of what is scattered, which takes most of the time
     present = jnp.zeros((n_kinds,), bool).at[jnp.where(near, kinds, n_kinds)].set(True, mode="drop")
+    if spread.axis is not None:
+        present = spread.sum(present.astype(jnp.int32)) > 0
     most = max(1, _FINER * places // n_kinds)
     n_strata = jnp.clip(jax.lax.div(jnp.int32(places), jnp.maximum(jnp.sum(present, dtype=jnp.int32), 1)), 1, most)
-    widest = jnp.max(jnp.where(near, margins, 0))
+    widest = spread.greatest(jnp.max(jnp.where(near, margins, 0)))
     relative = jnp.sqrt(margins / jnp.where(widest > 0, widest, 1))
     stratum = kinds * most + jnp.minimum((relative * n_strata).astype(jnp.int32), n_strata - 1)
     stratum = jnp.where(near, stratum, n_kinds * most)
-    weight = jnp.zeros((n_kinds * most,), weights.dtype).at[stratum].add(weights, mode="drop")
-    order = jax.lax.bitcast_convert_type(jnp.arange(near.shape[0], dtype=jnp.uint32) * jnp.uint32(_GOLDEN), jnp.int32)
-    first = jnp.full((n_kinds * most,), jnp.iinfo(jnp.int32).max).at[stratum].min(order, mode="drop")
+    weight = spread.sum(jnp.zeros((n_kinds * most,), weights.dtype).at[stratum].add(weights, mode="drop"))
+    scattered = spread.numbers(near.shape[0], jnp.uint32) * jnp.uint32(_GOLDEN)
+    order = jax.lax.bitcast_convert_type(scattered, jnp.int32)
+    first = spread.least(jnp.full((n_kinds * most,), jnp.iinfo(jnp.int32).max).at[stratum].min(order, mode="drop"))
     return near & (order == first[stratum]), weight[stratum]
 
 
@@ -116,24 +134,28 @@ def choose(
     radius: Array,
     enough: Array,
     n_open: int,
+    spread: Rows = IN_ONE_PLACE,
 ) -> Chosen:
     """All points whose margins (n,) are below ``enough`` (), and as many more as there are places for.
 
     Where there are too few places, representatives of those whose margins are below ``radius`` (). ``cells`` (n,) int32
     are those of group and cluster, ``rivals`` (n,) int32 the second cheapest clusters, ``shape`` how many there are of
-    both. ``n_open`` is the number of places, at least that of the cells. O(n).
+    both. ``n_open`` is the number of places, at least that of the cells. Arrays (n,) are those of the device's own rows
+    where rows are ``spread``, and all devices get the same result. O(n).
     """
-    n_points = margins.shape[0]
+    n_own = margins.shape[0]
+    n_points = n_own * spread.n_devices
     margins = jnp.where(weights > 0, margins, jnp.inf)
-    width = _width_with_places(margins, n_open)
+    width = _width_with_places(margins, n_open, spread)
     exact = enough <= width
     near = margins < jnp.where(exact, width, radius)
     flags, weights = jax.lax.cond(
         exact,
         lambda: (near, weights),
-        lambda: _representatives(near, margins, cells, rivals, shape, weights, n_open),
+        lambda: _representatives(near, margins, cells, rivals, shape, weights, n_open, spread),
     )
-    rows = indices(flags, n_open)
-    weights = jnp.where(rows < n_points, weights[jnp.minimum(rows, n_points - 1)], 0)
-    beyond = jnp.min(jnp.where(near, jnp.inf, margins))
-    return Chosen(rows, weights, jnp.where(jnp.sum(flags) <= n_open, beyond, 0), exact)
+    rows = indices(flags, n_open, spread=spread)
+    of_rows = spread.at(rows, lambda own: weights[jnp.minimum(own, n_own - 1)], n_own)
+    beyond = spread.least(jnp.min(jnp.where(near, jnp.inf, margins)))
+    n_flagged = spread.sum(jnp.sum(flags))
+    return Chosen(rows, jnp.where(rows < n_points, of_rows, 0), jnp.where(n_flagged <= n_open, beyond, 0), exact)

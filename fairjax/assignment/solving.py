@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._core.laziness import only_if
+from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.status import INFEASIBLE, SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
 from fairjax.assignment import screening
@@ -18,6 +19,7 @@ Tree = TypeVar("Tree")
 # Up to here one small problem holds all points; above, screening saves most of the work.
 _ALL_OPEN = 16_384
 _OPEN, _OPEN_EACH = 2_048, 32  # in all, and for every group in every cluster
+_MOST_TOGETHER = 2**17  # points that every device looks at where they are spread over several
 
 
 class FairAssignment(NamedTuple):
@@ -81,43 +83,50 @@ class Problem(NamedTuple):
     Attributes
     ----------
     costs : (n, K). groups : (n,) int32, in range. share : (n,) weights, to some power of two.
-    masses : (M,) sums of the shares in each group.
+    masses : (M,) sums of the shares in each group, over all rows.
+    rows : over which devices the rows are spread.
     """
 
     costs: Array
     groups: Array
     share: Array
     masses: Array
+    rows: Rows = IN_ONE_PLACE
 
 
-def problem(costs: Array, groups: Array, weights: Array, n_groups: int) -> tuple[Problem, Array]:
+def problem(
+    costs: Array, groups: Array, weights: Array, n_groups: int, rows: Rows = IN_ONE_PLACE
+) -> tuple[Problem, Array]:
     """The problem of costs (n, K), ids (n,) and weights (n,), without their gradients, and whether it is valid ()."""
     costs, weights = jax.lax.stop_gradient((costs, weights))
     known = (groups >= 0) & (groups < n_groups)
-    valid = jnp.all(jnp.isfinite(costs)) & jnp.all(known) & (jnp.sum(weights) > 0)
+    total = rows.sum(jnp.sum(weights))
+    valid = jnp.all(jnp.isfinite(costs)) & jnp.all(known) & (total > 0)
     valid &= jnp.all(jnp.isfinite(weights) & (weights >= 0))
+    valid = rows.all(valid)
     groups = jnp.where(known, groups, 0).astype(jnp.int32)
     # a power of two takes no digits from the weights; the solver divides by their sum in double precision
-    share = jnp.ldexp(weights, -jnp.frexp(jnp.sum(weights))[1])
-    masses = jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None], share, 0), 1)
-    return Problem(costs, groups, share, masses), valid
+    share = jnp.ldexp(weights, -jnp.frexp(total)[1])
+    masses = rows.sum(jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None], share, 0), 1))
+    return Problem(costs, groups, share, masses, rows), valid
 
 
 def solve(given: Problem, fairness: AnyControl, tolerances: Tolerances, max_iter: int) -> Found:
     """The cheapest assignment under a control, screened where there are many points; see :mod:`.screening`."""
-    costs, groups, share, masses = given
-    n_points, n_clusters = costs.shape
+    costs, groups, share, masses, rows = given
+    n_clusters = costs.shape[1]
+    n_points = costs.shape[0] * rows.n_devices
     n_groups = masses.shape[0]
     warm = cold_for(fairness, n_groups, n_clusters, costs.dtype)
 
     def once(costs: Array, n_open: int, trial: Array | int = 0) -> Found:
-        source = screening.of_matrix(costs, groups, share, masses)
+        source = screening.of_matrix(costs, groups, share, masses, rows)
         found = screening.assign(
             source, fairness, warm, tolerances=tolerances, n_open=n_open, trial=trial, max_iter=max_iter
         )
-        best = screening.conclude(found, fairness, tolerances=tolerances, trial=trial)
+        best = screening.conclude(found, fairness, tolerances=tolerances, trial=trial, spread=rows)
         hard = jax.nn.one_hot(best.labels, costs.shape[1], dtype=costs.dtype)
-        probabilities = hard.at[best.rows].set(best.fractions, mode="drop")
+        probabilities = hard.at[rows.own(best.rows, costs.shape[0])].set(best.fractions, mode="drop")
         result = FairAssignment(
             best.labels, probabilities, best.prices, best.primal, best.dual, best.gap, best.status, best.n_iter
         )
@@ -132,7 +141,11 @@ def solve(given: Problem, fairness: AnyControl, tolerances: Tolerances, max_iter
             trial, best = carry
             return trial + 1, _better(best, once(costs, n_points, trial), tolerances)
 
-        begin = varying_as((jnp.int32(0), _nothing(costs, n_groups, warm)), (costs, groups, share, fairness))
+        nothing = _nothing(costs, n_groups, warm)
+        if rows.axis is not None:
+            labels, fractions = varying_as((nothing.result.labels, nothing.result.probabilities), costs, groups, share)
+            nothing = nothing._replace(result=nothing.result._replace(labels=labels, probabilities=fractions))
+        begin = varying_as((jnp.int32(0), nothing), (costs, groups, share, fairness), but=rows.axes)
         n_trials = trials(costs.dtype).boundary.shape[0]
         return jax.lax.while_loop(
             lambda carry: (carry[1].result.status == UNSOLVED) & (carry[0] < n_trials), again, begin
@@ -142,7 +155,13 @@ def solve(given: Problem, fairness: AnyControl, tolerances: Tolerances, max_iter
         return whole(costs)
     found = once(costs, min(n_points, max(_OPEN, _OPEN_EACH * n_groups * n_clusters)))
     # more points tied than screening may leave open, as with masses of duplicates: look at all
-    return only_if(found.result.status == UNSOLVED, whole, (costs,), found)
+    if rows.axis is not None and n_points > _MOST_TOGETHER:
+
+        def closer(costs: Array) -> Found:
+            return once(costs, _MOST_TOGETHER)
+
+        return only_if(found.result.status == UNSOLVED, closer, (costs,), found, but=rows.axes)
+    return only_if(found.result.status == UNSOLVED, whole, (costs,), found, but=rows.axes)
 
 
 def with_gradient(result: FairAssignment, value: Array) -> FairAssignment:

@@ -163,7 +163,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     long_fits.add(fit)
     fit.add_argument(
         "--devices", type=numbers.count, default=1, metavar="N",
-        help="deep methods: spread the rows of each batch over N devices (default: 1)",
+        help="direct route and deep methods: spread rows, or those of each batch, over N devices (default: 1)",
     )  # fmt: skip
     fit.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",

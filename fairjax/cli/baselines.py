@@ -57,7 +57,9 @@ def check(options: argparse.Namespace) -> None:
             "in one go: leave them out"
         )
     if options.devices != 1:
-        raise InputError(f"--devices belongs to the deep methods; {options.method} runs on one: leave it out")
+        raise InputError(
+            f"--devices belongs to the direct route and the deep methods; {options.method} runs on one: leave it out"
+        )
     chosen = settings(entry, options.set)
     if options.model is not None:
         from fairjax.baselines import files

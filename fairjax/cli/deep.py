@@ -58,15 +58,15 @@ def check(options: argparse.Namespace) -> None:
     """Refuse options that say something to the other kind of method only."""
     if options.method in ROUTES:
         kept = options.checkpoint_dir is not None or options.checkpoint_every is not None
-        if kept or options.resume or options.set or options.devices != 1:
-            if options.set and not (kept or options.resume or options.devices != 1):
+        if kept or options.resume or options.set:
+            if options.set and not (kept or options.resume):
                 others = ", ".join((*baselines.methods(), *methods()))
                 raise InputError(
                     f"--set belongs to other methods ({others}); settings of --method {options.method} have options of "
                     "their own: see fairjax fit --help"
                 )
             raise InputError(
-                "--checkpoint-dir, --checkpoint-every, --resume and --devices belong to the deep methods "
+                "--checkpoint-dir, --checkpoint-every and --resume belong to the deep methods "
                 f"({', '.join(methods())}); --method {options.method} is done in one go: leave them out"
             )
         return

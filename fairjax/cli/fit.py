@@ -89,7 +89,8 @@ def _fit(data: Dataset, values: npt.NDArray[Any] | None, options: argparse.Names
 
     from fairjax.estimators import FCA
 
-    model = FCA(options.clusters, random_state=options.seed, **{name: getattr(options, name) for name in _SETTINGS})
+    settings = {name: getattr(options, name) for name in _SETTINGS}
+    model = FCA(options.clusters, random_state=options.seed, n_devices=options.devices, **settings)
     with warnings.catch_warnings():
         # the summary, the report and the JSON object say so in words of their own
         warnings.simplefilter("ignore", ConvergenceWarning)

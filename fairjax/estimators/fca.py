@@ -11,8 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from fairjax._core import group_codes, memory
-from fairjax.errors import InputError
-from fairjax.estimators import endings, inputs, settings
+from fairjax.estimators import endings, given, inputs, settings
 from fairjax.estimators.fitted import FittedFCA
 
 if TYPE_CHECKING:
@@ -79,6 +78,11 @@ class FCA(FittedFCA):
         is fair by itself, which costs less (direct route; perfect fairness or `min_balance`).
     random_state : int, RandomState instance or None, default=None
         Source of the random starts; an int repeats the run.
+    n_devices : int or "all", default=1
+        Direct route: over how many devices of JAX's platform rows are spread. Each holds its part and a few thousand
+        rows near the boundaries; starts come from a sample of at most 131,072 rows. With several processes (see
+        `fairjax.parallel.start`) it is "all": each gives `fit` its own rows, of which there may be none, and gets
+        their labels, and all else is of all rows.
 
     Attributes
     ----------
@@ -172,6 +176,7 @@ class FCA(FittedFCA):
         transport_weight: float = 1.0,
         attributes: Literal["jointly", "separately"] = "jointly",
         random_state: Any = None,
+        n_devices: int | Literal["all"] = 1,
     ) -> None:
         self.n_clusters = n_clusters
         self.epsilon = epsilon
@@ -188,6 +193,7 @@ class FCA(FittedFCA):
         self.transport_weight = transport_weight
         self.attributes = attributes
         self.random_state = random_state
+        self.n_devices = n_devices
 
     def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None) -> Self:
         """Cluster the points.
@@ -196,7 +202,8 @@ class FCA(FittedFCA):
         ----------
         X : array-like (n, d)
             Points: an array, or a frame of numbers (of pandas, Polars, Arrow, or any library with
-            ``__arrow_c_stream__`` or ``__dataframe__``); finite.
+            ``__arrow_c_stream__`` or ``__dataframe__``); finite. A ``jax.Array`` whose rows are spread over devices
+            is taken as it lies, whatever `n_devices` (`sensitive_features` and `sample_weight` may be spread alike).
         y : ignored
             With a warning where it may have been meant for `sensitive_features`, which is not given.
         sensitive_features : array-like (n,) or several of them, optional
@@ -218,23 +225,15 @@ class FCA(FittedFCA):
             that differ, missing values, and weights that are negative, not finite or all zero. It is a ValueError.
             Where memory runs out it is an `OutOfMemoryError`, a MemoryError too, which says what would fit.
         """
+        from fairjax._core import processes
         from fairjax.fca import fitting, restarts
         from fairjax.fca.alignment import fitting as alignment_fitting
-        from fairjax.fca.scaled_points import scale_points
         from fairjax.metrics import host
 
         settings.check(self)
         group_codes.check_pairing(X, sensitive_features, y, sample_weight)
-        X = inputs.points_of(self, X, reset=True)
-        n_samples = X.shape[0]
-        if self.n_clusters > n_samples:
-            raise InputError(
-                f"n_samples={n_samples} is less than n_clusters={self.n_clusters}; ask for at most as many clusters "
-                "as there are points"
-            )
-        weights = inputs.weights_of(sample_weight, n_samples)
-        groups, known = inputs.groups_of(sensitive_features, n_samples)
-        masses = inputs.masses_of(groups, weights, known)
+        found = given.read(self, X, sensitive_features, sample_weight)
+        X, groups, weights, known, masses = found[:5]
         members = inputs.members_of(known) if self.attributes == "separately" else []
         whole = inputs.balances_of(masses[None], members)
         max_balance = min((best for _, best in whole), default=float(masses.min() / masses.max()))
@@ -246,10 +245,10 @@ class FCA(FittedFCA):
             "n_search": int(self.search),
             "max_iter": int(self.max_iter),
             "tol": float(self.tol),
-            "seed": int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
+            "seed": found.seed(int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))),
         }
-        with memory.explained(n_samples, int(self.n_clusters)):
-            points = scale_points(X, groups, weights, n_groups=len(known))
+        with memory.explained(found.n_rows, int(self.n_clusters)), processes.explained():
+            points: Any = found.to_devices()
             if self.method == "direct":
                 outcome: Outcome[Any] = fitting.fit(points, fairness, **options)
                 self.transport_ = None
@@ -262,14 +261,14 @@ class FCA(FittedFCA):
         self.unfair_ = None if unfair is None else restarts.cost_and_labels(points, unfair)
         self.search_ = outcome.search
         self.groups_ = known
-        given = sensitive_features is not None
-        self.group_names_ = tuple(group_codes.name_of(value) for value in known) if given else ("all",)
+        attribute = sensitive_features is not None
+        self.group_names_ = tuple(group_codes.name_of(value) for value in known) if attribute else ("all",)
         self.max_balance_ = max_balance
         self.fairness_ = fairness
         self.preparation_ = None
         self._keep(outcome.result, X.dtype)
         self.inertia_ = self.cost_ * float(masses.sum())
-        table = host.contingency(self.labels_, groups, weights, (int(self.n_clusters), len(known)))
+        table = found.total(host.contingency(self.labels_, groups, weights, (int(self.n_clusters), len(known))))
         self.attribute_balances_ = inputs.balances_of(table, members)
         self.balance_ = inputs.balance_of(table, members)
         endings.explain(self.method, self.status_, gap=self.gap_, converged=self.converged_, max_iter=self.max_iter)

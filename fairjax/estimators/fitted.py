@@ -49,6 +49,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         Returns
         -------
         ndarray (n,), int32
+            Of a ``jax.Array`` that is spread over devices, those of the rows that this process's devices have.
 
         Raises
         ------
@@ -57,9 +58,22 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         """
         check_is_fitted(self)
         group_codes.check_pairing(X, sensitive_features)
+        if inputs.is_sharded(X):
+            return self._predict_by_parts(X, sensitive_features)
         X = inputs.points_of(self, X)
         groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
         return rule.cheapest(X, groups, self.cluster_centers_, self.multipliers_)
+
+    def _predict_by_parts(self, X: Any, sensitive_features: Any) -> npt.NDArray[np.int32]:
+        """Labels of the rows that this process's devices have, one device's after the other's."""
+        from fairjax._core import sharding
+
+        values, until, labels = sharding.own_rows(sensitive_features), 0, []
+        for part in sharding.parts(X):
+            own = None if values is None else values[until : until + len(part)]
+            labels.append(self.predict(np.asarray(part), sensitive_features=own))
+            until += len(part)
+        return np.concatenate(labels)
 
     def transform(self, X: Any) -> npt.NDArray[Any]:
         """Distance of points to every centre; the groups have no part in it.

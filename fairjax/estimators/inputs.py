@@ -1,5 +1,6 @@
 """What is given to `fit` beside the points: weights, and the groups with their masses."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +12,17 @@ from fairjax._core import frames, group_codes
 from fairjax.errors import InputError
 
 
-def points_of(model: Any, X: Any, *, reset: bool = False) -> npt.NDArray[Any]:
+def sharding() -> Any:
+    """The module of that name, which imports JAX."""
+    from fairjax._core import sharding
+
+    return sharding
+
+
+def points_of(model: Any, X: Any, *, reset: bool = False, least: int = 1) -> npt.NDArray[Any]:
     """Points (n, d) of an array or a frame of any library as the model takes them; with ``reset`` it learns its names.
+
+    There have to be ``least`` of them.
 
     Raises
     ------
@@ -20,7 +30,30 @@ def points_of(model: Any, X: Any, *, reset: bool = False) -> npt.NDArray[Any]:
         For columns of a frame that are no numbers or have gaps, and for text. scikit-learn tells the rest.
     """
     with frames.reading():
-        return validate_data(model, frames.points(X), dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=1)
+        points, types = frames.points(X), [np.float64, np.float32]
+        return validate_data(model, points, dtype=types, reset=reset, ensure_min_samples=least)
+
+
+def is_sharded(X: Any) -> bool:
+    """Whether X is an array of JAX of which several devices have rows."""
+    # of which this module knows nothing as long as nobody has imported it
+    return "jax" in sys.modules and sharding().over_devices(X) and not X.sharding.is_fully_replicated
+
+
+def check_sharded(model: Any, X: Any) -> int:
+    """Refuse what is no (n, d) array of numbers among arrays on devices; the model learns its number of features.
+
+    Returns
+    -------
+    int
+        Rows that this process has.
+    """
+    numeric = X.dtype.kind in "fiub" or "float" in X.dtype.name
+    if X.ndim != 2 or 0 in X.shape or not numeric:
+        raise InputError(f"X has shape {X.shape} and dtype {X.dtype}; expected (n, d) numbers, with n and d at least 1")
+    vars(model).pop("feature_names_in_", None)
+    model.n_features_in_ = X.shape[1]
+    return sum(part.shape[0] for part in sharding().parts(X))
 
 
 def groups_of(sensitive_features: Any, n_samples: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
@@ -87,8 +120,11 @@ def known_groups_of(sensitive_features: Any, n_samples: int, known: npt.NDArray[
     return group_codes.encode_known(sensitive_features, n_samples, known)
 
 
-def weights_of(sample_weight: Any, n_samples: int) -> npt.NDArray[np.float64] | None:
-    """Weights (n,) that are finite, at least 0 and not all 0; None where none are given."""
+def weights_of(sample_weight: Any, n_samples: int, *, alone: bool = True) -> npt.NDArray[np.float64] | None:
+    """Weights (n,) that are finite, at least 0 and not all 0; None where none are given.
+
+    If these rows are not ``alone``, theirs may be all 0, and there may be none of them.
+    """
     if sample_weight is None:
         return None
     try:
@@ -103,9 +139,9 @@ def weights_of(sample_weight: Any, n_samples: int) -> npt.NDArray[np.float64] | 
         )
     if not np.isfinite(weights).all():
         raise InputError("sample_weight holds NaN or infinite values; expected finite weights ≥ 0")
-    if weights.min() < 0:
+    if weights.min(initial=0) < 0:
         raise InputError(f"sample_weight holds the negative value {weights.min():g}; expected weights ≥ 0")
-    if weights.max() == 0:
+    if alone and weights.max() == 0:
         raise InputError("sample_weight is zero for every point; expected at least one positive weight")
     return weights
 
@@ -115,10 +151,15 @@ def masses_of(
 ) -> npt.NDArray[np.float64]:
     """Weight (M,) of each group; InputError for a group that has none."""
     masses = np.bincount(groups, weights, len(known)).astype(np.float64)
+    check_masses(masses, known)
+    return masses
+
+
+def check_masses(masses: npt.NDArray[np.float64], known: npt.NDArray[Any]) -> None:
+    """Refuse a group that has no weight."""
     absent = [group_codes.plain(value) for value, mass in zip(known, masses, strict=True) if mass == 0]
     if absent:
         raise InputError(
             f"the group {group_codes.listed(absent)} has no weight; give its points a positive weight, or leave them "
             "out"
         )
-    return masses

@@ -30,6 +30,13 @@ def check(model: "FCA") -> None:
     else:
         check_count("n_init", model.n_init)
     check_count("search", model.search, least=0)
+    if model.n_devices != "all":
+        check_count("n_devices", model.n_devices)
+    if model.n_devices != 1 and model.method != "direct":
+        raise InputError(
+            f'n_devices is {model.n_devices!r}, but method="{model.method}" runs on one device; choose '
+            'method="direct" for several'
+        )
     check_range("epsilon", model.epsilon, 2.0)
     check_range("tol", model.tol, np.inf)
     check_range("transport_weight", model.transport_weight, np.inf)

@@ -130,7 +130,7 @@ def init(
     dtype = points.features.dtype
     centers = as_centers(centers, points.mean[None]) - points.mean
     present = None if present is None else jnp.asarray(present, bool)
-    n_points, n_clusters = points.weights.shape[0], centers.shape[0]
+    n_points, n_clusters = points.n_points, centers.shape[0]
     n_cells = points.masses.shape[0] * n_clusters
     n_open = open_points(n_points, n_cells) if n_open is None else n_open
     n_open = min(n_points, max(n_open, screening.LEAST_PLACES * n_cells))
@@ -202,18 +202,23 @@ def _moved(
 ) -> State:
     """``state`` with the centres moved to the means of what was assigned to them."""
     dtype = points.features.dtype
-    n_points, tiny = points.weights.shape[0], jnp.finfo(dtype).tiny
+    n_own, tiny = points.weights.shape[0], jnp.finfo(dtype).tiny
     near = found.points
     soft = found.optimum.fractions * near.weights[:, None]
-    inside = jnp.minimum(found.rows, n_points - 1)
     counts = jnp.sum(near.placed, 0) + jnp.sum(soft, 0)
-    if found.rows.shape[0] < n_points:
-        hard = jax.nn.one_hot(found.labels[inside], soft.shape[1], dtype=dtype)
+
+    def look_up(own: Array) -> tuple[Array, Array]:
+        inside = jnp.minimum(own, n_own - 1)
+        return coordinates(points, inside), found.labels[inside]
+
+    positions, labels = points.spread.at(found.rows, look_up, n_own)
+    if found.rows.shape[0] < points.n_points:
+        hard = jax.nn.one_hot(labels, soft.shape[1], dtype=dtype)
         moved = soft - hard * near.weights[:, None]
         before = found.extra
     else:
         moved, before = soft, jnp.zeros_like(state.centers)
-    sums = before + jnp.matmul(moved.T, coordinates(points, inside), precision=_HIGHEST)
+    sums = before + jnp.matmul(moved.T, positions, precision=_HIGHEST)
     cost = near.offset + jnp.sum(soft * near.costs)
 
     # a cluster without points keeps its centre
@@ -298,7 +303,9 @@ def run(
     return jax.lax.while_loop(
         lambda state: ~state.ended & (over(state) | (state.n_iter < pause)),
         lambda state: step(points, control, state, last=over(state), tol=tol, tolerances=tolerances),
-        varying_as(state._replace(ended=state.ended & over(state)), points, control, until, tol),
+        varying_as(
+            state._replace(ended=state.ended & over(state)), points, control, until, tol, but=points.spread.axes
+        ),
     )
 
 
@@ -310,7 +317,7 @@ def finish(
     O(n d), and O(m K²) for each of the m open points that has to move.
     """
     tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
-    best = screening.conclude(state.assignment, control, tolerances=tolerances)
+    best = screening.conclude(state.assignment, control, tolerances=tolerances, spread=points.spread)
     unsolved = ~state.ended & (best.status == SOLVED)
     best = best._replace(status=jnp.where(unsolved, UNSOLVED, best.status).astype(jnp.int32))
     return FairClustering(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from jax import Array
 
 from fairjax.assignment.controls import Control
+from fairjax.assignment.screening import placed_at
 from fairjax.fca.direct import State, run
 from fairjax.fca.points import GroupedPoints
 from fairjax.fca.splits import lost, refilled, splits, worth_it
@@ -31,7 +32,7 @@ def refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
     """
     assignment = state.assignment
     nearest = jnp.argmax(assignment.optimum.fractions, -1).astype(assignment.labels.dtype)
-    labels = assignment.labels.at[assignment.rows].set(nearest, mode="drop")
+    labels = placed_at(assignment.labels, assignment.rows, nearest, points.spread)
     found = splits(points, state.best_centers, labels)
     useless = lost(state.best_centers, found.masses, points.variance)
     if state.present is not None:
@@ -122,7 +123,10 @@ def is_full(result: Any, weights: Array) -> bool:
 
     ``weights`` (n',) are those of the points that its labels are of, or of more.
     """
-    centers: npt.NDArray[Any] = np.asarray(result.centers)
     labels = np.asarray(result.assignment.labels)
-    sizes = np.bincount(labels, np.asarray(weights)[: len(labels)], len(centers))
-    return bool(sizes.min() > 0) and len(np.unique(centers, axis=0)) == len(centers)
+    return are_full(result.centers, np.bincount(labels, np.asarray(weights)[: len(labels)], len(result.centers)))
+
+
+def are_full(centers: Any, sizes: npt.NDArray[Any]) -> bool:
+    """Whether clusters have weight, by ``sizes`` (K,), and centres (K, d) of their own."""
+    return bool(sizes.min() > 0) and len(np.unique(np.asarray(centers), axis=0)) == len(centers)

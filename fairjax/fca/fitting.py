@@ -8,31 +8,25 @@ functions ``fairjax.fca.init``, ``run`` and ``finish`` instead.
 
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import Array
 
-from fairjax import fca
 from fairjax._core import progress
-from fairjax._core.compiling import stage
 from fairjax._core.status import UNSOLVED
-from fairjax.assignment import controls, several
-from fairjax.assignment.asking import control
-from fairjax.assignment.attributes import AnyControl
+from fairjax.fca import stages
 from fairjax.fca.direct import FairClustering, State, open_points
-from fairjax.fca.filling import is_full
-from fairjax.fca.points import GroupedPoints
-from fairjax.fca.restarts import Init, Outcome, Start, best_of, fresh_starts, span_of
+from fairjax.fca.filling import are_full, is_full
+from fairjax.fca.restarts import FitPoints, Init, Outcome, Start, best_of, fresh_starts, span_of
 from fairjax.fca.scaled_points import ScaledPoints, history_length, padded_clusters
 from fairjax.fca.search import Refit, search
 from fairjax.metrics import host
 
 _OPEN_BYTES = 5e8  # largest table of open points
+_MOST_TOGETHER = 2**17  # points that every device looks at where they are spread over several
 _STRETCH = 0.25  # seconds
 _SEE = 2  # turns after which a fit of the search is looked at
 _FORESEEN = 10.0  # times what the last turn saved is expected of those to come
@@ -61,7 +55,7 @@ class Sizes:
 
 
 def fit(
-    points: ScaledPoints,
+    points: FitPoints,
     fairness: Fairness,
     *,
     n_clusters: int,
@@ -76,8 +70,8 @@ def fit(
 
     Parameters
     ----------
-    points : ScaledPoints
-        See :func:`~fairjax.fca.scaled_points.scale_points`.
+    points : ScaledPoints or SpreadPoints
+        See :func:`~fairjax.fca.scaled_points.scale_points` and :func:`~fairjax.fca.spread_points.spread_points`.
     fairness : Fairness
     n_clusters, init, n_init, max_iter, tol, seed
         As the parameters of :class:`fairjax.FCA`; see :func:`~fairjax.fca.restarts.starts`.
@@ -120,7 +114,7 @@ def fit(
 
 
 def fit_from(
-    points: ScaledPoints,
+    points: FitPoints,
     centers: Array,
     fairness: Fairness | Sizes,
     *,
@@ -137,7 +131,7 @@ def fit_from(
 
 
 def refitting(
-    points: ScaledPoints,
+    points: FitPoints,
     fairness: Fairness,
     *,
     max_iter: int = 100,
@@ -199,48 +193,68 @@ def price_of_fairness(
 class _Problem:
     """What is the same for all fits, from whatever centres."""
 
-    points: ScaledPoints
+    points: FitPoints
     fairness: Fairness | Sizes
     max_iter: int
     tol: float
 
+    @property
+    def n_padded(self) -> int:
+        """Points of all devices, padding included."""
+        return int(self.points.grouped.weights.shape[0])
+
     def n_places(self, n_clusters: int) -> int:
         """For how many clusters the programs are compiled."""
         # bounds on sizes hold for every one of them
-        return n_clusters if self.fairness.kind == "counts" else padded_clusters(n_clusters, self.points.n_points)
+        return n_clusters if self.fairness.kind == "counts" else padded_clusters(n_clusters, self.points.n_rows)
 
     def begin(self, centers: Array, n_open: int | None = None) -> State:
         """Before the first turn; by default as few points stay open as the rule is."""
         n_clusters = int(centers.shape[0])
         n_padded = self.n_places(n_clusters)
-        n_open = _few_open(self.points, n_padded) if n_open is None else n_open
+        n_open = self.few_open(n_padded) if n_open is None else n_open
         padded = np.pad(np.asarray(centers), ((0, n_padded - n_clusters), (0, 0)))
         present = np.arange(n_padded) < n_clusters
         length = history_length(self.max_iter)
         kind = self.fairness.kind
-        return _begin(
-            self.points.grouped, padded, present, *self._asked, length=length, n_open=n_open, kind=kind
+        return stages.begin(
+            self.points.grouped, padded, present, *self._asked,
+            length=length, n_open=n_open, kind=kind, mesh=self.points.mesh,
         )  # fmt: skip
 
+    def few_open(self, n_clusters: int) -> int:
+        """Points that stay open: the nearest to a boundary, as the rule, decide."""
+        return open_points(self.n_padded, self.points.n_groups * n_clusters)
+
     @property
-    def _asked(self) -> tuple[Array, tuple[Array, ...]]:
-        """The control's value, and the members of the groups, on the device."""
-        dtype = self.points.X.dtype
-        return jnp.asarray(self.fairness.value, dtype), tuple(jnp.asarray(m, dtype) for m in self.fairness.members)
+    def _asked(self) -> tuple[npt.NDArray[Any], tuple[npt.NDArray[Any], ...]]:
+        """The control's value, and the members of the groups; of NumPy, which every process of several may pass."""
+        dtype = self.points.dtype
+        return np.asarray(self.fairness.value, dtype), tuple(np.asarray(m, dtype) for m in self.fairness.members)
 
     def turns(self, state: State, pause: int) -> State:
         """Turns until ``pause`` of them are done, or the end."""
-        dtype = self.points.X.dtype
-        tol = jnp.asarray(self.tol, dtype)
-        until, pauses = jnp.asarray(self.max_iter, jnp.int32), jnp.asarray(pause, jnp.int32)
-        return _turns(self.points.grouped, state, *self._asked, tol, until, pauses, kind=self.fairness.kind)
+        tol = np.asarray(self.tol, self.points.dtype)
+        until, pauses = np.asarray(self.max_iter, np.int32), np.asarray(pause, np.int32)
+        return stages.turns(
+            self.points.grouped, state, *self._asked, tol, until, pauses,
+            kind=self.fairness.kind, mesh=self.points.mesh,
+        )  # fmt: skip
 
     def finish(self, state: State) -> FairClustering:
         found = jax.block_until_ready(
-            _finish(self.points.grouped, state, *self._asked, kind=self.fairness.kind)
-        )  # fmt: skip
+            stages.finish(self.points.grouped, state, *self._asked, kind=self.fairness.kind, mesh=self.points.mesh)
+        )
         found = _of_first(found, int(np.sum(np.asarray(state.present))))
         return _paid_in_all(found, self.fairness.members) if self.fairness.members else found
+
+    def is_full(self, found: FairClustering) -> bool:
+        """Whether every cluster has points and a centre of its own."""
+        grouped, mesh = self.points.grouped, self.points.mesh
+        if mesh is None:
+            return is_full(found, grouped.weights)
+        sizes = stages.sizes(grouped, found.assignment.labels, n_clusters=len(found.centers), mesh=mesh)
+        return are_full(found.centers, np.asarray(sizes))
 
 
 def _of_first(found: FairClustering, n_clusters: int) -> FairClustering:
@@ -267,11 +281,6 @@ def _paid_in_all(found: FairClustering, members: tuple[npt.NDArray[np.float64], 
     return found._replace(assignment=best._replace(prices=prices, pressing=pressing))
 
 
-def _few_open(points: ScaledPoints, n_clusters: int) -> int:
-    """Points that stay open: the nearest to a boundary, as the rule, decide."""
-    return open_points(int(points.grouped.weights.shape[0]), points.n_groups * n_clusters)
-
-
 def _fit(problem: _Problem, centers: Array, span: tuple[float, float], n_open: int | None = None) -> FairClustering:
     return _filled(problem, _to_the_end(problem, problem.begin(centers, n_open), span), span)
 
@@ -291,12 +300,12 @@ def _fit_below(problem: _Problem, centers: Array, span: tuple[float, float], bou
 
 def _insist(problem: _Problem, centers: Array, result: FairClustering) -> FairClustering:
     """Look at all points where more of them tie at a boundary than may stay open, as with masses of duplicates."""
-    points = problem.points
-    n_padded = int(points.grouped.weights.shape[0])
-    width = points.n_groups * centers.shape[0] * points.X.dtype.itemsize
+    points, n_padded = problem.points, problem.n_padded
+    width = points.n_groups * centers.shape[0] * points.dtype.itemsize
     solved = int(result.assignment.status) != UNSOLVED
     n_places = problem.n_places(int(centers.shape[0]))
-    if solved or _few_open(points, n_places) >= n_padded or n_padded * width > _OPEN_BYTES:
+    most = _OPEN_BYTES // width if points.mesh is None else _MOST_TOGETHER
+    if solved or problem.few_open(n_places) >= n_padded or n_padded > most:
         return result
     again = _fit(problem, centers, (1.0, 1.0), n_padded)
     return again if int(again.assignment.status) == 0 else min(result, again, key=lambda one: float(one.cost))
@@ -310,7 +319,7 @@ def _to_the_end(problem: _Problem, state: State, span: tuple[float, float]) -> S
         state = problem.turns(state, done + turns)
         done = int(state.n_iter)
         progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / problem.max_iter)
-        if time.perf_counter() - began < _STRETCH:
+        if problem.points.agreed(time.perf_counter() - began) < _STRETCH:
             turns *= 2
     return state
 
@@ -320,9 +329,9 @@ def _filled(problem: _Problem, state: State, span: tuple[float, float]) -> FairC
     grouped = problem.points.grouped
     best = problem.finish(state)
     for _ in range(int(state.centers.shape[0])):
-        if is_full(best, grouped.weights):
+        if problem.is_full(best):
             break
-        state, moved = _refill(grouped, state)
+        state, moved = stages.refill(grouped, state, mesh=problem.points.mesh)
         if not bool(moved):
             break
         state = _to_the_end(problem, state, span)
@@ -331,57 +340,3 @@ def _filled(problem: _Problem, state: State, span: tuple[float, float]) -> FairC
             break
         best = result
     return best
-
-
-def _control(points: GroupedPoints, kind: str, value: Array, members: tuple[Array, ...], n_clusters: int) -> AnyControl:
-    if kind == "counts":
-        lower, upper, whole = value
-        return controls.counts(jnp.full((n_clusters,), lower), jnp.full((n_clusters,), upper), whole)
-    if members:
-        floors = (value,) * len(members) if kind == "balance" else None
-        return several.control(points.masses, members, min_balance=floors)
-    return control(points.masses, **{"epsilon" if kind == "gap" else "min_balance": value})
-
-
-@partial(stage, static_argnames=("length", "n_open", "kind"))
-def _begin(
-    points: GroupedPoints,
-    centers: npt.NDArray[np.floating],
-    present: npt.NDArray[np.bool_],
-    value: Array,
-    members: tuple[Array, ...],
-    *,
-    length: int,
-    n_open: int,
-    kind: str,
-) -> State:
-    fairness = _control(points, kind, value, members, centers.shape[0]) if members else None
-    return fca.init(points, centers, present, max_iter=length, n_open=n_open, control=fairness)
-
-
-@partial(stage, static_argnames="kind")
-def _turns(
-    points: GroupedPoints,
-    state: State,
-    value: Array,
-    members: tuple[Array, ...],
-    tol: Array,
-    until: Array,
-    pause: Array,
-    *,
-    kind: str,
-) -> State:
-    fairness = _control(points, kind, value, members, state.centers.shape[0])
-    return fca.run(points, fairness, state, until=until, pause=pause, tol=tol)
-
-
-@partial(stage, static_argnames="kind")
-def _finish(
-    points: GroupedPoints, state: State, value: Array, members: tuple[Array, ...], *, kind: str
-) -> FairClustering:
-    return fca.finish(points, _control(points, kind, value, members, state.centers.shape[0]), state)
-
-
-@stage
-def _refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
-    return fca.refill(points, state)

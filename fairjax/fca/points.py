@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._core.rows import IN_ONE_PLACE, Rows
+from fairjax._core.varying import varying_as
 from fairjax.assignment.screening import Pass, Source
 from fairjax.errors import InputError
 from fairjax.fca.two_cheapest import two_cheapest
@@ -31,6 +33,7 @@ class GroupedPoints(NamedTuple):
     groups : (n',) int32 ids 0..M-1. weights : (n',) that sum to 1.
     masses : (M,) weight of each group. mean : (d,) weighted mean of the points.
     variance : () weighted mean squared distance from the mean, the cost of a single cluster.
+    spread : over which devices rows are spread; features, groups and weights are then a device's own.
     """
 
     features: Array
@@ -39,6 +42,12 @@ class GroupedPoints(NamedTuple):
     masses: Array
     mean: Array
     variance: Array
+    spread: Rows = IN_ONE_PLACE
+
+    @property
+    def n_points(self) -> int:
+        """n', of all devices together."""
+        return self.weights.shape[0] * self.spread.n_devices
 
 
 def block_shape(n_points: int) -> tuple[int, int]:
@@ -48,8 +57,32 @@ def block_shape(n_points: int) -> tuple[int, int]:
     return n_blocks, size if n_blocks == 1 else -(-size // 64) * 64
 
 
-def prepare(X: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None, *, n_groups: int) -> GroupedPoints:
-    """Lay out points X (n, d), groups (n,) and weights (n,) or None for passes; O(n d) time and memory."""
+def whole_blocks(n_points: int) -> int:
+    """Points after padding to whole blocks; so many are padded no further.
+
+    Examples
+    --------
+    >>> n_points = whole_blocks(100_000)
+    >>> n_points, whole_blocks(n_points)
+    (100352, 100352)
+    """
+    n_blocks, block = block_shape(n_points)
+    return n_blocks * block
+
+
+def prepare(
+    X: ArrayLike,
+    groups: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    n_groups: int,
+    rows: Rows = IN_ONE_PLACE,
+) -> GroupedPoints:
+    """Lay out points X (n, d), groups (n,) and weights (n,) or None for passes; O(n d) time and memory.
+
+    Inside of ``jax.shard_map`` these are a device's own rows, and ``rows`` (:class:`fairjax.parallel.Rows`) says over
+    which axis they are spread; with the points, all functions of this route know it.
+    """
     X, weights = as_weighted_points(X, weights)
     groups = jnp.asarray(groups, jnp.int32)
     if groups.shape != weights.shape:
@@ -60,29 +93,31 @@ def prepare(X: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None, *
     # sums block by block: one running sum over millions of small weights would lose digits
     shape = (n_blocks, block)
     weights = jnp.pad(weights, (0, padding)).reshape(shape)
-    weights = weights / jnp.sum(jnp.sum(weights, 1))
+    weights = weights / rows.sum(jnp.sum(jnp.sum(weights, 1)))
     groups = jnp.pad(groups, (0, padding)).reshape(shape)
 
-    def rows(i: Array) -> Array:
+    def block_of(i: Array) -> Array:
         # the last point again and again as padding
         return X[jnp.minimum(i * block + jnp.arange(block), n_points - 1)]
 
     def weighted_sum(total: Array, i: Array) -> tuple[Array, None]:
-        return total + jnp.matmul(weights[i], rows(i), precision=_HIGHEST), None
+        return total + jnp.matmul(weights[i], block_of(i), precision=_HIGHEST), None
 
-    mean = jax.lax.scan(weighted_sum, jnp.zeros_like(X[0]), jnp.arange(n_blocks))[0]
+    none = varying_as((jnp.zeros_like(X[0]), jnp.zeros((), X.dtype)), X, weights)
+    mean = rows.sum(jax.lax.scan(weighted_sum, none[0], jnp.arange(n_blocks))[0])
 
     def lay_out(variance: Array, i: Array) -> tuple[Array, Array]:
-        features = rows(i).T - mean[:, None]
+        features = block_of(i).T - mean[:, None]
         return variance + jnp.sum(weights[i] * jnp.sum(jnp.square(features), 0)), features
 
-    variance, features = jax.lax.scan(lay_out, jnp.zeros((), X.dtype), jnp.arange(n_blocks))
+    variance, features = jax.lax.scan(lay_out, none[1], jnp.arange(n_blocks))
     masses = jnp.sum(jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None, None], weights, 0), -1), -1)
-    return GroupedPoints(features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance)
+    masses, variance = rows.sum((masses, variance))
+    return GroupedPoints(features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance, rows)
 
 
 def coordinates(points: GroupedPoints, index: Array) -> Array:
-    """Points (m, d) at ``index`` (m,), relative to the mean; an index of n' or more gives the last one."""
+    """A device's own points (m, d) at ``index`` (m,), relative to the mean; of an index beyond them the last one."""
     n_blocks, _, block = points.features.shape
     index, size = jnp.minimum(index, n_blocks * block - 1), jnp.asarray(block, index.dtype)
     return points.features[jax.lax.div(index, size), :, jax.lax.rem(index, size)]
@@ -117,7 +152,9 @@ def squared_distances(points: GroupedPoints, centers: Array, present: Array | No
 
         zeros = jnp.zeros((n_clusters, n_features + n_groups), points.features.dtype)
         by_block = (points.features, points.groups.reshape(n_blocks, block), points.weights.reshape(n_blocks, block))
-        (sums, lowest), (labels, rivals, margins) = jax.lax.scan(one_block, (zeros, zeros[0, 0]), by_block)
+        begin = varying_as((zeros, zeros[0, 0]), by_block, affine)
+        (sums, lowest), (labels, rivals, margins) = jax.lax.scan(one_block, begin, by_block)
+        sums, lowest = points.spread.sum((sums, lowest))
         counts = sums[:, n_features:].T
         # distances lack ‖x‖², which no choice changes; prices are not part of the cost
         cost = points.variance + lowest - jnp.sum(counts * prices)
@@ -128,7 +165,8 @@ def squared_distances(points: GroupedPoints, centers: Array, present: Array | No
         cross = jnp.matmul(some, centers.T, precision=_HIGHEST)
         return jnp.maximum(jnp.sum(jnp.square(some), -1)[:, None] - 2 * cross + squares, 0)
 
-    return Source(scan, rows, points.groups, points.weights, points.masses, jnp.zeros_like(centers), present)
+    none = jnp.zeros_like(centers)
+    return Source(scan, rows, points.groups, points.weights, points.masses, none, present, points.spread)
 
 
 def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array:
@@ -142,4 +180,5 @@ def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array
         return total + jnp.sum(weights * jnp.sum(jnp.square(features - own), 0)), None
 
     by_block = (points.features, points.weights.reshape(n_blocks, block), labels.reshape(n_blocks, block))
-    return jax.lax.scan(one_block, jnp.zeros((), centers.dtype), by_block)[0]
+    begin = varying_as(jnp.zeros((), centers.dtype), by_block, centers)
+    return points.spread.sum(jax.lax.scan(one_block, begin, by_block)[0])

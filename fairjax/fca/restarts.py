@@ -15,9 +15,11 @@ from fairjax._core import progress
 from fairjax._core.compiling import stage
 from fairjax.fca import aligned_starts
 from fairjax.fca.scaled_points import Result, ScaledPoints
+from fairjax.fca.spread_points import SpreadPoints
 from fairjax.kmeans import KMeansResult
 
 Init = str | npt.NDArray[Any]
+FitPoints = ScaledPoints | SpreadPoints
 
 
 class Start(NamedTuple):
@@ -54,34 +56,36 @@ class Outcome(NamedTuple, Generic[Result]):
 
 
 def starts(
-    points: ScaledPoints, init: Init, n_clusters: int, n_init: int | None, seed: int, *, first: int = 0
+    given: FitPoints, init: Init, n_clusters: int, n_init: int | None, seed: int, *, first: int = 0
 ) -> Iterator[Start]:
     """Yield the starts of ``n_init`` restarts, or without end, from number ``first`` on.
 
     Each has a key of its own: restart i is the same whatever their number. ``init`` is "aligned", "k-means++",
-    "random" or an array of centres (K, d) in the data's units, the only start then.
+    "random" or an array of centres (K, d) in the data's units, the only start then. Points that are spread over devices
+    give a sample of them, of which the k-means result tells nothing.
     """
     if not isinstance(init, str):
-        yield Start(points.to_device(init), None)
+        yield Start(given.agreed(given.to_device(init)), None)
         return
+    points = given.for_starts
     for restart in itertools.count(first) if n_init is None else range(first, first + n_init):
         own = _key(np.int64(seed), np.int32(restart))
         if init == "random":
-            yield Start(_random(own, points.X, points.weights, n_clusters=n_clusters), None)
+            yield Start(given.agreed(_random(own, points.X, points.weights, n_clusters=n_clusters)), None)
         elif init == "aligned" and (centers := _aligned(points, own, n_clusters)) is not None:
-            yield Start(centers, None)
+            yield Start(given.agreed(centers), None)
         else:
             found = _k_means(own, points.X, points.weights, n_clusters=n_clusters)
-            yield Start(found.centers, found)
+            yield Start(given.agreed(found.centers), found if points is given else None)
 
 
-def fresh_starts(points: ScaledPoints, init: Init, n_clusters: int, seed: int, n_init: int) -> Iterator[Start]:
+def fresh_starts(points: FitPoints, init: Init, n_clusters: int, seed: int, n_init: int) -> Iterator[Start]:
     """Starts for a search, beyond those of ``n_init`` restarts; aligned ones where ``init`` is an array."""
     return starts(points, init if isinstance(init, str) else "aligned", n_clusters, None, seed, first=n_init)
 
 
 def best_of(
-    points: ScaledPoints,
+    points: FitPoints,
     fit: Callable[[Start, int, tuple[float, float]], Result],
     *,
     init: Init,

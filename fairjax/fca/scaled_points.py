@@ -16,6 +16,7 @@ from jax import Array
 
 from fairjax._core import forks
 from fairjax._core.compiling import stage
+from fairjax.assignment.solution import Solution
 from fairjax.errors import InputError
 from fairjax.fca.alignment.result import Alignment
 from fairjax.fca.direct import FairClustering
@@ -30,8 +31,83 @@ _LEAST_CLUSTERS = 4
 Result = TypeVar("Result", FairClustering, Alignment)
 
 
+class InUnits:
+    """Units of data on the device: centred on ``shift`` (d,), and ``scale`` long.
+
+    What it knows of the rows, a class below it says.
+    """
+
+    n_features: int
+    shift: npt.NDArray[Any]
+    scale: float
+
+    @property
+    def n_columns(self) -> int:
+        """Columns on the device."""
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> Any:
+        """Of the points on the device."""
+        raise NotImplementedError
+
+    def own_labels(self, labels: Array) -> npt.NDArray[Any]:
+        """Labels (n,) of the rows that this process has given, from those on the device."""
+        raise NotImplementedError
+
+    def own_rows(self, solution: Solution) -> tuple[Any, Any]:
+        """Places (m,) among these rows of those that are split, and which of all split rows they are."""
+        raise NotImplementedError
+
+    def agreed(self, values: Any) -> Any:
+        """What all processes that have some of the points take for these numbers: those of the first one."""
+        return values
+
+    def to_device(self, centers: npt.NDArray[Any]) -> Array:
+        """Centres (K, d) in the data's units as (K, d') in those of the device."""
+        inside = (centers - self.shift) / self.scale
+        width = self.n_columns - self.n_features
+        return jnp.asarray(np.pad(inside, ((0, 0), (0, width))), self.dtype)
+
+    def centers_of(self, centers: Array) -> npt.NDArray[Any]:
+        """Centres (K, d') on the device as (K, d) in the data's units."""
+        # in double precision, for float32 may not hold the unit
+        return np.asarray(centers, np.float64)[:, : self.n_features] * self.scale + self.shift
+
+    def cost_of(self, cost: Any) -> Any:
+        """Costs on the device, of any shape, in the data's units."""
+        # float32 may not hold the square of the unit
+        return np.multiply(cost, self.scale**2, dtype=np.float64)
+
+    def in_units(self, result: Result, max_iter: int) -> Result:
+        """A result as numpy in the data's units, without padding; labels and rows are those of this process."""
+        labels: Any = self.own_labels(result.assignment.labels)
+        rows, kept = self.own_rows(result.assignment)
+        whole = result._replace(assignment=result.assignment._replace(labels=labels))
+        result = jax.tree.map(np.asarray, whole)
+        solution = result.assignment
+        solution = solution._replace(
+            rows=rows,
+            fractions=solution.fractions[kept],
+            prices=self.cost_of(solution.prices),
+            pressing=self.cost_of(solution.pressing),
+            primal=self.cost_of(solution.primal),
+            dual=self.cost_of(solution.dual),
+        )
+        centers: Any = self.centers_of(result.centers)
+        result = result._replace(
+            centers=centers,
+            assignment=solution,
+            cost=self.cost_of(result.cost),
+            history=self.cost_of(result.history[:max_iter]),
+        )
+        if isinstance(result, Alignment):
+            return result._replace(objectives=self.cost_of(result.objectives[:max_iter]))
+        return result
+
+
 @dataclass(frozen=True)
-class ScaledPoints:
+class ScaledPoints(InUnits):
     """Points on the device, centred and scaled by a power of two so that no unit is too large or too small.
 
     Attributes
@@ -56,46 +132,40 @@ class ScaledPoints:
         """The points laid out for the passes of the direct route, once that is asked for."""
         return _lay_out(self.X, self.ids, self.weights, n_groups=self.n_groups)
 
-    def to_device(self, centers: npt.NDArray[Any]) -> Array:
-        """Centres (K, d) in the data's units as (K, d') in those of the device."""
-        inside = (centers - self.shift) / self.scale
-        width = self.X.shape[1] - self.n_features
-        return jnp.asarray(np.pad(inside, ((0, 0), (0, width))), self.X.dtype)
+    @property
+    def n_columns(self) -> int:
+        """Columns on the device."""
+        return int(self.X.shape[1])
 
-    def centers_of(self, centers: Array) -> npt.NDArray[Any]:
-        """Centres (K, d') on the device as (K, d) in the data's units."""
-        # in double precision, for float32 may not hold the unit
-        return np.asarray(centers, np.float64)[:, : self.n_features] * self.scale + self.shift
+    @property
+    def dtype(self) -> Any:
+        """Of the points on the device."""
+        return self.X.dtype
 
-    def cost_of(self, cost: Any) -> Any:
-        """Costs on the device, of any shape, in the data's units."""
-        # float32 may not hold the square of the unit
-        return np.multiply(cost, self.scale**2, dtype=np.float64)
+    @property
+    def n_rows(self) -> int:
+        """All points."""
+        return self.n_points
 
-    def in_units(self, result: Result, max_iter: int) -> Result:
-        """A result as numpy in the data's units, without padding."""
-        result = jax.tree.map(np.asarray, result)
-        solution = result.assignment
-        kept = solution.rows < self.n_points
-        solution = solution._replace(
-            labels=solution.labels[: self.n_points],
-            rows=solution.rows[kept],
-            fractions=solution.fractions[kept],
-            prices=self.cost_of(solution.prices),
-            pressing=self.cost_of(solution.pressing),
-            primal=self.cost_of(solution.primal),
-            dual=self.cost_of(solution.dual),
-        )
-        centers: Any = self.centers_of(result.centers)
-        result = result._replace(
-            centers=centers,
-            assignment=solution,
-            cost=self.cost_of(result.cost),
-            history=self.cost_of(result.history[:max_iter]),
-        )
-        if isinstance(result, Alignment):
-            return result._replace(objectives=self.cost_of(result.objectives[:max_iter]))
-        return result
+    @property
+    def mesh(self) -> None:
+        """All rows lie in one place."""
+        return None
+
+    @property
+    def for_starts(self) -> "ScaledPoints":
+        """Where starts come from: all points."""
+        return self
+
+    def own_labels(self, labels: Array) -> npt.NDArray[Any]:
+        """Labels (n,) without those of padding."""
+        return np.asarray(labels)[: self.n_points]
+
+    def own_rows(self, solution: Solution) -> tuple[Any, Any]:
+        """Numbers (m,) of the rows that are split, none of padding, and which of all that were open they are."""
+        rows = np.asarray(solution.rows)
+        kept = rows < self.n_points
+        return rows[kept], kept
 
 
 def scale_points(
@@ -124,13 +194,10 @@ def scale_points(
     n_points, n_features = X.shape
     rows, columns = padded(n_points, 64), padded(n_features, 4) if n_points <= _FEW else n_features
     # Far from the origin float32 has no digits left for distances, so the mean goes before the type changes.
-    largest = float(np.abs(X).max(initial=0.0))
-    if largest > _LARGEST:
-        raise InputError(f"X has values up to {largest:.3g}; expected at most {_LARGEST:.0e}: scale the columns first")
+    check_magnitude(float(np.abs(X).max(initial=0.0)))
     shift = X.mean(0, dtype=np.float64).astype(X.dtype)
     centred = X - shift
-    _, exponent = np.frexp(max(float(np.abs(centred).max(initial=0.0)), np.finfo(np.float64).tiny))
-    scale = float(np.ldexp(1.0, int(exponent)))
+    scale = scale_of(float(np.abs(centred).max(initial=0.0)))
     inside = np.zeros((rows, columns), dtype)
     np.divide(centred, scale, out=inside[:n_points, :n_features], casting="same_kind")
     mass = np.zeros(rows, dtype)
@@ -141,6 +208,18 @@ def scale_points(
         jnp.asarray(inside), jnp.asarray(mass), jnp.asarray(ids), groups, n_groups, n_points, n_features,
         shift.astype(np.float64), scale,
     )  # fmt: skip
+
+
+def check_magnitude(largest: float) -> None:
+    """Refuse values whose squares cannot be told, by the largest of them."""
+    if largest > _LARGEST:
+        raise InputError(f"X has values up to {largest:.3g}; expected at most {_LARGEST:.0e}: scale the columns first")
+
+
+def scale_of(largest: float) -> float:
+    """The power of two above the largest distance of a value from the mean."""
+    _, exponent = np.frexp(max(largest, np.finfo(np.float64).tiny))
+    return float(np.ldexp(1.0, int(exponent)))
 
 
 def padded_clusters(n_clusters: int, n_points: int) -> int:

@@ -17,6 +17,7 @@ those of HG-means (Gribel & Vidal, 2019); here the clusters are fair.
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -24,15 +25,17 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import Array
+from jax.sharding import Mesh
 from scipy.optimize import linear_sum_assignment
 
 from fairjax._core.compiling import stage
 from fairjax.fca.alignment.result import Alignment
 from fairjax.fca.direct import FairClustering
 from fairjax.fca.points import GroupedPoints
-from fairjax.fca.restarts import Outcome, Search, Start
-from fairjax.fca.scaled_points import Result, ScaledPoints
+from fairjax.fca.restarts import FitPoints, Outcome, Search, Start
+from fairjax.fca.scaled_points import Result
 from fairjax.fca.splits import Splits, splits
+from fairjax.fca.spreading import OWN, WHOLE, over_rows, spot
 
 _AS_A_RULE = 4.0  # times what a split is sure to save
 _LEAST = 1e-6  # part of the cost by which it has to fall
@@ -46,7 +49,7 @@ Refit = Callable[[Start, int, float], Result | None]
 
 
 def search(
-    points: ScaledPoints,
+    points: FitPoints,
     best: Outcome[Result],
     refit: Refit[Result],
     fresh: Iterator[Start],
@@ -73,7 +76,7 @@ def search(
 
 
 def steps(
-    points: ScaledPoints, best: Outcome[Result], refit: Refit[Result], fresh: Iterator[Start], *, seed: int
+    points: FitPoints, best: Outcome[Result], refit: Refit[Result], fresh: Iterator[Start], *, seed: int
 ) -> Iterator[Outcome[Result]]:
     """As :func:`search`, without end: what there is after every fit."""
     rng = np.random.default_rng(seed)
@@ -147,10 +150,11 @@ class Moves(NamedTuple):
         return jnp.asarray(centers + self.origin)
 
 
-def _moves(points: ScaledPoints, result: FairClustering | Alignment) -> Moves:
-    grouped = points.grouped
-    labels = jnp.pad(result.assignment.labels, (0, grouped.weights.shape[0] - result.assignment.labels.shape[0]))
-    found = jax.tree.map(np.asarray, _splits(grouped, result.centers, labels))
+def _moves(points: FitPoints, result: FairClustering | Alignment) -> Moves:
+    grouped, labels = points.grouped, result.assignment.labels
+    if missing := grouped.weights.shape[0] - labels.shape[0]:
+        labels = jnp.pad(labels, (0, missing))
+    found = jax.tree.map(np.asarray, _splits(grouped, result.centers, labels, mesh=points.mesh))
     return Moves(found, np.asarray(grouped.mean), iter(map(tuple, ranked_swaps(found).tolist())))
 
 
@@ -184,6 +188,9 @@ def _squared_distances(A: npt.NDArray[np.floating], B: npt.NDArray[np.floating])
     return ((A[:, None] - B) ** 2).sum(-1)
 
 
-@stage
-def _splits(points: GroupedPoints, centers: Array, labels: Array) -> Splits:
-    return splits(points, centers - points.mean, labels)
+@partial(stage, static_argnames="mesh")
+def _splits(points: GroupedPoints, centers: Array, labels: Array, *, mesh: Mesh | None) -> Splits:
+    def split(points: GroupedPoints, centers: Array, labels: Array) -> Splits:
+        return splits(points, centers - points.mean, labels)
+
+    return over_rows(split, mesh, None, (spot(GroupedPoints), WHOLE, OWN))(points, centers, labels)

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from fairjax._core.varying import varying_as
 from fairjax.fca.points import GroupedPoints
 
 _STEPS = 3  # of the power method
@@ -74,7 +75,7 @@ def splits(points: GroupedPoints, centers: Array, labels: Array) -> Splits:
             about = features - jnp.matmul(own.T, members, precision=_HIGHEST)
             return jax.tree.map(jnp.add, sums, part(about, members, weights)), None
 
-        return jax.lax.scan(add, like, by_block)[0]
+        return points.spread.sum(jax.lax.scan(add, varying_as(like, by_block, centers), by_block)[0])
 
     def moments(about: Array, members: Array, weights: Array) -> tuple[Array, Array, Array]:
         heavy = members * weights

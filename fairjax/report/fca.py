@@ -74,6 +74,8 @@ def parameters(model: "FCA") -> dict[str, Any]:
         left_out.add("reg")
     if model.method == "direct":
         left_out.update(_ALIGNMENT)
+    if model.n_devices == 1:
+        left_out.add("n_devices")
     found = {name: value for name, value in _in_order(model).items() if name not in left_out}
     found["n_init"] = settings.restarts(model)
     if not isinstance(model.init, str):

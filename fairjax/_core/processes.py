@@ -1,0 +1,107 @@
+"""What the processes of one program tell each other outside of compiled programs: small things, once a fit.
+
+One process is the usual case, and hears only itself. Where there are several (see :func:`fairjax.parallel.start`), all
+of them have to ask alike, or all wait for those that did not.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from fairjax.errors import InputError, LostProcessError
+
+_LOST = ("gloo", "connection closed", "connection reset", "socket closed", "coordination service", "nccl")
+
+_leaving = False
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Within the block, a process that is lost ends in a `LostProcessError`."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        text = str(error).lower()
+        if jax.process_count() == 1 or isinstance(error, InputError) or not any(word in text for word in _LOST):
+            raise
+        _leave_alone()
+        raise LostProcessError(
+            f"process {jax.process_index()} of {jax.process_count()} lost another one and cannot go on; see what that "
+            "one said last, and start all of them again"
+        ) from error
+
+
+def _leave_alone() -> None:
+    """Have this process end without JAX's farewell, which would wait for the lost one, and abort then."""
+    global _leaving
+    if not _leaving:
+        _leaving = True
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(1)
+
+
+def gathered(message: bytes) -> list[bytes]:
+    """The message of every process, in their order.
+
+    Raises
+    ------
+    LostProcessError
+        If one of them is lost.
+    """
+    if jax.process_count() == 1:
+        return [message]
+    with explained():
+        return _gathered(message)
+
+
+def _gathered(message: bytes) -> list[bytes]:
+    from jax.experimental.multihost_utils import process_allgather
+
+    # as bytes, since JAX may not have the types of others, such as 64-bit numbers
+    sizes = np.asarray(process_allgather(np.asarray([len(message)], np.int32))).reshape(-1)
+    packed = np.zeros(max(int(sizes.max()), 1), np.uint8)
+    packed[: len(message)] = np.frombuffer(message, np.uint8)
+    everyone = np.asarray(process_allgather(packed)).reshape(len(sizes), -1)
+    return [bytes(row[:size]) for row, size in zip(everyone, sizes.tolist(), strict=True)]
+
+
+def told(value: Any) -> list[Any]:
+    """What every process tells, in their order: anything that JSON can hold."""
+    return [json.loads(message) for message in gathered(json.dumps(value).encode())]
+
+
+def agreed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What the first process has, of numbers that all have worked out for themselves."""
+    if jax.process_count() == 1:
+        return values
+    return np.frombuffer(gathered(np.ascontiguousarray(values).tobytes())[0], values.dtype).reshape(values.shape)
+
+
+def total(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The sum over processes of numbers, entry by entry; all have as many."""
+    if jax.process_count() == 1:
+        return values
+    found = [np.frombuffer(part, values.dtype) for part in gathered(np.ascontiguousarray(values).tobytes())]
+    return np.sum(found, 0).reshape(values.shape)
+
+
+def greatest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The greatest over processes of numbers, entry by entry; all have as many."""
+    if jax.process_count() == 1:
+        return values
+    found = [np.frombuffer(part, values.dtype) for part in gathered(np.ascontiguousarray(values).tobytes())]
+    return np.max(found, 0).reshape(values.shape)

@@ -1,0 +1,137 @@
+"""How the rows of arrays are spread over devices: the one place with collective operations.
+
+Inside of ``jax.shard_map`` every device holds rows of its own, as many as any other, and runs the same program. What a
+program says of all rows (sums, the least of something, a few rows that all devices look at) goes through here; without
+a mesh all of it is the identity, or plain indexing, and leaves no trace in the compiled program.
+
+Rows have numbers that all devices agree on: those of the first device come first. What is looked up by number is added
+up over the devices, of which one has the row and the others have zeros. So its size is that of the question, however
+many rows there are, and however unevenly those that are asked for are spread.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+Tree = TypeVar("Tree")
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Rows:
+    """Rows that are spread over an axis of a mesh, or all of them in one place.
+
+    Parameters
+    ----------
+    axis : str or tuple of str, optional
+        Name of the axis inside of ``jax.shard_map``; several are taken together. None, the default: there is no mesh.
+
+    Notes
+    -----
+    A static value: it compares and hashes by the name, and has no leaves as part of a pytree. Numbers of rows are
+    32-bit integers, so that there may be 2^31 of them.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> from jax.sharding import PartitionSpec as P
+    >>> from fairjax.parallel import Rows, data_mesh
+    >>> rows = Rows("rows")
+    >>> total = jax.shard_map(lambda x: rows.sum(x.sum()), mesh=data_mesh(1), in_specs=P("rows"), out_specs=P())
+    >>> float(total(jnp.arange(4.0))), float(Rows().sum(jnp.arange(4.0).sum()))
+    (6.0, 6.0)
+    """
+
+    axis: str | tuple[str, ...] | None = None
+
+    @property
+    def axes(self) -> frozenset[str]:
+        """Names of the axes; none without a mesh."""
+        if self.axis is None:
+            return frozenset()
+        return frozenset((self.axis,) if isinstance(self.axis, str) else self.axis)
+
+    @property
+    def n_devices(self) -> int:
+        """Over how many devices rows are spread; inside of ``shard_map``."""
+        return 1 if self.axis is None else jax.lax.axis_size(self.axis)
+
+    def sum(self, parts: Tree) -> Tree:
+        """The sum over devices of every leaf."""
+        return parts if self.axis is None else jax.tree.map(lambda leaf: jax.lax.psum(leaf, self.axis), parts)
+
+    def least(self, value: Array) -> Array:
+        """The least over devices, entry by entry."""
+        return value if self.axis is None else jax.lax.pmin(value, self.axis)
+
+    def greatest(self, value: Array) -> Array:
+        """The greatest over devices, entry by entry."""
+        return value if self.axis is None else jax.lax.pmax(value, self.axis)
+
+    def all(self, holds: Array) -> Array:
+        """Whether it holds on all devices, entry by entry."""
+        return holds if self.axis is None else self.least(holds.astype(jnp.int32)) > 0
+
+    def gather(self, part: Array) -> Array:
+        """The parts (m, ...) of all devices one after the other, (D m, ...), on each of them."""
+        if self.axis is None:
+            return part
+        places = jnp.zeros((self.n_devices, *part.shape), part.dtype)
+        placed = places.at[jax.lax.axis_index(self.axis)].set(part)
+        return self.sum(placed).reshape(-1, *part.shape[1:])
+
+    def numbers(self, n_own: int, dtype: DTypeLike = jnp.int32) -> Array:
+        """Numbers (n_own,) of the device's own rows."""
+        own = jnp.arange(n_own, dtype=dtype)
+        return own if self.axis is None else own + self._first(n_own).astype(dtype)
+
+    def own(self, index: Array, n_own: int) -> Array:
+        """Where the device has the rows of these numbers (m,) among its ``n_own``; ``n_own`` or more for all others."""
+        if self.axis is None:
+            return index
+        local = index - self._first(n_own).astype(index.dtype)
+        return jnp.where((local >= 0) & (local < n_own), local, n_own)
+
+    def at(self, index: Array, look_up: Callable[[Array], Tree], n_own: int) -> Tree:
+        """What ``look_up`` tells, an array (m, ...) or several, of the rows of these numbers (m,), on every device.
+
+        It is asked for places among the ``n_own`` rows of a device, and for ``n_own`` or more, of which any finite
+        answer will do. For a number that no device has, the result is such an answer.
+        """
+        if self.axis is None:
+            return look_up(index)
+        own = self.own(index, n_own)
+        mine = own < n_own
+
+        def masked(leaf: Array) -> Array:
+            return jnp.where(mine.reshape(-1, *(1,) * (leaf.ndim - 1)), leaf, jnp.zeros((), leaf.dtype))
+
+        return self.sum(jax.tree.map(masked, look_up(own)))
+
+    def ranked(self, n_flagged: Array, rank: Array, find: Callable[[Array], Array], n_own: int) -> Array:
+        """Numbers (m,) of the flagged rows that have these ranks (m,) among all flagged ones; D ``n_own`` for no row.
+
+        ``n_flagged`` () int32 is how many the device has, and ``find`` tells where it has them, by ranks among its own.
+        """
+        if self.axis is None:
+            return jnp.where(rank < n_flagged, find(rank), n_own)
+        device, n_rows = jax.lax.axis_index(self.axis), self.n_devices * n_own
+        counts = self.gather(n_flagged[None])
+        before = jnp.sum(jnp.where(jnp.arange(self.n_devices) < device, counts, 0), dtype=rank.dtype)
+        local = rank - before
+        mine = (local >= 0) & (local < n_flagged)
+        found = find(jnp.maximum(local, 0)) + self._first(n_own)
+        found = self.sum(jnp.where(mine, found, 0))
+        return jnp.where(rank < jnp.sum(counts, dtype=rank.dtype), found, n_rows)
+
+    def _first(self, n_own: int) -> Array:
+        return (jax.lax.axis_index(self.axis) * n_own).astype(jnp.int32)
+
+
+IN_ONE_PLACE = Rows()
+AXIS = "rows"  # of the meshes that this package makes

@@ -1,0 +1,76 @@
+"""One of several processes on this machine, for test_parallel_processes.py; prints what it found as JSON."""
+
+import json
+import os
+import signal
+import sys
+import warnings
+
+import jax
+import numpy as np
+
+from fairjax import FCA, parallel
+from fairjax.errors import InputError, LostProcessError
+
+K, TURNS = 3, 6
+SHARES = {2: (4_000, 2_001), 3: (700, 0, 5_301)}
+
+
+def data():
+    """Overlapping blobs of three features, whose groups lie apart."""
+    rng = np.random.default_rng(1)
+    middle = 2 * rng.normal(size=(K, 3))
+    X = (middle[rng.integers(K, size=6_001)] + rng.normal(size=(6_001, 3))).astype(np.float32)
+    sex = np.where(rng.random(6_001) < 1 / (1 + np.exp(-X[:, 0])), "f", "m")
+    return X, sex
+
+
+def model(n_devices):
+    return FCA(K, random_state=0, max_iter=TURNS, n_devices=n_devices)
+
+
+def told(found):
+    return {
+        "cost": found.cost_, "gap": found.gap_, "status": found.status_, "balance": found.balance_,
+        "labels": found.labels_.tolist(), "groups": list(found.group_names_), "inertia": found.inertia_,
+        "centers": found.cluster_centers_.tolist(), "soft": found.assignment().sum(1).tolist()[:9],
+    }  # fmt: skip
+
+
+def fit(n_processes, process):
+    """A fit of unequal shares, of which one may be empty."""
+    X, sex = data()
+    first = sum(SHARES[n_processes][:process])
+    own = slice(first, first + SHARES[n_processes][process])
+    return told(model("all").fit(X[own], sensitive_features=sex[own]))
+
+
+def refuse(n_processes, process):
+    """Bad input of one process is told by all."""
+    X, sex = data()
+    if process == 1:
+        X[3, 1] = np.nan
+    try:
+        model("all").fit(X, sensitive_features=sex)
+    except InputError as error:
+        return str(error)
+
+
+def lose(n_processes, process):
+    """The last process is killed before the fit."""
+    X, sex = data()
+    if process == n_processes - 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        model("all").fit(X, sensitive_features=sex)
+    except LostProcessError as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    name, port, *numbers = sys.argv[1:]
+    n_processes, process = map(int, numbers)
+    jax.config.update("jax_disable_most_optimizations", True)
+    warnings.simplefilter("ignore")  # so few turns
+    parallel.start(f"127.0.0.1:{port}", n_processes=n_processes, process=process)
+    print(json.dumps(globals()[name](n_processes, process)))
