@@ -45,6 +45,18 @@ def fit(n_processes, process):
     return told(model("all").fit(X[own], sensitive_features=sex[own]))
 
 
+def lie(n_processes, process):
+    """A fit of an array whose rows lie on the devices of all processes."""
+    X, sex = data()
+    n_own = 6_000 // n_processes
+    own = slice(process * n_own, (process + 1) * n_own)
+    split = parallel.split_rows(parallel.data_mesh())
+    spread = jax.make_array_from_process_local_data(split, X[own])
+    found = model(1).fit(spread, sensitive_features=sex[own])
+    same = found.predict(spread, sensitive_features=sex[own]) == found.labels_
+    return told(found) | {"same": float(np.mean(same))}
+
+
 def refuse(n_processes, process):
     """Bad input of one process is told by all."""
     X, sex = data()

@@ -53,6 +53,7 @@ def told(found):
         "status": int(solution.status), "counts": np.asarray(solution.counts).tolist(),
         "labels": np.asarray(solution.labels).tolist(),
         "spec": str(getattr(solution.labels.sharding, "spec", None)), "n_iter": int(found.n_iter),
+        "devices": len(solution.labels.sharding.device_set),
     }  # fmt: skip
 
 

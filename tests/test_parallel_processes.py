@@ -70,6 +70,17 @@ def test_processes_fit_as_one(n_processes):
     assert np.mean(labels == one.labels_) > 0.998
 
 
+@pytest.mark.slow
+def test_an_array_over_processes_is_taken_as_it_lies():
+    found = answers("lie", 2)
+    assert found[0]["cost"] == found[1]["cost"]
+    for own in found:
+        assert own["status"] == 0
+        assert own["gap"] <= 1e-5
+        assert len(own["labels"]) == 3_000
+        assert own["same"] > 0.99
+
+
 def test_bad_input_of_one_process_is_told_by_all():
     found = answers("refuse", 2)
     assert found[0] == found[1]

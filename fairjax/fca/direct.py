@@ -207,12 +207,14 @@ def _moved(
     soft = found.optimum.fractions * near.weights[:, None]
     counts = jnp.sum(near.placed, 0) + jnp.sum(soft, 0)
 
-    def look_up(own: Array) -> tuple[Array, Array]:
+    some_placed = found.rows.shape[0] < points.n_points
+
+    def look_up(own: Array) -> tuple[Array, Array | None]:
         inside = jnp.minimum(own, n_own - 1)
-        return coordinates(points, inside), found.labels[inside]
+        return coordinates(points, inside), found.labels[inside] if some_placed else None
 
     positions, labels = points.spread.at(found.rows, look_up, n_own)
-    if found.rows.shape[0] < points.n_points:
+    if labels is not None:
         hard = jax.nn.one_hot(labels, soft.shape[1], dtype=dtype)
         moved = soft - hard * near.weights[:, None]
         before = found.extra
