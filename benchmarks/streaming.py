@@ -44,7 +44,7 @@ centers = ((centers - seen.shift) / seen.scale).astype(np.float32)
 prices = np.zeros((len(seen.groups), len(centers)), np.float32)
 blocks = [block for block in feed.fill(intake, problem.layout)]
 began = time.perf_counter()
-n_read = sum(block.n_rows for block in feed.blocks(intake, problem.layout))
+n_read = sum(block.n_rows for block in feed.blocks(intake, problem.layout, problem.workshop))
 laid_out = time.perf_counter() - began
 parts, d, length = problem.layout.shape
 whole = GroupedPoints(
@@ -56,14 +56,17 @@ whole = GroupedPoints(
 del blocks
 in_memory = jax.jit(lambda points, centers, prices: squared_distances(points, centers).scan(prices))
 jax.block_until_ready(in_memory(whole, centers, prices))
-passes.one_pass(intake, problem.layout, centers, prices, n_open=problem.n_open)
-memory, streamed = [], []
+passes.one_pass(intake, problem.layout, centers, prices, n_open=problem.n_open, workshop=problem.workshop)
+memory, streamed, near = [], [], np.inf
 for _ in range(repeats):
     began = time.perf_counter()
     jax.block_until_ready(in_memory(whole, centers, prices))
     memory.append(time.perf_counter() - began)
     began = time.perf_counter()
-    passes.one_pass(intake, problem.layout, centers, prices, n_open=problem.n_open)
+    found = passes.one_pass(
+        intake, problem.layout, centers, prices, n_open=problem.n_open, near=1.5 * near, workshop=problem.workshop
+    )
+    near = found.radius
     streamed.append(time.perf_counter() - began)
 print(json.dumps({"first_reading": first, "read_and_laid_out": laid_out, "in_memory": memory, "streamed": streamed}))
 """

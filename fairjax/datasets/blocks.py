@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "BlockTable", "scan"]
 
-_BATCH = 2**18  # rows
+_BATCH = 2**16  # rows
 _NARROW = 2  # bytes of whole numbers that float32 holds to the last digit
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]

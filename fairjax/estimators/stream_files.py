@@ -20,12 +20,13 @@ def told(found: "Streamed") -> tuple[dict[str, Any], dict[str, Any]]:
     words = {
         "scale": rule.scale,
         "heaviest": rule.heaviest,
+        "reach": rule.reach,
         "block_rows": rule.block_rows,
         "n_rows": rule.n_rows,
         "n_passes": found.n_passes,
     }
     arrays: dict[str, Any] = {"counts": found.counts, "centers": rule.centers, "prices": rule.prices}
-    arrays |= {"shift": rule.shift, "rows": rule.rows, "labels": rule.labels}
+    arrays |= {name: getattr(rule, name) for name in ("shift", "rows", "labels", "keys", "copies")}
     return words, {_PREFIX + name: array for name, array in arrays.items()}
 
 
@@ -34,7 +35,8 @@ def restored(words: Words, arrays: dict[str, Any], result: "FairClustering", siz
     from fairjax.fca.streaming.fitting import Rule, Streamed
 
     n_clusters, n_features, n_groups = sizes["K"], sizes["d"], sizes["M"]
-    found = {name: arrays.get(_PREFIX + name) for name in ("counts", "centers", "prices", "shift", "rows", "labels")}
+    names = ("counts", "centers", "prices", "shift", "rows", "labels", "keys", "copies")
+    found = {name: arrays.get(_PREFIX + name) for name in names}
     absent = [name for name, array in found.items() if array is None]
     if absent:
         raise InputError(f"it lacks the array {_PREFIX + absent[0]!r}")
@@ -46,9 +48,11 @@ def restored(words: Words, arrays: dict[str, Any], result: "FairClustering", siz
     check_array("shift", values["shift"], (n_features,), "f")
     check_array("rows", values["rows"], (n_listed,), "i", 0, n_rows - 1)
     check_array("labels", values["labels"], (n_listed,), "i", 0, n_clusters - 1)
+    check_array("keys", values["keys"], (len(np.atleast_1d(values["keys"])),), "u")
+    check_array("copies", values["copies"], (len(values["keys"]), n_clusters), "i", 0, n_rows)
     counts = values.pop("counts")
     rule = Rule(
-        **values, scale=words.number("scale", 0), heaviest=words.number("heaviest", 0),
+        **values, scale=words.number("scale", 0), heaviest=words.number("heaviest", 0), reach=words.number("reach", 0),
         block_rows=words.whole("block_rows", 1), n_rows=n_rows,
     )  # fmt: skip
     best = result.assignment

@@ -91,6 +91,10 @@ def _check(model: "FCA", checkpoint_dir: Any, resume: bool, block_rows: int | No
             f"attributes is {model.attributes!r}; in tables in blocks each combination of several attributes is a "
             "group: leave it out"
         )
+    if model.n_devices != 1:
+        raise InputError(
+            f"n_devices is {model.n_devices!r}; tables in blocks are computed with on one device: leave it out"
+        )
     if block_rows is not None:
         check_count("block_rows", block_rows)
     if resume and checkpoint_dir is None:

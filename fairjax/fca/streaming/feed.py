@@ -8,6 +8,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -72,12 +73,23 @@ class Block(NamedTuple):
 
 
 Spare = queue.SimpleQueue[Block]
-"""Blocks that are done with, to be filled again: memory that is asked for anew all the time is not all given back."""
+"""Blocks that are done with, to be filled again."""
 
 
-def blocks(intake: Intake, layout: Layout, spare: Spare | None = None) -> Generator[Block, None, None]:
-    """The rows of a table in blocks, read ahead by a thread of its own; close it if it is left early."""
-    return ahead(fill(intake, layout, spare))
+class Workshop:
+    """What one pass leaves for the next: blocks to be filled again, and the thread that reads ahead.
+
+    Memory that is asked for anew all the time, by a thread that is another one each time, is not all given back.
+    """
+
+    def __init__(self) -> None:
+        self.spare: Spare = queue.SimpleQueue()
+        self.reader = ThreadPoolExecutor(1, "fairjax-reader")
+
+
+def blocks(intake: Intake, layout: Layout, workshop: Workshop) -> Generator[Block, None, None]:
+    """The rows of a table in blocks, read ahead by a thread; close it if it is left early."""
+    return ahead(fill(intake, layout, workshop.spare), workshop.reader)
 
 
 def fill(intake: Intake, layout: Layout, spare: Spare | None = None) -> Iterator[Block]:
@@ -133,12 +145,15 @@ def _put(block: Block, end: int, rows: Rows, begin: int, taken: int, layout: Lay
         done += some
 
 
-def ahead(items: Iterable[T], depth: int = _AHEAD) -> Generator[T, None, None]:
+def ahead(items: Iterable[T], reader: Executor, depth: int = _AHEAD) -> Generator[T, None, None]:
     """The items, made by a thread that is up to ``depth`` of them ahead; what it raises is raised here.
+
+    The thread is ``reader``'s, which has one and nothing else to do meanwhile.
 
     Examples
     --------
-    >>> list(ahead(range(3)))
+    >>> with ThreadPoolExecutor(1) as reader:
+    ...     list(ahead(range(3), reader))
     [0, 1, 2]
     """
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
@@ -161,8 +176,7 @@ def ahead(items: Iterable[T], depth: int = _AHEAD) -> Generator[T, None, None]:
         except BaseException as error:
             offer(("error", error))
 
-    thread = threading.Thread(target=work, daemon=True, name="fairjax-reader")
-    thread.start()
+    job = reader.submit(work)
     try:
         while True:
             kind, what = ready.get()
@@ -173,4 +187,4 @@ def ahead(items: Iterable[T], depth: int = _AHEAD) -> Generator[T, None, None]:
             yield what
     finally:
         over.set()
-        thread.join()
+        wait([job])

@@ -17,34 +17,14 @@ from fairjax.fca.restarts import Init, Outcome
 from fairjax.fca.scaled_points import padded, scale_points
 from fairjax.fca.streaming import solves, turns
 from fairjax.fca.streaming.feed import Layout
-from fairjax.fca.streaming.intake import Floats, Intake
+from fairjax.fca.streaming.intake import Intake
+from fairjax.fca.streaming.rule import Copies, Rule, listed, whole_copies
 from fairjax.fca.streaming.survey import Survey
 from fairjax.fca.streaming.turns import Last, Problem, Report, State
 
 BLOCK_ROWS = 2**18
 _LEAST_OPEN, _MOST_OPEN = 2**15, 2**17
 _OPEN_PART = 512  # one row in so many is looked at closely
-
-
-class Rule(NamedTuple):
-    """What gives the rows of a table their labels again: the cheapest cluster, but for some rows.
-
-    Attributes
-    ----------
-    centers : (K, d), prices : (M, K) on the device's scale. shift : (d,), scale : () of it. heaviest : () weight.
-    rows : (p,) int64 numbers of the rows near a boundary that are elsewhere, or nearly so, sorted; labels : (p,) int32.
-    block_rows : () rows that are taken together. n_rows : () of the whole table.
-    """
-
-    centers: Floats
-    prices: Floats
-    shift: npt.NDArray[np.float64]
-    scale: float
-    heaviest: float
-    rows: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int32]
-    block_rows: int
-    n_rows: int
 
 
 class Streamed(NamedTuple):
@@ -161,11 +141,10 @@ def finish(problem: Problem, state: State, *, report: Report | None = None) -> S
     state, last = turns.finish(problem, state, report)
     unit = problem.layout.scale**2
     layout, solution, opened = problem.layout, last.solution, last.found.open
-    n = len(opened.rows)
-    labels = np.asarray(solution.labels)[:n]
+    copies = _placed(last)
     counts = last.found.counts.copy()
-    np.add.at(counts, (opened.ids, opened.labels), -opened.weights.astype(np.float64))
-    np.add.at(counts, (opened.ids, labels), opened.weights)
+    np.add.at(counts, (opened.ids, opened.labels), -opened.masses)
+    np.add.at(counts, opened.ids, copies * opened.weights.astype(np.float64)[:, None])
     held = bool(last.attempt.held)
     primal = float(solution.primal)
     # where rows may be nearer to a boundary than prices have moved, the bound is that of the pass
@@ -177,7 +156,7 @@ def finish(problem: Problem, state: State, *, report: Report | None = None) -> S
         status = 0 if met and gap <= turns.GAP else 1
     return Streamed(
         last.centers.astype(np.float64) * layout.scale + layout.shift,
-        _labelled_cost(problem, last, labels) * unit,
+        _labelled_cost(problem, last, copies) * unit,
         counts * layout.heaviest,
         np.asarray(solution.counts),
         (np.asarray(solution.prices) if held else last.prices.astype(np.float64)) * unit,
@@ -192,25 +171,33 @@ def finish(problem: Problem, state: State, *, report: Report | None = None) -> S
         state.n_passes,
         state.converged,
         np.array(state.history) * unit,
-        _rule(problem, last, labels),
+        _rule(problem, last, copies),
     )
 
 
-def _labelled_cost(problem: Problem, last: Last, labels: npt.NDArray[np.int32]) -> float:
+def _placed(last: Last) -> Copies:
+    """Copies (m, K) of each open row in each cluster."""
+    opened, solution = last.found.open, last.solution
+    n = len(opened.rows)
+    if (opened.copies > 1).any():
+        return whole_copies(opened, np.asarray(solution.fractions, np.float64)[:n])
+    return np.eye(len(last.centers), dtype=np.int64)[np.asarray(solution.labels)[:n]]
+
+
+def _labelled_cost(problem: Problem, last: Last, copies: Copies) -> float:
     """Mean squared distance of the rows to the centres of their labels, some of which are not those of the pass."""
-    opened, centers = last.found.open, last.centers.astype(np.float64)
-    apart = np.square(opened.features.astype(np.float64) - centers[labels]).sum(1)
-    apart -= np.square(opened.features.astype(np.float64) - centers[opened.labels]).sum(1)
-    return float(last.found.cost + opened.weights @ apart) / problem.whole + problem.spread
+    opened = last.found.open
+    features, centers = opened.features.astype(np.float64), last.centers.astype(np.float64)
+    squares = np.stack([np.square(features - center).sum(1) for center in centers], 1)
+    before = squares[np.arange(len(squares)), opened.labels] * opened.copies
+    change = opened.weights @ ((copies * squares).sum(1) - before)
+    return float(last.found.cost + change) / problem.whole + problem.spread
 
 
-def _rule(problem: Problem, last: Last, labels: npt.NDArray[np.int32]) -> Rule:
-    opened, layout = last.found.open, problem.layout
-    # a program for blocks of another size may break ties another way
-    blur = 64 * np.finfo(layout.dtype).eps * (1 + np.abs(last.prices).max())
-    listed = np.flatnonzero((labels != opened.labels) | (opened.margins <= blur))
-    listed = listed[np.argsort(opened.rows[listed])]
+def _rule(problem: Problem, last: Last, copies: Copies) -> Rule:
+    layout = problem.layout
+    blur = 64 * float(np.finfo(layout.dtype).eps) * float(1 + np.abs(last.prices).max())
+    found = listed(last.found.open, copies, blur)
     return Rule(
-        last.centers, last.prices, layout.shift, layout.scale, layout.heaviest, opened.rows[listed], labels[listed],
-        layout.size, problem.n_rows,
-    )  # fmt: skip
+        last.centers, last.prices, layout.shift, layout.scale, layout.heaviest, *found, layout.size, problem.n_rows
+    )

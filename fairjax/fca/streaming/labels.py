@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from fairjax.fca.points import block_shape
 from fairjax.fca.streaming import passes
-from fairjax.fca.streaming.feed import Block, Layout, ahead, fill
-from fairjax.fca.streaming.fitting import Rule
+from fairjax.fca.streaming.feed import Block, Layout, Workshop, blocks
 from fairjax.fca.streaming.intake import Intake
+from fairjax.fca.streaming.nearest import row_keys
+from fairjax.fca.streaming.rule import Dealer, Rule
 
 
 class Labelled(NamedTuple):
@@ -29,11 +30,20 @@ def labelled(intake: Intake, rule: Rule) -> Generator[Labelled, None, None]:
     dtype = rule.centers.dtype
     layout = Layout((n_parts, rule.centers.shape[1], length), dtype, rule.shift, rule.scale, rule.heaviest)
     on_device = jnp.asarray(rule.centers), jnp.asarray(rule.prices)
-    source = ahead(fill(intake, layout))
+    dealer = Dealer(rule) if len(rule.keys) else None
+    workshop = Workshop()
+    source = blocks(intake, layout, workshop)
     try:
         for block in source:
             found = passes.assigned(block.features, block.ids, block.weights, *on_device)
-            yield _patched(block, np.array(found[0])[: block.n_rows], rule)
+            labels, margins = np.array(found[0])[: block.n_rows], np.asarray(found[1])[: block.n_rows]
+            if dealer is not None:
+                near = np.flatnonzero(margins <= rule.reach * (1 + 1e-5))
+                keys = row_keys(block.coordinates(near), block.ids[near], block.weights[near])
+                named, dealt = dealer.deal(keys)
+                labels[near[named]] = dealt
+            yield _patched(block, labels, rule)
+            workshop.spare.put(block)
     finally:
         source.close()
 

@@ -17,28 +17,12 @@ from jax import Array
 from fairjax._core.compiling import stage
 from fairjax.errors import InputError
 from fairjax.fca.points import GroupedPoints, squared_distances
-from fairjax.fca.streaming.feed import Block, Layout, Spare, blocks
+from fairjax.fca.streaming.feed import Block, Layout, Workshop, blocks
 from fairjax.fca.streaming.intake import Floats, Intake
+from fairjax.fca.streaming.nearest import Nearest, Open
 
 Doubles = npt.NDArray[np.float64]
 Watch = Callable[[int, float], None]  # is told rows and seconds so far
-
-
-class Open(NamedTuple):
-    """Rows near a boundary.
-
-    Attributes
-    ----------
-    features : (m, d) on the device's scale. ids : (m,) groups. weights : (m,). labels : (m,) int32 their cluster in the
-    pass. margins : (m,) to the second cheapest. rows : (m,) int64 their numbers in the table.
-    """
-
-    features: Floats
-    ids: npt.NDArray[np.int32]
-    weights: Floats
-    labels: npt.NDArray[np.int32]
-    margins: Floats
-    rows: npt.NDArray[np.int64]
 
 
 class Found(NamedTuple):
@@ -66,7 +50,7 @@ def one_pass(
     *,
     n_open: int,
     near: float = np.inf,
-    spare: Spare | None = None,
+    workshop: Workshop | None = None,
     watch: Watch | None = None,
 ) -> Found:
     """Assign all rows at ``prices`` (M, K) to ``centers`` (K, d); O(n K d).
@@ -74,7 +58,7 @@ def one_pass(
     Up to ``n_open`` rows are open, of those whose margin is below ``near``.
     """
     counts, sums, cost = np.zeros(prices.shape), np.zeros(centers.shape), 0.0
-    nearest = _Nearest(n_open, near)
+    nearest, workshop = Nearest(n_open, near), Workshop() if workshop is None else workshop
     on_device = jnp.asarray(centers, layout.dtype), jnp.asarray(prices, layout.dtype)
     began, before = time.perf_counter(), None
     n_rows = 0
@@ -87,12 +71,11 @@ def one_pass(
         sums = sums + totals[2]
         cost += float(totals[1])
         n_rows += block.n_rows
-        if spare is not None:
-            spare.put(block)
+        workshop.spare.put(block)
         if watch is not None:
             watch(n_rows, time.perf_counter() - began)
 
-    source = blocks(intake, layout, spare)
+    source = blocks(intake, layout, workshop)
     try:
         for block in source:
             # the device works on one block while the host looks at the one before
@@ -108,38 +91,6 @@ def one_pass(
         raise InputError("the table holds NaN where it had none when it was first read; begin again")
     opened, radius = nearest.result()
     return Found(counts, sums, cost, opened, radius)
-
-
-class _Nearest:
-    """The rows of least margin so far."""
-
-    def __init__(self, n_open: int, near: float) -> None:
-        self._n_open, self._limit, self._kept = n_open, near, 0
-        self._parts: list[Open] = []
-
-    def add(self, block: Block, labels: npt.NDArray[np.int32], margins: Floats) -> None:
-        index = np.flatnonzero(margins < self._limit)
-        part = Open(
-            block.coordinates(index), block.ids[index], block.weights[index], labels[index], margins[index],
-            block.first + index.astype(np.int64),
-        )  # fmt: skip
-        self._parts.append(part)
-        self._kept += len(index)
-        if self._kept > 2 * self._n_open:
-            self._prune()
-
-    def _prune(self) -> None:
-        parts: list[Any] = [np.concatenate(part) for part in zip(*self._parts, strict=True)]
-        whole = Open(*parts)
-        if len(whole.rows) > self._n_open:
-            self._limit = float(np.partition(whole.margins, self._n_open)[self._n_open])
-            kept = np.flatnonzero(whole.margins < self._limit)
-            whole = Open(*(part[kept] for part in parts))
-        self._parts, self._kept = [whole], len(whole.rows)
-
-    def result(self) -> tuple[Open, float]:
-        self._prune()
-        return self._parts[0], float(self._limit)
 
 
 @stage

@@ -6,7 +6,6 @@ assignment that is the best one for its centres, or whose cost is proven to be w
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +18,7 @@ from fairjax.fca.direct import at_rest
 from fairjax.fca.fitting import Fairness
 from fairjax.fca.points import GroupedPoints
 from fairjax.fca.streaming import solves
-from fairjax.fca.streaming.feed import Layout, Spare
+from fairjax.fca.streaming.feed import Layout, Workshop
 from fairjax.fca.streaming.intake import Floats, Intake
 from fairjax.fca.streaming.passes import Doubles, Found, Watch, one_pass
 from fairjax.fca.streaming.solves import Attempt, Small
@@ -45,7 +44,7 @@ class Problem:
     masses : (M,) shares of the groups. whole : weight of all rows, relative to the heaviest.
     spread : () weighted mean square of the features, and variance : () about their mean; on the device's scale.
     fairness, tol : as in a fit in memory. n_open : rows near a boundary that are looked at closely.
-    spare : blocks to be filled again.
+    workshop : what passes leave for each other.
     """
 
     intake: Intake
@@ -59,7 +58,7 @@ class Problem:
     fairness: Fairness
     tol: float
     n_open: int
-    spare: Spare = field(default_factory=SimpleQueue)
+    workshop: Workshop = field(default_factory=Workshop)
 
 
 class State(NamedTuple):
@@ -119,7 +118,7 @@ def step(problem: Problem, state: State, report: Report | None = None) -> State:
     soft, opened = np.asarray(attempt.soft), found.open
     own = np.zeros_like(soft)
     n = len(opened.rows)
-    own[np.arange(n), opened.labels] = opened.weights / problem.whole
+    own[np.arange(n), opened.labels] = opened.masses / problem.whole
     sums = found.sums / problem.whole + (soft - own)[:n].T @ opened.features.astype(np.float64)
     counts = np.asarray(attempt.counts).sum(0)
     present = counts > np.finfo(problem.layout.dtype).eps
@@ -161,7 +160,7 @@ def _assigned(
         watch = _watching(report, f"{words}, pass {look}", state.gap)
         found = one_pass(
             problem.intake, problem.layout, centers, paid, n_open=problem.n_open, near=_NEAR * state.radius,
-            spare=problem.spare, watch=watch,
+            workshop=problem.workshop, watch=watch,
         )  # fmt: skip
         attempt = _attempted(problem, found, centers, paid, _prices(y, level, state.miss, np.float64))
         new = np.asarray(attempt.optimum.prices.y)
@@ -230,7 +229,7 @@ def _attempted(problem: Problem, found: Found, centers: Floats, paid: Floats, wa
 
     small = Small(
         filled(opened.features), filled(opened.ids, np.int32), filled(opened.labels, np.int32),
-        filled(opened.weights) / problem.whole, found.counts / problem.whole,
+        filled(opened.masses) / problem.whole, found.counts / problem.whole,
         np.float64(found.cost / problem.whole + problem.spread), np.float64(found.radius), paid.astype(np.float64),
         problem.masses,
     )  # fmt: skip
