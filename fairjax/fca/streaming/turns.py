@@ -174,7 +174,8 @@ def _assigned(
             reach=_apart(new - state.y) if look == 1 else _apart(new - y),
             miss=_apart(new - y),
             missed=np.asarray(missed, np.float64),
-            radius=found.radius,
+            # where hardly any row was that near, look at all of them again
+            radius=found.radius if 2 * len(found.open.rows) >= problem.n_open else np.inf,
             n_passes=state.n_passes + 1,
             gap=gap if fair else np.inf,
         )
