@@ -77,6 +77,21 @@ def test_labels_to_start_from_are_targets_at_once(data, targets):
     assert not settings.tasks(data)[0].started
 
 
+def test_a_start_from_matched_clusters(monkeypatch):
+    """What the training is given, which is not run here."""
+    given = []
+    monkeypatch.setattr(FairIMSAT, "_fit", lambda self, *arguments: given.append(arguments) or self)
+    model = FairIMSAT(4, start="match", random_state=3, **SHORT)
+    mirrored = np.where(GROUPS[:, None] == 1, 1 - POINTS, POINTS) * np.float32([1, 2, 4, 8])
+    model.fit(mirrored, sensitive_features=GROUPS)
+    labels = given[0][-1](mirrored, GROUPS)
+    assert metrics.accuracy(labels, POINTS.argmax(1)) == 1
+    model.fit(mirrored, sensitive_features=GROUPS, start_labels=labels)
+    assert given[1][-2] is labels
+    with pytest.raises(InputError, match="the smallest group has 2 rows, fewer than n_clusters=4"):
+        given[0][-1](POINTS[:10], np.array([0] * 8 + [1] * 2, np.int32))
+
+
 def test_more_clusters_to_start_from_than_there_are():
     with pytest.raises(InputError, match="start_labels names 96 clusters; expected at most n_clusters=4"):
         FairIMSAT(4, **SHORT).fit(POINTS, sensitive_features=GROUPS, start_labels=np.arange(96))

@@ -128,7 +128,7 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         return self._fit(X, y, sensitive_features, None)
 
     def _fit(self, X: Any, y: Any, sensitive_features: Any, given: Any, name: str = "group_labels") -> Self:
-        """Fit with labels from elsewhere, if any were given under that name."""
+        """Fit with labels from elsewhere, given under that name, or by a function of the rows and their groups' ids."""
         self._check_parameters()
         group_codes.check_pairing(X, sensitive_features, y)
         X = self._as_rows(X, reset=True)
@@ -145,6 +145,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         self._choose_scale(X)
         network = self._choose_network(X.shape[1:], len(known))
         names = ("all",) if sensitive_features is None else tuple(group_codes.name_of(value) for value in known)
+        if callable(given):
+            given = given(X, groups)
         alone = None if given is None else checked_labels(given, n, name)
         result = fitting.train(self, self._config(network), rows.scaled(X, self._scale), groups, names, alone)
         self._network = network

@@ -6,7 +6,7 @@ discriminative backbone, here IMSAT's, learns in turns with exact fair assignmen
 """
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ from fairjax.deep.methods.imsat import (
     log_of_logits,
     logit_clusterer,
 )
+from fairjax.deep.methods.matching import matched_by_kmeans
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, setting, static
 from fairjax.deep.methods.smoothing import Smooth, distances, smoothness
@@ -189,8 +190,19 @@ class FairIMSATConfig(FairIMSATSettings, Fair, Smooth, Config):
         return found.labels, logit_clusterer(state, self.n_clusters, prices)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StartSettings:
+    """The setting of the estimator alone."""
+
+    start: Literal["none", "match"] = setting(
+        "none",
+        "Targets until the end of the warm-up: none, or from k-means on each group's rows alone, whose clusters are "
+        "matched by the distances between them.",
+    )
+
+
 @estimator
-class FairIMSAT(DeepClusterer, FairIMSATSettings):
+class FairIMSAT(DeepClusterer, StartSettings, FairIMSATSettings):
     """IMSAT that learns from exact fair assignments: an analogue of DFDC (Zhang, Davidson, 2021), without decoder.
 
     A network D-1200-1200-K is trained as in `IMSAT`. After the warm-up the fair assignment of least −log p is solved
@@ -206,8 +218,8 @@ class FairIMSAT(DeepClusterer, FairIMSATSettings):
     -----
     Of DFDC neither code nor losses are public; figures of this class are not its figures. The information of cluster
     and row lets the groups have clusters of their own until the targets come, so that these have to match the clusters
-    of one group with those of another, which goes wrong where groups look quite different. `start_labels` are for that:
-    clusters of each group alone, which `fairjax.deep.match_groups` has matched.
+    of one group with those of another, which goes wrong where groups look quite different. ``start="match"`` is for
+    that: targets from clusters of each group alone, matched by the distances between them and not by their places.
 
     Examples
     --------
@@ -232,8 +244,8 @@ class FairIMSAT(DeepClusterer, FairIMSATSettings):
         X, y, sensitive_features
             As for the other deep methods.
         start_labels : array-like (N,) of whole numbers, optional
-            Targets until the end of the warm-up, with equal numbers for the same cluster in all groups, such as
-            `fairjax.deep.match_groups` finds them.
+            Targets until the end of the warm-up in the place of what `start` says, with equal numbers for the same
+            cluster in all groups, such as `fairjax.deep.match_groups` finds them.
 
         Returns
         -------
@@ -249,7 +261,14 @@ class FairIMSAT(DeepClusterer, FairIMSATSettings):
         ReplacementWarning
             As for the other deep methods.
         """
+        if start_labels is None and self.start == "match":
+            return self._fit(X, y, sensitive_features, self._matched)
         return self._fit(X, y, sensitive_features, start_labels, "start_labels")
+
+    def _matched(self, X: npt.NDArray[Any], groups: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        seed = self.random_state if isinstance(self.random_state, (int, np.integer)) else 0
+        found = matched_by_kmeans(jax.random.key(int(seed)), X, groups, self.n_clusters)
+        return np.asarray(found.labels)
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
         """Cluster of each row, new ones too, by the rule that is optimal for the fitted ones.

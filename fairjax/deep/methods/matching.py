@@ -16,10 +16,11 @@ import numpy as np
 from jax import Array, lax
 
 from fairjax._core import group_codes
-from fairjax.deep.methods.alone import checked_labels
+from fairjax.deep.methods.alone import checked_labels, cluster_alone
+from fairjax.deep.training.streams import prepare
 from fairjax.errors import InputError
 
-__all__ = ["MatchedGroups", "cluster_distances", "match_clusters", "match_groups", "own_costs"]
+__all__ = ["MatchedGroups", "cluster_distances", "match_clusters", "match_groups", "matched_by_kmeans", "own_costs"]
 
 
 class MatchedGroups(NamedTuple):
@@ -176,6 +177,39 @@ def match_groups(
         centers[group] = centers[group][np.asarray(order)]
         numbers[codes == group] = np.argsort(np.asarray(order))[numbers[codes == group]]
     return MatchedGroups(numbers, centers, misfits, codes)
+
+
+def matched_by_kmeans(key: Array, X: Any, groups: Any, n_clusters: int, *, n_init: int = 10) -> MatchedGroups:
+    """Each group clustered alone by k-means, and the clusters matched.
+
+    Parameters
+    ----------
+    key : typed random key
+        Consumed.
+    X : array (N, ...), floating
+    groups : array (N,), int32
+        Ids from 0 on.
+    n_clusters : int
+    n_init : int
+        Restarts of k-means.
+
+    Raises
+    ------
+    InputError
+        If a group has fewer rows than there are clusters, or a cluster of it ended without rows.
+    """
+    rows = np.asarray(X).reshape(len(X), -1)
+    data = prepare(rows, groups)
+    smallest = int(np.min(np.asarray(data.sizes)))
+    if smallest < n_clusters:
+        raise InputError(
+            f"the smallest group has {smallest} rows, fewer than n_clusters={n_clusters}: it cannot be clustered "
+            "alone; ask for fewer clusters"
+        )
+    fit_key, match_key = jax.random.split(key)
+    labels = cluster_alone(fit_key, data.x, data, n_clusters, n_init)
+    seed = int(jax.random.randint(match_key, (), 0, np.iinfo(np.int32).max))
+    return match_groups(rows, labels, sensitive_features=groups, random_state=seed)
 
 
 def own_costs(X: Any, matched: MatchedGroups) -> Array:
