@@ -1,9 +1,10 @@
 """Trials of the deep methods, many and small, before anything is run at full size: which changes gain?
 
-    python benchmarks/screening.py reverse-digits      the bundled digits of 8 x 8 and their reversals: minutes
-    python benchmarks/screening.py mnist-usps          1,000 images of each group, plain networks on pixels: an hour
-    python benchmarks/screening.py reverse-mnist       the same for MNIST and its reversals
-    python benchmarks/screening.py DATA --only vat     trials whose name begins so
+    python benchmarks/screening.py reverse-digits            the bundled digits of 8 x 8 and their reversals: minutes
+    python benchmarks/screening.py half-reversed-digits      the same, each digit in one of the groups only
+    python benchmarks/screening.py mnist-usps                1,000 images of each group, plain networks on pixels
+    python benchmarks/screening.py reverse-mnist             the same for MNIST and its reversals
+    python benchmarks/screening.py DATA --only vat           trials whose name begins so
 
 Every trial has the same three seeds, so that it is compared with its baseline pair by pair: a change is worth keeping
 if its mean gain is more than twice the standard error of the paired difference. Every trial is written into
@@ -92,8 +93,9 @@ TRIALS = {
 
 def load(data: str) -> datasets.Dataset:
     """Rows as vectors in [-1, 1]."""
-    if data == "reverse-digits":
-        return datasets.load_reverse_digits(signed=True, dtype=np.float32)
+    if data.endswith("digits"):
+        variant: Any = "reversed" if data == "reverse-digits" else "half_reversed"
+        return datasets.load_reverse_digits(variant=variant, signed=True, dtype=np.float32)
     read = datasets.load_mnist_usps if data == "mnist-usps" else datasets.load_reverse_mnist
     return read(size=28, signed=True, flatten=True, max_per_group=_ROWS)
 
@@ -239,7 +241,7 @@ def run(data: str, only: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", choices=("reverse-digits", "mnist-usps", "reverse-mnist"))
+    parser.add_argument("data", choices=("reverse-digits", "half-reversed-digits", "mnist-usps", "reverse-mnist"))
     parser.add_argument("--only", default="", help="trials whose name begins so")
     options = parser.parse_args()
     run(options.data, options.only)
