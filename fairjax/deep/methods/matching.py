@@ -83,7 +83,8 @@ def match_clusters(key: Array, first: Array, second: Array, *, n_starts: int = 1
     ([1, 3, 0, 2], 0.0)
     """
     n = len(first)
-    least = 1e-5 * jnp.maximum(jnp.max(jnp.abs(first)), 1)  # a gain below it is rounding
+    # a gain below it is rounding, and might be taken back and forth for ever
+    least = 32 * n * jnp.finfo(first.dtype).eps * jnp.max(jnp.abs(first)) * jnp.max(jnp.abs(second))
 
     def swap(state: tuple[Array, Array]) -> tuple[Array, Array]:
         order, _ = state
