@@ -111,6 +111,10 @@ def cases(name: str, X: np.ndarray, groups: np.ndarray) -> Iterator[Row]:
     yield Row("spfc", "20 neighbours", fitted(SpFC(K, affinity="nearest_neighbors", random_state=0)), None)
     for penalty, expected in FMC_ROWS[name]:
         yield Row("fmc", f"λ={penalty:g}", fitted(FMC(K, penalty=penalty, init=centers)), expected)
+        unit = FMC(K, penalty=penalty, start="unit", init=centers)
+        yield Row("fmc", f"λ={penalty:g}, equal weights and σ=1", fitted(unit), expected)
+    tenth = FMC(K, penalty=10.0, start="unit", batch_size=0.1, init=centers, random_state=0)
+    yield Row("fmc", "λ=10, equal weights and σ=1, batches of a tenth", fitted(tenth), None)
 
 
 VFC_ROWS: dict[str, list[tuple[float, float | None, tuple[float, float] | None]]] = {
@@ -137,7 +141,7 @@ SFC_ROWS: dict[str, list[tuple[tuple[int, int], tuple[float, float]]]] = {
     "Bank": [((12, 19), (0.349, 0.632)), ((61, 94), (0.377, 0.649))],
 }
 FMC_ROWS: dict[str, list[tuple[float, tuple[float, float] | None]]] = {
-    "Adult": [(1, (0.2955, 0.177)), (5, (0.347, 0.356)), (10, (0.384, 0.448)), (30, (0.399, 0.429))],
+    "Adult": [(1, (0.2955, 0.177)), (5, (0.347, 0.356)), (10, (0.384, 0.448)), (30, (0.399, 0.429)), (100, None)],
     "Bank": [(10, None)],
 }
 
@@ -183,6 +187,7 @@ def run(row: Row, repeats: int) -> dict[str, Any]:
         "method": row.method,
         "control": row.control,
         "cost": float(model.cost_),
+        "objective": float(getattr(model, "objective_", np.nan)) if row.method == "fmc" else None,
         "balance": float(model.balance_),
         "status": model.status_,
         "n_iter": int(model.n_iter_),

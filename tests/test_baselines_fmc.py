@@ -77,11 +77,24 @@ def test_penalty_makes_it_fairer():
         assert model.weights_.sum() == pytest.approx(1)
 
 
+def test_batches_end_near_all_rows():
+    X, groups = blobs()
+    options = {"size_penalty": 0.1, "random_state": 0, "max_iter": 60}
+    with pytest.warns(ConvergenceWarning, match="had not settled"):
+        plain, fair = (FMC(3, penalty=p, batch_size=0.5, **options).fit(X, sensitive_features=groups) for p in (0, 2.0))
+    assert fair.share_gap_ < plain.share_gap_
+    whole = FMC(3, penalty=0.0, size_penalty=0.1, random_state=0).fit(X, sensitive_features=groups)
+    assert plain.objective_ == pytest.approx(whole.objective_, abs=0.02)
+    np.testing.assert_array_equal(fair.predict(X), fair.labels_)
+
+
 def test_bad_input():
     X, groups = blobs(40)
     for options, words in (
         ({"penalty": -1}, "penalty is -1; expected a finite number of at least 0"),
         ({"start": "kmeans"}, "start is 'kmeans'"),
+        ({"batch_size": 1.5}, "batch_size is 1.5"),
+        ({"batch_size": 0}, "batch_size is 0"),
     ):
         with pytest.raises(InputError, match=words):
             FMC(2, **options).fit(X, sensitive_features=groups)

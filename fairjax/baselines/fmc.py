@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fairjax._core.checks import check_choice
+from fairjax._core.checks import check_choice, check_count
 from fairjax._core.compiling import stage
 from fairjax.baselines import starts
 from fairjax.baselines.base import Baseline, check_between
@@ -33,6 +33,9 @@ class FMC(Baseline):
         The mixture that plain EM finds from k-means, or its centres with equal weights and σ = 1, as the paper has it.
     size_penalty : float, default=10.0
         Weight of a term against empty cells of group and cluster, from the authors' code.
+    batch_size : int or float in (0, 1), optional
+        Rows, or part of them, that the likelihood of a turn looks at, drawn anew for each; the fairness looks at as
+        many, the same throughout. The paper's is a tenth. By default all rows.
     n_init : int, default=1
         Number of starts; the one of least `objective_` is kept. 1 if `init` is an array.
     max_iter : int, default=200
@@ -57,8 +60,9 @@ class FMC(Baseline):
 
     Notes
     -----
-    Steps of Adam have the unit of X: scale the features to about one. O(n K d) for each of up to 2,000 steps. Columns
-    of categories and mini-batches, which the paper has, are not here.
+    Steps of Adam have the unit of X: scale the features to about one. O(n K d) for each of up to 2,000 steps, n the
+    rows of a batch where there are batches; their loss wavers, so that turns end at `max_iter`. Columns of categories,
+    which the paper has, are not here: give them as columns of 0 and 1.
 
     Examples
     --------
@@ -87,6 +91,7 @@ class FMC(Baseline):
         penalty: float = 10.0,
         start: Literal["em", "unit"] = "em",
         size_penalty: float = 10.0,
+        batch_size: float | None = None,
         n_init: int = 1,
         max_iter: int = 200,
         tol: float = 1e-6,
@@ -97,6 +102,7 @@ class FMC(Baseline):
         self.penalty = penalty
         self.start = start
         self.size_penalty = size_penalty
+        self.batch_size = batch_size
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -128,6 +134,15 @@ class FMC(Baseline):
         check_choice("start", self.start, ("em", "unit"))
         check_between("penalty", self.penalty, 0.0)
         check_between("size_penalty", self.size_penalty, 0.0)
+        if self.batch_size is not None and not (isinstance(self.batch_size, float) and 0 < self.batch_size < 1):
+            check_count("batch_size", self.batch_size)
+
+    def _batch(self, n_points: int) -> int | None:
+        """Rows of a batch; None for all."""
+        if self.batch_size is None:
+            return None
+        size = self.batch_size if self.batch_size >= 1 else np.ceil(self.batch_size * n_points)
+        return int(min(size, n_points))
 
     def _find(self, problem: Problem, start: Start) -> Found:
         points = problem.points
@@ -145,6 +160,8 @@ class FMC(Baseline):
             plain_start=self.start == "em",
             max_turns=int(self.max_iter),
             tol=float(self.tol),
+            batch=self._batch(problem.n_points),
+            key=start.key,
         )
         finite = bool(np.isfinite(found.loss))
         status: Status = "converged" if found.settled else "stopped" if finite else "diverged"
@@ -177,7 +194,7 @@ class FMC(Baseline):
         self.share_gap_ = found.details["share_gap"]
 
 
-@partial(stage, static_argnames="plain_start")
+@partial(stage, static_argnames=("plain_start", "batch"))
 def _run(
     X: Array,
     ids: Array,
@@ -191,8 +208,10 @@ def _run(
     plain_start: bool,
     max_turns: int,
     tol: float,
+    batch: int | None,
+    key: Array,
 ) -> Fitted:
     return run(
         X, ids, centers, penalty, shares, weights, size_penalty=size_penalty, n_features=n_features,
-        plain_start=plain_start, max_turns=max_turns, tol=tol,
+        plain_start=plain_start, max_turns=max_turns, tol=tol, batch=batch, key=key,
     )  # fmt: skip

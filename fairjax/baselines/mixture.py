@@ -74,7 +74,7 @@ class _State(NamedTuple):
     n_quiet: Array  # turns in a row without a change to speak of
 
 
-@partial(jax.jit, static_argnames="plain_start")
+@partial(jax.jit, static_argnames=("plain_start", "batch"))
 def run(
     X: ArrayLike,
     groups: ArrayLike,
@@ -89,6 +89,8 @@ def run(
     rate: ArrayLike = 1e-2,
     max_turns: ArrayLike = 200,
     tol: ArrayLike = 1e-6,
+    batch: int | None = None,
+    key: Array | None = None,
 ) -> Fitted:
     """Fit from the mixture that plain EM finds from the given centres, or from these.
 
@@ -111,11 +113,13 @@ def run(
     rate : () of Adam, of which a turn has ten steps, on logits, means and 1/σ. It has the unit of X.
     max_turns, tol : the turns end when the loss changes by at most `tol` in three of them; steps of Adam are not
         monotone, and one may be where it turns.
+    batch, key : rows that the likelihood of a turn looks at, drawn anew for each with replacement, and the fairness at,
+        drawn once; None for all of them (static). The key draws them.
 
     Returns
     -------
     Fitted
-        O(n K d) a step.
+        O(n K d) a step; with batches that of their size, and O(n K d) once at the end.
 
     Raises
     ------
@@ -139,18 +143,33 @@ def run(
         start = plain_mixture(X, weights, centers, width)
     else:
         start = Mixture(jnp.zeros_like(centers[:, 0]), centers, jnp.ones((), X.dtype))
-    extra = partial(_unfairness, X, members, shares, jnp.asarray(penalty, X.dtype), jnp.asarray(size_penalty, X.dtype))
+    penalties = jnp.asarray(penalty, X.dtype), jnp.asarray(size_penalty, X.dtype)
+    fixed, drawn = (X, members), None
+    if batch is not None:
+        if key is None:
+            raise InputError("batch is given without key; rows are drawn by a key from jax.random.key")
+        once, drawn = jax.random.split(key)
+        fixed = _drawn(once, X, members, batch)
+    # counts of a part stand for those of all
+    scale = jnp.sum(members) / jnp.sum(fixed[1])
+    extra = partial(_unfairness, fixed[0], scale * fixed[1], shares, *penalties)
+    whole = partial(_unfairness, X, members, shares, *penalties)
 
     def loss_of(sums: _Sums, mixture: Mixture) -> Array:
-        return -_expected(mixture, sums, width) / (jnp.sum(weights) * len(centers)) + extra(sums.fewest, mixture)
+        return -_expected(mixture, sums, width) / (jnp.sum(sums.masses) * len(centers)) + extra(sums.fewest, mixture)
 
-    def sums_of(mixture: Mixture) -> tuple[_Sums, Array, Array]:
-        return _expectation(X, weights, members, mixture, width)
+    def sums_of(mixture: Mixture, turn: Array) -> _Sums:
+        if drawn is None:
+            return _expectation(X, weights, members, mixture, width)[0]
+        some, own = _drawn(jax.random.fold_in(drawn, turn), X, members, batch or 1)
+        return _expectation(some, jnp.sum(own, axis=0), own, mixture, width)[0]
 
     state = _turns(optax.adam(rate), loss_of, sums_of, start, max_turns, tol)
-    sums, likelihood, labels = sums_of(state.mixture)
+    sums, likelihood, labels = _expectation(X, weights, members, state.mixture, width)
+    loss = -_expected(state.mixture, sums, width) / (jnp.sum(weights) * len(centers))
+    loss = loss + whole(sums.fewest, state.mixture)
     return Fitted(
-        state.mixture, labels, loss_of(sums, state.mixture), likelihood / jnp.sum(weights),
+        state.mixture, labels, loss, likelihood / jnp.sum(weights),
         share_gap(_soft_counts(X, members, state.mixture)), state.n_turns, state.n_quiet >= _QUIET,
     )  # fmt: skip
 
@@ -158,7 +177,7 @@ def run(
 def _turns(
     optimizer: optax.GradientTransformation,
     loss_of: Callable[[_Sums, Mixture], Array],
-    sums_of: Callable[[Mixture], tuple[_Sums, Array, Array]],
+    sums_of: Callable[[Mixture, Array], _Sums],
     start: Mixture,
     max_turns: ArrayLike,
     tol: ArrayLike,
@@ -166,7 +185,7 @@ def _turns(
     """Turns of an expectation and of gradient steps, until the loss is at rest."""
 
     def turn(state: _State) -> _State:
-        sums = sums_of(state.mixture)[0]
+        sums = sums_of(state.mixture, state.n_turns)
         mixture, moments = _descend(optimizer, partial(loss_of, sums), state.mixture, state.optimizer)
         loss = loss_of(sums, mixture)
         little = jnp.abs(loss - state.loss) <= tol
@@ -178,6 +197,14 @@ def _turns(
     none = jnp.zeros((), jnp.int32)
     infinite = jnp.full((), jnp.inf, start.means.dtype)
     return lax.while_loop(unfinished, turn, _State(start, optimizer.init(start), infinite, none, none))
+
+
+def _drawn(key: Array, X: Array, members: Array, batch: int) -> tuple[Array, Array]:
+    """Rows (batch, d) and their weights by group (M, batch), by weight and so of padding none."""
+    each = jnp.sum(members, axis=0)
+    rows = jax.random.choice(key, len(X), (batch,), p=each / jnp.sum(each))
+    # drawn by weight, each row weighs the same
+    return X[rows], members[:, rows] / each[rows]
 
 
 def _members(X: Array, groups: Array, weights: Array, shares: Array) -> Array:
