@@ -88,6 +88,31 @@ def test_batches_end_near_all_rows():
     np.testing.assert_array_equal(fair.predict(X), fair.labels_)
 
 
+def test_columns_of_categories():
+    """Two variables that tell the clusters, one of them by category: EM's probabilities are the soft shares."""
+    X, groups = blobs()
+    rng = np.random.default_rng(1)
+    kind = np.where(rng.random(len(X)) < 0.9, X[:, 0] > 0.6, X[:, 0] <= 0.6).astype(int)
+    rows = np.c_[X, np.eye(3)[kind]]  # the third category never occurs
+    model = FMC(3, penalty=0.0, size_penalty=0.0, categories=[[2, 3, 4]], random_state=0)
+    model.fit(rows, sensitive_features=groups)
+    probabilities = model.means_[:, 2:]
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    squares = np.square(rows[:, None, :2] - model.means_[:, :2]).sum(2)
+    logs = np.log(model.weights_) - squares / 2 / model.variance_ + rows[:, 2:] @ np.log(probabilities.T)
+    soft = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+    np.testing.assert_allclose(soft.T @ rows[:, 2:] / soft.sum(0)[:, None], probabilities, atol=0.02)
+    np.testing.assert_array_equal(model.predict(rows), model.labels_)
+    np.testing.assert_array_equal(logs.argmax(1), model.labels_)
+    for categories, words in (
+        ([[0, 1]], "not 1 in just one of them"),
+        ([[2, 3, 4], [4]], "not 1 in just one of them|a column twice"),
+        ([[2, 9]], "expected lists of columns from 0 to 4"),
+    ):
+        with pytest.raises(InputError, match=words):
+            FMC(3, categories=categories).fit(rows, sensitive_features=groups)
+
+
 def test_bad_input():
     X, groups = blobs(40)
     for options, words in (

@@ -81,6 +81,8 @@ def _plain(name: str, value: Any) -> Any:
         if not all(isinstance(key, str) for key in value):
             raise InputError(f"the model cannot be saved: {name} names groups that are no text; give it as a list")
         return {key: float(entry) for key, entry in value.items()}
+    if name == "categories" and value is not None:
+        return [[int(column) for column in block] for block in value]
     if isinstance(value, (list, tuple, np.ndarray)):
         return np.asarray(value, np.float64).tolist()
     return value

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax import Array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -12,8 +13,12 @@ from fairjax._core.checks import check_choice, check_count
 from fairjax._core.compiling import stage
 from fairjax.baselines import starts
 from fairjax.baselines.base import Baseline, check_between
-from fairjax.baselines.mixture import Fitted, run
-from fairjax.baselines.problem import Control, Found, Labels, Problem, Start, Status
+from fairjax.baselines.categories import Columns, log_probabilities
+from fairjax.baselines.mixture import Fitted, Mixture, run
+from fairjax.baselines.problem import Control, Found, Labels, Problem, Start, Status, Table
+from fairjax.errors import InputError
+
+_NEVER = -1e3  # logarithm of the probability of what never was seen
 
 
 class FMC(Baseline):
@@ -36,6 +41,9 @@ class FMC(Baseline):
     batch_size : int or float in (0, 1), optional
         Rows, or part of them, that the likelihood of a turn looks at, drawn anew for each; the fairness looks at as
         many, the same throughout. The paper's is a tenth. By default all rows.
+    categories : list of lists of int, optional
+        Columns of 0 and 1 that together are one categorical variable, 1 in just one of them in every row; its values
+        have probabilities in every component. The other columns are Gaussian.
     n_init : int, default=1
         Number of starts; the one of least `objective_` is kept. 1 if `init` is an array.
     max_iter : int, default=200
@@ -52,7 +60,7 @@ class FMC(Baseline):
     weights_ : ndarray (K,)
         Of the components.
     means_ : ndarray (K, d)
-        Theirs; `cluster_centers_` are the means of the labels.
+        Theirs, probabilities in columns of categories; `cluster_centers_` are the means of the labels.
     variance_ : float
         σ² of every component and feature.
     share_gap_ : float
@@ -61,8 +69,7 @@ class FMC(Baseline):
     Notes
     -----
     Steps of Adam have the unit of X: scale the features to about one. O(n K d) for each of up to 2,000 steps, n the
-    rows of a batch where there are batches; their loss wavers, so that turns end at `max_iter`. Columns of categories,
-    which the paper has, are not here: give them as columns of 0 and 1.
+    rows of a batch where there are batches; their loss wavers, so that turns mostly end at `max_iter`.
 
     Examples
     --------
@@ -92,6 +99,7 @@ class FMC(Baseline):
         start: Literal["em", "unit"] = "em",
         size_penalty: float = 10.0,
         batch_size: float | None = None,
+        categories: Any = None,
         n_init: int = 1,
         max_iter: int = 200,
         tol: float = 1e-6,
@@ -103,6 +111,7 @@ class FMC(Baseline):
         self.start = start
         self.size_penalty = size_penalty
         self.batch_size = batch_size
+        self.categories = categories
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -123,12 +132,16 @@ class FMC(Baseline):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        numeric = np.ones(X.shape[1])
+        numeric[[column for block in self.categories or [] for column in block]] = 0
         # ‖x − μ‖² − 2 σ² log π, from a point amid the means, so that a common offset costs no digits
-        middle = self.means_.mean(0)
-        inside = self.means_ - middle
+        middle = self.means_.mean(0) * numeric
+        inside = (self.means_ - middle) * numeric
         with np.errstate(divide="ignore"):
             prices = np.square(inside).sum(1) - 2 * self.variance_ * np.log(self.weights_)
-        return np.argmin(prices - 2 * (X - middle) @ inside.T, axis=1).astype(np.int32)
+            logs = np.log(np.where(numeric > 0, 1, self.means_))
+        slopes = inside + self.variance_ * np.where(np.isfinite(logs), logs, _NEVER)
+        return np.argmin(prices - 2 * (X - middle) @ slopes.T, axis=1).astype(np.int32)
 
     def _check(self, problem: Problem) -> None:
         check_choice("start", self.start, ("em", "unit"))
@@ -136,6 +149,26 @@ class FMC(Baseline):
         check_between("size_penalty", self.size_penalty, 0.0)
         if self.batch_size is not None and not (isinstance(self.batch_size, float) and 0 < self.batch_size < 1):
             check_count("batch_size", self.batch_size)
+
+    def _blocks(self, problem: Problem) -> npt.NDArray[np.float64]:
+        """Columns (J, d) of each categorical variable; InputError for what are not indicators of one."""
+        X = problem.X
+        blocks = np.zeros((len(self.categories or ()), X.shape[1]))
+        for place, columns in enumerate(self.categories or ()):
+            found = np.asarray(columns)
+            if found.ndim != 1 or found.dtype.kind not in "iu" or not np.isin(found, np.arange(X.shape[1])).all():
+                raise InputError(f"categories holds {columns!r}; expected lists of columns from 0 to {X.shape[1] - 1}")
+            blocks[place, found] = 1
+            if not (np.isin(X[:, found], (0, 1)).all() and (X[:, found].sum(1) == 1).all()):
+                raise InputError(
+                    f"categories holds {columns!r}, and these columns are not 1 in just one of them in every row; "
+                    "give the indicators of one variable, not scaled"
+                )
+        if (blocks.sum(0) > 1).any():
+            raise InputError("categories holds a column twice; each belongs to one variable")
+        if len(blocks) and blocks.sum() == X.shape[1]:
+            raise InputError("categories holds all columns; at least one has to be a number")
+        return blocks
 
     def _batch(self, n_points: int) -> int | None:
         """Rows of a batch; None for all."""
@@ -146,17 +179,27 @@ class FMC(Baseline):
 
     def _find(self, problem: Problem, start: Start) -> Found:
         points = problem.points
-        centers = points.to_device(starts.solution(problem, start)) * points.scale
+        blocks = self._blocks(problem)
+        columns, moved = None, np.zeros(points.X.shape[1])
+        if len(blocks):
+            width = points.X.shape[1] - points.n_features
+            inside = np.pad(blocks, ((0, 0), (0, width)))
+            # indicators as they are, not centred
+            moved = np.pad(points.shift, (0, width)) * inside.sum(0)
+            columns = Columns(*(jnp.asarray(part, points.X.dtype) for part in (1 - inside.sum(0), inside)))
+        back = jnp.asarray(moved, points.X.dtype)
+        centers = points.to_device(starts.solution(problem, start)) * points.scale + back
         found = _run(
-            points.X * points.scale,
+            points.X * points.scale + back,
             points.ids,
             centers,
             jnp.asarray(problem.masses / problem.masses.sum(), points.X.dtype),
             points.weights,
+            columns,
             penalty=float(self.penalty),
             # counts on the device are those of weights of at most one
             size_penalty=float(self.size_penalty) * (1.0 if problem.weights is None else 1 / problem.weights.max()),
-            n_features=float(points.n_features),
+            n_features=float(points.n_features - blocks.sum()),
             plain_start=self.start == "em",
             max_turns=int(self.max_iter),
             tol=float(self.tol),
@@ -176,7 +219,7 @@ class FMC(Baseline):
             float(found.loss) if finite else np.inf,
             n_iter=int(found.n_turns),
             message=lost if n_filled < problem.n_clusters else "",
-            centers=points.centers_of(found.mixture.means / points.scale),
+            centers=self._means(problem, found.mixture, columns, back),
             details={
                 "weights": np.exp(np.asarray(found.mixture.logits, np.float64)),
                 "variance": float(found.mixture.root_precision) ** -2,
@@ -184,6 +227,14 @@ class FMC(Baseline):
                 "log_likelihood": float(found.log_likelihood),
             },
         )
+
+    def _means(self, problem: Problem, mixture: Mixture, columns: Columns | None, back: Array) -> Table:
+        """Means (K, d) of the components in the data's units; of categories their probabilities."""
+        means, logs = log_probabilities(mixture.means, columns)
+        if columns is not None and logs is not None:
+            means = jnp.where(columns.numeric > 0, means, jnp.exp(logs))
+        points = problem.points
+        return points.centers_of((means - back) / points.scale)
 
     def _keep(self, found: Found, problem: Problem) -> None:
         super()._keep(found, problem)
@@ -201,6 +252,7 @@ def _run(
     centers: Array,
     shares: Array,
     weights: Array,
+    columns: Columns | None,
     *,
     penalty: float,
     size_penalty: float,
@@ -214,4 +266,5 @@ def _run(
     return run(
         X, ids, centers, penalty, shares, weights, size_penalty=size_penalty, n_features=n_features,
         plain_start=plain_start, max_turns=max_turns, tol=tol, batch=batch, key=key,
+        columns=columns,
     )  # fmt: skip

@@ -18,6 +18,7 @@ import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from fairjax.baselines.categories import Columns, log_probabilities, numbers, with_logits
 from fairjax.baselines.leading import exponentials, softmax
 from fairjax.errors import InputError
 from fairjax.kmeans.distances import distances_by_center
@@ -34,7 +35,7 @@ class Mixture(NamedTuple):
     logits: Array
     """(K,) of the components' weights."""
     means: Array
-    """(K, d)"""
+    """(K, d); in columns of categories the logits of their probabilities"""
     root_precision: Array
     """() 1/σ, the same for all components and coordinates."""
 
@@ -91,6 +92,7 @@ def run(
     tol: ArrayLike = 1e-6,
     batch: int | None = None,
     key: Array | None = None,
+    columns: Columns | None = None,
 ) -> Fitted:
     """Fit from the mixture that plain EM finds from the given centres, or from these.
 
@@ -115,6 +117,7 @@ def run(
         monotone, and one may be where it turns.
     batch, key : rows that the likelihood of a turn looks at, drawn anew for each with replacement, and the fairness at,
         drawn once; None for all of them (static). The key draws them.
+    columns : where some are indicators of categories; `n_features` is then the number of the others.
 
     Returns
     -------
@@ -140,9 +143,9 @@ def run(
     members = _members(X, jnp.asarray(groups), weights, shares)
     width = jnp.asarray(X.shape[1] if n_features is None else n_features, X.dtype)
     if plain_start:
-        start = plain_mixture(X, weights, centers, width)
+        start = plain_mixture(X, weights, centers, width, columns)
     else:
-        start = Mixture(jnp.zeros_like(centers[:, 0]), centers, jnp.ones((), X.dtype))
+        start = Mixture(jnp.zeros_like(centers[:, 0]), with_logits(centers, columns), jnp.ones((), X.dtype))
     penalties = jnp.asarray(penalty, X.dtype), jnp.asarray(size_penalty, X.dtype)
     fixed, drawn = (X, members), None
     if batch is not None:
@@ -152,25 +155,27 @@ def run(
         fixed = _drawn(once, X, members, batch)
     # counts of a part stand for those of all
     scale = jnp.sum(members) / jnp.sum(fixed[1])
-    extra = partial(_unfairness, fixed[0], scale * fixed[1], shares, *penalties)
-    whole = partial(_unfairness, X, members, shares, *penalties)
+    extra = partial(_unfairness, fixed[0], scale * fixed[1], shares, *penalties, columns)
+    whole = partial(_unfairness, X, members, shares, *penalties, columns)
 
     def loss_of(sums: _Sums, mixture: Mixture) -> Array:
-        return -_expected(mixture, sums, width) / (jnp.sum(sums.masses) * len(centers)) + extra(sums.fewest, mixture)
+        return -_expected(mixture, sums, width, columns) / (jnp.sum(sums.masses) * len(centers)) + extra(
+            sums.fewest, mixture
+        )
 
     def sums_of(mixture: Mixture, turn: Array) -> _Sums:
         if drawn is None:
-            return _expectation(X, weights, members, mixture, width)[0]
+            return _expectation(X, weights, members, mixture, width, columns)[0]
         some, own = _drawn(jax.random.fold_in(drawn, turn), X, members, batch or 1)
-        return _expectation(some, jnp.sum(own, axis=0), own, mixture, width)[0]
+        return _expectation(some, jnp.sum(own, axis=0), own, mixture, width, columns)[0]
 
     state = _turns(optax.adam(rate), loss_of, sums_of, start, max_turns, tol)
-    sums, likelihood, labels = _expectation(X, weights, members, state.mixture, width)
-    loss = -_expected(state.mixture, sums, width) / (jnp.sum(weights) * len(centers))
+    sums, likelihood, labels = _expectation(X, weights, members, state.mixture, width, columns)
+    loss = -_expected(state.mixture, sums, width, columns) / (jnp.sum(weights) * len(centers))
     loss = loss + whole(sums.fewest, state.mixture)
     return Fitted(
         state.mixture, labels, loss, likelihood / jnp.sum(weights),
-        share_gap(_soft_counts(X, members, state.mixture)), state.n_turns, state.n_quiet >= _QUIET,
+        share_gap(_soft_counts(X, members, state.mixture, columns)), state.n_turns, state.n_quiet >= _QUIET,
     )  # fmt: skip
 
 
@@ -232,11 +237,13 @@ def _descend(
     return lax.scan(step, (mixture, moments), length=_STEPS)[0]
 
 
-def log_joint(X: Array, mixture: Mixture, n_features: ArrayLike) -> Array:
+def log_joint(X: Array, mixture: Mixture, n_features: ArrayLike, columns: Columns | None = None) -> Array:
     """The logarithm of weight times density, (K, n)."""
     precision = mixture.root_precision**2
     scale = 0.5 * n_features * jnp.log(precision / _TWO_PI)
-    return _log_weights(mixture) + scale - 0.5 * precision * distances_by_center(X, mixture.means)
+    means, logs = log_probabilities(mixture.means, columns)
+    found = _log_weights(mixture) + scale - 0.5 * precision * distances_by_center(numbers(X, columns), means)
+    return found if logs is None else found + jnp.matmul(logs, X.T, precision="highest")
 
 
 def share_gap(counts: Array) -> Array:
@@ -273,10 +280,10 @@ def _log_weights(mixture: Mixture) -> Array:
 
 
 def _expectation(
-    X: Array, weights: Array, members: Array, mixture: Mixture, width: ArrayLike
+    X: Array, weights: Array, members: Array, mixture: Mixture, width: ArrayLike, columns: Columns | None
 ) -> tuple[_Sums, Array, Array]:
     """Sums over responsibilities, the log-likelihood of all points, and their labels."""
-    logs = log_joint(X, mixture, width)
+    logs = log_joint(X, mixture, width, columns)
     raised, totals, highest = exponentials(logs)
     each = highest + jnp.log(totals)
     shares = raised * (weights / totals)
@@ -285,30 +292,33 @@ def _expectation(
     sums = _Sums(
         jnp.sum(shares, axis=1),
         jnp.matmul(shares, X, precision="highest"),
-        jnp.matmul(shares, jnp.sum(X**2, axis=1), precision="highest"),
+        jnp.matmul(shares, jnp.sum(numbers(X, columns) ** 2, axis=1), precision="highest"),
         jnp.argmin(jnp.matmul(own, members.T, precision="highest")),
     )
     return sums, jnp.dot(weights, each, precision="highest"), labels
 
 
-def _soft_counts(X: Array, members: Array, mixture: Mixture) -> Array:
+def _soft_counts(X: Array, members: Array, mixture: Mixture, columns: Columns | None) -> Array:
     """Responsibilities summed over groups, (K, M)."""
-    precision, means = mixture.root_precision**2, mixture.means
+    precision = mixture.root_precision**2
+    means, of_categories = log_probabilities(mixture.means, columns)
     # what all components have in common, |x|² too, cancels
     own = _log_weights(mixture) - 0.5 * precision * jnp.sum(means**2, axis=1, keepdims=True)
     # in one product, so that its derivative is one, too
-    rows = jnp.concatenate([precision * means, own], axis=1)
+    slopes = precision * means if of_categories is None else precision * means + of_categories
+    rows = jnp.concatenate([slopes, own], axis=1)
     logs = jnp.matmul(rows, jnp.concatenate([X, jnp.ones_like(X[:, :1])], axis=1).T, precision="highest")
     return jnp.matmul(softmax(logs), members.T, precision="highest")
 
 
-def _expected(mixture: Mixture, sums: _Sums, width: ArrayLike) -> Array:
+def _expected(mixture: Mixture, sums: _Sums, width: ArrayLike, columns: Columns | None) -> Array:
     """The expected log-likelihood of all points for fixed responsibilities."""
     precision = mixture.root_precision**2
-    means = mixture.means
+    means, logs = log_probabilities(mixture.means, columns)
     spread = sums.squares - 2 * jnp.sum(means * sums.points, axis=1) + sums.masses * jnp.sum(means**2, axis=1)
     each = sums.masses * (_log_weights(mixture)[:, 0] + 0.5 * width * jnp.log(precision / _TWO_PI))
-    return jnp.sum(each) - 0.5 * precision * jnp.sum(spread)
+    of_categories = 0 if logs is None else jnp.sum(logs * sums.points)
+    return jnp.sum(each) - 0.5 * precision * jnp.sum(spread) + of_categories
 
 
 def _unfairness(
@@ -317,31 +327,37 @@ def _unfairness(
     shares: Array,
     penalty: Array,
     size_penalty: Array,
+    columns: Columns | None,
     fewest: Array,
     mixture: Mixture,
 ) -> Array:
     """What the loss has beside the likelihood; its gradient passes through the responsibilities."""
-    counts = _soft_counts(X, members, mixture)
+    counts = _soft_counts(X, members, mixture, columns)
     scarcity = shares[fewest % len(shares)] / jnp.where(size_penalty > 0, counts.ravel()[fewest], 1)
     return penalty * share_distance(counts, shares) + size_penalty * scarcity
 
 
-def plain_mixture(X: Array, weights: Array, centers: Array, width: ArrayLike) -> Mixture:
+def plain_mixture(
+    X: Array, weights: Array, centers: Array, width: ArrayLike, columns: Columns | None = None
+) -> Mixture:
     """The mixture that EM ends at from the centres, equal weights and the variance within nearest clusters."""
     n_clusters = len(centers)
     mass = jnp.sum(weights)
-    within = jnp.dot(weights, jnp.min(distances_by_center(X, centers), axis=0), precision="highest") / (mass * width)
+    nearest = jnp.min(distances_by_center(numbers(X, columns), numbers(centers, columns)), axis=0)
+    within = jnp.dot(weights, nearest, precision="highest") / (mass * width)
     tiny = jnp.finfo(X.dtype).tiny ** 0.5
-    first = Mixture(jnp.zeros_like(centers[:, 0]), centers, 1 / jnp.sqrt(jnp.maximum(within, tiny)))
+    first = Mixture(
+        jnp.zeros_like(centers[:, 0]), with_logits(centers, columns), 1 / jnp.sqrt(jnp.maximum(within, tiny))
+    )
 
     def turn(state: tuple[Mixture, Array, Array, Array]) -> tuple[Mixture, Array, Array, Array]:
         mixture, likelihood, _, count = state
-        sums, found, _ = _expectation(X, weights, weights[None], mixture, width)
+        sums, found, _ = _expectation(X, weights, weights[None], mixture, width, columns)
         masses = jnp.maximum(sums.masses, tiny)
         means = sums.points / masses[:, None]
-        spread = jnp.sum(sums.squares) - jnp.sum(sums.masses * jnp.sum(means**2, axis=1))
+        spread = jnp.sum(sums.squares) - jnp.sum(sums.masses * jnp.sum(numbers(means, columns) ** 2, axis=1))
         variance = jnp.maximum(spread / (mass * width), tiny)
-        moved = Mixture(jnp.log(masses / mass), means, 1 / jnp.sqrt(variance))
+        moved = Mixture(jnp.log(masses / mass), with_logits(means, columns), 1 / jnp.sqrt(variance))
         return moved, found, (found - likelihood) > 1e-6 * mass, count + 1
 
     state = (first, jnp.full((), -jnp.inf, X.dtype), jnp.ones((), bool), jnp.zeros((), jnp.int32))
