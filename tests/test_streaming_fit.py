@@ -420,6 +420,43 @@ def test_a_killed_fit_ends_as_if_it_had_not_been(tmp_path, n_kills, n_turns):
     np.testing.assert_array_equal(model.result_.history, whole.result_.history)
 
 
+_WRITER = """
+import sys, warnings
+from fairjax import FCA
+warnings.simplefilter("ignore")
+sys.path.insert(0, sys.argv[1])
+from test_streaming_fit import K, cut, people
+X, groups = people(2000)
+table = cut(X, groups, 700)
+model = FCA(K, random_state=0, init=X[:K], max_iter=1).fit_blocks(table)
+print("ready", flush=True)
+while True:
+    model.write_labels(table, sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_killed_writers_leave_whole_labels_or_none(tmp_path):
+    rng, n_whole = np.random.default_rng(0), 0
+    for trial in range(5):
+        folder = tmp_path / str(trial) / "labels"
+        folder.parent.mkdir()
+        arguments = [sys.executable, "-c", _WRITER, str(Path(__file__).parent), str(folder)]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout.readline() == "ready\n", process.stderr.read()
+            time.sleep(rng.random())
+        finally:
+            process.kill()
+            process.communicate(timeout=60)
+        if folder.exists():
+            n_whole += 1
+            told = json.loads((folder / "manifest.json").read_text())
+            assert sum(part["rows"] for part in told["parts"]) == told["rows"] == 2000
+            assert pq.read_table(folder / "part-00000.parquet").num_rows == 2000
+    assert n_whole
+
+
 _MEMORY = """
 import sys, warnings
 import numpy as np
