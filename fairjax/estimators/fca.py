@@ -87,7 +87,7 @@ class FCA(FittedFCA):
     Attributes
     ----------
     labels_ : ndarray (n,), int32
-        Cluster of each point.
+        Cluster of each point; not after `fit_blocks`.
     cluster_centers_ : ndarray (K, d)
         Centres. A cluster is left without points, with a warning, only where no other can be split in a way that is
         as fair and costs less, as where X has fewer distinct rows than clusters.
@@ -134,6 +134,8 @@ class FCA(FittedFCA):
         How the alignment routes were run: the solver ("host", POT's, where that is the faster one), blocks and scheme.
     preparation_ : :class:`~fairjax.datasets.Preparation` or None
         Of a model that was loaded: how the columns of its table became points.
+    streamed_ : :class:`~fairjax.fca.streaming.fitting.Streamed`
+        After `fit_blocks` only: what the fit ended with, the counts of the labels among it.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 

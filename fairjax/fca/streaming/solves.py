@@ -42,7 +42,7 @@ class Attempt(NamedTuple):
     Attributes
     ----------
     optimum : of the small problem. points : that problem.
-    sums : (m, K) weight of each open row in each cluster. counts : (M, K) fair but for ``violation``. cost : ().
+    soft : (m, K) weight of each open row in each cluster. counts : (M, K) fair but for ``violation``. cost : ().
     bound : () proven by the prices of the pass. shift : () by how much prices have moved against each other.
     held : () bool, by less than any row's margin that was not open: the solution is that of all rows.
     """
@@ -83,8 +83,8 @@ def _control(masses: Array, kind: str, value: Array) -> Control:
     return control(masses, **{"epsilon" if kind == "gap" else "min_balance": value})
 
 
-def _points(small: Small, centers: Array) -> tuple[Points, Array]:
-    """The problem, and what the open rows were where the pass put them (m, K)."""
+def _points(small: Small, centers: Array) -> Points:
+    """The problem in which all rows but the open ones stay where the pass put them."""
     n_groups, n_clusters = small.counts.shape
     apart = small.features[:, None] - centers
     costs = jnp.sum(jnp.square(apart), -1)
@@ -94,15 +94,14 @@ def _points(small: Small, centers: Array) -> tuple[Points, Array]:
     offset = small.cost - jnp.sum(own * costs)
     lowest = jnp.min(costs, -1)
     offset = offset + jnp.sum(small.weights * lowest)
-    points = Points(costs - lowest[:, None], small.groups, small.weights, placed, small.masses, offset)
-    return points, own
+    return Points(costs - lowest[:, None], small.groups, small.weights, placed, small.masses, offset)
 
 
 @partial(stage, static_argnames="kind")
 def attempt(small: Small, centers: Any, warm: Prices, tolerances: Tolerances, value: Any, *, kind: str) -> Attempt:
     """Solve for the open rows from ``warm`` prices; call it in double precision."""
     asked = _control(small.masses, kind, value)
-    points, _ = _points(small, centers)
+    points = _points(small, centers)
     n_groups = small.counts.shape[0]
     anchor = Anchor(small.prices, _DETERRENT * small.radius)
     found = optimum(points, asked, warm, tolerances, anchor, trial=screening.how(asked, exact=False))
