@@ -24,7 +24,8 @@ from fairjax.fca.streaming.passes import Doubles, Found, Watch, one_pass
 from fairjax.fca.streaming.solves import Attempt, Small
 
 GAP = 1e-5  # relative, of an assignment that counts as solved
-_FAIR = 1e-6  # of a group, by which counts may be off before the centres move
+_FAIR = 1e-6  # of a group, by which counts may be off at the end
+_NEARLY_FAIR = 1e-4  # and before the centres move: that costs about the tolerated gap, as with estimates in memory
 _LOOKS = 5  # passes of a turn, at most
 _LAST_LOOKS = 10
 _NO_COST = 1e-13  # squares of features that float32 tells apart, whose greatest is about one
@@ -113,7 +114,7 @@ def begin(problem: Problem, centers: Floats) -> State:
 def step(problem: Problem, state: State, report: Report | None = None) -> State:
     """One turn: fair assignment of all rows, then centre update."""
     number = len(state.history) + 1
-    state, found, attempt = _assigned(problem, state, state.centers, f"iteration {number}", _LOOKS, report)[:3]
+    state, found, attempt = _assigned(problem, state, state.centers, f"iteration {number}", report)[:3]
     cost = float(attempt.cost)
     soft, opened = np.asarray(attempt.soft), found.open
     own = np.zeros_like(soft)
@@ -141,7 +142,7 @@ def step(problem: Problem, state: State, report: Report | None = None) -> State:
 def finish(problem: Problem, state: State, report: Report | None = None) -> tuple[State, Last]:
     """The assignment of all rows to the cheapest centres, with its certificate."""
     at_centers = state.centers if state.converged and state.cost <= state.best_cost else state.best_centers
-    state, found, attempt, prices = _assigned(problem, state, at_centers, "last iteration", _LAST_LOOKS, report)
+    state, found, attempt, prices = _assigned(problem, state, at_centers, "last iteration", report, last=True)
     with jax.enable_x64(True):
         solution = solves.conclude(
             attempt.points, attempt.optimum, _tolerances(), jnp.asarray(problem.fairness.value, jnp.float64),
@@ -151,10 +152,10 @@ def finish(problem: Problem, state: State, report: Report | None = None) -> tupl
 
 
 def _assigned(
-    problem: Problem, state: State, centers: Floats, words: str, most: int, report: Report | None
+    problem: Problem, state: State, centers: Floats, words: str, report: Report | None, *, last: bool = False
 ) -> tuple[State, Found, Attempt, Floats]:
     """State with the prices found, the last pass, what its open rows came to, and the prices of that pass."""
-    for look in range(1, most + 1):
+    for look in range(1, (_LAST_LOOKS if last else _LOOKS) + 1):
         y, level, paid = _foreseen(problem, state, centers)
 
         watch = _watching(report, f"{words}, pass {look}", state.gap)
@@ -167,7 +168,7 @@ def _assigned(
         counts = found.counts / problem.whole
         missed = solves.missed(problem.sample, centers, paid, counts.astype(problem.layout.dtype))
         gap = relative_gap(float(attempt.cost), float(attempt.bound))
-        fair = float(attempt.violation) <= _FAIR
+        fair = float(attempt.violation) <= (_FAIR if last else _NEARLY_FAIR)
         state = state._replace(
             y=new if fair or bool(attempt.held) else y,
             level=np.asarray(attempt.optimum.prices.level) if fair else level,
