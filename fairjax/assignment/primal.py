@@ -16,7 +16,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
 
 from fairjax._core.precision import first_least
 from fairjax._core.varying import varying_as
@@ -207,9 +206,18 @@ def _rounding(wanted: Array, masses: Array) -> Array:
     return jnp.maximum(2 * eps * wanted, least[:, None])
 
 
-def finish(
-    points: Points, prices: Array, wanted: Array, residual: ArrayLike = 0.0, *, max_moves: int = 100_000
-) -> Plan:
+def _evened(deficit: Array, wanted: Array) -> Array:
+    """Deficits (M, K) that add up to nothing: what one cluster lacks another has too much, to the last digit.
+
+    The cluster where most is wanted makes up for it. What the sum rounds off counts for nothing.
+    """
+    busiest = jnp.arange(wanted.shape[1]) == first_least(-wanted)[:, None]
+    deficit -= jnp.where(busiest, jnp.sum(deficit, 1, keepdims=True), 0)
+    lost = 4 * jnp.finfo(deficit.dtype).eps * jnp.max(jnp.abs(deficit), 1, keepdims=True)
+    return jnp.where(jnp.abs(deficit) <= lost, 0, deficit)
+
+
+def finish(points: Points, prices: Array, wanted: Array, residual: float = 0.0, *, max_moves: int = 100_000) -> Plan:
     """Cheapest assignment of the open points with counts ``wanted`` (M, K), placed points included.
 
     ``prices`` (M, K) should be near optimal: then few paths are needed. A group's count that is off by no more than
@@ -219,7 +227,6 @@ def finish(
     dtype = points.costs.dtype
     n_groups, n_clusters = wanted.shape
     eps = jnp.finfo(dtype).eps
-    residual = jnp.asarray(residual, dtype)
     weighing = points.weights > 0
     reduced = points.costs + prices[points.groups]
     reduced = reduced - jnp.min(reduced, -1, keepdims=True)
@@ -227,8 +234,8 @@ def finish(
     # what rounding may have done to each entry: entries closer than that are equal
     blur = 2 * eps * (jnp.abs(points.costs) + jnp.abs(prices[points.groups]))
     tied = reduced <= blur + jnp.sum(cheapest * blur, -1, keepdims=True)
-    negligible = _rounding(wanted, points.masses)
-    busiest = jnp.arange(n_clusters) == first_least(-wanted)[:, None]
+    # counts with a residual have no digits for more than this
+    negligible = 2 * eps * points.masses[:, None] if residual else _rounding(wanted, points.masses)
 
     # for equal weights whole points move while a cluster is off its whole number, for others a heaviest point off
     heaviest = jax.ops.segment_max(jnp.where(weighing, points.weights, 0), points.groups, n_groups)
@@ -274,10 +281,9 @@ def finish(
         def move(flow: _Flow) -> _Flow:
             small = jnp.abs(flow.deficit) <= negligible / n_clusters
             deficit = jnp.where(small, 0, flow.deficit)
-            # what one cluster lacks another has too much, to the last digit
-            deficit -= jnp.where(busiest, jnp.sum(deficit, 1, keepdims=True), 0)
-            lost = 4 * eps * jnp.max(jnp.abs(deficit), 1, keepdims=True)
-            flow = flow._replace(deficit=jnp.where(jnp.abs(deficit) <= lost, 0, deficit))
+            if not residual:
+                deficit = _evened(deficit, wanted)
+            flow = flow._replace(deficit=deficit)
             return _augment(points, reduced, flow, first_least(-excess(flow)), whole)
 
         flow = jax.lax.while_loop(
@@ -289,6 +295,6 @@ def finish(
 
     nothing = _Flow(cheapest, jnp.zeros_like(wanted), jnp.zeros((), jnp.int32), jnp.array(False))
     exact, labels = jax.lax.fori_loop(0, 2, stage, varying_as((nothing, cheapest), points))
-    most = jnp.maximum(64 * eps, residual) * points.masses
-    met = jnp.all(jnp.abs(exact.deficit) <= most[:, None])
+    most = max(64 * float(eps), residual) * points.masses[:, None]
+    met = jnp.all(jnp.abs(exact.deficit) <= most)
     return Plan(exact.fractions, first_least(-labels), exact.n_moves, met)
