@@ -19,9 +19,13 @@ _SHARED = "FAIRJAX_TEST_PROGRAMS"  # names the folder to the worker processes
 # what is asserted here to the last digits is asserted of the programs that users run
 _OPTIMISED = {"test_assignment_oracle", "test_baselines_public", "test_ot_sinkhorn"}
 
+# rooms that take longest; begun last, one of them would keep a single process busy
+_LONG = "assignment fca deep docstrings estimator parallel streaming ot docs baselines cli".split()
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Workers share what they compile, for this run only."""
+    config.option.loadscopereorder = False  # which would begin with the rooms of most tests
     if not hasattr(config, "workerinput"):
         os.environ[_SHARED] = tempfile.mkdtemp(prefix="fairjax-tests-")
         compile_small_programs()
@@ -41,9 +45,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
 
     class ByRoom(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return Path(super()._split_scope(nodeid)).stem.split("_")[1]
+            return _room(Path(super()._split_scope(nodeid)))
 
     return ByRoom(config, log)
+
+
+def _room(file: Path) -> str:
+    return file.stem.split("_")[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the rooms that take longest."""
+    rank = {room: i for i, room in enumerate(_LONG)}
+    items.sort(key=lambda item: rank.get(_room(item.path), len(rank)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -350,7 +350,7 @@ def test_turns_may_estimate(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["epsilon", "min_balance"])
-@pytest.mark.parametrize("n_open", [None, 200])
+@pytest.mark.parametrize("n_open", [None, pytest.param(200, marks=pytest.mark.slow)])
 def test_absent_centers_change_nothing(name, n_open):
     d = data(4, n=1000 if n_open else N)
     _, plain = fit(d, name, n_open=n_open)

@@ -105,7 +105,7 @@ def test_more_clusters_never_cost_more(options):
             assert more.cost_ < fewer.cost_
 
 
-@pytest.mark.parametrize("method", ["direct", "exact", "sinkhorn"])
+@pytest.mark.parametrize("method", ["direct", pytest.param("exact", marks=pytest.mark.slow), "sinkhorn"])
 def test_every_route_fills_its_clusters(method):
     X, groups = apart(2)
     model = FCA(K, method=method, init=NOWHERE, reg=1.0).fit(X, sensitive_features=groups)

@@ -42,6 +42,7 @@ def assert_alike(case):
         np.testing.assert_allclose(spread["cost"], one["cost"], rtol=1e-3, err_msg=name)
 
 
+@pytest.mark.slow
 def test_four_devices_cluster_as_one():
     """However rows lie: shuffled, not enough for all, a group on one device, or sorted so that one has a boundary."""
     for case in child("pure", 4):

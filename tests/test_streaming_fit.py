@@ -68,8 +68,11 @@ def labels_of(intake, rule):
 
 @pytest.mark.parametrize(
     "fairness",
-    [Fairness("gap", 0.0), Fairness("gap", 0.2), Fairness("balance", 0.5)],
-    ids=["perfect", "gap", "balance"],
+    [
+        pytest.param(Fairness("gap", 0.0), id="perfect"),
+        pytest.param(Fairness("gap", 0.2), id="gap"),
+        pytest.param(Fairness("balance", 0.5), id="balance", marks=pytest.mark.slow),
+    ],
 )
 def test_an_assignment_from_the_same_centres_is_that_in_memory(fairness):
     X, groups = people()
