@@ -20,7 +20,9 @@ _SHARED = "FAIRJAX_TEST_PROGRAMS"  # names the folder to the worker processes
 _OPTIMISED = {"test_assignment_oracle", "test_baselines_public", "test_ot_sinkhorn"}
 
 # rooms that take longest; begun last, one of them would keep a single process busy
-_LONG = "assignment fca deep docstrings estimator parallel streaming ot docs baselines cli".split()
+_LONG = (
+    "assignment", "fca", "deep", "docstrings", "estimator", "parallel", "streaming", "ot", "docs", "baselines", "cli",
+)  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
