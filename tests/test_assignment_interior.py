@@ -76,7 +76,7 @@ def hard(form, dtype):
     return problems, solve(problems, M, dtype)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["gap", pytest.param("balance", marks=pytest.mark.slow), "shares"])
 def test_hard_instances_are_solved_in_few_steps(form):
     _, found = hard(form, np.float64)
     assert not np.any(found.status), np.flatnonzero(found.status)
@@ -97,8 +97,14 @@ def proven(problem, prices):
     return value - missed * max(np.abs(prices).max(), np.median(np.abs(problem.costs)))
 
 
-@pytest.mark.parametrize(("dtype", "promised"), [(np.float64, 2e-6), (np.float32, 2e-5)])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "dtype", "promised"),
+    [
+        *((form, np.float64, 2e-6) for form in FORMS),
+        ("gap", np.float32, 2e-5),
+        *(pytest.param(form, np.float32, 2e-5, marks=pytest.mark.slow) for form in FORMS if form != "gap"),
+    ],
+)
 def test_what_is_returned_proves_itself(form, dtype, promised):
     """Cost and bound recomputed in double precision from probabilities and multipliers."""
     problems, found = hard(form, dtype)

@@ -53,6 +53,7 @@ def test_cross_entropy_to_targets():
 # Slack
 
 
+@pytest.mark.slow
 def test_no_slack_is_the_method_as_it_was():
     """At 1 the targets are those of perfect fairness; below, they may be less fair, down to the share asked for."""
     data = prepare(POINTS, GROUPS)

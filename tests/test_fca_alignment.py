@@ -166,6 +166,7 @@ def marginals(problem, points, mass):
     return held[:-1]
 
 
+@pytest.mark.slow
 def test_regrouping_keeps_the_coupling(x64):
     problem = alignment.prepare(data().X, data().groups)
     n_points, wanted = len(problem.X), np.zeros(len(problem.X))
@@ -373,6 +374,7 @@ def assert_certified(d, result):
     return reached
 
 
+@pytest.mark.slow
 def test_a_plan_that_misses_mass_is_completed(x64, monkeypatch):
     """The native solver, stopped early, leaves points out; they are assigned all the same, and fairly."""
     monkeypatch.setattr(ot, "exact", functools.partial(ot.exact, max_iter=3))

@@ -53,6 +53,7 @@ def test_levels_of_one_data_set(sets):
     assert np.all(np.diff(swept.cost) < 0)
 
 
+@pytest.mark.slow
 def test_side_by_side_as_in_threads(sets, found, monkeypatch):
     """What accelerators do, in two pieces."""
     monkeypatch.setattr(batches, "_AT_ONCE", 1)

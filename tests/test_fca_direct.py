@@ -153,6 +153,7 @@ def test_cost_never_rises(name):
         assert state.best_cost == history.min()
 
 
+@pytest.mark.slow
 def test_cost_never_rises_in_single_precision():
     for seed in range(5):
         d = data(seed, dtype=np.float32)
