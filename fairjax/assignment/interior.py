@@ -34,59 +34,14 @@ from fairjax._core.varying import varying_as
 from fairjax.assignment import bounds, iterates, newton
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind
+from fairjax.assignment.descent import End, State, Tolerance, after, begun, to_the_end
 from fairjax.assignment.iterates import Iterate, Weights
 from fairjax.assignment.newton import System
 from fairjax.assignment.programme import Programme
 
 BOUNDARY = 0.9  # part of the way to the boundary that a step may go, as a rule
 _FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
-_SHORTEST = 1e-4  # steps shorter than this get nowhere
-_STALLS = 6  # so many of them end the search
 _RIGID = 1e300  # how hard levels are to bend that do not
-
-
-class State(NamedTuple):
-    """An iterate and what decides when to stop.
-
-    Attributes
-    ----------
-    complementarity : () weighted sum of the products: the duality gap once the counts are met.
-    cost : () of the fractions. residual : () by how much counts miss the control, at most, as a share of their group.
-    n_iter : () int32. n_stalls : () int32, steps in a row that got nowhere. solved : () bool.
-    """
-
-    iterate: Iterate
-    complementarity: Array
-    cost: Array
-    residual: Array
-    n_iter: Array
-    n_stalls: Array
-    solved: Array
-
-
-class Tolerance(NamedTuple):
-    """``gap`` relative to the cost, which counts as at least ``floor`` (); ``residual`` as a share of a group."""
-
-    gap: Array
-    floor: Array
-    residual: Array
-
-
-class End(NamedTuple):
-    """What a run comes to.
-
-    Attributes
-    ----------
-    fractions : (K, m) of the rows. prices : (M, K). level : (K,). off : () by how much the cost may be off.
-    n_iter : () int32, all steps. solved : () bool.
-    """
-
-    fractions: Array
-    prices: Array
-    level: Array
-    off: Array
-    n_iter: Array
-    solved: Array
 
 
 class _Newton(NamedTuple):
@@ -230,7 +185,7 @@ def step(
     """
     at = state.iterate
     linear = _linearise(programme, kind, at)
-    enough = tolerance.gap * jnp.maximum(jnp.abs(state.cost), tolerance.floor)
+    enough = tolerance.products(state.cost)
     # steps along which the products stay as they are lose no digits to prices that are free to move
     moving = (state.complementarity > enough) | (state.n_stalls % 2 == 1)
     moving = moving.astype(enough.dtype)
@@ -258,19 +213,7 @@ def step(
     primal, dual = _reach(programme, at, corrected)
     primal, dual = (jnp.where(reach < 1, boundary * reach, 1) for reach in (primal, dual))
     there = _moved(at, corrected, primal, dual)
-    complementarity, cost, residual = _measure(programme, weights, there)
-    finite = jnp.isfinite(complementarity) & jnp.isfinite(residual)
-    enough = tolerance.gap * jnp.maximum(jnp.abs(cost), tolerance.floor)
-    # rounding may keep counts from being met any better
-    stuck = (complementarity <= enough) & (residual > 0.5 * state.residual)
-    stalls = (jnp.maximum(primal, dual) < _SHORTEST) | stuck
-    done = (complementarity <= enough) & (residual <= tolerance.residual)
-    after = State(
-        there, complementarity, cost, residual, state.n_iter + 1, jnp.where(stalls, state.n_stalls + 1, 0), done
-    )
-    # where a step has no digits left, the one before is the end
-    ended = state._replace(n_iter=state.n_iter + 1, n_stalls=jnp.full_like(state.n_stalls, _STALLS))
-    return jax.tree.map(lambda after, ended: jnp.where(finite, after, ended), after, ended)
+    return after(state, there, _measure(programme, weights, there), (primal, dual), tolerance)
 
 
 def _merit(programme: Programme, state: State) -> Array:
@@ -292,27 +235,14 @@ def run(
 ) -> End:
     """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``.
 
-    ``weights`` are :func:`~fairjax.assignment.iterates.weigh` of the programme. Near the boundary steps may lose the
-    digits of the counts: what comes back is the best iterate.
+    ``weights`` are :func:`~fairjax.assignment.iterates.weigh` of the programme.
     """
 
-    def read(state: State, off: Array) -> End:
+    def read(state: State) -> End:
         at = state.iterate
-        return End(at.fractions, at.prices, at.level, off, state.n_iter, state.solved)
+        return End(at.fractions, at.prices, at.level, _merit(programme, state), state.n_iter, state.solved)
 
-    def on(carry: tuple[State, End]) -> tuple[State, End]:
-        state, best = carry
-        state = step(programme, kind, weights, state, tolerance, boundary=boundary)
-        found = read(state, _merit(programme, state))
-        better = found.solved | (found.off < best.off)
-        best = jax.tree.map(lambda found, best: jnp.where(better, found, best), found, best)
-        return state, best._replace(n_iter=found.n_iter)
+    def on(state: State) -> State:
+        return step(programme, kind, weights, state, tolerance, boundary=boundary)
 
-    def going(carry: tuple[State, End]) -> Array:
-        state, _ = carry
-        return ~state.solved & (state.n_stalls < _STALLS) & (state.n_iter < max_iter)
-
-    complementarity, cost, residual = _measure(programme, weights, first)
-    zero = jnp.zeros((), jnp.int32)
-    state = varying_as(State(first, complementarity, cost, residual, zero, zero, jnp.array(False)), programme)
-    return jax.lax.while_loop(going, on, (state, read(state, jnp.full_like(cost, jnp.inf))))[1]
+    return to_the_end(on, read, begun(first, _measure(programme, weights, first), programme), max_iter)

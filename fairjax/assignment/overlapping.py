@@ -33,43 +33,11 @@ from fairjax._core.precision import product
 from fairjax._core.varying import varying_as
 from fairjax.assignment import coupled, iterates, newton
 from fairjax.assignment.coupled import Coupled, Point
+from fairjax.assignment.descent import End, State, Tolerance, after, begun, to_the_end
 
 _RIDGE = 1e-13  # of the diagonal
 _REFINEMENTS = 3
 _FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
-_SHORTEST, _STALLS = 1e-4, 6  # so many steps shorter than that end the search
-
-
-class End(NamedTuple):
-    """What a run comes to: fractions (K, m), prices y (S, K) of the control, level (L, K), steps () and whether solved.
-
-    ``off`` () is by how much the cost may be off.
-    """
-
-    fractions: Array
-    y: Array
-    level: Array
-    off: Array
-    n_iter: Array
-    solved: Array
-
-
-class Tolerance(NamedTuple):
-    """As :class:`fairjax.assignment.interior.Tolerance`."""
-
-    gap: Array
-    floor: Array
-    residual: Array
-
-
-class _State(NamedTuple):
-    at: Point
-    complementarity: Array
-    cost: Array
-    residual: Array
-    n_iter: Array
-    n_stalls: Array
-    solved: Array
 
 
 class _Linear(NamedTuple):
@@ -232,12 +200,13 @@ def _measure(given: Coupled, at: Point) -> tuple[Array, Array, Array]:
     return _complementarity(given, at), cost, residual
 
 
-def _step(given: Coupled, central: Array, state: _State, tolerance: Tolerance, boundary: Array | float) -> _State:
+def _step(given: Coupled, central: Array, state: State, tolerance: Tolerance, boundary: Array | float) -> State:
     """One step: predictor, target, corrector; once the products are small enough, only towards the counts."""
-    at, n_clusters = state.at, state.at.fractions.shape[0]
+    at: Point = state.iterate
+    n_clusters = at.fractions.shape[0]
     linear = _linearise(given, at)
     whole = n_clusters * (1 + 2 * jnp.sum(given.roomy) / coupled.n_rows(given))
-    enough = tolerance.gap * jnp.maximum(jnp.abs(state.cost), tolerance.floor)
+    enough = tolerance.products(state.cost)
     moving = (state.complementarity > enough) | (state.n_stalls % 2 == 1)
     moving = moving.astype(enough.dtype)
 
@@ -261,17 +230,7 @@ def _step(given: Coupled, central: Array, state: _State, tolerance: Tolerance, b
     along, _ = jax.lax.fori_loop(0, 2, towards, begin)
     primal, dual = (jnp.where(reach < 1, boundary * reach, 1) for reach in _reach(given, at, along))
     there = _moved(at, along, primal, dual)
-    complementarity, cost, residual = _measure(given, there)
-    finite = jnp.isfinite(complementarity) & jnp.isfinite(residual)
-    enough = tolerance.gap * jnp.maximum(jnp.abs(cost), tolerance.floor)
-    stuck = (complementarity <= enough) & (residual > 0.5 * state.residual)
-    stalls = (jnp.maximum(primal, dual) < _SHORTEST) | stuck
-    done = (complementarity <= enough) & (residual <= tolerance.residual)
-    after = _State(
-        there, complementarity, cost, residual, state.n_iter + 1, jnp.where(stalls, state.n_stalls + 1, 0), done
-    )
-    ended = state._replace(n_iter=state.n_iter + 1, n_stalls=jnp.full_like(state.n_stalls, _STALLS))
-    return jax.tree.map(lambda after, ended: jnp.where(finite, after, ended), after, ended)
+    return after(state, there, _measure(given, there), (primal, dual), tolerance)
 
 
 def run(
@@ -286,8 +245,8 @@ def run(
     central = coupled.central_products(given)
     n_groups = len(given.masses)
 
-    def read(state: _State) -> End:
-        at = state.at
+    def read(state: State) -> End:
+        at: Point = state.iterate
         ranges = jnp.max(at.prices, 1) - jnp.min(at.prices, 1)
         off = state.complementarity + state.residual * product(given.masses, ranges[:n_groups])
         pinned = given.present & ~given.roomy
@@ -298,20 +257,7 @@ def run(
             y = jnp.where(pinned, y - product(y, weights)[:, None], y)
         return End(at.fractions, y, at.level, off, state.n_iter, state.solved)
 
-    def on(carry: tuple[_State, End]) -> tuple[_State, End]:
-        state, best = carry
-        state = _step(given, central, state, tolerance, boundary)
-        found = read(state)
-        better = found.solved | (found.off < best.off)
-        best = jax.tree.map(lambda found, best: jnp.where(better, found, best), found, best)
-        return state, best._replace(n_iter=found.n_iter)
+    def on(state: State) -> State:
+        return _step(given, central, state, tolerance, boundary)
 
-    def going(carry: tuple[_State, End]) -> Array:
-        state, _ = carry
-        return ~state.solved & (state.n_stalls < _STALLS) & (state.n_iter < max_iter)
-
-    complementarity, cost, residual = _measure(given, first)
-    zero = jnp.zeros((), jnp.int32)
-    state = varying_as(_State(first, complementarity, cost, residual, zero, zero, jnp.array(False)), given)
-    begin = read(state)._replace(off=jnp.full_like(cost, jnp.inf))
-    return jax.lax.while_loop(going, on, (state, begin))[1]
+    return to_the_end(on, read, begun(first, _measure(given, first), given), max_iter)

@@ -11,7 +11,17 @@ from jax.typing import DTypeLike
 from fairjax._core.precision import Double, first_least, in_double, rounded
 from fairjax._core.status import INFEASIBLE, INVALID, SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
-from fairjax.assignment import admissible, attributes, controls, coupled, interior, iterates, overlapping, primal
+from fairjax.assignment import (
+    admissible,
+    attributes,
+    controls,
+    coupled,
+    descent,
+    interior,
+    iterates,
+    overlapping,
+    primal,
+)
 from fairjax.assignment.attributes import AnyControl, Attributes
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, Programme, group_sums, only_present, programme, with_placed
@@ -107,7 +117,7 @@ def optimum(
     far = iterates.start(problem, control.kind, weights)
     near = iterates.start_near(problem, control.kind, weights, warm.y, warm.level, mu)
     first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
-    tolerance = interior.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
+    tolerance = descent.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
     end = interior.run(
         problem, control.kind, weights, first, tolerance,
         boundary=trial.boundary, max_iter=jnp.where(free, 0, max_iter),
@@ -152,12 +162,12 @@ def _optimum_of_each(
     far = coupled.start(given, scale, central)
     near = coupled.near(given, mu, central, warm.y, warm.level)
     first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
-    tolerance = overlapping.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
+    tolerance = descent.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)
     end = overlapping.run(
         given, first, tolerance, boundary=trial.boundary, max_iter=jnp.where(free, 0, max_iter)
     )  # fmt: skip
     cheapest = jax.nn.one_hot(first_least(points.costs), placed.shape[1], dtype=points.costs.dtype)
-    fractions, y = jnp.where(free, cheapest, end.fractions[:, :n_points].T), jnp.where(free, 0, end.y)
+    fractions, y = jnp.where(free, cheapest, end.fractions[:, :n_points].T), jnp.where(free, 0, end.prices)
     level = end.level
     if points.present is not None:
         fractions, y, level = _present(points.present, fractions, y, level)

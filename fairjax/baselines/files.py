@@ -11,7 +11,15 @@ from fairjax.datasets.preparation import Preparation
 from fairjax.errors import InputError
 from fairjax.saving import archive
 from fairjax.saving.archive import Arrays
-from fairjax.saving.common import FORMAT, group_words, model_of, plain_settings, preparation_of
+from fairjax.saving.common import (
+    FORMAT,
+    feature_words,
+    group_words,
+    model_of,
+    plain_settings,
+    preparation_of,
+    restore_features,
+)
 from fairjax.saving.words import Words, check_array
 
 if TYPE_CHECKING:
@@ -59,8 +67,7 @@ def save(model: "Baseline", target: archive.Target, preparation: Preparation | N
         "class": type(model).__name__,
         "settings": chosen,
         **group_words(model),
-        "n_features": model.n_features_in_,
-        "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
+        **feature_words(model, preparation),
         "balance": [model.balance_, model.max_balance_],
         "cost": model.cost_,
         "objective": model.objective_ if np.isfinite(model.objective_) else None,
@@ -70,7 +77,6 @@ def save(model: "Baseline", target: archive.Target, preparation: Preparation | N
         "gap": model.gap_,
         "figures": {name: float(getattr(model, name)) for name in _FIGURES if hasattr(model, name)},
         "attribute_balances": [value for pair in getattr(model, "attribute_balances_", ()) for value in pair],
-        "preparation": None if preparation is None else preparation.to_json(),
     }
     archive.write(target, words, arrays)
 
@@ -106,12 +112,7 @@ def restore(kind: "type[Baseline]", words: Words, arrays: Arrays) -> "Baseline":
     if getattr(model, "objective", "kmeans") not in ("kmeans", "kmedian"):
         raise InputError(f"objective is {chosen['objective']!r}; expected 'kmeans' or 'kmedian'")
     model.groups_, model.group_names_ = words.groups()
-    model.n_features_in_ = words.whole("n_features", 1)
-    names = words.texts("feature_names")
-    if names:
-        if len(names) != model.n_features_in_:
-            raise InputError(f"there are {len(names)} feature_names for {model.n_features_in_} features")
-        model.feature_names_in_ = np.array(names, dtype=object)
+    restore_features(model, words)
     sizes = {"K": int(model.n_clusters), "d": model.n_features_in_, "M": len(model.groups_)}
     _restore_arrays(model, arrays, sizes)
     model.balance_, model.max_balance_ = words.numbers("balance", 2, 0, 1)

@@ -13,7 +13,15 @@ from fairjax.estimators import inputs, settings, stream_files
 from fairjax.estimators.fca import FCA
 from fairjax.saving import archive
 from fairjax.saving.archive import Arrays
-from fairjax.saving.common import FORMAT, group_words, model_of, plain_settings, preparation_of
+from fairjax.saving.common import (
+    FORMAT,
+    feature_words,
+    group_words,
+    model_of,
+    plain_settings,
+    preparation_of,
+    restore_features,
+)
 from fairjax.saving.words import Words, check_array
 
 # axes of a result: clusters, features, groups, points, points that may be split, turns; the others are scalars
@@ -49,14 +57,12 @@ def save(model: FCA, target: archive.Target, preparation: Preparation | None) ->
         "class": type(model).__name__,
         "settings": chosen,
         **group_words(model),
-        "n_features": model.n_features_in_,
-        "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
+        **feature_words(model, preparation),
         "dtype": str(model.cluster_centers_.dtype),
         "balance": [model.balance_, model.max_balance_],
         "attribute_balances": [value for pair in model.attribute_balances_ for value in pair],
         "inertia": model.inertia_,
         "transport": None if model.transport_ is None else dataclasses.asdict(model.transport_),
-        "preparation": None if preparation is None else preparation.to_json(),
     }
     if model.search_ is not None:
         arrays["search_costs"] = model.search_.costs
@@ -82,7 +88,7 @@ def restore(words: Words, arrays: Arrays) -> FCA:
     model = model_of(FCA, chosen)
     settings.check(model)
     model.groups_, model.group_names_ = words.groups()
-    model.n_features_in_ = words.whole("n_features", 1)
+    restore_features(model, words)
     model.balance_, model.max_balance_ = words.numbers("balance", 2, 0, 1)
     model.inertia_ = words.number("inertia", 0)
     members = inputs.members_of(model.groups_) if model.attributes == "separately" else []
@@ -90,11 +96,6 @@ def restore(words: Words, arrays: Arrays) -> FCA:
     found = words.numbers("attribute_balances", 2 * len(members), 0, 1) if members else ()
     model.attribute_balances_ = list(zip(found[::2], found[1::2], strict=True))
     settings.start(model.init, model.n_clusters, model.n_features_in_)
-    names = words.texts("feature_names")
-    if names:
-        if len(names) != model.n_features_in_:
-            raise InputError(f"there are {len(names)} feature_names for {model.n_features_in_} features")
-        model.feature_names_in_ = np.array(names, dtype=object)
     sizes = {"K": int(model.n_clusters), "d": model.n_features_in_, "M": len(model.groups_)}
     model.transport_ = _transport(model, words)
     model._keep(

@@ -4,6 +4,7 @@ Small data are padded with points of weight 0 and features of value 0 to a few s
 one of a few, so that most fits in a session find their programs compiled.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ _LEAST_CLUSTERS = 4
 Result = TypeVar("Result", FairClustering, Alignment)
 
 
-class InUnits:
+class InUnits(ABC):
     """Units of data on the device: centred on ``shift`` (d,), and ``scale`` long.
 
     What it knows of the rows, a class below it says.
@@ -42,22 +43,22 @@ class InUnits:
     scale: float
 
     @property
+    @abstractmethod
     def n_columns(self) -> int:
         """Columns on the device."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def dtype(self) -> Any:
         """Of the points on the device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def own_labels(self, labels: Array) -> npt.NDArray[Any]:
         """Labels (n,) of the rows that this process has given, from those on the device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def own_rows(self, solution: Solution) -> tuple[Any, Any]:
         """Places (m,) among these rows of those that are split, and which of all split rows they are."""
-        raise NotImplementedError
 
     def agreed(self, values: Any) -> Any:
         """What all processes that have some of the points take for these numbers: those of the first one."""

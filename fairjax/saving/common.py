@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from fairjax._core import group_codes
@@ -67,3 +68,22 @@ def preparation_of(words: Words, n_features: int) -> Preparation | None:
     if len(found.columns) != n_features:
         raise InputError(f"its preparation has {len(found.columns)} columns for {n_features} features")
     return found
+
+
+def feature_words(model: Any, preparation: Preparation | None) -> dict[str, Any]:
+    """Number and names of the features, and how a table's columns became them."""
+    return {
+        "n_features": model.n_features_in_,
+        "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
+        "preparation": None if preparation is None else preparation.to_json(),
+    }
+
+
+def restore_features(model: Any, words: Words) -> None:
+    """Put number and names of the features back into the model."""
+    model.n_features_in_ = words.whole("n_features", 1)
+    names = words.texts("feature_names")
+    if names:
+        if len(names) != model.n_features_in_:
+            raise InputError(f"there are {len(names)} feature_names for {model.n_features_in_} features")
+        model.feature_names_in_ = np.array(names, dtype=object)

@@ -12,16 +12,13 @@ from typing import Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 from jax import Array
-from sklearn.utils.validation import check_is_fitted
 
 from fairjax import fca
-from fairjax._core import group_codes
 from fairjax.deep.methods.alone import ConsistencySettings, check_consistency
 from fairjax.deep.methods.assigning import Clusterer
 from fairjax.deep.methods.config import Config
-from fairjax.deep.methods.estimator import GroupDecoders, LabelledGroups, estimator
+from fairjax.deep.methods.estimator import GroupDecoders, LabelledGroups, PricedClusterer, estimator
 from fairjax.deep.methods.fairtargets import FairTargetTask, cluster_fairly
 from fairjax.deep.methods.pretraining import AutoencoderTask, starting_centers
 from fairjax.deep.methods.running import Result, run
@@ -188,7 +185,7 @@ class DeepFCAConfig(DeepFCASettings, Fair, Smooth, Config):
 
 
 @estimator
-class DeepFCA(LabelledGroups, GroupDecoders, DeepFCASettings):
+class DeepFCA(LabelledGroups, PricedClusterer, GroupDecoders, DeepFCASettings):
     """Fair clustering via alignment (Kim et al., ICML 2025) on learned features, by exact fair assignments.
 
     An autoencoder with a decoder branch for each group (the network "vae" has one in any case), then FCA on its latent
@@ -226,35 +223,3 @@ class DeepFCA(LabelledGroups, GroupDecoders, DeepFCASettings):
     title = "fair clustering via alignment on learned features (DeepFCA)"
     networks = Family(vectors="fc", unit_norm=True)
     short: ClassVar[dict[str, Any]] = {"batch_size": 128, "epochs": 40}
-
-    def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
-        """Cluster of each row, new ones too, by the rule that is optimal for the fitted ones.
-
-        A row of group s belongs to the cluster k of least ‖z − μ_k‖² + multipliers_[s, k]. For rows like the fitted
-        ones the clusters stay as fair, up to chance; a fitted row on a boundary may be assigned elsewhere.
-
-        Parameters
-        ----------
-        X : array-like (n, D) or (n, height, width, channels)
-        sensitive_features : array-like (n,), optional
-            Values that `fit` has seen. None assigns to the nearest centre whatever the group, which fair targets make
-            nearly fair.
-
-        Returns
-        -------
-        ndarray (n,), int32
-        """
-        if sensitive_features is None:
-            return super().predict(X)
-        check_is_fitted(self)
-        group_codes.check_pairing(X, sensitive_features)
-        z = self.embed(X)
-        groups = group_codes.encode_known(sensitive_features, len(z), self.groups_)
-        squared = ((z[:, None, :] - self.cluster_centers_) ** 2).sum(-1)
-        return np.argmin(squared + self.multipliers_[groups], axis=1).astype(np.int32)
-
-    @property
-    def multipliers_(self) -> npt.NDArray[Any]:
-        """(T, K) prices of the fair assignment; see the class."""
-        check_is_fitted(self)
-        return np.asarray(self._clusterer.prices)

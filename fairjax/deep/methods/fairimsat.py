@@ -13,16 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import Array, lax
-from sklearn.utils.validation import check_is_fitted
 
-from fairjax._core import group_codes
 from fairjax.assignment import FairAssignment, fair_assignment
 from fairjax.deep.methods.assigning import Clusterer
-from fairjax.deep.methods.config import Config
-from fairjax.deep.methods.estimator import DeepClusterer, estimator
+from fairjax.deep.methods.estimator import PricedClusterer, estimator
 from fairjax.deep.methods.imsat import (
     CLASSIFIERS,
     IMSATSettings,
+    InformativeConfig,
     check_logits,
     checked_prior,
     informative_terms,
@@ -32,7 +30,7 @@ from fairjax.deep.methods.imsat import (
 from fairjax.deep.methods.matching import matched_by_kmeans
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, setting, static
-from fairjax.deep.methods.smoothing import Smooth, distances, smoothness
+from fairjax.deep.methods.smoothing import distances, smoothness
 from fairjax.deep.methods.targets import (
     Fair,
     FairnessSettings,
@@ -138,20 +136,8 @@ class FairIMSATTask(Task):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FairIMSATConfig(FairIMSATSettings, Fair, Smooth, Config):
+class FairIMSATConfig(FairIMSATSettings, Fair, InformativeConfig):
     """Settings with a network; see `FairIMSAT`."""
-
-    soft = "logits"
-
-    def __post_init__(self) -> None:
-        """Refuse a prior that is none."""
-        super().__post_init__()
-        object.__setattr__(self, "prior", checked_prior(self.prior, self.n_clusters))
-
-    @property
-    def starts(self) -> int:
-        """As many as `n_init` says."""
-        return self.n_init
 
     def tasks(self, data: Data) -> list[Task]:
         """One, over all epochs."""
@@ -202,7 +188,7 @@ class StartSettings:
 
 
 @estimator
-class FairIMSAT(DeepClusterer, StartSettings, FairIMSATSettings):
+class FairIMSAT(PricedClusterer, StartSettings, FairIMSATSettings):
     """IMSAT that learns from exact fair assignments: an analogue of DFDC (Zhang, Davidson, 2021), without decoder.
 
     A network D-1200-1200-K is trained as in `IMSAT`. After the warm-up the fair assignment of least −log p is solved
@@ -270,36 +256,9 @@ class FairIMSAT(DeepClusterer, StartSettings, FairIMSATSettings):
         found = matched_by_kmeans(jax.random.key(int(seed)), X, groups, self.n_clusters)
         return np.asarray(found.labels)
 
-    def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
-        """Cluster of each row, new ones too, by the rule that is optimal for the fitted ones.
-
-        A row of group s belongs to the cluster k of least −log p_k + multipliers_[s, k]. For rows like the fitted ones
-        the clusters stay as fair, up to chance; a fitted row on a boundary may be assigned elsewhere.
-
-        Parameters
-        ----------
-        X : array-like (n, D) or (n, height, width, channels)
-        sensitive_features : array-like (n,), optional
-            Values that `fit` has seen. None takes the most probable cluster whatever the group.
-
-        Returns
-        -------
-        ndarray (n,), int32
-        """
-        if sensitive_features is None:
-            return super().predict(X)
-        check_is_fitted(self)
-        group_codes.check_pairing(X, sensitive_features)
-        logits = self.embed(X)
-        groups = group_codes.encode_known(sensitive_features, len(logits), self.groups_)
+    def _costs(self, z: npt.NDArray[Any]) -> npt.NDArray[Any]:
         # logits differ from log p by a constant of the row
-        return np.argmax(logits - self.multipliers_[groups], axis=1).astype(np.int32)
-
-    @property
-    def multipliers_(self) -> npt.NDArray[Any]:
-        """(T, K) prices of the fair assignment; see the class."""
-        check_is_fitted(self)
-        return np.asarray(self._clusterer.prices)
+        return -z
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

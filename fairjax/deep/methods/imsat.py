@@ -28,8 +28,8 @@ from fairjax.deep.training.tasks import Task, TrainState
 from fairjax.errors import InputError
 
 __all__ = [
-    "CLASSIFIERS", "IMSAT", "IMSATConfig", "IMSATSettings", "IMSATTask", "Result", "check_logits", "informative_terms",
-    "log_of_logits", "logit_clusterer", "run",
+    "CLASSIFIERS", "IMSAT", "IMSATConfig", "IMSATSettings", "IMSATTask", "InformativeConfig", "Result", "check_logits",
+    "informative_terms", "log_of_logits", "logit_clusterer", "run",
 ]  # fmt: skip
 
 CLASSIFIERS = Family(images="classifier", vectors="classifier", names=("classifier", "conv-classifier"), signed=True)
@@ -130,8 +130,8 @@ class IMSATTask(Task):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class IMSATConfig(IMSATSettings, Smooth, Config):
-    """Settings with a network; see `IMSAT`."""
+class InformativeConfig(IMSATSettings, Smooth, Config):
+    """Settings with a network whose outputs are logits: what `IMSAT` and `FairIMSAT` have in common."""
 
     soft = "logits"
 
@@ -144,6 +144,11 @@ class IMSATConfig(IMSATSettings, Smooth, Config):
     def starts(self) -> int:
         """As many as `n_init` says."""
         return self.n_init
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IMSATConfig(InformativeConfig):
+    """Settings with a network; see `IMSAT`."""
 
     def tasks(self, data: Data) -> list[Task]:
         """One, over all epochs."""

@@ -1,0 +1,116 @@
+"""Steps of an interior-point method: when one gets nowhere, when they end, and which iterate is kept.
+
+Both methods (:mod:`.interior` for one attribute, :mod:`.overlapping` for several) go down to the optimum alike; what an
+iterate is, and how a step is found, they say themselves.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from fairjax._core.varying import varying_as
+
+SHORTEST = 1e-4  # steps shorter than this get nowhere
+STALLS = 6  # so many of them end the search
+
+
+class State(NamedTuple):
+    """An iterate and what decides when to stop.
+
+    Attributes
+    ----------
+    iterate : pytree.
+    complementarity : () weighted sum of the products: the duality gap once the counts are met.
+    cost : () of the fractions. residual : () by how much counts miss the control, at most, as a share of their group.
+    n_iter : () int32. n_stalls : () int32, steps in a row that got nowhere. solved : () bool.
+    """
+
+    iterate: Any
+    complementarity: Array
+    cost: Array
+    residual: Array
+    n_iter: Array
+    n_stalls: Array
+    solved: Array
+
+
+class Tolerance(NamedTuple):
+    """``gap`` relative to the cost, which counts as at least ``floor`` (); ``residual`` as a share of a group."""
+
+    gap: Array
+    floor: Array
+    residual: Array
+
+    def products(self, cost: Array) -> Array:
+        """Complementarity () that is small enough at this cost ()."""
+        return self.gap * jnp.maximum(jnp.abs(cost), self.floor)
+
+
+class End(NamedTuple):
+    """What a run comes to.
+
+    Attributes
+    ----------
+    fractions : (K, m) of the rows. prices : (M, K), of the groups. level : (K,), or one (L, K) for each attribute.
+    off : () by how much the cost may be off. n_iter : () int32, all steps. solved : () bool.
+    """
+
+    fractions: Array
+    prices: Array
+    level: Array
+    off: Array
+    n_iter: Array
+    solved: Array
+
+
+Measured = tuple[Array, Array, Array]  # complementarity, cost and residual, all ()
+
+
+def begun(iterate: Any, measured: Measured, like: Any) -> State:
+    """The state before the first step; ``like`` is what the steps vary over."""
+    zero = jnp.zeros((), jnp.int32)
+    return varying_as(State(iterate, *measured, zero, zero, jnp.array(False)), like)
+
+
+def after(state: State, there: Any, measured: Measured, reach: tuple[Array, Array], tolerance: Tolerance) -> State:
+    """The state after a step of lengths ``reach`` (primal and dual, both ()) to the iterate ``there``."""
+    complementarity, cost, residual = measured
+    finite = jnp.isfinite(complementarity) & jnp.isfinite(residual)
+    enough = tolerance.products(cost)
+    # rounding may keep counts from being met any better
+    stuck = (complementarity <= enough) & (residual > 0.5 * state.residual)
+    stalls = (jnp.maximum(*reach) < SHORTEST) | stuck
+    done = (complementarity <= enough) & (residual <= tolerance.residual)
+    n_stalls = jnp.where(stalls, state.n_stalls + 1, 0)
+    moved = State(there, complementarity, cost, residual, state.n_iter + 1, n_stalls, done)
+    # where a step has no digits left, the one before is the end
+    ended = state._replace(n_iter=state.n_iter + 1, n_stalls=jnp.full_like(state.n_stalls, STALLS))
+    return jax.tree.map(lambda moved, ended: jnp.where(finite, moved, ended), moved, ended)
+
+
+def to_the_end(
+    step: Callable[[State], State], read: Callable[[State], End], first: State, max_iter: Array | int
+) -> End:
+    """Steps until one solves, none gets anywhere, or there are ``max_iter``.
+
+    Near the boundary steps may lose the digits of the counts: what comes back is the best iterate by ``End.off``.
+    """
+
+    def on(carry: tuple[State, End]) -> tuple[State, End]:
+        state, best = carry
+        state = step(state)
+        found = read(state)
+        better = found.solved | (found.off < best.off)
+        best = jax.tree.map(lambda found, best: jnp.where(better, found, best), found, best)
+        return state, best._replace(n_iter=found.n_iter)
+
+    def going(carry: tuple[State, End]) -> Array:
+        state, _ = carry
+        return ~state.solved & (state.n_stalls < STALLS) & (state.n_iter < max_iter)
+
+    begin = read(first)
+    begin = begin._replace(off=jnp.full_like(first.cost, jnp.inf))
+    return jax.lax.while_loop(going, on, (first, begin))[1]
