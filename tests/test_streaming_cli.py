@@ -99,3 +99,11 @@ def test_block_rows_belong_to_streams(capsys, folder):
     code, _, err = run(capsys, "fit", "--stream")
     assert code == 2
     assert "--stream needs DATA" in err
+
+
+@pytest.mark.slow
+def test_one_group_is_pointed_out(capsys, tmp_path):
+    pq.write_table(pa.table({"age": np.arange(30.0), "sex": ["F"] * 30}), tmp_path / "people.parquet")
+    code, text, _ = run(capsys, "fit", tmp_path, "--sensitive", "sex", "--clusters", 2, "--stream", "--json")
+    assert code == 0
+    assert json.loads(text)["notes"] == ["sex has one value (F), so there was nothing to be fair to"]

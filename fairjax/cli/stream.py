@@ -123,6 +123,9 @@ def _summary(model: "FCA", table: "BlockTable", options: argparse.Namespace) -> 
 
     found = model.streamed_
     notes = []
+    if table.sensitive and len(model.groups_) == 1:
+        column = " and ".join(table.sensitive)
+        notes.append(f"{column} has one value ({model.group_names_[0]}), so there was nothing to be fair to")
     if model.status_:
         notes.append(f"{model.message_} (gap {model.gap_:.1e})")
     elif not model.converged_:

@@ -18,6 +18,8 @@ def as_options(sentence: str, options: argparse.Namespace) -> str:
     '--epsilon is 3.0; expected a number from 0 to 2; see fairjax fit --help'
     >>> as_options('X is odd; choose method="direct" or n_clusters=2', chosen)
     'X is odd; choose --method direct or --clusters 2'
+    >>> as_options("X is odd; choose epsilon", chosen)
+    'X is odd; choose --epsilon'
     """
     names = {name: _typed(name) for name in vars(options) if name not in _NOT_OPTIONS}
     names |= {name: _typed(own) for name, own in _OTHER.items() if own in names}
@@ -29,6 +31,7 @@ def as_options(sentence: str, options: argparse.Namespace) -> str:
     sentence = re.sub(
         rf"(?<![\w-])(?<!--set )({known})=(['\"]?)([\w.+-]+)\2", lambda m: f"{names[m[1]]} {m[3]}", sentence
     )
+    sentence = re.sub(rf"(?<=; choose )({known})$", lambda m: names[m[1]], sentence)
     sentence = re.sub(rf"^({known}) is ", lambda m: f"{names[m[1]]} is ", sentence)
     if at_fault and help_of not in sentence:
         return f"{sentence}; see {help_of}"
