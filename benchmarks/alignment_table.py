@@ -1,24 +1,20 @@
-"""Print the tables of ``benchmarks/README.md`` from ``benchmarks/results/alignment-*.json``."""
+"""The tables of ``benchmarks/README.md`` on the alignment route, from ``alignment-*.json``; see ``tables.py``."""
 
-import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from measure import RESULTS
+import records
 
 Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], Any]]
 
 
-def table(section: str, columns: list[Column]) -> None:
-    path = RESULTS / f"alignment-{section}.json"
-    if not path.is_file():
-        return
-    print(f"\n<!-- {section} -->\n")
-    print("| " + " | ".join(name for name, _ in columns) + " |")
-    print("| " + " | ".join("---" for _ in columns) + " |")
-    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-        print("| " + " | ".join(cell(row, read) for _, read in columns) + " |")
+def table(section: str, columns: list[Column]) -> str:
+    rows = records.record(f"alignment-{section}")["rows"]
+    heads = [name for name, _ in columns]
+    cells = [heads, ["---"] * len(heads), *([cell(row, read) for _, read in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
 def cell(row: Row, read: Callable[[Row], Any]) -> str:
@@ -48,32 +44,29 @@ WEIGHT: list[Column] = [("weight", lambda row: f"{row['weight']:g}")]
 SOLVED: list[Column] = [("blocks solved", lambda row: f"{row['blocks_solved']:.0%}")]
 
 
-def main() -> None:
-    reached = named("cost", "balance")
-    ended = named("objective", "turns") + SECONDS
-    in_blocks = named("objective", "turns") + SOLVED + SECONDS
-    table("starts", named("data", "method") + WEIGHT + named("start") + reached + ended)
-    table("sinkhorn", named("method") + WEIGHT + [("λ", lambda row: f"{row['reg']:g}")] + ARGMAX + reached + SECONDS)
-    partitions = WEIGHT + named("partition_size", "scheme") + reached + in_blocks + MEMORY
-    table("partition", partitions)
-    table("full", partitions)
-    table(
-        "control",
-        [*named("variant"), *WEIGHT, ("ε", lambda row: f"{row['epsilon']:g}"), *reached, *named("gap_between_groups")],
-    )
-    table("clusters", named("n_clusters", "method") + WEIGHT + reached + ended)
-    blocks = [("partition", lambda row: row["partition_size"])]
-    table("census", named("method") + WEIGHT + blocks + reached + in_blocks)
-    table("groups", named("method") + WEIGHT + reached + named("objective", "gap_to_bound", "turns") + SECONDS)
-    part: list[Column] = [
-        ("s", lambda row: f"{row.get('seconds_per_turn', row.get('spread'))['median']:.3f}"),
-        (
-            "cpu s",
-            lambda row: f"{row['cpu_seconds'] if 'spread' in row else row['cpu_seconds_per_turn']['median']:.3f}",
-        ),
-    ]
-    table("speed", named("part", "scheme") + WEIGHT + part + named("cost", "objective"))
-
-
-if __name__ == "__main__":
-    main()
+_REACHED = named("cost", "balance")
+_ENDED = named("objective", "turns") + SECONDS
+_IN_BLOCKS = named("objective", "turns") + SOLVED + SECONDS
+_PARTITIONS = WEIGHT + named("partition_size", "scheme") + _REACHED + _IN_BLOCKS + MEMORY
+_PART: list[Column] = [
+    ("s", lambda row: f"{row.get('seconds_per_turn', row.get('spread'))['median']:.3f}"),
+    ("cpu s", lambda row: f"{row['cpu_seconds'] if 'spread' in row else row['cpu_seconds_per_turn']['median']:.3f}"),
+]
+_COLUMNS: dict[str, list[Column]] = {
+    "starts": named("data", "method") + WEIGHT + named("start") + _REACHED + _ENDED,
+    "sinkhorn": named("method") + WEIGHT + [("λ", lambda row: f"{row['reg']:g}")] + ARGMAX + _REACHED + SECONDS,
+    "partition": _PARTITIONS,
+    "full": _PARTITIONS,
+    "control": [
+        *named("variant"),
+        *WEIGHT,
+        ("ε", lambda row: f"{row['epsilon']:g}"),
+        *_REACHED,
+        *named("gap_between_groups"),
+    ],
+    "clusters": named("n_clusters", "method") + WEIGHT + _REACHED + _ENDED,
+    "census": named("method") + WEIGHT + [("partition", lambda row: row["partition_size"])] + _REACHED + _IN_BLOCKS,
+    "groups": named("method") + WEIGHT + _REACHED + named("objective", "gap_to_bound", "turns") + SECONDS,
+    "speed": named("part", "scheme") + WEIGHT + _PART + named("cost", "objective"),
+}
+TABLES = {f"alignment {section}": partial(table, section, columns) for section, columns in _COLUMNS.items()}

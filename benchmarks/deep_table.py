@@ -1,12 +1,14 @@
-"""Print the tables of ``benchmarks/README.md`` on deep methods, and draw the loss curves, from ``results/deep-*.json``.
+"""The tables of ``benchmarks/README.md`` on deep methods, from ``results/deep-*.json``; see ``tables.py``.
 
-python benchmarks/deep_table.py [reduced|full]
+python benchmarks/deep_table.py [reduced|full]    # draws the loss curves
 """
 
-import json
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
+import records
 from measure import RESULTS
 
 _NAMES = {
@@ -25,16 +27,16 @@ def cell(figure: dict[str, float]) -> str:
     return f"{figure['mean']:.3f} ± {figure['deviation']:.3f}"
 
 
-def quality(pieces: dict[str, Any]) -> None:
-    print("| data (rows) | method | seeds | accuracy | NMI | balance | MNCE | FWD | clusters |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+def quality(pieces: dict[str, Any]) -> Iterator[str]:
+    yield ("| data (rows) | method | seeds | accuracy | NMI | balance | MNCE | FWD | clusters |")
+    yield ("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, piece in pieces.items():
         if "summary" in piece:
             data, method = name.split(", ")
             row = [cell(piece["summary"][figure]) for figure in _FIGURES]
             clusters = "–".join(map(str, sorted(set(_clusters(piece)))))
             count = len(piece["seeds"])
-            print(f"| {data} ({piece['rows']:,}) | {_NAMES[method]} | {count} | {' | '.join(row)} | {clusters} |")
+            yield (f"| {data} ({piece['rows']:,}) | {_NAMES[method]} | {count} | {' | '.join(row)} | {clusters} |")
 
 
 def _clusters(piece: dict[str, Any]) -> tuple[int, int]:
@@ -42,11 +44,11 @@ def _clusters(piece: dict[str, Any]) -> tuple[int, int]:
     return min(counts), max(counts)
 
 
-def cost(pieces: dict[str, Any]) -> None:
-    print(
+def cost(pieces: dict[str, Any]) -> Iterator[str]:
+    yield (
         "| data | method | steps of each stage | s per step (last) | processor s of a run | compiling, s | peak, GiB |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    yield ("| --- | --- | --- | --- | --- | --- | --- |")
     for name, piece in pieces.items():
         if "steps" not in piece:
             continue
@@ -60,21 +62,21 @@ def cost(pieces: dict[str, Any]) -> None:
         stages = pieces.get(f"compile, {name}", {}).get("compile_seconds_of_stages", {})
         # else what was counted during the training of all seeds, traces within traces twice
         compiling = " + ".join(f"{seconds:.0f}" for seconds in stages.values()) or f"≤ {piece['compile_seconds']:.0f}"
-        print(
+        yield (
             f"| {data} | {_NAMES[method]} | {steps} | {step} | {min(runs, default=float('nan')):.0f} | {compiling} | "
             f"{peak:.1f} |"
         )
 
 
-def gains(pieces: dict[str, Any]) -> None:
-    print("| data, method | batch | s per step, one seed | s per step and seed, several in one vmap | gain |")
-    print("| --- | --- | --- | --- | --- |")
+def gains(pieces: dict[str, Any]) -> Iterator[str]:
+    yield ("| data, method | batch | s per step, one seed | s per step and seed, several in one vmap | gain |")
+    yield ("| --- | --- | --- | --- | --- |")
     for name, piece in pieces.items():
         if "gain" in piece:
             runs = {key: value for key, value in piece.items() if key.endswith((" seed", " seeds"))}
             (_, one), (several, many) = runs.items()
             seconds = [run["seconds_per_step_and_seed"]["median"] for run in (one, many)]
-            print(
+            yield (
                 f"| {name.removeprefix('gain, ')} ({several}) | {piece['batch']} | {seconds[0]:.3f} | {seconds[1]:.3f} "
                 f"| {piece['gain']:.2f} |"
             )
@@ -88,16 +90,16 @@ _STEPS = {
 }
 
 
-def steps() -> None:
-    print(
+def steps() -> Iterator[str]:
+    yield (
         "| step | fairjax, s | PyTorch, s | PyTorch, channels last, s | to PyTorch | to the faster | compilation, s |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name, case in json.loads((RESULTS / "deep-step.json").read_text(encoding="utf-8"))["cases"].items():
+    yield ("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, case in records.record("deep-step")["cases"].items():
         runs = case["seconds_per_step"]
         ours, theirs = runs["fairjax"]["median"], runs["torch"]["median"]
         last = f"{runs['torch, channels last']['median']:.3f}" if "torch, channels last" in runs else ""
-        print(
+        yield (
             f"| {_STEPS[name]} | {ours:.3f} | {theirs:.3f} | {last} | {ours / theirs:.2f} | "
             f"{runs['times the faster']:.2f} | {case['compile_seconds']:.0f} |"
         )
@@ -162,15 +164,22 @@ def ordered(pieces: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(pieces.items(), key=lambda item: place(item[0])))
 
 
-def main() -> None:
-    scale = sys.argv[1] if len(sys.argv) > 1 else "reduced"
-    pieces = ordered(json.loads((RESULTS / f"deep-{scale}.json").read_text(encoding="utf-8"))["pieces"])
-    for table in (quality, cost, gains):
-        table(pieces)
-        print()
-    steps()
-    figure(scale, pieces)
+def pieces_of(scale: str) -> dict[str, Any]:
+    return ordered(records.record(f"deep-{scale}")["pieces"])
+
+
+def reduced(lines: Callable[[dict[str, Any]], Iterator[str]]) -> str:
+    return "\n".join(lines(pieces_of("reduced")))
+
+
+TABLES = {
+    "deep reduced, scores": partial(reduced, quality),
+    "deep reduced, cost": partial(reduced, cost),
+    "deep reduced, gain": partial(reduced, gains),
+    "deep step": lambda: "\n".join(steps()),
+}
 
 
 if __name__ == "__main__":
-    main()
+    scale = sys.argv[1] if len(sys.argv) > 1 else "reduced"
+    figure(scale, pieces_of(scale))

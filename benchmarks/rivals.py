@@ -1,7 +1,6 @@
 """VFC, SFC, Fairlets, SpFC and FMC on Adult and Bank: cost, balance and seconds beside what the authors' codes take.
 
     python benchmarks/rivals.py [--repeats N] [--methods vfc,sfc,...] [--quick]
-    python benchmarks/rivals.py --table      the table of README.md in this folder, from the results
 
 Rows of length 1, K = 10. VFC and FMC begin with the centres of scikit-learn's ``KMeans(10, n_init=1,
 random_state=2025)``, SFC with the shifts that numpy's legacy generator of seed 0 draws, so that its fairlets are the
@@ -43,13 +42,9 @@ class Row(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few rows; results go to the temporary folder")
-    parser.add_argument("--table", action="store_true", help="print the table from the results")
     parser.add_argument("--repeats", type=int, default=3, metavar="N")
     parser.add_argument("--methods", default="vfc,sfc,fairlets,spfc,fmc")
     options = parser.parse_args()
-    if options.table:
-        print(table())
-        return
     folder = Path(tempfile.gettempdir()) if options.quick else measure.RESULTS
     rows = []
     for name, data in (("Adult", datasets.load_adult), ("Bank", datasets.load_bank)):

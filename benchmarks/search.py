@@ -1,7 +1,6 @@
 """Search against restarts: what each has reached after so many seconds of one core.
 
     python benchmarks/search.py            every case, both ways, for 20 s each, 60 s with 50 clusters
-    python benchmarks/search.py --table    the table of README.md in this folder, from the results
 
 Both begin with the same aligned start. Restarts go on with further ones, the search (``FCA(search=...)``) with moves of
 single centres. Times are those of the processor, of a process that is bound to one core, programs compiled before; so
@@ -87,7 +86,7 @@ def run(quick: bool, chosen: Sequence[int], seconds: float, seed: int, folder: P
             row: dict[str, Any] = {"data": name, "n": len(X), "n_clusters": n_clusters}
             for name_of_way, way in zip(WAYS, (by_restarts, by_search), strict=True):
                 row[name_of_way] = trajectory(way(points, n_clusters, seed), points, times * seconds)
-            print(line(row), flush=True)
+            print(name, n_clusters, *(f"{way} {row[way]['falls'][-1]['cost']:.5f}" for way in WAYS), flush=True)
             # those of other numbers of clusters may come from a run of their own
             rows = [old for old in written(folder) if (old["data"], old["n_clusters"]) != (name, n_clusters)] + [row]
             found = {
@@ -109,31 +108,15 @@ def place(row: dict[str, Any]) -> tuple[int, str]:
     return row["n_clusters"], row["data"]
 
 
-def line(row: dict[str, Any]) -> str:
-    """A row of the table: what both reached, and when the search was as low as all the restarts."""
-    least = {way: row[way]["falls"][-1] for way in WAYS}
-    reached = least["restarts"]["cost"] * (1 + 1e-5)
-    soon = next((fall["seconds"] for fall in row["search"]["falls"] if fall["cost"] <= reached), None)
-    return (
-        f"| {row['data']}, {row['n_clusters']} | {least['restarts']['cost']:.5f} ({row['restarts']['fits']}) | "
-        f"{least['search']['cost']:.5f} ({row['search']['fits']}) | {least['restarts']['seconds']:.1f} s | "
-        f"{'not' if soon is None else f'{soon:.1f} s'} |"
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few rows; results go to the temporary folder")
-    parser.add_argument("--table", action="store_true", help="print the table from the results")
     parser.add_argument("--clusters", type=int, nargs="+", default=CLUSTERS, metavar="K")
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, help="of the processor, for each way; thrice with 50 clusters"
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    if options.table:
-        print("\n".join(line(row) for row in written(measure.RESULTS)))
-        return
     folder = Path(tempfile.gettempdir()) if options.quick else measure.RESULTS
     run(
         options.quick,

@@ -1,37 +1,40 @@
-"""Print the tables of ``benchmarks/README.md`` on transport from ``benchmarks/results/transport-*.json``."""
+"""The tables of ``benchmarks/README.md`` on transport, from ``results/transport-*.json``; see ``tables.py``."""
 
-import json
+from typing import Any
 
-from measure import RESULTS
+import records
 
 # the best of ott-jax's settings on each batch is found here, not chosen by hand
 _OTT = "ott-jax"
 
 
-def rows_of(section: str) -> dict[str, dict[str, dict]]:
-    return json.loads((RESULTS / f"transport-{section}.json").read_text(encoding="utf-8"))["rows"]
+def rows_of(section: str) -> dict[str, dict[str, dict[str, Any]]]:
+    found: dict[str, dict[str, dict[str, Any]]] = records.record(f"transport-{section}")["rows"]
+    return found
 
 
 def median(row: dict[str, dict], way: str) -> float:
     return row[way]["seconds"]["median"]
 
 
-def exact() -> None:
+def exact() -> str:
     ways = ("exact", "exact, warm", "host", "host, warm", "POT emd, looped", "POT emd, threads")
-    print("| batch | " + " | ".join(f"{way}, s" for way in ways) + " | exact / POT looped | Hungarian / exact |")
-    print("| --- |" + " --- |" * (len(ways) + 2))
+    lines = ["| batch | " + " | ".join(f"{way}, s" for way in ways) + " | exact / POT looped | Hungarian / exact |"]
+    lines.append("| --- |" + " --- |" * (len(ways) + 2))
     for name, row in rows_of("exact").items():
         seconds = " | ".join(f"{median(row, way):.2f}" for way in ways)
         some = [way for way in row if way.startswith(("optax hungarian", "exact, ")) and way.endswith("of them")]
         hungarian = f"{median(row, some[0]) / median(row, some[1]):.1f}" if some else ""
-        print(f"| {name} | {seconds} | {median(row, 'exact') / median(row, 'POT emd, looped'):.1f} | {hungarian} |")
+        lines.append(
+            f"| {name} | {seconds} | {median(row, 'exact') / median(row, 'POT emd, looped'):.1f} | {hungarian} |"
+        )
+    return "\n".join(lines)
 
 
-def sinkhorn() -> None:
+def sinkhorn() -> str:
     ways = ("sinkhorn", "best of ott-jax", "plain ott-jax", "POT ot.batch")
     heads = ["a quarter of the batch", *(f"{way}, s" for way in ways), "best of ott-jax is", "errors, in this order"]
-    print("| " + " | ".join(heads) + " |")
-    print("| --- " * len(heads) + "|")
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     for name, row in rows_of("sinkhorn").items():
         timed = [way for way in row if way.startswith(_OTT) and "seconds" in row[way]]
         best = min(timed, key=lambda way: median(row, way))
@@ -39,10 +42,8 @@ def sinkhorn() -> None:
         taken = ("sinkhorn", best, "ott-jax, vmap", "POT ot.batch")
         seconds = " | ".join(f"{median(row, way):.2f}" for way in taken)
         errors = ", ".join(f"{row[way]['greatest_column_error']:.0e}".replace("e-0", "e-") for way in taken)
-        print(f"| {name} | {seconds} | {which} | {errors} |")
+        lines.append(f"| {name} | {seconds} | {which} | {errors} |")
+    return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    exact()
-    print()
-    sinkhorn()
+TABLES = {"transport exact": exact, "transport sinkhorn": sinkhorn}

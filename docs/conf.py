@@ -7,7 +7,7 @@ from pathlib import Path
 import fairjax
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "_extensions"))
+sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent / "benchmarks")]  # the latter for `records`
 
 project = "fairjax"
 author = "the fairjax developers"

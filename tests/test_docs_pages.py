@@ -2,9 +2,11 @@
 
 import contextlib
 import doctest
-import importlib.util
+import importlib
 import re
 import shlex
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -18,43 +20,69 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 README = ROOT / "README.md"
 
 
-def records() -> ModuleType:
-    """The site's reader of records, which needs nothing but the standard library."""
-    path = ROOT / "docs" / "_extensions" / "records.py"
-    spec = importlib.util.spec_from_file_location("records", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def benchmark_modules() -> Iterator[Callable[[str], ModuleType]]:
+    """Modules of the folder of benchmarks, which is no package."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    yield importlib.import_module
+    sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def records(benchmark_modules) -> ModuleType:
+    return benchmark_modules("records")
+
+
+@pytest.fixture(scope="module")
+def tables(benchmark_modules) -> ModuleType:
+    return benchmark_modules("tables")
 
 
 def blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def test_every_figure_on_a_page_is_in_a_record():
-    find, n_figures, n_tables = records(), 0, 0
+def test_every_figure_on_a_page_is_in_a_record(records):
+    n_figures, n_tables = 0, 0
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for path in re.findall(r"\{measured\}`([^`]+)`", text):
-            n_figures += bool(find.figure(path))
+            n_figures += bool(records.figure(path))
         for path, body in re.findall(r"^```\{measured-table\} (.+?)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
             options = dict(re.findall(r"^:(\w+): (.+)$", body, re.MULTILINE))
             columns = [line for line in body.splitlines() if not line.startswith(":")]
-            n_tables += bool(find.table(path, columns, **options))
+            n_tables += bool(records.table(path, columns, **options))
     assert n_figures > 30
     assert n_tables > 10
 
 
-def test_the_reader_of_records_does_what_its_examples_say():
-    assert doctest.testmod(records()).failed == 0
+def test_every_table_is_that_of_its_record(tables):
+    texts = [path.read_text(encoding="utf-8") for path in tables.FILES]
+    assert [name for text in texts for name in tables.differing(text)] == []  # python benchmarks/tables.py
+    assert sorted(tables.TABLES) == sorted(re.findall(r"<!-- table: (.+) -->\n", "".join(texts)))
 
 
-def test_a_figure_that_no_record_holds_is_named():
-    find = records()
-    with pytest.raises(find.MissingFigureError, match="there is no record nothing"):
-        find.figure("nothing / at all -> .2f")
-    with pytest.raises(find.MissingFigureError, match="nothing at 'price'"):
-        find.figure("direct-targets / rows / 0 / price -> .2f")
+def test_every_sentence_that_quotes_a_record_says_what_it_holds(tables):
+    assert [*tables.misquoted()] == []
+
+
+def test_a_table_that_was_changed_by_hand_is_named(tables):
+    path = tables.FILES[0]
+    text = path.read_text(encoding="utf-8")
+    changed = text.replace("| 0.3148 | 0.4941 | 0.4943 |", "| 0.3100 | 0.4941 | 0.4943 |", 1)
+    assert [*tables.differing(changed)] == ["methods"]
+    assert tables.rewritten(changed) == text
+
+
+def test_the_reader_of_records_does_what_its_examples_say(records):
+    assert doctest.testmod(records).failed == 0
+
+
+def test_a_figure_that_no_record_holds_is_named(records):
+    with pytest.raises(records.MissingFigureError, match="there is no record nothing"):
+        records.figure("nothing / at all -> .2f")
+    with pytest.raises(records.MissingFigureError, match="nothing at 'price'"):
+        records.figure("direct-targets / rows / 0 / price -> .2f")
 
 
 def commands() -> list[str]:

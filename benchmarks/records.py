@@ -6,15 +6,16 @@ A path names a record and what leads to the figure, step by step::
 
 A step is a key of an object, the number of an item in a list (or ``last``), or ``key=value`` (several joined by ``;``)
 for the first item that has it. After the arrow stands a format of Python's, with ``ms`` or ``%`` before it for
-thousandths and per cent; ``tiny`` says only that a gap is below 1e-7.
+thousandths and per cent; ``tiny`` says only that a gap is below 1e-7. ``path over path`` before the arrow is a ratio.
 """
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+FOLDER = Path(__file__).resolve().parent / "results"
 _FACTORS = {"ms": 1e3, "%": 100.0, "million": 1e-6}
 
 
@@ -80,10 +81,20 @@ def written(value: Any, form: str) -> str:
 
 
 def figure(text: str) -> str:
-    """What the role ``measured`` puts on the page: ``record / path -> format``."""
+    """One figure as text: ``record / path -> format``, or ``record / path over record / path -> format``."""
     path, _, form = text.partition(" -> ")
+    value, *below = (_value(part) for part in path.split(" over "))
+    return written(value / below[0] if below else value, form.strip())
+
+
+def _value(path: str) -> Any:
     name, _, rest = path.partition(" / ")
-    return written(follow(record(name.strip()), rest), form.strip())
+    return follow(record(name.strip()), rest)
+
+
+def sentence(template: str) -> str:
+    """A template with every ``{record / path -> format}`` in it replaced by its figure."""
+    return re.sub(r"\{([^{}]+ -> [^{}]+)\}", lambda found: figure(found[1]), template)
 
 
 def table(path: str, columns: list[str], *, where: str = "", sum: str = "") -> tuple[list[str], list[list[str]]]:
