@@ -1,15 +1,17 @@
 """Starts in the aligned space: matched points, and what fits from there come to."""
 
 import warnings
+from functools import partial
 from itertools import permutations
 
+import jax
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.exceptions import ConvergenceWarning
 
-from fairjax import FCA
-from fairjax.fca.aligned_starts import aligned_points, sample_size
+from fairjax import FCA, fca
+from fairjax.fca.host_starts import aligned_points, sample_size
 
 K = 3
 
@@ -30,6 +32,27 @@ def test_points_are_matched_at_least_cost():
     best = min(permutations(range(4)), key=lambda order: costs[range(4), order].sum())
     expected = (left + right[list(best)]) / 2
     np.testing.assert_allclose(sorted(map(tuple, pairs)), sorted(map(tuple, expected)))
+
+
+def test_the_pure_start_is_the_same_matching_under_vmap():
+    """As many centres as samples are the pairs themselves; what has no weight takes no part."""
+    X, sex = apart(8)
+    expected = aligned_points(X, sex, None, K, np.random.default_rng(0))
+    padded = np.vstack([X, np.full((2, 3), np.nan)])
+    groups, weights = np.r_[sex, 0, 1], np.r_[np.ones(8), 0, 0]
+    start = partial(fca.aligned_start, n_clusters=4, n_groups=3, n_samples=4)
+    keys = jax.random.split(jax.random.key(0), 2)
+    side_by_side = jax.vmap(lambda key: start(key, padded, groups, weights=weights))(keys)
+    for pairs in side_by_side:
+        np.testing.assert_allclose(sorted(map(tuple, pairs)), sorted(map(tuple, expected)), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_pure_start_ends_where_that_of_the_estimator_does():
+    X, sex = apart()
+    centers = fca.aligned_start(jax.random.key(0), X, sex, K, n_groups=2, n_samples=30)
+    fitted = FCA(K, init=np.asarray(centers)).fit(X, sensitive_features=sex)
+    assert fitted.cost_ <= FCA(K, random_state=0, n_init=8).fit(X, sensitive_features=sex).cost_ * 1.02
 
 
 def test_groups_count_with_their_shares():

@@ -58,7 +58,7 @@ class FCA(FittedFCA):
         deviation; on the alignment routes when for some turns nothing fell by this share, neither cost nor objective.
     init : {"aligned", "k-means++", "random"} or array-like (K, d), default="aligned"
         Starting centres: the solution of k-means on points matched between the groups (see
-        `fairjax.fca.aligned_starts`; as a rule the end is cheaper, and no cluster lies where only one group is), that
+        `fairjax.fca.aligned_start`; as a rule the end is cheaper, and no cluster lies where only one group is), that
         of plain k-means from a k-means++ seeding (the protocol of the paper; also where no group has K distinct
         points), K distinct random points, or those given.
     center_update : {"lloyd", "gradient"}, default="lloyd"

@@ -1,6 +1,7 @@
 """Fair clustering via alignment: the direct route, and the alignment route of the paper."""
 
 from fairjax.fca import alignment
+from fairjax.fca.aligned_starts import aligned_start
 from fairjax.fca.alignment import Alignment
 from fairjax.fca.alignment.rounding import hard_labels
 from fairjax.fca.batches import DataSets, FairBatch, fit_batch, stack
@@ -15,6 +16,7 @@ __all__ = [
     "FairClustering",
     "GroupedPoints",
     "State",
+    "aligned_start",
     "alignment",
     "fill",
     "finish",

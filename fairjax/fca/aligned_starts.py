@@ -1,93 +1,115 @@
-"""Starting centres in the aligned space: k-means on pairs of points that stand for both their groups.
+"""Starting centres in the aligned space as a pure function: under ``jit`` and ``vmap``, on any device.
 
-Fair clustering is clustering of aligned points (Kim et al., ICML 2025, eq. 3): its clusters are those of weighted
-means π0 x + π1 y of points that a transport between the groups has paired. Plain k-means does not know the groups;
-where these lie apart it puts whole clusters into one of them, which no fair assignment can fill. So the starts are
-sought where the solution lies: a sample of every group is matched to that of the largest one at least squared distance,
-and k-means runs on the matched points' weighted means.
-
-It runs on the host: an optimal matching of samples of equal size is a permutation, which SciPy finds in tenths of a
-second, k-means on so few points takes scikit-learn hundredths, and nothing has to be compiled.
+The same as :mod:`~fairjax.fca.host_starts`, which estimators take: samples of every group are matched to that of the
+largest one at least squared distance, and k-means runs on the matched points' weighted means (Kim et al., ICML 2025,
+eq. 3). Here the matching is :func:`fairjax.ot.exact` on samples of one fixed size.
 """
 
-import numpy as np
-import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
+from functools import partial
 
-_SAMPLE, _MOST = 1000, 2000  # points of each group; the matching takes time of their number cubed
-_EACH = 50  # of them for each cluster
-_ALL = 2000  # points of all groups but the largest together
-_RESTARTS = 10  # of k-means
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
 
-
-def sample_size(sizes: npt.NDArray[np.intp], n_clusters: int) -> int:
-    """Points to sample of each group, of groups with so many points."""
-    others = max(1, int(np.count_nonzero(sizes)) - 1)
-    wanted = min(max(_SAMPLE, _EACH * n_clusters), _MOST)
-    return min(int(sizes.max()), wanted, max(_ALL // others, n_clusters))
+from fairjax import kmeans, ot
+from fairjax._core.checks import check_count
+from fairjax.kmeans.points import as_weighted_points
 
 
-def aligned_points(
-    X: npt.NDArray[np.floating],
-    groups: npt.NDArray[np.integer],
-    weights: npt.NDArray[np.floating] | None,
+@partial(jax.jit, static_argnames=("n_clusters", "n_groups", "n_samples", "n_init"))
+def aligned_start(
+    key: Array,
+    X: ArrayLike,
+    groups: ArrayLike,
     n_clusters: int,
-    rng: np.random.Generator,
-) -> npt.NDArray[np.floating]:
-    """Weighted means (m, d) of matched points, one of each group; each stands for the same weight.
-
-    O(M m³) for m samples of each of M groups, at most 2,000, fewer where there are few clusters or many groups. Groups
-    with fewer points are sampled with repetition, so that one of a single row takes part in every pair with its share.
+    weights: ArrayLike | None = None,
+    *,
+    n_groups: int,
+    n_samples: int = 512,
+    n_init: int = 4,
+) -> Array:
+    """Centres for a fair clustering to start from: k-means on pairs of points that stand for every group.
 
     Parameters
     ----------
-    X : (n, d) points. groups : (n,) ids 0..M-1. weights : (n,) or None. n_clusters : to be sought among them.
-    rng : where the samples come from.
+    key : Array
+        Typed random key, consumed.
+    X : (n, d) float
+        Points.
+    groups : (n,) int
+        Ids 0..M-1.
+    n_clusters : int
+        K, static.
+    weights : (n,) float, optional
+        Non-negative, all ones by default; points of weight zero, such as padding, are never drawn.
+    n_groups : int
+        M, static. Groups without weight take no part.
+    n_samples : int
+        Points to draw of each group, static; those of smaller groups repeatedly. At least K of the pairs have to differ
+        for as many centres.
+    n_init : int
+        Restarts of k-means, static; the best one is taken.
+
+    Returns
+    -------
+    (K, d)
+        Of the dtype of the points.
+
+    Raises
+    ------
+    InputError
+        If a shape or a count makes no sense.
+
+    Notes
+    -----
+    O(n M + n log n) to draw and O(M m³) at most to match m samples of each group. On a CPU ``FCA`` matches with SciPy,
+    which compiles nothing; this one is for programs of your own and for batches:
+    ``jax.vmap(partial(aligned_start, n_clusters=8, n_groups=2))(keys, X, groups)``.
 
     Examples
     --------
-    Two groups apart: what is clustered lies between them.
+    Two groups apart: the centre lies between them.
 
-    >>> import numpy as np
-    >>> X, groups = np.array([[0.0], [1.0], [10.0], [11.0]]), np.array([0, 0, 1, 1])
-    >>> sorted(aligned_points(X, groups, None, 1, np.random.default_rng(0)).ravel().tolist())
-    [5.0, 6.0]
+    >>> import jax, jax.numpy as jnp
+    >>> from fairjax import fca
+    >>> X, groups = jnp.array([[0.0], [1.0], [10.0], [11.0]]), jnp.array([0, 0, 1, 1])
+    >>> fca.aligned_start(jax.random.key(0), X, groups, 1, n_groups=2, n_samples=2).ravel().tolist()
+    [5.5]
     """
-    weights = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
-    masses = np.bincount(groups, weights)
-    size = sample_size(np.bincount(groups, weights > 0).astype(np.intp), n_clusters)
-    largest = int(np.argmax(masses))
-    base = X[_drawn(groups, weights, largest, size, rng)]
+    X, weights = as_weighted_points(X, weights)
+    check_count("n_groups", n_groups)
+    check_count("n_samples", n_samples)
+    drawing, clustering = jax.random.split(key)
+    aligned = _aligned(drawing, X, jnp.asarray(groups, jnp.int32), weights, n_groups=n_groups, n_samples=n_samples)
+    return kmeans.fit(clustering, aligned, n_clusters, n_init=n_init).centers
+
+
+def _aligned(key: Array, X: Array, groups: Array, weights: Array, *, n_groups: int, n_samples: int) -> Array:
+    """Weighted means (m, d) of matched points, one of each group."""
+    by_order, by_offset = jax.random.split(key)
+    order = jax.random.permutation(by_order, X.shape[0])
+    offsets = jax.random.uniform(by_offset, (n_groups,), X.dtype)
+    mixed, mixed_groups, mixed_weights = X[order], groups[order], weights[order]
+    of_group = mixed_weights * (mixed_groups == jnp.arange(n_groups)[:, None])
+    masses = jnp.sum(of_group, 1)
+    drawn = mixed[jax.vmap(partial(_systematic, n_samples=n_samples))(of_group, offsets)]
+    largest, *others = jnp.argsort(-masses)
+    base = drawn[largest]
     means = masses[largest] * base
-    for group in np.flatnonzero(masses):
-        if group != largest:
-            other = X[_drawn(groups, weights, int(group), size, rng)]
-            means += masses[group] * other[linear_sum_assignment(_squared_distances(base, other))[1]]
-    return means / masses.sum()
+    if others:
+        other = drawn[jnp.stack(others)]
+        middle = jnp.mean(base, 0)  # of values far from 0 the digits would be lost
+        costs = jax.vmap(kmeans.squared_distances, (None, 0))(base - middle, other - middle)
+        matching = ot.exact(costs).plan * n_samples
+        matched = jnp.matmul(matching, other, precision=jax.lax.Precision.HIGHEST)
+        means += jnp.sum(masses[jnp.stack(others)][:, None, None] * matched, 0)
+    return means / jnp.sum(masses)
 
 
-def centers(aligned: npt.NDArray[np.floating], n_clusters: int, rng: np.random.Generator) -> npt.NDArray[np.floating]:
-    """Centres (K, d) of k-means on aligned points (m, d), of which at least K differ; the best of ten restarts."""
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
-    model = KMeans(n_clusters, n_init=_RESTARTS, random_state=int(rng.integers(2**31)))
-    # on so few points threads wait for each other longer than they work
-    with threadpool_limits(1):
-        return model.fit(aligned).cluster_centers_
-
-
-def _drawn(
-    groups: npt.NDArray[np.integer], weights: npt.NDArray[np.floating], group: int, size: int, rng: np.random.Generator
-) -> npt.NDArray[np.intp]:
-    """Indices (size,) of points of a group, each as often as its weight asks for, to less than once."""
-    members = np.flatnonzero((groups == group) & (weights > 0))
-    members = rng.permutation(members)
-    until = np.cumsum(weights[members])
-    marks = (np.arange(size) + rng.random()) / size * until[-1]
-    return members[np.minimum(np.searchsorted(until, marks, side="right"), len(members) - 1)]
-
-
-def _squared_distances(A: npt.NDArray[np.floating], B: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Up to a constant for each row, which no matching changes."""
-    return (B**2).sum(1) - 2 * A @ B.T
+def _systematic(weights: Array, offset: Array, *, n_samples: int) -> Array:
+    """Indices (m,) drawn in equal steps of weight: each as often as its weight asks for, to less than once."""
+    until = jnp.cumsum(weights)
+    marks = (jnp.arange(n_samples) + offset) / n_samples * until[-1]
+    last = jnp.searchsorted(until, until[-1], side="left")
+    return jnp.minimum(jnp.searchsorted(until, marks, side="right"), last)

@@ -13,7 +13,7 @@ from jax import Array
 from fairjax import kmeans
 from fairjax._core import progress
 from fairjax._core.compiling import stage
-from fairjax.fca import aligned_starts
+from fairjax.fca import host_starts
 from fairjax.fca.scaled_points import Result, ScaledPoints
 from fairjax.fca.spread_points import SpreadPoints
 from fairjax.kmeans import KMeansResult
@@ -129,10 +129,10 @@ def _aligned(points: ScaledPoints, key: Array, n_clusters: int) -> Array | None:
         return None
     rng = np.random.default_rng(np.asarray(key))
     X, weights = np.asarray(points.X)[: points.n_points], np.asarray(points.weights)[: points.n_points]
-    aligned = aligned_starts.aligned_points(X, points.groups, weights, n_clusters, rng)
+    aligned = host_starts.aligned_points(X, points.groups, weights, n_clusters, rng)
     if len(np.unique(aligned, axis=0)) < n_clusters:
         return None
-    return jax.device_put(aligned_starts.centers(aligned, n_clusters, rng).astype(points.X.dtype))
+    return jax.device_put(host_starts.centers(aligned, n_clusters, rng).astype(points.X.dtype))
 
 
 @stage
