@@ -21,6 +21,9 @@ from fairjax.kmeans.points import as_weighted_points
 
 _IN_CACHE = 16_384  # points of a block on a CPU
 _LARGE = 2**20  # and on an accelerator, where a smaller block takes as long as this one
+# Blocks of a pass on a CPU whose operations may overlap. On two cores a pass takes a fifth less time with two, and no
+# less with four. Of few blocks it is not worth compiling.
+_OVERLAPPING, _MANY_BLOCKS = 2, 8
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -153,7 +156,8 @@ def squared_distances(points: GroupedPoints, centers: Array, present: Array | No
         zeros = jnp.zeros((n_clusters, n_features + n_groups), points.features.dtype)
         by_block = (points.features, points.groups.reshape(n_blocks, block), points.weights.reshape(n_blocks, block))
         begin = varying_as((zeros, zeros[0, 0]), by_block, affine)
-        (sums, lowest), (labels, rivals, margins) = jax.lax.scan(one_block, begin, by_block)
+        overlapping = _OVERLAPPING if jax.default_backend() == "cpu" and n_blocks >= _MANY_BLOCKS else 1
+        (sums, lowest), (labels, rivals, margins) = jax.lax.scan(one_block, begin, by_block, unroll=overlapping)
         sums, lowest = points.spread.sum((sums, lowest))
         counts = sums[:, n_features:].T
         # distances lack ‖x‖², which no choice changes; prices are not part of the cost
