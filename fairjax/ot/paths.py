@@ -10,6 +10,7 @@ The batch axis is explicit: under ``vmap`` a loop would copy its whole state, th
 Indices of minima come from two plain reductions: XLA's ``argmin`` is ten times slower on a CPU.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -34,6 +35,37 @@ class Flow(NamedTuple):
     f: Array
     g: Array
     n_iter: Array
+
+
+class _Given(NamedTuple):
+    """The problem; the ``last`` (B,) row to be planted is one of greatest mass, which takes what rounding leaves."""
+
+    costs: Array  # (B, n, m)
+    a: Array  # (B, n)
+    b: Array  # (B, m)
+    last: Array  # (B,) int32
+    max_steps: int
+
+    @property
+    def each(self) -> Array:
+        return jnp.arange(self.costs.shape[0])
+
+    @property
+    def row_ids(self) -> Array:
+        return jnp.arange(self.costs.shape[1], dtype=jnp.int32)
+
+    @property
+    def col_ids(self) -> Array:
+        return jnp.arange(self.costs.shape[2], dtype=jnp.int32)
+
+    @property
+    def is_last(self) -> Array:
+        return self.row_ids == self.last[:, None]
+
+    @property
+    def crumb(self) -> float:
+        """What rounding leaves of a mass that is used up, as a share of it."""
+        return 64 * float(jnp.finfo(self.costs.dtype).eps)
 
 
 class _Tree(NamedTuple):
@@ -70,128 +102,26 @@ class _State(NamedTuple):
     n_steps: Array  # () int32
 
 
-def _first(flags: Array) -> Array:
-    """Index (B,) int32 of the first flag (B, k) that is set, k for none."""
-    count = flags.shape[-1]
-    return jnp.min(jnp.where(flags, jnp.arange(count, dtype=jnp.int32), count), -1)
-
-
 def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_steps: int) -> Flow:
     """Send the masses a (B, n) to b (B, m) at least cost (B, n, m), from feasible duals f (B, n) and g (B, m).
 
     A step costs O(n + m) per problem, so take the smaller side as rows. Rows and columns without mass take no part.
     After ``max_steps`` steps no new path is taken.
     """
-    n_batch, n, m = costs.shape
-    dtype = costs.dtype
-    each = jnp.arange(n_batch)
-    row_ids, col_ids = jnp.arange(n, dtype=jnp.int32), jnp.arange(m, dtype=jnp.int32)
-    # what rounding leaves of a mass that is used up
-    crumb = 64 * jnp.finfo(dtype).eps
-    last = _first(a == jnp.max(a, 1, keepdims=True))
-    is_last = row_ids == last[:, None]
+    given = _Given(costs, a, b, _first(a == jnp.max(a, 1, keepdims=True)), max_steps)
+    state = jax.lax.while_loop(partial(_goes_on, given), partial(_step, given), _begin(given, f, g))
+    _, _, supply, room, _ = ends = state.ends
+    others = jnp.sum(jnp.where(given.is_last, 0, supply), 1)
+    rest = jnp.maximum(jnp.sum(room, 1) - others, 0)
+    supply = jnp.where(given.is_last, rest[:, None], supply)
+    return Flow(state.mass, supply, room, ends.f, ends.g, state.n_iter)
 
-    def plant(tree: _Tree, ends: _Ends, active: Array, ended: Array) -> tuple[_Tree, Array]:
-        """A new tree where the last walk has ended, or rest for want of room."""
-        other = _first((ends.supply > 0) & ~is_last)
-        root = jnp.where(other < n, other, last)
-        more = jnp.any(ends.room > 0, 1)
-        start = (ended & more)[:, None] & (row_ids == root[:, None])
-        over = ended[:, None]
-        planted = _Tree(
-            row_distance=jnp.where(start, 0, jnp.where(over, jnp.inf, tree.row_distance)),
-            col_distance=jnp.where(over, jnp.inf, tree.col_distance),
-            row_parent=jnp.where(over, -1, tree.row_parent),
-            col_parent=tree.col_parent,
-            bottleneck=jnp.where(start, ends.supply, tree.bottleneck),
-            waiting=start | (tree.waiting & ~over),
-            settled=jnp.where(over, b <= 0, tree.settled),
-            root=jnp.where(ended, root, tree.root),
-            row=jnp.where(ended, jnp.where(more, root, n), tree.row),
-        )
-        return planted, active & (~ended | more)
 
-    def search(state: _State) -> tuple[_State, Array]:
-        """Scan a waiting row; when none waits any more, settle the nearest column. Says who has found room."""
-        tree, ends = state.tree, state.ends
-        scanning = tree.row < n
-        row = jnp.minimum(tree.row, n - 1)
-        so_far = jnp.where(scanning, tree.row_distance[each, row], jnp.inf)[:, None]
-        reached = jnp.maximum(costs[each, row] - ends.g + (so_far - ends.f[each, row][:, None]), so_far)
-        nearer = reached < tree.col_distance
-        distance = jnp.where(nearer, reached, tree.col_distance)
-        parent = jnp.where(nearer, row[:, None], tree.col_parent)
-        waiting = tree.waiting & (row_ids != row[:, None])
-
-        free = jnp.where(tree.settled, jnp.inf, distance)
-        length = jnp.min(free, 1)
-        col = jnp.minimum(_first(free == length[:, None]), m - 1)
-        # a walk under way is ended, so that mass, supply and room agree
-        nearest = state.active & (state.at < 0) & ~jnp.any(waiting, 1) & (state.n_steps < max_steps)
-        found = nearest & (ends.room[each, col] > 0)
-        settle = (nearest & ~found)[:, None]
-        held = state.mass[each, col]
-        joins = settle & (held > 0) & (tree.row_distance == jnp.inf)
-        through = tree.bottleneck[each, parent[each, col]][:, None]
-        waiting |= joins
-        tree = tree._replace(
-            row_distance=jnp.where(joins, length[:, None], tree.row_distance),
-            col_distance=distance,
-            row_parent=jnp.where(joins, col[:, None], tree.row_parent),
-            col_parent=parent,
-            bottleneck=jnp.where(joins, jnp.minimum(through, held), tree.bottleneck),
-            waiting=waiting,
-            settled=tree.settled | (settle & (col_ids == col[:, None])),
-            row=_first(waiting),
-        )
-        n_iter = state.n_iter + (scanning & state.active)
-        return state._replace(tree=tree, at=jnp.where(found, col, state.at), n_iter=n_iter), found
-
-    def reprice(ends: _Ends, tree: _Tree, at: Array, found: Array) -> _Ends:
-        """Move the duals so that the path found becomes tight, and take from its ends what it will carry."""
-        col = jnp.maximum(at, 0)
-        length, taken = tree.col_distance[each, col][:, None], found[:, None]
-        through = tree.bottleneck[each, tree.col_parent[each, col]]
-        amount = jnp.where(found, jnp.minimum(through, ends.room[each, col]), ends.amount)
-        supply = ends.supply - jnp.where(taken & (row_ids == tree.root[:, None]), amount[:, None], 0)
-        room = ends.room - jnp.where(taken & (col_ids == col[:, None]), amount[:, None], 0)
-        rise = jnp.where(taken & (tree.row_distance < length), length - tree.row_distance, 0)
-        fall = jnp.where(taken & tree.settled & (tree.col_distance < length), length - tree.col_distance, 0)
-        return _Ends(
-            f=ends.f + rise,
-            g=ends.g - fall,
-            supply=jnp.where(supply > crumb * a, supply, 0),
-            room=jnp.where(room > crumb * b, room, 0),
-            amount=amount,
-        )
-
-    def walk(state: _State) -> tuple[_State, Array]:
-        """Send the amount over one column of the path. Says who has come to the root."""
-        walking = state.at >= 0
-        col = jnp.maximum(state.at, 0)
-        row = state.tree.col_parent[each, col]
-        back = state.tree.row_parent[each, row]
-        before = jnp.maximum(back, 0)
-        mass = state.mass.at[each, jnp.where(walking, col, m), row].add(state.ends.amount, mode="drop")
-        left = mass[each, before, row] - state.ends.amount
-        left = jnp.where(left > crumb * jnp.minimum(a[each, row], b[each, before]), left, 0)
-        mass = mass.at[each, jnp.where(walking & (back >= 0), before, m), row].set(left, mode="drop")
-        return state._replace(mass=mass, at=jnp.where(walking, back, state.at)), walking & (back < 0)
-
-    def step(state: _State) -> _State:
-        state, ended = walk(state)
-        tree, active = jax.lax.cond(
-            jnp.any(ended), plant, lambda tree, _ends, active, _ended: (tree, active),
-            state.tree, state.ends, state.active, ended,
-        )  # fmt: skip
-        state, found = search(state._replace(tree=tree, active=active))
-        ends = jax.lax.cond(
-            jnp.any(found), reprice, lambda ends, _tree, _at, _found: ends, state.ends, state.tree, state.at, found
-        )
-        return state._replace(ends=ends, n_steps=state.n_steps + 1)
-
+def _begin(given: _Given, f: Array, g: Array) -> _State:
+    n_batch, n, m = given.costs.shape
+    dtype = given.costs.dtype
     everyone = jnp.ones((n_batch,), bool)
-    ends = _Ends(f, g, jnp.where(is_last, jnp.inf, a), b, jnp.zeros((n_batch,), dtype))
+    ends = _Ends(f, g, jnp.where(given.is_last, jnp.inf, given.a), given.b, jnp.zeros((n_batch,), dtype))
     bare = _Tree(
         row_distance=jnp.full((n_batch, n), jnp.inf, dtype),
         col_distance=jnp.full((n_batch, m), jnp.inf, dtype),
@@ -199,12 +129,12 @@ def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_ste
         col_parent=jnp.zeros((n_batch, m), jnp.int32),
         bottleneck=jnp.zeros((n_batch, n), dtype),
         waiting=jnp.zeros((n_batch, n), bool),
-        settled=b <= 0,
+        settled=given.b <= 0,
         root=jnp.zeros((n_batch,), jnp.int32),
         row=jnp.full((n_batch,), n, jnp.int32),
     )
-    tree, active = plant(bare, ends, everyone, everyone)
-    state = _State(
+    tree, active = _plant(given, bare, ends, everyone, everyone)
+    return _State(
         mass=jnp.zeros((n_batch, m, n), dtype),
         ends=ends,
         tree=tree,
@@ -214,14 +144,122 @@ def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_ste
         n_steps=jnp.int32(0),
     )
 
-    def goes_on(state: _State) -> Array:
-        # a path has at most n columns; costs near the largest float may overflow to one that has no end
-        walking = (state.at >= 0) & (state.n_steps < max_steps + n)
-        return jnp.any(state.active & ((state.n_steps < max_steps) | walking))
 
-    state = jax.lax.while_loop(goes_on, step, state)
-    _, _, supply, room, _ = ends = state.ends
-    others = jnp.sum(jnp.where(is_last, 0, supply), 1)
-    rest = jnp.maximum(jnp.sum(room, 1) - others, 0)
-    supply = jnp.where(is_last, rest[:, None], supply)
-    return Flow(state.mass, supply, room, ends.f, ends.g, state.n_iter)
+def _goes_on(given: _Given, state: _State) -> Array:
+    # a path has at most n columns; costs near the largest float may overflow to one that has no end
+    walking = (state.at >= 0) & (state.n_steps < given.max_steps + given.a.shape[1])
+    return jnp.any(state.active & ((state.n_steps < given.max_steps) | walking))
+
+
+def _step(given: _Given, state: _State) -> _State:
+    state, ended = _walk(given, state)
+    tree, active = jax.lax.cond(
+        jnp.any(ended), partial(_plant, given), lambda tree, _ends, active, _ended: (tree, active),
+        state.tree, state.ends, state.active, ended,
+    )  # fmt: skip
+    state, found = _search(given, state._replace(tree=tree, active=active))
+    ends = jax.lax.cond(
+        jnp.any(found), partial(_reprice, given), lambda ends, _tree, _at, _found: ends,
+        state.ends, state.tree, state.at, found,
+    )  # fmt: skip
+    return state._replace(ends=ends, n_steps=state.n_steps + 1)
+
+
+def _plant(given: _Given, tree: _Tree, ends: _Ends, active: Array, ended: Array) -> tuple[_Tree, Array]:
+    """A new tree where the last walk has ended; where no column has room any more, the problem is done."""
+    other = _first((ends.supply > 0) & ~given.is_last)
+    n = given.a.shape[1]
+    root = jnp.where(other < n, other, given.last)
+    more = jnp.any(ends.room > 0, 1)
+    start = (ended & more)[:, None] & (given.row_ids == root[:, None])
+    over = ended[:, None]
+    planted = _Tree(
+        row_distance=jnp.where(start, 0, jnp.where(over, jnp.inf, tree.row_distance)),
+        col_distance=jnp.where(over, jnp.inf, tree.col_distance),
+        row_parent=jnp.where(over, -1, tree.row_parent),
+        col_parent=tree.col_parent,
+        bottleneck=jnp.where(start, ends.supply, tree.bottleneck),
+        waiting=start | (tree.waiting & ~over),
+        settled=jnp.where(over, given.b <= 0, tree.settled),
+        root=jnp.where(ended, root, tree.root),
+        row=jnp.where(ended, jnp.where(more, root, n), tree.row),
+    )
+    return planted, active & (~ended | more)
+
+
+def _search(given: _Given, state: _State) -> tuple[_State, Array]:
+    """Scan a waiting row; when none waits any more, settle the nearest column. Says who has found room."""
+    tree, ends = state.tree, state.ends
+    _, n, m = given.costs.shape
+    scanning = tree.row < n
+    row = jnp.minimum(tree.row, n - 1)
+    so_far = jnp.where(scanning, tree.row_distance[given.each, row], jnp.inf)[:, None]
+    reached = jnp.maximum(given.costs[given.each, row] - ends.g + (so_far - ends.f[given.each, row][:, None]), so_far)
+    nearer = reached < tree.col_distance
+    distance = jnp.where(nearer, reached, tree.col_distance)
+    parent = jnp.where(nearer, row[:, None], tree.col_parent)
+    waiting = tree.waiting & (given.row_ids != row[:, None])
+
+    free = jnp.where(tree.settled, jnp.inf, distance)
+    length = jnp.min(free, 1)
+    col = jnp.minimum(_first(free == length[:, None]), m - 1)
+    # a walk under way is ended, so that mass, supply and room agree
+    nearest = state.active & (state.at < 0) & ~jnp.any(waiting, 1) & (state.n_steps < given.max_steps)
+    found = nearest & (ends.room[given.each, col] > 0)
+    settle = (nearest & ~found)[:, None]
+    held = state.mass[given.each, col]
+    joins = settle & (held > 0) & (tree.row_distance == jnp.inf)
+    through = tree.bottleneck[given.each, parent[given.each, col]][:, None]
+    waiting |= joins
+    tree = tree._replace(
+        row_distance=jnp.where(joins, length[:, None], tree.row_distance),
+        col_distance=distance,
+        row_parent=jnp.where(joins, col[:, None], tree.row_parent),
+        col_parent=parent,
+        bottleneck=jnp.where(joins, jnp.minimum(through, held), tree.bottleneck),
+        waiting=waiting,
+        settled=tree.settled | (settle & (given.col_ids == col[:, None])),
+        row=_first(waiting),
+    )
+    n_iter = state.n_iter + (scanning & state.active)
+    return state._replace(tree=tree, at=jnp.where(found, col, state.at), n_iter=n_iter), found
+
+
+def _reprice(given: _Given, ends: _Ends, tree: _Tree, at: Array, found: Array) -> _Ends:
+    """Move the duals so that the path found becomes tight, and take from its ends what it will carry."""
+    col = jnp.maximum(at, 0)
+    length, taken = tree.col_distance[given.each, col][:, None], found[:, None]
+    through = tree.bottleneck[given.each, tree.col_parent[given.each, col]]
+    amount = jnp.where(found, jnp.minimum(through, ends.room[given.each, col]), ends.amount)
+    supply = ends.supply - jnp.where(taken & (given.row_ids == tree.root[:, None]), amount[:, None], 0)
+    room = ends.room - jnp.where(taken & (given.col_ids == col[:, None]), amount[:, None], 0)
+    rise = jnp.where(taken & (tree.row_distance < length), length - tree.row_distance, 0)
+    fall = jnp.where(taken & tree.settled & (tree.col_distance < length), length - tree.col_distance, 0)
+    return _Ends(
+        f=ends.f + rise,
+        g=ends.g - fall,
+        supply=jnp.where(supply > given.crumb * given.a, supply, 0),
+        room=jnp.where(room > given.crumb * given.b, room, 0),
+        amount=amount,
+    )
+
+
+def _walk(given: _Given, state: _State) -> tuple[_State, Array]:
+    """Send the amount over one column of the path. Says who has come to the root."""
+    m = given.b.shape[1]
+    walking = state.at >= 0
+    col = jnp.maximum(state.at, 0)
+    row = state.tree.col_parent[given.each, col]
+    back = state.tree.row_parent[given.each, row]
+    before = jnp.maximum(back, 0)
+    mass = state.mass.at[given.each, jnp.where(walking, col, m), row].add(state.ends.amount, mode="drop")
+    left = mass[given.each, before, row] - state.ends.amount
+    left = jnp.where(left > given.crumb * jnp.minimum(given.a[given.each, row], given.b[given.each, before]), left, 0)
+    mass = mass.at[given.each, jnp.where(walking & (back >= 0), before, m), row].set(left, mode="drop")
+    return state._replace(mass=mass, at=jnp.where(walking, back, state.at)), walking & (back < 0)
+
+
+def _first(flags: Array) -> Array:
+    """Index (B,) int32 of the first flag (B, k) that is set, k for none."""
+    count = flags.shape[-1]
+    return jnp.min(jnp.where(flags, jnp.arange(count, dtype=jnp.int32), count), -1)
