@@ -8,10 +8,11 @@ import matched
 import numpy as np
 
 from fairjax import datasets
-from fairjax.deep import Network, aekmeans, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
+from fairjax.deep import Network, aekmeans, dac, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
 from fairjax.deep.methods.config import Config
 
 _VAE, _CONV = 4.57e6, 3.25e6  # multiply-adds of one image through either half of the network
+_DAC = 56.4e6  # through DAC's convolutions
 _WIDE, _WIDE_BRANCH, _STACKED = 2.42e6, 2.15e6, 1.545e6
 
 
@@ -26,7 +27,7 @@ class Scale:
     together: bool  # seeds in one vmap
     epochs: tuple[int, int]  # FCMI and DeepFCA: all, and of these with the reconstruction alone
     har_epochs: tuple[int, int]
-    steps: dict[str, int]  # of fairoids, DCN and IMSAT: epochs
+    steps: dict[str, int]  # of fairoids, DCN and IMSAT: epochs; of DAC: those between two moves of its thresholds
     budget: float
 
 
@@ -34,28 +35,30 @@ SCALES = {
     "full": Scale(
         None, 5, 512, 512, True, (300, 20), (300, 20),
         {"ae": 10_000, "har_ae": 10_000, "dec": 10_000, "group_ae": 10_000, "group_dec": 20_000, "dfc": 20_000,
-         "fairoids": 30, "dcn": 50, "imsat": 50, "fairimsat_warmup": 20},
+         "fairoids": 30, "dcn": 50, "dac": 1000, "imsat": 50, "fairimsat_warmup": 20},
         1800,
     ),
     "reduced": Scale(
         3000, 3, 256, 128, False, (30, 20), (100, 20),
         {"ae": 300, "har_ae": 1000, "dec": 300, "group_ae": 200, "group_dec": 300, "dfc": 600, "fairoids": 30,
-         "dcn": 20, "imsat": 50, "fairimsat_warmup": 20},
+         "dcn": 20, "dac": 20, "imsat": 50, "fairimsat_warmup": 20},
         3600,
     ),
     "quick": Scale(
         200, 2, 64, 32, True, (3, 1), (2, 1),
         {"ae": 4, "har_ae": 4, "dec": 4, "group_ae": 4, "group_dec": 4, "dfc": 4, "fairoids": 1,
-         "dcn": 1, "imsat": 2, "fairimsat_warmup": 1},
+         "dcn": 1, "dac": 1, "imsat": 2, "fairimsat_warmup": 1},
         300,
     ),
 }  # fmt: skip
 
 METHODS = {
-    "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc", "imsat", "fairimsat", "deepfca-vat", "matched"),
-    "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat", "matched"),
-    "har": ("ae", "dec", "dcn", "fairoids", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat"),
-}
+    "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc", "imsat", "fairimsat", "deepfca-vat", "matched",
+                      "dac"),
+    "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat", "matched",
+                   "dac"),
+    "har": ("ae", "dec", "dcn", "fairoids", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat", "dac"),
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +130,10 @@ def case(data: str, method: str, scale: Scale) -> Case:
             scale_to_batch=scale.group_batch != 512, **shared,
         )  # fmt: skip
         return Case(dfc, config, rows, 6 * _VAE * 2 * scale.group_batch)
+    if method == "dac":
+        settings = shared | {"network": Network(kind="dac", shape=shape, n_latent=k), "epoch_steps": steps["dac"]}
+        size = 561 * 1024 + 1024 * 512 if har else _DAC
+        return Case(dac, dac.DACConfig(**settings), rows, 6 * size * 128)
     if method in ("imsat", "fairimsat", "matched"):
         return without_decoder(method, rows, scale, shared)
     # 20 steps make an epoch of HAR at 512 rows, as in the paper

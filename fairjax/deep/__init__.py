@@ -8,7 +8,7 @@ from `prepare`.
 """
 
 from fairjax.deep import analysis
-from fairjax.deep.methods import aekmeans, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
+from fairjax.deep.methods import aekmeans, dac, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
 from fairjax.deep.methods.assigning import Clusterer, log_assignment
 from fairjax.deep.methods.catalogue import *
 from fairjax.deep.methods.matching import MatchedGroups, match_groups, own_costs
@@ -19,6 +19,7 @@ from fairjax.deep.training.streams import Data, prepare
 from fairjax.deep.training.tasks import DivergedError
 
 __all__ = [
+    "DAC",
     "DCN",
     "DEC",
     "DFC",
@@ -38,6 +39,7 @@ __all__ = [
     "Result",
     "aekmeans",
     "analysis",
+    "dac",
     "dcn",
     "dec",
     "deepfca",

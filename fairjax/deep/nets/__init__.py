@@ -6,6 +6,7 @@ Nothing beyond this wing calls Flax; `fairjax.deep.nets.autoencoders` says what 
 from fairjax.deep.nets.autoencoders import Code, ConvAutoencoder, ConvVAE, Critic, FCAutoencoder, MLPAutoencoder
 from fairjax.deep.nets.blocks import BatchNorm, Conv, Dense
 from fairjax.deep.nets.classifier import Classifier, ConvClassifier
+from fairjax.deep.nets.dac import DACFeatureNetwork, DACNetwork
 from fairjax.deep.nets.features import FeatureVAE
 from fairjax.deep.nets.network import Network, Variables
 from fairjax.deep.nets.own import OwnEncoder, OwnNetwork
@@ -20,6 +21,8 @@ __all__ = [
     "ConvClassifier",
     "ConvVAE",
     "Critic",
+    "DACFeatureNetwork",
+    "DACNetwork",
     "Dense",
     "FCAutoencoder",
     "FeatureVAE",

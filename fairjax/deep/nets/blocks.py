@@ -147,7 +147,7 @@ class BatchNorm(nnx.Module):
     """Batch normalisation over all axes but the last, within each group if there are several.
 
     Statistics are taken in the type of the running averages, which move as 0.9 old + 0.1 new; those of a group that
-    the batch lacks stay.
+    the batch lacks stay. Without `affine` there is no trained scale and offset.
     """
 
     def __init__(
@@ -158,11 +158,14 @@ class BatchNorm(nnx.Module):
         n_groups: int | None = None,
         scale_deviation: float = 0.0,
         eps: float = _BN_EPS,
+        affine: bool = True,
     ) -> None:
         shape = (size,) if n_groups is None else (n_groups, size)
-        noise = jax.random.normal(rngs.params(), shape)
-        self.scale = nnx.Param(1 + scale_deviation * noise)
-        self.offset = nnx.Param(jnp.zeros(shape))
+        if affine:
+            noise = jax.random.normal(rngs.params(), shape)
+            self.scale = nnx.Param(1 + scale_deviation * noise)
+            self.offset = nnx.Param(jnp.zeros(shape))
+        self.affine = affine
         self.mean, self.var = nnx.BatchStat(jnp.zeros(shape)), nnx.BatchStat(jnp.ones(shape))
         self.eps = eps  # added to the variance
 
@@ -187,8 +190,10 @@ class BatchNorm(nnx.Module):
             self._remember(mean, var, (counts > 0)[:, None])
         else:
             mean, var = self.mean[...], self.var[...]
-        factor = self.scale[...] * jax.lax.rsqrt(var + self.eps)
-        return ((wide - spread(mean)) * spread(factor) + spread(self.offset[...])).astype(x.dtype)
+        factor = jax.lax.rsqrt(var + self.eps)
+        if not self.affine:
+            return ((wide - spread(mean)) * spread(factor)).astype(x.dtype)
+        return ((wide - spread(mean)) * spread(self.scale[...] * factor) + spread(self.offset[...])).astype(x.dtype)
 
     def _remember(self, mean: Array, var: Array, seen: Array) -> None:
         for average, new in ((self.mean, mean), (self.var, var)):

@@ -12,7 +12,7 @@ __all__ = ["Family", "choose"]
 _SMALL = 256  # features up to which a small plain network is the default
 _WIDE = (500, 500, 2000)  # hidden layers of DEC's stacked autoencoder
 _VAE_LATENT = 64
-_WITHOUT_DECODER = ("classifier", "conv-classifier")
+_WITHOUT_DECODER = ("classifier", "conv-classifier", "dac")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from jax import Array
 
 from fairjax.deep.nets.autoencoders import Code, ConvAutoencoder, ConvVAE, Critic, FCAutoencoder, MLPAutoencoder
 from fairjax.deep.nets.classifier import Classifier, ConvClassifier
+from fairjax.deep.nets.dac import LEAST_SIDE, DACFeatureNetwork, DACNetwork
 from fairjax.deep.nets.features import FeatureVAE
 from fairjax.errors import InputError
 
@@ -44,6 +45,7 @@ _KINDS: dict[str, Any] = {
     "critic": Critic,
     "classifier": Classifier,
     "conv-classifier": ConvClassifier,
+    "dac": DACNetwork,
 }
 
 
@@ -98,9 +100,10 @@ class Network(_Adapter):
 
     Parameters
     ----------
-    kind : {"mlp", "sdae", "fc", "conv", "vae", "critic", "classifier", "conv-classifier"}
+    kind : {"mlp", "sdae", "fc", "conv", "vae", "critic", "classifier", "conv-classifier", "dac"}
         "vae" is DFC's convolutional network for images, and what its authors put on precomputed features for vectors.
-        The last two have no decoder; "classifier" takes images as vectors of their pixels.
+        The last three have no decoder; "classifier" takes images as vectors of their pixels, "dac" has one network for
+        images and another for vectors.
     shape : tuple of int
         (D,) of vectors or (h, w, c) of images; (K,) for the critic.
     n_latent : int
@@ -138,7 +141,12 @@ class Network(_Adapter):
                 f"by 4; found rows of shape {self.shape}"
                 + (": if the channels come first, move them by np.moveaxis(X, 1, -1)" if first else "")
             )
-        if not images and self.kind not in ("vae", "classifier") and len(self.shape) != 1:
+        if self.kind == "dac" and len(self.shape) != 1 and (len(self.shape) != 3 or min(self.shape[:2]) < LEAST_SIDE):
+            raise InputError(
+                f"the network 'dac' takes vectors (n, D), or images (n, height, width, channels) of {LEAST_SIDE} "
+                f"pixels or more to a side; found rows of shape {self.shape}: flatten small images"
+            )
+        if not images and self.kind not in ("vae", "classifier", "dac") and len(self.shape) != 1:
             raise InputError(
                 f"the network {self.kind!r} takes vectors (n, D); found rows of shape {self.shape}: flatten them, or "
                 "take network='conv'"
@@ -154,7 +162,7 @@ class Network(_Adapter):
 
     def _build(self, key: Array) -> Any:
         if len(self.shape) == 1 or self.kind == "classifier":
-            make: Any = FeatureVAE if self.kind == "vae" else _KINDS[self.kind]
+            make: Any = {"vae": FeatureVAE, "dac": DACFeatureNetwork}.get(self.kind, _KINDS[self.kind])
             return make(math.prod(self.shape), self.n_latent, rngs=nnx.Rngs(key), **dict(self.options))
         return _KINDS[self.kind](self.shape, self.n_latent, rngs=nnx.Rngs(key), **dict(self.options))
 

@@ -25,6 +25,7 @@ from fairjax.deep.methods.losses.fairoids import (
 )
 from fairjax.deep.methods.losses.information import clustering_information, consistency_loss, group_information
 from fairjax.deep.methods.losses.reconstruction import reconstruction_loss
+from fairjax.deep.methods.losses.similarity import pair_loss, pair_similarity
 from fairjax.deep.methods.losses.smoothness import adversarial_direction, adversarial_loss
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "gaussian_log_assignment",
     "group_information",
     "inverse_decay",
+    "pair_loss",
+    "pair_similarity",
     "reconstruction_loss",
     "reverse_gradient",
     "structural_loss",
