@@ -21,7 +21,7 @@ from fairjax._core.precision import first_least
 from fairjax._core.varying import varying_as
 from fairjax.assignment.programme import Points, group_sums
 
-# A fraction this small is none: what is left is rounding, or the solver's residual, and then at most a thousandth.
+# A fraction counts as zero below a threshold between these two, which follows the solver's residual.
 _SLIVER, _LARGEST_SLIVER = 1e-6, 1e-3
 _OF_LIGHTEST = 1e-9  # of the lightest group's mass may be missed in a cluster by any group
 

@@ -81,8 +81,8 @@ def judged(sums: Sums, tolerance: ArrayLike) -> tuple[Array, Array, Array, Array
     """Dual value a·f + b·g, relative gap, marginal error and status, each ().
 
     The gap is Σ plan_ij (cost_ij − f_i − g_j) over the cost: summing the slack loses no digits where primal and dual
-    agree in most of theirs. A plan that misses its marginals by more than rounding is none of the problem, and its cost
-    no upper bound: then the gap is infinite.
+    agree in most of theirs. A plan that misses its marginals by more than rounding is not feasible, and its cost is no
+    upper bound: then the gap is infinite.
     """
     eps = jnp.finfo(sums.cost.dtype).eps
     negligible = 4 * eps * sums.magnitude
