@@ -252,7 +252,7 @@ def test_npz(write):
         ({"X": np.zeros((3, 2), object)}, "without pickled objects"),
         ({"X": np.array([[1.0], [np.nan]])}, "'x0' has 1 missing value"),
         ({"X": np.eye(3), "groups": np.zeros(3)}, "one value"),
-        ({"X": np.eye(3), "groups": np.zeros(3, "i4,i4")}, "expected .* numbers or strings"),
+        ({"X": np.eye(3), "groups": np.zeros(3, "i4,i4")}, "expected .* numbers, strings or dates"),
         ({"X": np.eye(3), "y": np.zeros(3, complex)}, "the array y has type"),
     ],
 )

@@ -230,7 +230,8 @@ def _values(protected: Sequence[Column], groups: Groups) -> npt.NDArray[Any]:
     """The protected attribute of every row: the values of one column, the names of the groups of several."""
     if len(protected) == 1 and len(groups.names) == len(set(groups.names)):
         column = protected[0]
-        if column.type == "number" and column.numbers is not None and len(groups.names) == column.n_distinct:
+        plain = column.type == "number" and column.codes is None  # else floats do not tell its values apart
+        if plain and column.numbers is not None and len(groups.names) == column.n_distinct:
             whole = bool((column.numbers == np.floor(column.numbers)).all()) and np.abs(column.numbers).max() < 2**53
             return column.numbers.astype(np.int64) if whole else column.numbers
     return np.array(groups.names, dtype=object)[groups.ids]

@@ -21,6 +21,8 @@ Kind = Literal["number", "boolean", "date", "category", "text", "identifier", "c
 _BOOLEANS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
 _LONG = 50  # distinct texts up to which a column is one of categories, however few its rows
 _FOLDED = 10_000  # distinct texts that are compared without their capital letters
+_EXACT = 2.0**53  # whole numbers up to which every one is a float
+_UNSEEN = "\u200b\u200e\u200f\u2060\ufeff"  # characters without width, which web pages leave around words
 _FEW = 20  # rows below which nothing is called an identifier
 _IDENTIFIER = re.compile(
     r"(^|[_\s.\-])(id|ids|uid|uuid|guid|key|index|idx|row|nr|no|num|caseid|unnamed)([_\s.\-:]|$)", re.I
@@ -41,7 +43,7 @@ class Column:
     numbers : ndarray (n,) of float64, or None
         Numbers, 0 and 1 of booleans, days since 1970 of dates; NaN where missing. None for text.
     codes : ndarray (n,) of int32, or None
-        Position in ``levels``, -1 where missing; None for numbers.
+        Position in ``levels``, -1 where missing; None for numbers, but for whole ones that floats would not tell apart.
     levels : tuple of str
         The distinct values, sorted.
     n_missing, n_distinct : int
@@ -158,6 +160,8 @@ def numeric_column(base: Column, values: npt.NDArray[np.float64], **more: Any) -
     ordered = np.sort(values)  # NaN last; a hash of a million different numbers would take a hundred megabytes
     n = len(values) - int(np.isnan(values).sum())
     distinct = int(np.count_nonzero(ordered[1:n] != ordered[: max(n - 1, 0)])) + (n > 0)
+    if base.type == "number" and base.codes is not None:
+        distinct = len(base.levels)
     return replace(base, numbers=values, n_missing=len(values) - n, n_distinct=distinct, **more)
 
 
@@ -179,12 +183,17 @@ def _from_typed(base: Column, cells: Any) -> Column:
     with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
             wide = cells.cast(pa.float64(), safe=False)
-            return numeric_column(base, np.array(wide.to_numpy(), dtype=np.float64), type="number")
+            column = numeric_column(base, np.array(wide.to_numpy(), dtype=np.float64), type="number")
+            if not pa.types.is_floating(kind) and _too_large(column.numbers):
+                return _exact(_with_levels(column, cells.cast(pa.string())))
+            return column
         if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
             stamps = cells.cast(pa.timestamp("ms"), safe=False)
             days = stamps.to_numpy().astype("datetime64[ms]")
             numbers = np.where(np.isnat(days), np.nan, days.astype(np.int64) / 86_400_000)
-            return _with_levels(numeric_column(base, numbers, type="date"), pc.cast(cells, pa.string()))
+            plain = not getattr(kind, "tz", None) and bool(np.all((numbers == np.floor(numbers)) | np.isnan(numbers)))
+            texts = pc.cast(stamps.cast(pa.date32()) if plain else cells, pa.string())  # days without a time
+            return _with_levels(numeric_column(base, numbers, type="date"), texts)
     return replace(base, codes=np.zeros(len(cells), np.int32), notes=(f"values of type {visible(kind, 60)}",))
 
 
@@ -193,10 +202,26 @@ def _with_levels(column: Column, texts: Any) -> Column:
     return replace(column, codes=codes, levels=tuple(words.to_pylist()))
 
 
-def _encode(texts: Any) -> tuple[npt.NDArray[np.int32], Any, int]:
-    """Return codes (-1 for a gap), the sorted distinct texts without blanks around them, and how many had such blanks.
+def _too_large(numbers: npt.NDArray[np.float64] | None) -> bool:
+    """Whether some number is so large that floats do not tell it from the next."""
+    return numbers is not None and bool((np.abs(numbers) >= _EXACT).any())
 
-    Only distinct texts are trimmed, since there are mostly few.
+
+def _exact(column: Column) -> Column:
+    """Keep the digits of whole numbers beside the floats, where two of them have one float; such may name groups."""
+    assert column.numbers is not None
+    known = numeric_column(replace(column, codes=None), column.numbers).n_distinct
+    if len(column.levels) <= known:
+        return replace(column, codes=None, levels=())
+    note = f"{len(column.levels):,} numbers of so many digits that floating-point ones tell {known:,} of them apart"
+    return replace(column, n_distinct=len(column.levels), notes=(*column.notes, note))
+
+
+def _encode(texts: Any) -> tuple[npt.NDArray[np.int32], Any, tuple[str, ...]]:
+    """Return codes (-1 for a gap), the sorted distinct texts, and what to tell of those that became one.
+
+    Blanks around them are left out, and so is what cannot be seen: characters without width, and whether an accent is
+    a character of its own. Only distinct texts are looked at, since there are mostly few.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -207,16 +232,23 @@ def _encode(texts: Any) -> tuple[npt.NDArray[np.int32], Any, int]:
         if isinstance(packed, pa.ChunkedArray):
             packed = packed.chunk(0) if packed.num_chunks else pa.array([], pa.string()).dictionary_encode()
     found = packed.dictionary
-    trimmed = pc.utf8_trim_whitespace(found)
+    plain = pc.utf8_trim_whitespace(found)
+    trimmed = pc.utf8_trim_whitespace(pc.utf8_trim(pc.utf8_normalize(plain, "NFC"), characters=_UNSEEN))
     words = pc.unique(pc.if_else(pc.equal(trimmed, ""), None, trimmed)).drop_null()
     words = words.take(pc.sort_indices(words))
     place = pc.fill_null(pc.index_in(trimmed, words), -1).to_numpy().astype(np.int32)
     indices = pc.fill_null(packed.indices, len(found)).to_numpy()
-    return np.append(place, np.int32(-1))[indices], words, int((place >= 0).sum()) - len(words)
+    spelled = pc.unique(plain.filter(pa.array(place >= 0)))
+    blanks, forms = int((place >= 0).sum()) - len(spelled), len(spelled) - len(words)
+    told = [f"blanks around {counted(blanks, 'value')} dropped"] if blanks else []
+    told += [f"{counted(forms, 'value')} written by other characters that look the same"] if forms else []
+    return np.append(place, np.int32(-1))[indices], words, tuple(told)
 
 
 def _from_text(base: Column, cells: Any, table: RawTable) -> Column:
     """Understand a column of text: numbers and dates are what all its cells spell."""
+    import pyarrow.compute as pc
+
     dialect = table.dialect
     point = dialect is None or (dialect.decimal != "," and dialect.thousands in (None, ""))
     if point and (quick := _quick(base, cells)) is not None:
@@ -237,8 +269,9 @@ def _from_text(base: Column, cells: Any, table: RawTable) -> Column:
     )
     if numbers is not None:
         notes = (*numbers.notes, *_zeros(words))
-        plain = replace(base, type="number", notes=notes)
-        return numeric_column(plain, _by_code(numbers.values, codes))
+        plain = numeric_column(replace(base, type="number", notes=notes), _by_code(numbers.values, codes))
+        spelled = bool(pc.all(pc.match_substring_regex(words, r"^[+-]?\d+$")).as_py())
+        return _exact(replace(plain, codes=codes, levels=levels)) if spelled and _too_large(plain.numbers) else plain
     dates = read_dates(words)
     if dates is not None:
         doubtful = "day and month cannot be told apart" if dates.how == "day or month first" else ""
@@ -246,9 +279,8 @@ def _from_text(base: Column, cells: Any, table: RawTable) -> Column:
         days = _by_code(dates.values, codes)
         return replace(numeric_column(column, days, type="date", notes=how), doubtful=doubtful)
     folded = len({level.casefold() for level in levels}) < len(levels) <= _FOLDED
-    several = [f"blanks around {counted(merged, 'value')} dropped"] if merged else []
     alike = ["values that differ in capital letters alone"] if folded else []
-    return replace(column, type="text", notes=(*several, *alike), trimmed=bool(merged))
+    return replace(column, type="text", notes=(*merged, *alike), trimmed=bool(merged))
 
 
 def _quick(base: Column, filled: Any) -> Column | None:
@@ -259,6 +291,8 @@ def _quick(base: Column, filled: Any) -> Column | None:
     try:
         values = np.array(pc.cast(filled, pa.float64()).to_numpy(), dtype=np.float64)
     except pa.ArrowInvalid:
+        return None
+    if _too_large(values):
         return None
     column = numeric_column(base, values, type="number")
     if not len(values) or column.n_missing == len(values):

@@ -11,7 +11,7 @@ import stat
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -170,7 +170,8 @@ def _download(address: str, download: bool) -> bytes:
     return content
 
 
-def _unpacked(data: bytes, label: str, name: str) -> Content:
+def _unpacked(data: bytes, label: str, name: str, packed: int | None = None) -> Content:
+    """Unpack bytes that are packed, or packed twice as a zip of a gzip is; both within the bound of the outer ones."""
     suffix = Path(name).suffix.lower()
     if suffix in _PACKED:
         name = name[: -len(suffix)]
@@ -181,18 +182,21 @@ def _unpacked(data: bytes, label: str, name: str) -> Content:
         if suffix in _PACKED and data:
             raise InputError(f"{label} is not packed by {_PACKED[suffix]} as its name says; give it its true ending")
         return Content(data=data, label=label, name=name)
+    size = len(data) if packed is None else packed
     if kind == "zip":
-        data, name = _from_zip(data, label)
+        data, name = _from_zip(data, label, size)
     else:
-        data = _inflate(data, kind, label)
+        data = _inflate(data, kind, label, size)
+    if packed is None:
+        return replace(_unpacked(data, label, name, size), packing=kind)
     return Content(data=data, label=label, name=name, packing=kind)
 
 
-def _inflate(data: bytes, kind: str, label: str) -> bytes:
+def _inflate(data: bytes, kind: str, label: str, packed: int) -> bytes:
     openers: dict[str, Callable[[Any], IO[bytes]]] = {"gzip": gzip.open, "bzip2": bz2.open, "zstd": _zstd, "xz": _xz}  # type: ignore[dict-item]
     try:
         with openers[kind](io.BytesIO(data)) as stream:
-            return _limited(stream, label, len(data))
+            return _limited(stream, label, packed)
     except InputError:
         raise
     except Exception as error:  # a damaged stream shows itself in many ways
@@ -228,7 +232,7 @@ def _zstd(stream: Any) -> IO[bytes]:
     return opened
 
 
-def _from_zip(data: bytes, label: str) -> tuple[bytes, str]:
+def _from_zip(data: bytes, label: str, packed: int) -> tuple[bytes, str]:
     """Return the one table in a zip archive and its name."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -242,7 +246,7 @@ def _from_zip(data: bytes, label: str) -> tuple[bytes, str]:
                 held = listed([member.filename for member in members]) if members else "nothing"
                 raise InputError(f"{label} holds {held}; expected an archive with one table: take it out and give that")
             with archive.open(members[0]) as stream:
-                return _limited(stream, label, len(data)), Path(members[0].filename).name
+                return _limited(stream, label, packed), Path(members[0].filename).name
     except InputError:
         raise
     except Exception as error:  # a damaged archive shows itself in many ways

@@ -14,6 +14,7 @@ _CLOCK = r"([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?[ ]?(Z|[+-]\d{2}:?\d{2})?)?"
 _ISO = rf"^\d{{4}}-\d{{1,2}}-\d{{1,2}}{_CLOCK}$"
 _SLASHED = rf"^\d{{4}}/\d{{1,2}}/\d{{1,2}}{_CLOCK}$"
 _POINTS = rf"^\d{{1,2}}\.\d{{1,2}}\.\d{{4}}{_CLOCK}$"
+_SHORT = r"^(\d{1,2})([./-])(\d{1,2})([./-])(\d{2})(|[T ].*)$"  # two digits of a year
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _NAME = rf"(?:{'|'.join(_MONTHS)})[a-z]*\.?"
 _DAY_FIRST = rf"^(\d{{1,2}})[ .-]+({_NAME})[ ,-]+(\d{{4}}|\d{{2}})(|[T ].*)$"
@@ -45,6 +46,9 @@ def read_dates(texts: Any) -> Dates | None:
         return None
 
     present = _numbered(present)
+    short = bool(pc.all(pc.fill_null(pc.match_substring_regex(present, _SHORT), True)).as_py())
+    if short:
+        present = _with_century(present, r"^(\d+[./-]\d+[./-])")
 
     def all_match(pattern: str) -> bool:
         return bool(pc.all(pc.fill_null(pc.match_substring_regex(present, pattern), True)).as_py())
@@ -67,7 +71,9 @@ def read_dates(texts: Any) -> Dates | None:
     days = _days(parts["year"], parts["month"], parts["day"])
     if days is None:
         return None
-    marks = () if not pc.any(words).as_py() else ("words such as NA read as missing",)
+    marks = ("words such as NA read as missing",) if pc.any(words).as_py() else ()
+    if short:
+        marks = (*marks, "years of two digits read as 1970 to 2069")
     return Dates(values=days + _clock(present), how=how, notes=marks)
 
 
@@ -84,11 +90,17 @@ def _numbered(texts: Any) -> Any:
         return texts
     for number, name in enumerate(_MONTHS, start=1):
         out = pc.replace_substring_regex(out, rf"\.{name}[a-z]*\.+", f".{number}.")
+    return pc.replace_substring_regex(_with_century(out, r"^(\d+\.\d+\.)"), "t", "T")
+
+
+def _with_century(texts: Any, before: str) -> Any:
+    """Write years of two digits, which follow a pattern of one group, as those from 1970 to 2069."""
+    import pyarrow.compute as pc
+
     for century, digits in (("19", "[7-9]"), ("20", "[0-6]")):
         # a character between keeps the replacement from reading the century as the number of a group
-        short = rf"^(\d+\.\d+)\.({digits}\d)(|[t ].*)$"
-        out = pc.replace_substring_regex(out, short, rf"\1.@{century}\2\3")
-    return pc.replace_substring_regex(pc.replace_substring(out, "@", ""), "t", "T")
+        texts = pc.replace_substring_regex(texts, rf"{before}({digits}\d)(|[Tt ].*)$", rf"\1@{century}\2\3")
+    return pc.replace_substring(texts, "@", "")
 
 
 def _part(texts: Any, position: int) -> npt.NDArray[np.float64]:

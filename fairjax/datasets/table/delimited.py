@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from fairjax.datasets.table import dialect as dialects
 from fairjax.datasets.table.content import Content
 from fairjax.datasets.table.dialect import BLANKS, Dialect
 from fairjax.datasets.table.encodings import to_utf8
-from fairjax.datasets.table.header import has_header, is_number
+from fairjax.datasets.table.header import has_header, is_number, short_header
 from fairjax.datasets.table.numerals import decimal_sign
 from fairjax.datasets.table.rawtable import RawTable
 from fairjax.errors import InputError
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 _BLOCK = 4 << 20  # bytes that Arrow parses at a time; a cell has to fit in
 _MOST_COLUMNS = 200_000
 _REMEDY = "give every row as many fields as the header"
+_NEWLINE = re.compile(rb"\r\n|\n|\r")
+_DASHES = re.compile(r"(?=.*([-=─═]{2}))[-=─═ \t|+:┼╪]+")
+_SHORT = {
+    "names": "the first line has one name less than the rows have fields, as R writes it: the first column has no name",
+    "ends": "every row but the first ends in a separator, which is passed over",
+}
 
 
 def read_delimited(content: Content, told: Dialect) -> RawTable:
@@ -35,6 +42,9 @@ def read_delimited(content: Content, told: Dialect) -> RawTable:
         raise InputError(f"{label} is empty; expected a table with a header and at least two rows")
     found = dialects.find_dialect(head, told, content.suffix)
     start = len(head[: dialects.offset(head, found)].encode())
+    if found.header is not False and (rule := _rule(data, start, found)):
+        data = data[: rule[0]] + data[rule[1] :]
+        head = _head(data)
     first = _first_rows(head, found, 20)
     if not first:
         raise InputError(f"{label} is empty; expected a table with a header and at least two rows")
@@ -44,6 +54,10 @@ def read_delimited(content: Content, told: Dialect) -> RawTable:
     notes: list[str] = []
     header, remark = (told.header, None) if told.header is not None else has_header(first[0], first[1:], label)
     notes += [remark] if remark else []
+    short = short_header(first) if header else None
+    if short is not None:
+        data, width = _with_all_names(data, start, found, short), width + 1
+        notes.append(_SHORT[short])
     if _is_unusual(found, content.suffix) or head[: dialects.offset(head, found)].strip("# \t\r\n"):
         notes.append(f"read as text {found.describe()}")
     if guessed:
@@ -57,6 +71,34 @@ def read_delimited(content: Content, told: Dialect) -> RawTable:
     return RawTable(
         names=names, cells=table, label=label, dialect=found, notes=tuple(notes), line_of=_Lines(data, start, found)
     )
+
+
+def _rule(data: bytes, start: int, found: Dialect) -> tuple[int, int] | None:
+    """Return where a line of dashes below the names stands, as tables laid out for the eye have, or None."""
+    ends = _line_end(data, start)
+    if ends is None:
+        return None
+    below = _line_end(data, ends[1])
+    stop = len(data) if below is None else below[0]
+    line = data[ends[1] : stop].decode(errors="replace")
+    signs = line.replace(found.separator or ",", "").strip(" \t|+:")
+    return (ends[1], stop) if len(signs) > 2 and _DASHES.fullmatch(signs) else None
+
+
+def _line_end(data: bytes, start: int) -> tuple[int, int] | None:
+    """Return where the line ends that begins there, and where the next one begins; None in the last one."""
+    found = _NEWLINE.search(data, start)
+    return None if found is None else found.span()
+
+
+def _with_all_names(data: bytes, start: int, found: Dialect, short: str) -> bytes:
+    """Return the text with a nameless column added to the line of names, before the others or after them."""
+    ends = _line_end(data, start)
+    place = start if short == "names" or ends is None else ends[0]
+    mark = (found.separator or ",").encode()
+    if short == "names" and found.separator == BLANKS:
+        mark = b'"" '
+    return data[:place] + mark + data[place:]
 
 
 def _is_unusual(found: Dialect, suffix: str) -> bool:
@@ -181,10 +223,10 @@ def _check_widths(data: bytes, start: int, found: Dialect, width: int, label: st
 
 def _uneven(label: str, cells: list[str], expected: int, row: int, line: int, dialect: Dialect) -> InputError:
     hint = ""
-    if row <= 1 and len(cells) < expected and not dialect.skip:
+    if expected == 1:
+        hint = "; if the table begins further down, say --skip 1, or its fields are parted otherwise, --separator"
+    elif row <= 1 and not dialect.skip and (len(cells) < expected or dialect.separator != ","):
         hint = "; if the table begins further down, say --skip 1"
-    elif expected == 1:
-        hint = "; if its fields are parted by another character, say --separator"
     elif len(cells) > expected and dialect.separator == "," and any(map(is_number, cells)):
         hint = ", put numbers with a decimal comma in quotes, or say --separator"
     return InputError(

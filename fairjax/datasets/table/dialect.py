@@ -8,13 +8,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from fairjax._core.text import shown
+from fairjax.datasets.table.header import short_header, title_lines
 from fairjax.errors import InputError
 
 SAMPLE = 1 << 18  # characters that are looked at
 _ROWS = 500
+_TITLED = 1 << 14  # characters in which a title and the beginning of its table are looked for
+_MOST_TITLES = 20  # lines of a title
 _USUAL = (",", ";", "\t", "|")
 _RARE = ("\x01", "\x1f", "^", "~", "¦", ":", "#", "§", "!", "&", "*", "$", "%", "@")
 BLANKS = " "  # runs of blanks, as in tables laid out for the eye
@@ -145,6 +149,12 @@ def find_dialect(text: str, told: Dialect, suffix: str) -> Dialect:
     separator = separator if told.separator is None else told.separator
     known = replace(told, separator=separator, skip=skipped)
     found = _best(rest, known, suffix)
+    if told.skip is None and told.header is not False:
+        titles = _titles(rest, found, known, suffix)
+        if titles:
+            skipped += titles
+            rest = text[offset(text, replace(known, skip=skipped)) :]
+            found = _best(rest, replace(known, skip=skipped), suffix)
     if told.skip is None and rest.lstrip().startswith("#") and found.separator is not None:
         lines, marked = _remarks(rest, found)
         found = replace(found, skip=skipped + lines, marked=marked)
@@ -179,6 +189,28 @@ def _before(text: str, told: Dialect) -> tuple[int, str | None, int]:
 
 def _lines(text: str) -> int:
     return len(re.findall(r"\r\n|\n|\r", text))
+
+
+def _titles(text: str, found: Dialect, known: Dialect, suffix: str) -> int:
+    """Return how many lines a title above the table takes: each with one cell filled, or blank.
+
+    A spreadsheet writes separators after it, others do not, so that no dialect fits before it is passed over. Only a
+    usual separator and rows as wide as the names that they stand below make a table.
+    """
+    lines = text[:_TITLED].splitlines(keepends=True)[:-1]
+    if not lines or sum(bool(cell.strip()) for cell in next(iter(found.rows("".join(lines))), ())) != 1:
+        return 0
+    for count in range(1, min(_MOST_TITLES, len(lines))):
+        rest = "".join(lines[count:])
+        below = _best(rest, known, suffix)
+        if below.separator not in _USUAL:
+            continue
+        rows = list(islice(below.rows(rest), 20))
+        above = list(below.rows("".join(lines[:count])))
+        even = len(rows) > 2 and len({len(row) for row in rows}) == 1
+        if even and above and title_lines([*above, *rows]) == len(above):
+            return count
+    return 0
 
 
 def _remarks(text: str, dialect: Dialect) -> tuple[int, bool]:
@@ -236,6 +268,8 @@ def _score(text: str, dialect: Dialect) -> tuple[float, ...]:
     if not rows or len(rows[0]) < 2:
         return (0.0,)
     alike = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+    if short_header(rows) is not None:
+        alike = 1.0
     rare = dialect.separator in _RARE or dialect.separator == BLANKS
     if rare and (alike < 1 or len(rows) < 3 or not whole):
         return (0.0,)

@@ -101,11 +101,14 @@ def _recode(data: bytes, encoding: str, label: str) -> bytes:
 
 
 def _western(data: bytes, label: str) -> bytes:
-    """Return bytes of one a character as UTF-8; the five that cp1252 leaves open are taken as Latin-1 has them."""
+    """Return bytes of one a character as UTF-8; the five that cp1252 leaves open tell that it is another encoding."""
     try:
         return data.decode(_WESTERN).encode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1").encode()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{label} is neither UTF-8 nor {_WESTERN} text (byte {error.start}); name its encoding with --encoding, "
+            "such as cp1251, cp932, gb18030 or cp437"
+        ) from error
 
 
 def _wide(data: bytes) -> str | None:
@@ -122,6 +125,8 @@ def _wide(data: bytes) -> str | None:
 def _checked(data: bytes, label: str) -> bytes:
     if b"\0" in data:
         raise InputError(f"{label} is not a text file (it holds null bytes); save it as CSV in UTF-8")
+    if data.endswith(b"\x1a"):  # the mark of the end that DOS wrote
+        data = data.rstrip(b"\x1a")
     head = data[:100_000]
     if len(_CONTROLS.findall(head)) > max(_MOST_CONTROLS * len(head), 3):
         raise InputError(f"{label} is not a text file (it holds many control characters); save it as CSV in UTF-8")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from decimal import Decimal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -164,21 +165,30 @@ def named_values(column: Column) -> tuple[npt.NDArray[np.int32], tuple[str, ...]
     """Ids by the sorted values: numbers by size, booleans, dates and text as they are written."""
     if column.type != "number" and column.codes is not None:
         if column.type == "date" and column.numbers is not None:
-            order = np.array(sorted(range(len(column.levels)), key=lambda i: _first(column, i)))
-            rank = np.empty(len(order) + 1, np.int32)
-            rank[order], rank[-1] = np.arange(len(order), dtype=np.int32), -1
-            ids: npt.NDArray[np.int32] = rank[column.codes]
-            return ids, tuple(column.levels[i] for i in order)
+            return _ordered(column.codes, column.levels, [_first(column, i) for i in range(len(column.levels))])
         used, place = np.unique(column.codes[column.codes >= 0], return_inverse=True)
         out = np.full(column.n_rows, -1, np.int32)
         out[column.codes >= 0] = place
         return out, tuple(column.levels[i] for i in used)
     assert column.numbers is not None
+    if column.codes is not None:  # whole numbers that have one float
+        return _ordered(column.codes, column.levels, [Decimal(level) for level in column.levels])
     present = ~column.missing
     distinct, inverse = np.unique(column.numbers[present], return_inverse=True)
     ids = np.full(column.n_rows, -1, np.int32)
     ids[present] = inverse
     return ids, tuple(number_name(value) for value in distinct.tolist())
+
+
+def _ordered(
+    codes: npt.NDArray[np.int32], levels: Sequence[str], values: Sequence[Any]
+) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
+    """Ids and names of the levels sorted by their values; -1 stays."""
+    order = sorted(range(len(levels)), key=values.__getitem__)
+    rank = np.full(len(order) + 1, -1, np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    ids: npt.NDArray[np.int32] = rank[codes]
+    return ids, tuple(levels[i] for i in order)
 
 
 def _first(column: Column, level: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 from fairjax._core.text import listed
 from fairjax.errors import InputError
@@ -46,6 +47,48 @@ def has_header(first: Sequence[str], rest: Sequence[Sequence[str]], label: str) 
         "the first line holds only numbers and is taken as data; the columns are called column 1, column 2, ... "
         "(--header says that it names them)"
     )
+
+
+def title_lines(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many rows stand before the names of the columns as a title does: one cell or none of each filled.
+
+    Only names, two and more and none of them a number, end a title; where there are none, nothing is passed over.
+
+    Examples
+    --------
+    >>> title_lines([["A survey", ""], ["", ""], ["age", "sex"], ["20", "F"]])
+    2
+    >>> title_lines([["age", ""], ["20", "F"]])
+    0
+    """
+    filled = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    count = next((i for i, cells in enumerate(filled) if len(cells) > 1), 0)
+    return 0 if not count or any(map(is_number, filled[count])) or count + 1 == len(rows) else count
+
+
+def short_header(rows: Sequence[Sequence[str]]) -> Literal["names", "ends"] | None:
+    """Tell why the first row has one cell less than all others have, where that is how a program writes tables.
+
+    R leaves out the name of the column of row names ("names"); others put a separator after each row ("ends"). A
+    decimal comma among commas also makes one cell more, so row names are texts or count from 1.
+
+    Examples
+    --------
+    >>> short_header([["age", "sex"], ["1", "20", "F"], ["2", "30", "M"], ["3", "25", "F"]])
+    'names'
+    >>> short_header([["age", "sex"], ["20", "F", ""], ["30", "M", ""]])
+    'ends'
+    >>> short_header([["age", "sex"], ["20", "5", "F"], ["30", "0", "M"], ["25", "5", "F"]])
+    """
+    width, body = len(rows[0]), rows[1:]
+    if len(body) < 2 or any(len(row) != width + 1 for row in body):
+        return None
+    if not any(row[-1].strip() for row in body):
+        return "ends"
+    first = [row[0].strip() for row in body]
+    counts = len(body) > 2 and first == [str(i + 1) for i in range(len(body))]
+    texts = len(set(first)) == len(first) and all(cell and not is_number(cell) for cell in first)
+    return "names" if counts or texts else None
 
 
 def is_number(cell: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fairjax._core.text import listed, visible
+from fairjax._core.text import counted, listed, visible
 from fairjax.datasets.table.columns import Column, infer
 from fairjax.datasets.table.dialect import Dialect
 from fairjax.datasets.table.encoding import MOST_LEVELS
@@ -187,12 +187,12 @@ def _problems(column: Column) -> list[str]:
         ways = "write dates as 2024-12-31" if column.doubtful else "say --dates number"
         found.append(f"{column.title} holds dates{', whose ' + column.doubtful if column.doubtful else ''}: {ways}")
     if column.n_missing and column.type != "text":
-        values = "1 missing value" if column.n_missing == 1 else f"{column.n_missing:,} missing values"
-        found.append(f"{column.title} has {values}: say --missing drop, mean or median")
-    if column.numbers is not None and np.isinf(column.numbers).any():
         found.append(
-            f"{column.title} has {int(np.isinf(column.numbers).sum()):,} infinite values: leave out these rows"
+            f"{column.title} has {counted(column.n_missing, 'missing value')}: say --missing drop, mean or median"
         )
+    if column.numbers is not None and np.isinf(column.numbers).any():
+        infinite = counted(int(np.isinf(column.numbers).sum()), "infinite value")
+        found.append(f"{column.title} has {infinite}: leave out these rows")
     return found
 
 
@@ -210,7 +210,8 @@ def _groups(protected: Sequence[Column], settings: GroupSettings) -> tuple[dict[
         return {}, []
     gaps = [c for c in protected if c.n_missing and not settings.missing]
     problems = [
-        f"the sensitive column {c.title} has {c.n_missing:,} missing values: say --missing-group, or --missing drop"
+        f"the sensitive column {c.title} has {counted(c.n_missing, 'missing value')}: say --missing-group, or "
+        "--missing drop"
         for c in gaps
     ]
     keep = ~np.logical_or.reduce([c.missing for c in gaps]) if gaps else None

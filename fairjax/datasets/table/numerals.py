@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +21,9 @@ _SIGN = r"[+\-−]?"
 _PLAIN = rf"^{_SIGN}((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))$"
 _WHOLE = rf"^{_SIGN}\d+$"
 _GROUPERS = {",": ",", ".": r"\.", " ": r"[ \x{00a0}\x{202f}\x{2009}]", "'": r"['’]"}
-_UNITS = r"^(\(?[-+−]?)[ ]?[$€£¥₹][ ]?|[ \x{00a0}]?[%€$£¥₹]$"
+_INDIAN = r"\d{1,2}(,\d{2})+,\d{3}"  # lakh and crore
+_ARABIC = {"٫": ".", "٬": ","}
+_UNITS = r"^(\(?[-+−]?)[ ]?[$€£¥₹][ ]?|[ \x{00a0}]?[%€$£¥₹](\)?)$"
 _CERTAIN_POINT = re.compile(rf"{_SIGN}(\d+\.(\d{{1,2}}|\d{{4,}})|\d{{4,}}\.\d+|0\.\d+|\.\d+|\d{{1,3}}(,\d{{3}})+\.\d+)")
 _CERTAIN_COMMA = re.compile(rf"{_SIGN}(\d+,(\d{{1,2}}|\d{{4,}})|\d{{4,}},\d+|0,\d+|,\d+|\d{{1,3}}([.]\d{{3}})+,\d+)")
 
@@ -75,19 +79,54 @@ def read_numbers(
     if count == len(texts):
         return None
     notes = [f"{_examples(texts, words)} read as missing"] if count else []
-    spelled = present
-    for attempt in ("", "unit"):
-        if attempt:
-            spelled = pc.replace_substring_regex(present, _UNITS, r"\1")
-            if pc.all(pc.fill_null(pc.equal(spelled, present), True)).as_py():
-                return None
+    spelled = _western(present)
+    for respell, told in ((None, ""), *_SPELLINGS):
+        if respell is not None:
+            before, spelled = spelled, respell(spelled)
+            if pc.all(pc.fill_null(pc.equal(spelled, before), True)).as_py():
+                continue
+            notes.append(told)
         found = _read(spelled, decimal, thousands, separator, name)
         if found is not None:
             values, how = found
-            if attempt:
-                how = ["signs of percent or currency left out", *how]
             return Numbers(values=values, notes=(*notes, *how))
     return None
+
+
+def _western(texts: Any) -> Any:
+    """Write the digits of any script as 0 to 9, where there are others."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.match_substring_regex(texts, r"[^\x{00}-\x{7f}]")).as_py():
+        return texts
+    if not pc.any(pc.match_substring_regex(texts, r"\p{Nd}")).as_py():
+        return texts
+    return pa.array([None if t is None else _digits(t) for t in texts.to_pylist()], pa.string())
+
+
+def _digits(text: str) -> str:
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else _ARABIC.get(c, c) for c in text)
+
+
+def _without_units(texts: Any) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.replace_substring_regex(texts, _UNITS, r"\1\2")
+
+
+def _signed(texts: Any) -> Any:
+    """Write (12) and 12-, as accounts have negative numbers, as -12."""
+    import pyarrow.compute as pc
+
+    texts = pc.replace_substring_regex(texts, r"^\(\s*([^()+\-−]+?)\s*\)$", r"-\1")
+    return pc.replace_substring_regex(texts, r"^([^()+\-−]*\d)\s*[\-−]$", r"-\1")
+
+
+_SPELLINGS: tuple[tuple[Callable[[Any], Any], str], ...] = (
+    (_without_units, "signs of percent or currency left out"),
+    (_signed, "parentheses, or a sign at the end, read as negative"),
+)
 
 
 def _read(
@@ -110,6 +149,8 @@ def _read(
     fitting = [style for style in styles if _all(texts, _pattern(*style))]
     if decimal == "," and not fitting and thousands is None and _all(texts, _PLAIN):
         return _cast(texts, None, "."), ["decimal points, although other columns have decimal commas"]
+    if decimal == "." and not fitting and thousands is None and _has_commas(texts):
+        return _cast(texts, ".", ","), ["decimal commas, although other columns have decimal points"]
     if not fitting:
         return None
     commas = bool(pc.any(pc.match_substring(texts, ",")).as_py())
@@ -130,12 +171,21 @@ def _read(
     return _cast(texts, group or None, point), readings[chosen]
 
 
+def _has_commas(texts: Any) -> bool:
+    """Whether all are numbers with points between thousands, and no comma but a decimal one."""
+    return _all(texts, _pattern(",", ".")) and all(
+        decimal_sign(text) == "," for text in texts.to_pylist() if text is not None and "," in text
+    )
+
+
 def _pattern(point: str, group: str) -> str:
     """Numbers with that decimal sign; with a sign of thousands, groups of three and no longer runs without it."""
     fraction = rf"({re.escape(point)}\d*)?([eE][+-]?\d+)?"
     if not group:
         return rf"^{_SIGN}(\d+{fraction}|{re.escape(point)}\d+)$"
     grouped = rf"\d{{1,3}}({_GROUPERS[group]}\d{{3}})*"
+    if group == ",":
+        grouped = rf"({grouped}|{_INDIAN})"
     loose = r"|\d+" if group in (" ", "'") else ""
     return rf"^{_SIGN}({grouped}{loose}){fraction}$"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 from fairjax.datasets.table.content import Content, fetch_content
 from fairjax.datasets.table.delimited import read_delimited
 from fairjax.datasets.table.dialect import Dialect
+from fairjax.datasets.table.excel import read_excel
 from fairjax.datasets.table.rawtable import RawTable, tidy
-from fairjax.datasets.table.typed import read_arrow, read_excel, read_npz, read_parquet
+from fairjax.datasets.table.typed import read_arrow, read_npz, read_parquet
 from fairjax.errors import InputError
 
 FORMATS = "CSV, TSV or other text, Parquet, Arrow, Excel (.xlsx) or NPZ"
@@ -25,6 +27,16 @@ _FOREIGN = {
     ".tar": "an archive", ".tgz": "an archive", ".7z": "an archive", ".rar": "an archive", ".orc": "an ORC file",
     ".avro": "an Avro file", ".arff": "an ARFF file", ".png": "an image", ".jpg": "an image",
 }  # fmt: skip
+# how files of other formats begin that come under a table's name, often by a download that went wrong
+_BEGINNINGS = (
+    (rb"<(!doctype html|html|head|body)\b", "a web page"),
+    (rb"<\?xml\b", "XML"),
+    (rb"\{\\rtf", "a rich text document"),
+    (rb"(\[\s*[\[{\"]|\{\s*[\"}])", "JSON"),
+    (rb"version https://git-lfs\.github\.com/", "a pointer of Git LFS in the file's place (git lfs pull brings it)"),
+    (rb"(%[^\n]*\n|\s)*@relation\b", "an ARFF file"),
+    (rb"rdx[23]\n", "an R file"),
+)
 
 
 def read_raw_table(
@@ -77,13 +89,17 @@ def _read(content: Content, told: Dialect) -> RawTable:
     if suffix == ".npz":
         return read_npz(content)
     if suffix in _EXCEL:
-        return read_excel(content, told.header)
+        return read_excel(content, told)
     if data.startswith(b"PK\x03\x04"):
         if b"xl/" in data:
-            return read_excel(content, told.header)
+            return read_excel(content, told)
         raise InputError(f"{content.label} is a zip archive, of no known format; give it its true ending: {FORMATS}")
     if data.startswith(
         (b"\xd0\xcf\x11\xe0", b"%PDF", b"SQLite format 3", b"\x89HDF", b"\x89PNG", b"\x93NUMPY", b"7z\xbc")
     ):
         raise InputError(f"{content.label} is of no known format; expected {FORMATS}")
+    begins = data[:2000].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for pattern, what in _BEGINNINGS:
+        if re.match(pattern, begins):
+            raise InputError(f"{content.label} is {what}, whatever its name says; save the table as CSV or Parquet")
     return read_delimited(content, told)

@@ -43,10 +43,14 @@ def _from_array(table: RawTable, name: str) -> Column:
     import pyarrow as pa
 
     array = table.arrays[name]
-    if array.shape != (table.n_rows,) or array.dtype.kind not in "biufU":
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "backslashreplace")
+    if array.dtype.kind == "M":
+        array = array.astype("datetime64[ms]")
+    if array.shape != (table.n_rows,) or array.dtype.kind not in "biufUM":
         raise InputError(
             f"the array {shown(name)} has shape {array.shape} and type {array.dtype}; "
-            f"expected ({table.n_rows},) numbers or strings"
+            f"expected ({table.n_rows},) numbers, strings or dates"
         )
     if array.dtype.kind == "f":
         array = array.astype(np.float64)

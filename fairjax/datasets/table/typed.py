@@ -1,9 +1,10 @@
-"""Tables of typed formats: Parquet, Arrow (Feather), Excel and NPZ."""
+"""Tables of typed formats: Parquet, Arrow (Feather) and NPZ."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def _from_arrow(table: pa.Table, content: Content) -> RawTable:
     except (ValueError, AttributeError, TypeError):
         pass  # other writers may put what they like there
     kept = [i for i, name in enumerate(names) if not (name in index and name.startswith("__index"))]
-    cells = pa.table({str(place): _plain_text(table.column(i)) for place, i in enumerate(kept)})
+    cells = pa.table({str(place): _plain_layout(table.column(i)) for place, i in enumerate(kept)})
     names = [names[i] for i in kept]
     return RawTable(
         names=[name.strip() for name in names],
@@ -84,8 +85,26 @@ def _from_arrow(table: pa.Table, content: Content) -> RawTable:
     )
 
 
+def _plain_layout(column: Any) -> Any:
+    """Return values of any layout (runs, views, types of an extension) in the one that Arrow's functions all take.
+
+    Bytes that are UTF-8 are text: several writers leave out the mark that says so.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(column.type, pa.BaseExtensionType):
+        return pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    if pa.types.is_run_end_encoded(column.type):
+        column = pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], column.type.value_type)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        with suppress(pa.ArrowInvalid):  # bytes of another kind
+            return column.cast(pa.string() if column.nbytes < _LONG_TEXT else pa.large_string())
+    return _plain_text(column)
+
+
 def _plain_text(column: Any) -> Any:
-    """Return text of any layout (views, categories) in the one that Arrow's functions on text all take."""
+    """Return text as views or categories as plain text."""
     import pyarrow as pa
 
     coded = pa.types.is_dictionary(column.type)
@@ -96,95 +115,6 @@ def _plain_text(column: Any) -> Any:
         return column.cast(pa.string())
     chunks = [chunk.dictionary.cast(pa.string()).take(chunk.indices) for chunk in column.chunks]
     return pa.chunked_array(chunks, pa.string())
-
-
-def read_excel(content: Content, header: bool | None) -> RawTable:
-    """Read the first sheet of an Excel workbook (needs openpyxl)."""
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise InputError(
-            f"{content.label} is an Excel file, and reading it needs openpyxl: pip install 'fairjax[xlsx]', or save "
-            "the sheet as CSV"
-        ) from error
-    import warnings
-
-    try:
-        _check_sizes(content)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(io.BytesIO(content.data), read_only=True, data_only=True)
-            sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"] or book.worksheets
-            if not sheets:
-                raise ValueError("it has no sheet with cells")
-            rows = [list(row) for row in sheets[0].iter_rows(values_only=True)]
-    except InputError:
-        raise
-    except Exception as error:  # whatever the parser meets in a user's bytes is a fault of the file
-        raise InputError(
-            f"{content.label} cannot be read as an Excel file ({reason(error)}); save it anew as .xlsx or as CSV"
-        ) from error
-    notes: list[str] = []
-    if len(sheets) > 1:
-        notes.append(f"read the first sheet, {shown(sheets[0].title)}, of {len(sheets)}")
-    return _from_rows(rows, content, header, notes)
-
-
-def _check_sizes(content: Content) -> None:
-    with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
-        if sum(member.file_size for member in archive.infolist()) > bound(len(content.data)):
-            raise too_large(content.label, len(content.data))
-
-
-def _from_rows(rows: list[list[Any]], content: Content, header: bool | None, notes: list[str]) -> RawTable:
-    """Lay out the rows of a sheet: empty ones before the table are passed over, short ones filled up."""
-    import pyarrow as pa
-
-    from fairjax.datasets.table.header import has_header
-
-    first = next((i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)), None)
-    if first is None:
-        raise InputError(f"{content.label} is empty; expected a table with a header and at least two rows")
-    rows = rows[first:]
-    width = max(map(len, rows))
-    rows = [row + [None] * (width - len(row)) for row in rows]
-    texts = [["" if cell is None else str(cell) for cell in row] for row in rows[:20]]
-    if header is None:
-        header, remark = has_header(texts[0], texts[1:], content.label)
-        notes += [remark] if remark else []
-    names = [cell.strip() for cell in texts[0]] if header else [f"column {i + 1}" for i in range(width)]
-    body = rows[1:] if header else rows
-    columns = [_cells_of(cells) for cells in zip(*body, strict=True)] if body else [pa.array([], pa.string())] * width
-    start = first + 1 + (1 if header else 0)
-    return RawTable(
-        names=names,
-        cells=pa.table({str(i): column for i, column in enumerate(columns)}),
-        label=content.label,
-        notes=tuple(notes),
-        line_of=lambda row: row + start,
-    )
-
-
-def _cells_of(values: tuple[Any, ...]) -> pa.Array:
-    """Return the cells of one column: of one type as that type, of several as text."""
-    import datetime
-
-    import pyarrow as pa
-
-    kinds = {type(value) for value in values if value is not None and value != ""}
-    values = tuple(None if value == "" else value for value in values)
-    if kinds == {int} and all(v is None or abs(v) < 2**62 for v in values):
-        return pa.array(values, pa.int64())
-    if kinds <= {int, float}:
-        return pa.array([None if v is None else float(v) for v in values], pa.float64())
-    if kinds == {bool}:
-        return pa.array(values, pa.bool_())
-    if kinds <= {datetime.datetime, datetime.date}:
-        return pa.array(
-            [datetime.datetime(v.year, v.month, v.day) if type(v) is datetime.date else v for v in values],
-            pa.timestamp("us"),
-        )
-    return pa.array([None if v is None else str(v) for v in values], pa.string())
 
 
 def read_npz(content: Content) -> RawTable:
