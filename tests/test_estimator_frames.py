@@ -5,8 +5,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse
 
-from fairjax import FCA, compare, deep, report
+from fairjax import FCA, baselines, compare, deep, metrics, report
 from fairjax.errors import InputError
 
 NAMES = ["age", "income", "score"]
@@ -96,8 +97,15 @@ def test_what_is_no_number_is_named(kind, more, message):
         (pd.DataFrame({"a": pd.Categorical(TEXT)}), r"'a' \(categories\)"),
         (pl.DataFrame({"a": pl.Series(TEXT, dtype=pl.Categorical)}), r"'a' \(categories\)"),
         (pd.DataFrame({"a": ["1", "2", "3"] * 20}, dtype=object), r"'a' \(text\)"),
+        (pd.DataFrame(X, columns=["a", "b", "a"]), "X has two columns named 'a'; give each its own name"),
+        (pd.DataFrame(index=range(60)), "X has no columns"),
+        (pd.DataFrame({"a": [10**400] * 60}), "numbers too large for floating point"),
+        (np.ma.masked_array(X, X > 4), r"X has \d+ masked values, which are missing"),
+        (np.array([["2024-01-01"]] * 60, "M8[D]"), r"X holds dates or durations \(datetime64\[D\]\)"),
+        (np.zeros(60, "f8,f8"), r"X is an array of records; .*pandas.DataFrame\(X\)"),
+        (iter(X.tolist()), "X is a list_iterator, which can be read once only"),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value[:30],
 )
 def test_other_tables_are_refused_in_a_sentence(frame, message):
     with pytest.raises(InputError, match=message):
@@ -148,3 +156,81 @@ class TestPairing:
     def test_the_same_rows_and_none_at_all_are_well(self, groups, fitted):
         model = FCA(3, random_state=0).fit(self.frame, sensitive_features=groups)
         np.testing.assert_array_equal(model.labels_, fitted.labels_)
+
+
+def test_sparse_columns_are_written_out(fitted):
+    frame = pd.DataFrame(X, columns=NAMES)
+    mixed = frame.assign(income=pd.arrays.SparseArray(X[:, 1], fill_value=np.nan))
+    for sparse in (mixed, frame.astype(pd.SparseDtype(float, 0.0))):
+        model = FCA(3, random_state=0).fit(sparse, sensitive_features=SEX)
+        np.testing.assert_array_equal(model.labels_, fitted.labels_)
+
+
+BOTH = pa.table({"sex": SEX, "half": np.arange(60) // 30})
+READERS = {
+    "reader": lambda: BOTH.to_reader(),
+    "stream": lambda: Stream(BOTH.to_reader()),
+    "reader of one column": lambda: BOTH.select(["sex"]).to_reader(),
+    "stream of a column": lambda: Stream(BOTH.column("sex")),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_stream_of_groups_is_read_once_wherever_it_is_given(kind, fitted):
+    values = {"reader of one column": BOTH.select(["sex"]).to_pandas(), "stream of a column": SEX}.get(kind)
+    values = BOTH.to_pandas() if values is None else values
+    model = FCA(3, random_state=0).fit(X, sensitive_features=READERS[kind]())
+    known = model.groups_.tolist()
+    assert known == FCA(3, random_state=0).fit(X, sensitive_features=values).groups_.tolist()
+    labels = model.predict(X, sensitive_features=READERS[kind]())
+    np.testing.assert_array_equal(labels, model.predict(X, sensitive_features=values))
+    assert metrics.balance(labels, READERS[kind]()) == metrics.balance(labels, values)
+    for by in ("cluster", "attribute"):
+        pd.testing.assert_frame_equal(
+            metrics.frame(labels, READERS[kind](), by=by), metrics.frame(labels, values, by=by), check_names=False
+        )
+    if kind == "reader":
+        page = report.from_model(model, X, sensitive_features=READERS[kind](), details=False)
+        assert page.data.sensitive == "sex and half"
+    kmeans = baselines.KMeans(3, random_state=0).fit(BOTH.set_column(0, "sex", pa.array(X[:, 0])).to_reader())
+    assert kmeans.feature_names_in_.tolist() == ["sex", "half"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series(["f", 1] * 30, dtype=object),
+        pd.Series(pd.arrays.SparseArray([0, 1] * 30)),
+        pd.Series(pd.Categorical(SEX, categories=["m", "f", "x"])),
+        pd.Series(SEX, dtype=pd.ArrowDtype(pa.string())).rename("sex"),
+        pd.Series(pd.period_range("2020", periods=2, freq="Y").repeat(30)),
+        pl.Series(SEX.tolist(), dtype=pl.Enum(["m", "f", "x"])),
+        pa.chunked_array([pa.array(SEX[:7]).dictionary_encode(), pa.array(SEX[7:]).dictionary_encode()]),
+        [2**62 + i % 2 for i in range(60)],
+    ],
+    ids=lambda value: f"{type(value).__name__} {getattr(value, 'dtype', '')}"[:40],
+)
+def test_groups_as_columns_of_any_type(values):
+    assert len(FCA(2, random_state=0).fit(X[:, :2], sensitive_features=values).groups_) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ma.masked_array(np.arange(60) % 2, [True] + [False] * 59), "has 1 missing value, the first at index 0"),
+        (pl.DataFrame({"sex": SEX.tolist()}).lazy(), "LazyFrame is not computed yet"),
+        ((sex for sex in SEX), "is a generator; expected one value per row"),
+        (set(SEX), "is a set; expected one value per row"),
+        ("f" * 60, "is a str; expected one value per row"),
+        (scipy.sparse.csr_matrix(np.eye(60)[:, :1]), "is a csr_matrix; expected one value per row"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value[:20],
+)
+def test_groups_that_are_no_column_are_told(values, message):
+    with pytest.raises(InputError, match=message):
+        metrics.frame(np.arange(60) % 3, values)
+    if not hasattr(values, "__next__"):
+        with pytest.raises(InputError, match=message):
+            metrics.balance(np.arange(60) % 3, values)
+        with pytest.raises(InputError, match=message):
+            FCA(2).fit(X, sensitive_features=values)

@@ -42,12 +42,14 @@ def points(X: Any) -> Any:
     if isinstance(X, dict) and not hasattr(X, "shape"):  # as some sparse matrices have
         raise InputError("X is a dict; expected an array or a frame: pandas.DataFrame(X) makes one of columns by name")
     if _is_pandas(X):
-        _check(_pandas_columns(X))
+        X = _dense(X)
+        _check(_pandas_columns(X), [str(name) for name in X.columns])
         return X
     table = arrow_table(X)
     if table is None:
+        _check_array(X)
         return X
-    _check(_arrow_columns(table))
+    _check(_arrow_columns(table), table.column_names)
     # scikit-learn knows these two, and takes them without a copy in between
     return X if _is_polars(X) or isinstance(X, type(table)) else table
 
@@ -59,6 +61,8 @@ def reading() -> Iterator[None]:
         yield
     except InputError:
         raise
+    except OverflowError as error:
+        raise InputError(f"X holds numbers too large for floating point ({reason(error)}); scale them first") from error
     except ValueError as error:
         if not str(error).startswith("could not convert string"):
             raise
@@ -73,11 +77,10 @@ def arrow_table(values: Any) -> Any | None:
     InputError
         For a frame that is still to be computed, or that Arrow cannot read.
     """
-    if callable(getattr(values, "collect", None)) and not hasattr(values, "__arrow_c_stream__"):
-        raise InputError(f"{type(values).__name__} is not computed yet; pass what its collect() returns")
+    _check_computed(values)
     protocols = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__")
-    if not any(hasattr(values, name) for name in protocols) or _is_pandas(values):
-        return None
+    if not any(hasattr(values, name) for name in protocols) or hasattr(values, "iloc"):
+        return None  # columns of pandas too, some of which Arrow has no type for
     import pyarrow as pa
 
     streams = any(hasattr(values, name) for name in protocols[:2])
@@ -95,10 +98,34 @@ def arrow_table(values: Any) -> Any | None:
         ) from error
 
 
+def _check_computed(values: Any) -> None:
+    if callable(getattr(values, "collect", None)) and not hasattr(values, "__arrow_c_stream__"):
+        raise InputError(f"{type(values).__name__} is not computed yet; pass what its collect() returns")
+
+
+def held(values: Any) -> Any:
+    """What can be read as often as one likes: a stream of Arrow, which is gone when it was read, as a table or column.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> batch = pa.record_batch({"sex": ["f", "m"]})
+    >>> held(pa.RecordBatchReader.from_batches(batch.schema, [batch])).num_rows
+    2
+    """
+    if not hasattr(values, "__arrow_c_stream__") or hasattr(values, "__array__") or _is_polars(values):
+        return values
+    import pyarrow as pa
+
+    table = arrow_table(values)
+    return pa.chunked_array(values) if table is None else table
+
+
 def columns(values: Any) -> list[tuple[Any, Any]] | None:
     """Name and values of each column of a frame, a name as often as it is there; None if it is no frame."""
     if _is_pandas(values):
         return [(name, values.iloc[:, place]) for place, name in enumerate(values.columns)]
+    _check_computed(values)
     if _is_polars(values) and hasattr(values, "columns"):
         return [(name, values[name]) for name in values.columns]
     table = arrow_table(values)
@@ -113,8 +140,39 @@ def names(values: Any) -> list[str] | None:
     return None if table is None else list(table.column_names)
 
 
-def _check(found: Iterator[tuple[Any, str, Any]]) -> None:
+def _check_array(X: Any) -> None:
+    """Refuse what NumPy would take for numbers without a word: dates, records, and what a mask hides."""
+    if hasattr(X, "__next__"):
+        raise InputError(f"X is a {type(X).__name__}, which can be read once only; pass a list of it, or an array")
+    dtype = getattr(X, "dtype", None)
+    if getattr(dtype, "kind", "") in ("M", "m"):
+        raise InputError(f"X holds dates or durations ({dtype}); expected numbers: X.astype(float) if that is meant")
+    if getattr(dtype, "names", None):
+        raise InputError("X is an array of records; expected numbers: pandas.DataFrame(X) makes a frame of it")
+    if isinstance(X, np.ma.MaskedArray) and (count := int(np.ma.getmaskarray(X).sum())):
+        raise InputError(
+            f"X has {counted(count, 'masked value')}, which are missing; fill them in (sklearn.impute.SimpleImputer), "
+            "or leave these rows out"
+        )
+
+
+def _dense(frame: Any) -> Any:
+    """A frame of pandas whose sparse columns are written out."""
+    import pandas as pd
+
+    sparse = [isinstance(kind, pd.SparseDtype) for kind in frame.dtypes]
+    if not any(sparse):
+        return frame
+    return frame.astype({name: kind.subtype for name, kind in frame.dtypes[sparse].items()})
+
+
+def _check(found: Iterator[tuple[Any, str, Any]], names: list[str]) -> None:
     """Raise InputError for columns (name, kind or nothing, whether each row is missing) that are no numbers."""
+    if not names:
+        raise InputError("X has no columns; expected a frame with at least one")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"X has two columns named {shown(twice)}; give each its own name")
     odd: list[str] = []
     missing, first = 0, None
     for name, kind, absent in found:

@@ -66,6 +66,7 @@ def attributes(
     values: Any, n_samples: int, what: str = "sensitive_features"
 ) -> list[tuple[Any, tuple[npt.NDArray[np.intp], npt.NDArray[Any]]]]:
     """Name, and ids (n,) with the values behind them, of each attribute; None names a single one; as `factorize`."""
+    values = frames.held(values)
     found = _columns(values, n_samples, what)
     if len(found) == 1:
         return [(found[0][0], _factorize(found[0][1], n_samples, what))]
@@ -80,6 +81,8 @@ def _factorize(values: Any, n_samples: int, where: str) -> tuple[npt.NDArray[np.
     if len(column) != n_samples:
         raise InputError(f"{where} has {len(column)} values for {n_samples} rows; give one value per row")
     absent = pd.isna(column)
+    if isinstance(values, np.ma.MaskedArray):
+        absent = absent | np.ma.getmaskarray(values).reshape(absent.shape)
     if absent.any():
         missing = counted(int(absent.sum()), "missing value")
         raise InputError(
@@ -178,7 +181,8 @@ def length(values: Any) -> int:
     if isinstance(values, (list, tuple)) and values and hasattr(values[0], "__len__"):
         n = len(values[0])
         return n if _are_columns(values, n) else len(values)
-    return len(values) if hasattr(values, "__len__") and getattr(values, "ndim", 1) > 0 else 1
+    counted_apart = hasattr(values, "toarray") or getattr(values, "ndim", 1) == 0  # sparse ones have a length of no use
+    return 1 if counted_apart or not hasattr(values, "__len__") else len(values)
 
 
 def plain(value: Any) -> Any:
@@ -221,8 +225,8 @@ def _columns(values: Any, n_samples: int, what: str) -> list[tuple[Any, Any]]:
         found = frame
     elif isinstance(values, (list, tuple)) and _are_columns(values, n_samples):
         found = list(enumerate(values))
-    elif not isinstance(values, (list, tuple)) and getattr(np.asarray(values), "ndim", 1) == 2:
-        found = list(enumerate(np.asarray(values).T))
+    elif not isinstance(values, (list, tuple)) and getattr(np.asanyarray(values), "ndim", 1) == 2:
+        found = list(enumerate(np.asanyarray(values).T))  # a mask stays
     else:
         name = getattr(values, "name", None)
         return [(name if isinstance(name, str) else None, values)]
@@ -247,6 +251,10 @@ def _column(values: Any, where: str) -> npt.NDArray[Any]:
     column = np.asarray(values)
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
+    if column.ndim == 0:
+        raise InputError(
+            f"{where} is a {type(values).__name__}; expected one value per row: a list, an array, a column or a frame"
+        )
     if column.ndim != 1:
         raise InputError(f"{where} has shape {column.shape}; expected (n,) or (n, m), one row per point")
     return column

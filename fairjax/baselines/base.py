@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fairjax._core import group_codes
 from fairjax._core.checks import check_choice, check_count
@@ -108,7 +108,7 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         """
         check_common(self)
         group_codes.check_pairing(X, sensitive_features, y, sample_weight)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=1)
+        X = inputs.points_of(self, X, reset=True)
         problem = self._problem(X, sensitive_features, sample_weight)
         self._check(problem)
         self.groups_ = problem.known
@@ -135,7 +135,7 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     def transform(self, X: Any) -> npt.NDArray[Any]:
         """Euclidean distance (n, K) of points X (n, d) to the mean of every cluster."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = inputs.points_of(self, X)
         return rule.distances(X, self.cluster_centers_)
 
     def save(self, path: Any, *, preparation: Any = None) -> None:
@@ -280,7 +280,7 @@ class PricedRule(Baseline):
         """
         check_is_fitted(self)
         group_codes.check_pairing(X, sensitive_features)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = inputs.points_of(self, X)
         groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
         if getattr(self, "objective", "kmeans") == "kmedian":
             return np.argmin(rule.distances(X, self.assigned_centers_) + self.multipliers_[groups], 1).astype(np.int32)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import Array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fairjax._core.checks import check_choice, check_count
 from fairjax._core.compiling import stage
@@ -17,6 +17,7 @@ from fairjax.baselines.categories import Columns, log_probabilities
 from fairjax.baselines.mixture import Fitted, Mixture, run
 from fairjax.baselines.problem import Control, Found, Labels, Problem, Start, Status, Table
 from fairjax.errors import InputError
+from fairjax.estimators import inputs
 
 _NEVER = -1e3  # logarithm of the probability of what never was seen
 
@@ -131,7 +132,7 @@ class FMC(Baseline):
         ndarray (n,), int32
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = inputs.points_of(self, X)
         numeric = np.ones(X.shape[1])
         numeric[[column for block in self.categories or [] for column in block]] = 0
         # ‖x − μ‖² − 2 σ² log π, from a point amid the means, so that a common offset costs no digits

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import Array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fairjax._core import group_codes
 from fairjax._core.checks import check_choice, check_count
@@ -142,7 +142,7 @@ class VFC(PricedRule):
         if self.objective == "kmeans":
             return super().predict(X, sensitive_features=sensitive_features)
         group_codes.check_pairing(X, sensitive_features)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = inputs.points_of(self, X)
         groups = inputs.known_groups_of(sensitive_features, X.shape[0], self.groups_)
         prices = self.multipliers_[groups]
         return np.argmin(rule.distances(X, self.assigned_centers_) + prices, axis=1).astype(np.int32)

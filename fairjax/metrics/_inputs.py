@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from fairjax._core import forks, group_codes
+from fairjax._core import forks, frames, group_codes
 from fairjax.errors import InputError
 
 _MOST_IDS = 1 << 16
@@ -86,10 +86,13 @@ def _numbered(values: object, what: str, size: int | None) -> jax.Array | np.nda
     """Return ids as they are, and the numbers of the sorted distinct values where these are no ids."""
     if isinstance(values, jax.Array):
         return values
+    values = frames.held(values)
     n = group_codes.length(values)
+    if isinstance(values, np.ma.MaskedArray):
+        return group_codes.encode(values, n, what)[0]
     with contextlib.suppress(ValueError):  # of columns of several lengths, which `encode` tells
         array = np.asarray(values)
-        if array.size == 0 or (array.ndim == 0 and array.dtype != object):  # the latter is a dict
+        if array.size == 0:
             return array
         # whole numbers below zero, or too large to count with, are values
         whole = array.ndim == 1 and array.dtype.kind in "biu"

@@ -80,6 +80,7 @@ def frame(
     {'sex': 0.0, 'region': 0.0, 'combinations': 0.0}
     """
     check_choice("by", by, BY)
+    groups = frames.held(groups)
     ids, n_clusters = check_ids(labels, "labels", None if centers is None else len(centers), "len(centers)")
     own = np.asarray(ids)
     mass = check_weights(weights, len(own))

@@ -159,7 +159,7 @@ def from_model(
     from fairjax.estimators import FCA, inputs
 
     check_is_fitted(model)
-    X = frames.points(X)
+    X, sensitive_features = frames.points(X), frames.held(sensitive_features)
     if feature_names is None:
         feature_names = frames.names(X) or getattr(model, "feature_names_in_", None)
     group_codes.check_pairing(X, sensitive_features, None, sample_weight)
