@@ -328,7 +328,7 @@ def test_a_full_disk_leaves_nothing(fitted, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(stream_labels._Parts, "add", full)
+    monkeypatch.setattr(stream_labels.Parts, "add", full)
     with pytest.raises(InputError, match="No space left on device"):
         model.write_labels(table, tmp_path / "labels")
     assert [path.name for path in tmp_path.iterdir()] == ["labels"]

@@ -6,10 +6,11 @@ of them have to ask alike, or all wait for those that did not.
 
 import atexit
 import contextlib
+import io
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -105,3 +106,80 @@ def greatest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values
     found = [np.frombuffer(part, values.dtype) for part in gathered(np.ascontiguousarray(values).tobytes())]
     return np.max(found, 0).reshape(values.shape)
+
+
+Arrays = Mapping[str, Any]
+
+
+class ToldError(InputError):
+    """Bad input that one process has met and all have been told of."""
+
+
+class Crew:
+    """The processes that do something together, of which the first leads; or this one alone.
+
+    Parameters
+    ----------
+    together : bool
+        Whether all processes of the program take part; then all of them have to call the same methods.
+    """
+
+    def __init__(self, together: bool) -> None:
+        self.size = jax.process_count() if together else 1
+        self.index = jax.process_index() if self.size > 1 else 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the first process."""
+        return self.index == 0
+
+    def told(self, value: Any) -> list[Any]:
+        """What every process tells, in their order: anything that JSON can hold."""
+        return [value] if self.size == 1 else told(value)
+
+    def gathered(self, arrays: Arrays) -> list[Arrays]:
+        """The arrays of every process, in their order."""
+        return [arrays] if self.size == 1 else [_unpacked(message) for message in gathered(_packed(arrays))]
+
+    def shared(self, arrays: Arrays) -> Arrays:
+        """The arrays of the first process; the others give none."""
+        return self.gathered(arrays if self.leads else {})[0]
+
+    @contextlib.contextmanager
+    def as_one(self) -> Iterator[None]:
+        """Bad input that one process meets within the block is told by all of them at its end."""
+        failure: InputError | None = None
+        try:
+            yield
+        except InputError as error:
+            failure = error
+        if self.size == 1 and failure is not None:
+            raise failure
+        refuse(self.told("" if failure is None else str(failure)))
+
+    def check_same(self, value: str, what: str) -> None:
+        """InputError in all processes where one of them has another value than the first."""
+        every = self.told(value)
+        for process, other in enumerate(every):
+            if other != every[0]:
+                raise ToldError(
+                    f"processes 0 and {process} have other {what}, {every[0]} and {other}; expected the same in each"
+                )
+
+
+def refuse(failures: Sequence[str]) -> None:
+    """InputError with the first text of the processes, if any has one."""
+    for process, text in enumerate(failures):
+        if text:
+            raise ToldError(f"process {process}: {text}")
+
+
+def _packed(arrays: Arrays) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+def _unpacked(message: bytes) -> Arrays:
+    with np.load(io.BytesIO(message), allow_pickle=False) as found:
+        return dict(found)

@@ -1,7 +1,7 @@
 """The command ``fairjax``: it parses, delegates, and turns every ending into an exit code and one sentence.
 
-0 done, 2 bad input, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. Nothing heavy is imported before the
-arguments are known to be good.
+0 done, 1 another process of the same fit was lost, 2 bad input, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+Nothing heavy is imported before the arguments are known to be good.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 from fairjax import __version__
 from fairjax._core import memory
 from fairjax._core.text import visible
-from fairjax.cli import deferred, interrupt, long_fits, numbers, table_options, terminal
+from fairjax.cli import deferred, distributed, interrupt, long_fits, numbers, table_options, terminal
 from fairjax.cli.wording import as_options
-from fairjax.errors import InputError
+from fairjax.errors import InputError, LostProcessError
 
 __all__ = ["main"]
 
@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.flush()
     except InputError as error:
         return _fail(2, as_options(f"{error}", options))
+    except LostProcessError as error:
+        return _fail(1, f"{error}")
     except MemoryError as error:
         return _fail(2, _too_large(error))
     except KeyboardInterrupt as stop:
@@ -161,6 +163,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "or a deep method, which learns a space to cluster in (see: fairjax methods)",
     )  # fmt: skip
     long_fits.add(fit)
+    distributed.add(fit)
     fit.add_argument(
         "--devices", type=numbers.count, default=1, metavar="N",
         help="direct route and deep methods: spread rows, or those of each batch, over N devices (default: 1)",

@@ -16,7 +16,7 @@ from fairjax import __version__
 from fairjax._core import progress
 from fairjax._core.atomic import write_all
 from fairjax._core.text import visible
-from fairjax.cli import attributes, baselines, compilation, deep, inputs, outputs, stream, table_options
+from fairjax.cli import attributes, baselines, compilation, deep, distributed, inputs, outputs, stream, table_options
 from fairjax.cli.bar import Bar
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError
@@ -34,9 +34,10 @@ _SETTINGS = (  # options named as FCA names them
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Do what the options of ``fairjax fit`` say; files are written last, all or none of the work behind them."""
-    if options.stream:
+    if options.stream or options.distributed:
         stream.run(options)
         return
+    distributed.check(options)
     if options.block_rows is not None:
         raise InputError("--block-rows belongs to --stream; say that too, or leave it out")
     compilation.keep_programs()  # before a method is looked at, which imports JAX

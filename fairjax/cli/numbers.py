@@ -24,6 +24,7 @@ seed = _whole(0, 2**32 - 1)
 iterations = _whole(1, MOST_ITERATIONS)
 count = _whole(1, 2**31 - 1)
 budget = _whole(0, 2**31 - 1)
+index = _whole(0, 2**31 - 2)
 
 
 def count_or_auto(text: str) -> int | str:

@@ -10,7 +10,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,7 +47,8 @@ class BlockFile:
     path : of the file. kind : "parquet", "csv", "arrow" or "npz". separator : of text.
     types : type of each column by its name, as Arrow has it. aside : columns that are no features unless they are
     named, the arrays beside X. n_rows : where the file tells it without being read.
-    seen : when it was looked at.
+    seen : when it was looked at. row_groups : rows of each, of Parquet.
+    span : the first of these that is read and the one after the last; None for all.
     """
 
     path: Path
@@ -57,6 +58,18 @@ class BlockFile:
     aside: tuple[str, ...]
     n_rows: int | None
     seen: Seen
+    row_groups: tuple[int, ...] = ()
+    span: tuple[int, int] | None = None
+
+    @property
+    def first_row(self) -> int:
+        """Rows of the file before those that are read."""
+        return 0 if self.span is None else sum(self.row_groups[: self.span[0]])
+
+    def part(self, begin: int, end: int) -> BlockFile:
+        """The same file, of which only these row groups are read."""
+        n_rows = sum(self.row_groups[begin:end])
+        return replace(self, span=(begin, end), n_rows=n_rows)
 
     @property
     def label(self) -> str:
@@ -83,7 +96,7 @@ class BlockFile:
         return {
             "name": self.path.name,
             "size": self.seen.size,
-            "rows": self.n_rows,
+            "rows": self.n_rows if self.span is None else sum(self.row_groups),
             "ends": digest.hexdigest()[:32],
         }
 
@@ -91,7 +104,7 @@ class BlockFile:
         """These columns, up to so many rows at a time; those of ``numbers`` in text are read as numbers."""
         with _told(self.path):
             if self.kind == "parquet":
-                yield from _parquet_batches(self.path, names, rows)
+                yield from _parquet_batches(self.path, names, rows, self.span)
             elif self.kind == "npz":
                 yield from _npz_batches(self.path, names, rows)
             elif self.kind == "arrow":
@@ -115,13 +128,16 @@ def look(path: Path, separator: str | None = None) -> BlockFile:
     separator = own if separator is None else separator
     n_rows: int | None = None
     aside: tuple[str, ...] = ()
+    row_groups: tuple[int, ...] = ()
     with _told(path):
         seen = _seen(path)
         if kind == "parquet":
             import pyarrow.parquet as pq
 
             with pq.ParquetFile(path) as file:
-                schema, n_rows = file.schema_arrow, file.metadata.num_rows
+                schema, told = file.schema_arrow, file.metadata
+                n_rows = told.num_rows
+                row_groups = tuple(told.row_group(number).num_rows for number in range(told.num_row_groups))
         elif kind == "npz":
             schema, aside, n_rows = _npz_schema(path)
         elif kind == "arrow":
@@ -133,7 +149,10 @@ def look(path: Path, separator: str | None = None) -> BlockFile:
     if twice:
         raise InputError(f"{visible(path, 200)} has two columns named {shown(twice[0])}; give each its own name")
     types = dict(zip(names, schema.types, strict=True))
-    return BlockFile(path=path, kind=kind, separator=separator, types=types, aside=aside, n_rows=n_rows, seen=seen)
+    return BlockFile(
+        path=path, kind=kind, separator=separator, types=types, aside=aside, n_rows=n_rows, seen=seen,
+        row_groups=row_groups,
+    )  # fmt: skip
 
 
 def kind_of(path: Path) -> tuple[str, str]:
@@ -178,12 +197,15 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _parquet_batches(path: Path, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(
+    path: Path, names: Sequence[str], rows: int, span: tuple[int, int] | None = None
+) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
     # only so much of a row group is held as the batch at hand needs
     with pq.ParquetFile(path, buffer_size=1 << 20) as file:
-        yield from file.iter_batches(batch_size=rows, columns=list(names))
+        groups = None if span is None else list(range(*span))
+        yield from file.iter_batches(batch_size=rows, columns=list(names), row_groups=groups)
 
 
 def _dataset(path: Path, form: Any) -> Any:

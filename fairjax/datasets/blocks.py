@@ -10,6 +10,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax._core.text import listed, reason, shown, visible
+from fairjax.datasets import shares
 from fairjax.datasets.block_files import FORMATS, BlockFile, is_known, look
 from fairjax.datasets.preparation import Preparation
 from fairjax.errors import InputError
@@ -64,11 +66,17 @@ class BlockTable:
     keys: tuple[str, ...]
     preparation: Preparation
     _starts: list[int] = field(default_factory=list)  # number of each file's first row, as far as files were read
+    _whole_files: tuple[BlockFile, ...] = ()  # of the table that this is a share of
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the features in their order."""
         return self.features
+
+    @property
+    def every_file(self) -> tuple[BlockFile, ...]:
+        """The files of the whole table, of which this may be a share."""
+        return self._whole_files or self.files
 
     @property
     def n_rows(self) -> int | None:
@@ -98,37 +106,51 @@ class BlockTable:
     def place(self, row: int) -> str:
         """Name the file and the row in it, counted from 1 as people do, of a row numbered from 0 in the whole table."""
         number = max(bisect_right(self._starts, row) - 1, 0)
-        return f"{self.files[number].label}, row {row - self._starts[number] + 1:,}"
+        file = self.files[number]
+        return f"{file.label}, row {row - self._starts[number] + file.first_row + 1:,}"
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells this table from another one, for JSON: files, columns and preparation."""
         told = json.dumps(self.preparation.to_json(), sort_keys=True)
         return {
-            "files": [file.fingerprint() for file in self.files],
+            "files": [file.fingerprint() for file in self.every_file],
             "columns": [list(self.features), list(self.sensitive), self.weights],
             "preparation": hashlib.sha256(told.encode()).hexdigest()[:32],
         }
 
-    def standardized(self, *, l2_normalize: bool = False) -> BlockTable:
+    def share(self, index: int, count: int) -> BlockTable:
+        """Share ``index``, from 0, of ``count`` shares of the rows, for as many processes; it may be empty.
+
+        Parquet is divided by row groups, other formats by files; rows stay in their order.
+
+        Raises
+        ------
+        InputError
+            If there is no such share.
+        """
+        return replace(self, files=shares.share(self.files, index, count), _starts=[], _whole_files=self.files)
+
+    def standardized(self, *, l2_normalize: bool = False, together: bool = False) -> BlockTable:
         """The same table with columns of mean 0 and population standard deviation 1; reads it once, O(n d).
 
         A column that does not vary becomes 0. With ``l2_normalize`` each row is then divided by its Euclidean norm.
+        With ``together`` the table is a share, and its columns are scaled as those of all processes are: see
+        :func:`fairjax.parallel.start`.
         """
-        n_rows, about = 0, np.zeros(len(self.features))
-        sums, squares = np.zeros(len(self.features)), np.zeros(len(self.features))
-        for block in self:
-            if n_rows == 0:
-                about = block.features.mean(0, dtype=np.float64)
-            apart = block.features.T - about[:, None]
-            _refuse_unknown(self, apart, n_rows)
-            sums += apart.sum(1)
-            squares += np.einsum("ij,ij->i", apart, apart)
-            n_rows += apart.shape[1]
-        means = sums / max(n_rows, 1)
-        spreads = np.sqrt(np.maximum(squares / max(n_rows, 1) - means**2, 0))
-        spreads[spreads <= 1e-12 * np.abs(about)] = 0
-        how = replace(self.preparation, centers=about + means, spreads=spreads, l2_normalize=l2_normalize)
+        from fairjax._core.processes import Crew
+
+        means, spreads = shares.means_and_spreads(self._checked(), len(self.features), Crew(together))
+        how = replace(self.preparation, centers=means, spreads=spreads, l2_normalize=l2_normalize)
         return replace(self, preparation=how, _starts=[])
+
+    def _checked(self) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+        """Features of the blocks, each with the number of its piece; InputError for NaN."""
+        every = [piece for file in self.files for piece in shares.pieces(file)]
+        table, first = replace(self, files=tuple(every), _starts=[]), 0
+        for piece, block in table.by_file():
+            _refuse_unknown(table, block.features.T, first)
+            first += len(block.features)
+            yield piece, block.features
 
     def l2_normalized(self) -> BlockTable:
         """The same table with each row divided by its Euclidean norm."""
@@ -147,9 +169,7 @@ class BlockTable:
 
     def _features(self, batch: pa.RecordBatch, first: int) -> npt.NDArray[np.floating]:
         how = self.preparation
-        scaled = how.centers is not None
-        dtype = np.float32 if scaled or self._narrow else np.float64
-        columns = np.empty((len(self.features), batch.num_rows), dtype)
+        columns = np.empty((len(self.features), batch.num_rows), self.dtype)
         for j, name in enumerate(self.features):
             column = self._whole(batch, name, first).to_numpy(zero_copy_only=False)
             if how.centers is not None and how.spreads is not None:
@@ -158,13 +178,14 @@ class BlockTable:
             else:
                 columns[j] = column
         if how.l2_normalize:
-            columns /= np.maximum(np.sqrt(np.einsum("ij,ij->j", columns, columns)), dtype(1e-7))
+            columns /= np.maximum(np.sqrt(np.einsum("ij,ij->j", columns, columns)), columns.dtype.type(1e-7))
         return columns.T
 
-    @property
-    def _narrow(self) -> bool:
-        """Whether float32 holds all features."""
-        return all(_is_narrow(file.types[name]) for file in self.files for name in self.features)
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the features: float32 where they are scaled, or where that holds them to the last digit."""
+        narrow = all(_is_narrow(file.types[name]) for file in self.every_file for name in self.features)
+        return np.dtype(np.float32 if narrow or self.preparation.centers is not None else np.float64)
 
     def _whole(self, batch: pa.RecordBatch, name: str, first: int) -> Any:
         """A column without gaps."""
@@ -365,9 +386,9 @@ def _is_narrow(kind: Any) -> bool:
     return bool(pa.types.is_boolean(kind) or (pa.types.is_integer(kind) and kind.bit_width <= 8 * _NARROW))
 
 
-def _refuse_unknown(table: BlockTable, columns: npt.NDArray[np.float64], first: int) -> None:
+def _refuse_unknown(table: BlockTable, columns: npt.NDArray[Any], first: int) -> None:
     """InputError for the first value (d, r) that is NaN or infinite."""
-    for feature in np.flatnonzero(~np.isfinite(columns.sum(1))):
+    for feature in np.flatnonzero(~np.isfinite(columns.sum(1, dtype=np.float64))):
         bad = ~np.isfinite(columns[feature])
         if bad.any():
             raise InputError(

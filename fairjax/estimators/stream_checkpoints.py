@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fairjax.fca.streaming.turns import State
 
 _FILE, _LOCK = "fit.npz", ".lock"
-_FORMAT = 1
+_FORMAT = 2
 _NUMBERS = ("reach", "miss", "radius", "cost", "best_cost", "gap")  # which may be infinite
 
 
@@ -103,7 +103,7 @@ class Keeper:
         if kept != self._identity:
             raise InputError(f"the checkpoint in {str(self._folder)!r} is {_difference(kept, self._identity)}")
         with archive.believing(self._path):
-            self.origin = {name: arrays[f"origin/{name}"] for name in ("start", "search")}
+            self.origin = {name: arrays[f"origin/{name}"] for name in ("start", "search", "shift", "scale")}
             values: dict[str, Any] = {name: arrays[name] for name in State._fields}
         values |= {name: float(values[name]) for name in _NUMBERS}
         values |= {"n_passes": int(values["n_passes"]), "converged": bool(values["converged"])}

@@ -1,6 +1,7 @@
 """Labels of a fit over blocks, as Parquet files in a folder that appears whole."""
 
 import contextlib
+import copy
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ from fairjax._core.text import visible
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
+    from fairjax._core.processes import Crew
+    from fairjax.estimators.fca import FCA
     from fairjax.estimators.fitted import FittedFCA
 
 MANIFEST = "manifest.json"
@@ -28,18 +31,78 @@ _KIND = "fairjax labels"
 
 def write(model: "FittedFCA", table: Iterable[Any], folder: str | os.PathLike[str]) -> None:
     """See :meth:`fairjax.FCA.write_labels`."""
-    check_target(folder)
+    from fairjax._core.processes import Crew, explained
+
+    crew = Crew(model.n_devices == "all")
+    with explained(), crew.as_one():
+        if crew.leads:
+            check_target(folder)
+    with explained(), in_folder(folder, crew) as partial:
+        manifest = _write_parts(model, table, partial, crew)
+        seal(partial, manifest, crew)
+
+
+@contextlib.contextmanager
+def in_folder(folder: str | os.PathLike[str], crew: "Crew") -> Iterator[Path]:
+    """A folder to write to, which takes its place at the end of the block; all processes see it."""
     target = Path(folder).resolve()
-    with _told(folder), signals.guard(_never):
-        partial = beside(target)
+    with signals.guard(_never):
+        partial = target.with_name(crew.told(beside(target).name)[0])
         try:
-            partial.mkdir()
-            manifest = _write_parts(model, table, partial)
-            (partial / MANIFEST).write_text(json.dumps(manifest, allow_nan=False, indent=1) + "\n")
-            settle(partial / MANIFEST)
-            _take_place(partial, target)
+            with crew.as_one(), _told(folder):
+                if crew.leads:
+                    partial.mkdir()
+            with crew.as_one():
+                if not partial.is_dir():
+                    raise InputError(
+                        f"there is no folder {visible(target.parent, 200)} that is process 0's; write labels to one "
+                        "that all processes share"
+                    )
+            yield partial
+            with crew.as_one(), _told(folder):
+                if crew.leads:
+                    _take_place(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def seal(partial: Path, manifest: dict[str, Any], crew: "Crew") -> None:
+    """Add the manifest to the parts of all processes."""
+    with crew.as_one(), _told(partial):
+        if crew.leads:
+            (partial / MANIFEST).write_text(json.dumps(manifest, allow_nan=False, indent=1) + "\n")
+            settle(partial / MANIFEST)
+
+
+def write_held(
+    model: "FCA", table: Any, counts: npt.NDArray[np.float64], folder: str | os.PathLike[str], crew: "Crew"
+) -> None:
+    """Write ``labels_`` of rows that each process had in memory, those of ``table``; ``counts`` (M, K) are of all."""
+    with crew.as_one():
+        if crew.leads:
+            check_target(folder)
+    first = sum(crew.told(len(model.labels_))[: crew.index])
+    with in_folder(folder, crew) as partial:
+        parts, recorder, done = Parts(partial, crew), _Recorder(table), 0
+        with crew.as_one(), _told(folder), contextlib.closing(parts):
+            for _ in recorder:
+                part = recorder.parts.popleft()
+                parts.add(part, first + done, model.labels_[done : done + part.n_rows])
+                done += part.n_rows
+        written = [part for own in crew.told(parts.written) for part in own]
+        seal(partial, manifest_of(model, sum(crew.told(done)), counts, written), crew)
+
+
+def without_rows(model: "FCA") -> "FCA":
+    """A model to save, without what it has of single rows: another process has other ones."""
+    if model.n_devices != "all" or hasattr(model, "streamed_"):
+        return model
+    kept = copy.copy(model)
+    solution, n_clusters = model.result_.assignment, int(model.n_clusters)
+    none = np.zeros(0, np.int32)
+    solution = solution._replace(labels=none, rows=none, fractions=np.zeros((0, n_clusters)))
+    kept.result_, kept.labels_, kept.unfair_ = model.result_._replace(assignment=solution), none, None
+    return kept
 
 
 def check_target(folder: str | os.PathLike[str]) -> None:
@@ -95,7 +158,7 @@ def _take_place(partial: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A block of rows: how many, the number of their part and the name of its source, and the keys of the rows."""
 
     n_rows: int
@@ -110,7 +173,8 @@ class _Recorder:
     def __init__(self, table: Any) -> None:
         self._table = table
         self.feature_names = getattr(table, "feature_names", None)
-        self.parts: deque[_Part] = deque()  # of blocks that were read and are still to be written
+        self.n_rows = getattr(table, "n_rows", None)
+        self.parts: deque[Part] = deque()  # of blocks that were read and are still to be written
 
     def __iter__(self) -> Iterator[Any]:
         self.parts.clear()
@@ -123,7 +187,7 @@ class _Recorder:
             if number < 0 or (rows >= _PART_ROWS if file is None else file != last):
                 number, rows, last = number + 1, 0, file
             source = None if file is None else self._table.files[file].path.name
-            self.parts.append(_Part(n_rows, number, source, block.keys if hasattr(block, "keys") else None))
+            self.parts.append(Part(n_rows, number, source, block.keys if hasattr(block, "keys") else None))
             rows += n_rows
             yield block
 
@@ -132,45 +196,52 @@ class _Recorder:
         return f"row {row:,} (from 0)" if named is None else str(named(row))
 
 
-def _write_parts(model: "FittedFCA", table: Any, folder: Path) -> dict[str, Any]:
-    """Write all parts, and return the manifest."""
-    from fairjax.fca.streaming.intake import GroupIds, Intake
-    from fairjax.fca.streaming.labels import labelled
+def _write_parts(model: "FittedFCA", table: Any, folder: Path, crew: "Crew") -> dict[str, Any]:
+    """Write the parts of this process's rows, and return the manifest of all."""
+    from fairjax.fca.streaming import labels, together
+    from fairjax.fca.streaming.intake import GroupIds
 
     found, recorder = model.streamed_, _Recorder(table)
-    intake = Intake(recorder, GroupIds([group_codes.plain(value) for value in model.groups_]))
-    intake.n_rows, intake.n_features = found.rule.n_rows, len(found.rule.shift)
-    counts, done, waiting = np.zeros_like(found.counts), 0, np.zeros(0, np.int32)
-    parts = _Parts(folder)
-    source = labelled(intake, found.rule)
-    try:
+    groups = GroupIds([group_codes.plain(value) for value in model.groups_])
+    intake = together.intake_of(crew, recorder, groups, found.rule.n_rows)
+    intake.n_features = len(found.rule.shift)
+    dealt = None
+    if crew.size > 1 and len(found.rule.keys):
+        own = np.zeros(0, np.int64)
+        with crew.as_one():
+            own = labels.copies(intake, found.rule)
+        dealt = np.sum([np.zeros_like(own), *(part["own"] for part in crew.gathered({"own": own})[: crew.index])], 0)
+    counts, waiting, done = np.zeros_like(found.counts), np.zeros(0, np.int32), 0
+    parts, source = Parts(folder, crew), labels.labelled(intake, found.rule, dealt)
+    with crew.as_one(), _told(folder), contextlib.closing(parts), contextlib.closing(source):
         for block in source:
             np.add.at(counts, (block.ids, block.labels), block.weights.astype(np.float64))
             waiting = np.concatenate([waiting, block.labels])
             while recorder.parts and recorder.parts[0].n_rows <= len(waiting):
                 part = recorder.parts.popleft()
-                parts.add(part, done, waiting[: part.n_rows])
+                parts.add(part, intake.first + done, waiting[: part.n_rows])
                 waiting, done = waiting[part.n_rows :], done + part.n_rows
-            progress.report("writing labels", done / found.rule.n_rows)
-    finally:
-        source.close()
-        parts.close()
+            progress.report("writing labels", done / (intake.n_rows or 1))
+    counts = np.sum([part["counts"] for part in crew.gathered({"counts": counts})], 0)
     if not np.allclose(counts * found.rule.heaviest, found.counts, rtol=1e-6, atol=0):
         raise InputError(
             "the labels' counts are not those of the fit, so the table is not the one that the model was fitted to; "
             "give that one, or assign new rows by predict"
         )
-    return _manifest(model, parts.written)
+    return manifest_of(
+        model, found.rule.n_rows, found.counts, [own for part in crew.told(parts.written) for own in part]
+    )
 
 
-class _Parts:
-    """Parquet files, one after the other."""
+class Parts:
+    """Parquet files, one after the other, with names of this process's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, crew: "Crew") -> None:
         self._folder, self._writer, self._number = folder, None, -1
+        self._prefix = "part" if crew.size == 1 else f"part-{crew.index:04d}"
         self.written: list[dict[str, Any]] = []
 
-    def add(self, part: _Part, first: int, labels: npt.NDArray[np.int32]) -> None:
+    def add(self, part: Part, first: int, labels: npt.NDArray[np.int32]) -> None:
         """Write the labels of some rows, the first of which has this number in the table."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -182,7 +253,7 @@ class _Parts:
         batch = pa.RecordBatch.from_pydict(columns)
         if part.number != self._number:
             self.close()
-            name = f"part-{part.number:05d}.parquet"
+            name = f"{self._prefix}-{part.number:05d}.parquet"
             self._writer, self._number = pq.ParquetWriter(self._folder / name, batch.schema), part.number
             self.written.append({"name": name, "source": part.source, "first_row": first, "rows": 0})
         self._writer.write_batch(batch)  # type: ignore[attr-defined]
@@ -196,19 +267,22 @@ class _Parts:
             settle(self._folder / self.written[-1]["name"])
 
 
-def _manifest(model: "FittedFCA", parts: list[dict[str, Any]]) -> dict[str, Any]:
-    found = model.streamed_
+def manifest_of(
+    model: "FittedFCA", n_rows: int, counts: npt.NDArray[np.float64], parts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What the folder tells of itself; ``counts`` (M, K) are those of the labels."""
+    best = model.result_.assignment
     return {
         "kind": _KIND,
         "version": __version__,
-        "rows": found.rule.n_rows,
+        "rows": n_rows,
         "groups": list(model.group_names_),
-        "counts": found.counts.tolist(),
-        "cost": found.cost,
-        "bound": found.dual,
-        "gap": found.gap,
-        "status": found.status,
-        "centers": found.centers.tolist(),
-        "prices": found.prices.tolist(),
+        "counts": counts.tolist(),
+        "cost": model.cost_,
+        "bound": float(best.dual),
+        "gap": model.gap_,
+        "status": model.status_,
+        "centers": model.cluster_centers_.astype(float).tolist(),
+        "prices": model.multipliers_.tolist(),
         "parts": parts,
     }

@@ -13,16 +13,18 @@ from sklearn.utils import check_random_state
 from fairjax._core import group_codes, memory, progress
 from fairjax._core.checks import check_count
 from fairjax._core.text import counted
-from fairjax.errors import InputError
+from fairjax.errors import InputError, LostProcessError
 from fairjax.estimators import endings, settings
 from fairjax.estimators.stream_checkpoints import Keeper
 
 if TYPE_CHECKING:
+    from fairjax._core.processes import Crew
     from fairjax.estimators.fca import FCA
     from fairjax.fca import FairClustering
     from fairjax.fca.streaming.fitting import Streamed
     from fairjax.fca.streaming.intake import Intake
     from fairjax.fca.streaming.survey import Survey
+    from fairjax.fca.streaming.together import Leader
     from fairjax.fca.streaming.turns import Problem, Report, State
 
 _SHARE_OF_SURVEY, _SHARE_OF_START = 0.02, 0.1  # of the progress bar
@@ -37,49 +39,88 @@ def fit(
     block_rows: int | None = None,
 ) -> None:
     """See :meth:`fairjax.FCA.fit_blocks`."""
-    _check(model, checkpoint_dir, resume, block_rows)
-    with contextlib.ExitStack() as stack:
-        keeper = None if checkpoint_dir is None else stack.enter_context(Keeper(checkpoint_dir, resume))
-        _fit(model, table, keeper, block_rows)
+    from fairjax._core import processes
+
+    with contextlib.ExitStack() as stack, processes.explained():
+        crew = processes.Crew(model.n_devices == "all")
+        keeper: Keeper | None = None
+        with crew.as_one():
+            _check(model, checkpoint_dir, resume, block_rows)
+            if checkpoint_dir is not None and crew.leads:
+                keeper = stack.enter_context(Keeper(checkpoint_dir, resume))
+        crew.check_same(str({n: v for n, v in model.get_params().items() if n != "random_state"}), "settings")
+        _fit(model, table, keeper, block_rows, crew)
     endings.explain(model.method, model.status_, gap=model.gap_, converged=model.converged_, max_iter=model.max_iter)
     if remark := endings.remark(model.streamed_.counts.T, model.cluster_centers_):
         warnings.warn(remark, ConvergenceWarning, stacklevel=3)
 
 
-def _fit(model: "FCA", table: Iterable[Any], keeper: Keeper | None, block_rows: int | None) -> None:
-    import jax.numpy as jnp
-
-    from fairjax.fca.streaming import fitting
-    from fairjax.fca.streaming.intake import Intake
+def _fit(model: "FCA", table: Iterable[Any], keeper: Keeper | None, block_rows: int | None, crew: "Crew") -> None:
+    from fairjax._core import processes
+    from fairjax.fca.streaming import together
     from fairjax.fca.streaming.survey import survey
 
     progress.report("reading the table", 0.0)
-    intake = Intake(table)
     with memory.explained(getattr(table, "n_rows", None) or 0, int(model.n_clusters)):
-        seen = survey(intake)
-        if seen.n_rows < model.n_clusters:
-            raise InputError(
-                f"the table has {counted(seen.n_rows, 'row')}, less than n_clusters={model.n_clusters}; ask for at "
-                "most as many clusters as there are rows"
-            )
-        max_balance = float(seen.masses.min() / seen.masses.max())
-        fairness = settings.fairness(model, max_balance)
-        problem = fitting.problem_of(
-            intake,
-            seen,
-            fairness,
-            jnp.result_type(float),
-            tol=float(model.tol),
-            block_rows=fitting.BLOCK_ROWS if block_rows is None else int(block_rows),
-        )
-        state, origin = _begun(model, keeper, problem, seen, table)
-        told = _reporting(model, seen.n_rows, len(state.history))
-        keep = None if keeper is None else keeper.keep
-        state = fitting.run(problem, state, int(model.max_iter), report=told, keep=keep)
-        found = fitting.finish(problem, state, report=told)
+        intake = together.intake_of(crew, table)
+        seen = survey(intake, crew=crew)
+        identity = _table_identity(table, crew)
+        if crew.leads:
+            leader = together.Leader(crew) if crew.size > 1 else None
+            try:
+                found, origin = _led(model, seen, intake, keeper, block_rows, identity, leader)
+            except (processes.ToldError, LostProcessError):
+                raise
+            except Exception as error:
+                if leader is not None:  # or the others would wait for what does not come
+                    leader.stop(str(error))
+                raise
+        else:
+            found, told = together.follow(crew, intake)
+            origin = {name: told[f"origin/{name}"] for name in ("start", "search")}
+    model.max_balance_ = float(seen.masses.min() / seen.masses.max())
+    model.fairness_ = settings.fairness(model, model.max_balance_)
     _keep(model, found, seen, intake, table)
     model.start_centers_, model.search_, model.unfair_ = origin["start"], _search(origin["search"]), None
-    model.max_balance_, model.fairness_ = max_balance, fairness
+
+
+def _led(
+    model: "FCA",
+    seen: "Survey",
+    intake: "Intake",
+    keeper: Keeper | None,
+    block_rows: int | None,
+    identity: dict[str, Any],
+    leader: "Leader | None",
+) -> "tuple[Streamed, dict[str, Any]]":
+    """What the fit ends with, and where it began; in the first process, which leads, or in the only one."""
+    import jax.numpy as jnp
+
+    from fairjax.fca.streaming import fitting
+    from fairjax.fca.streaming.passes import one_pass
+
+    if seen.n_rows < model.n_clusters:
+        raise InputError(
+            f"the table has {counted(seen.n_rows, 'row')}, less than n_clusters={model.n_clusters}; ask for at "
+            "most as many clusters as there are rows"
+        )
+    problem = fitting.problem_of(
+        intake,
+        seen,
+        settings.fairness(model, float(seen.masses.min() / seen.masses.max())),
+        jnp.result_type(float),
+        tol=float(model.tol),
+        block_rows=fitting.BLOCK_ROWS if block_rows is None else int(block_rows),
+        go_over=one_pass if leader is None else leader,
+    )
+    state, origin = _begun(model, keeper, problem, seen, identity)
+    told = _reporting(model, intake.n_rows or 0, len(state.history))
+    keep = None if keeper is None else keeper.keep
+    state = fitting.run(problem, state, int(model.max_iter), report=told, keep=keep)
+    found = fitting.finish(problem, state, report=told)
+    if leader is not None:
+        leader.end(found, {f"origin/{name}": origin[name] for name in ("start", "search")})
+    return found, origin
 
 
 def _check(model: "FCA", checkpoint_dir: Any, resume: bool, block_rows: int | None) -> None:
@@ -91,9 +132,10 @@ def _check(model: "FCA", checkpoint_dir: Any, resume: bool, block_rows: int | No
             f"attributes is {model.attributes!r}; in tables in blocks each combination of several attributes is a "
             "group: leave it out"
         )
-    if model.n_devices != 1:
+    if model.n_devices not in (1, "all"):
         raise InputError(
-            f"n_devices is {model.n_devices!r}; tables in blocks are computed with on one device: leave it out"
+            f"n_devices is {model.n_devices!r}; tables in blocks are computed with on one device of each process: "
+            'leave it out, or say "all" for all processes'
         )
     if block_rows is not None:
         check_count("block_rows", block_rows)
@@ -102,15 +144,16 @@ def _check(model: "FCA", checkpoint_dir: Any, resume: bool, block_rows: int | No
 
 
 def _begun(
-    model: "FCA", keeper: Keeper | None, problem: "Problem", seen: "Survey", table: Any
+    model: "FCA", keeper: Keeper | None, problem: "Problem", seen: "Survey", identity: dict[str, Any]
 ) -> "tuple[State, dict[str, Any]]":
     """State before the first turn of this call, and where the fit began: as it was kept, or from the sample."""
     from fairjax.fca.streaming import fitting
 
     if keeper is not None:
-        keeper.claim(_identity(model, problem, seen, table))
+        keeper.claim(_identity(model, problem, seen, identity))
         if (kept := keeper.restored()) is not None:
-            return kept
+            state, origin = kept
+            return fitting.moved(problem, state, origin["shift"], float(origin["scale"])), origin
     d = seen.sample.X.shape[1]
     init = settings.start(model.init, int(model.n_clusters), d)
     searched = np.zeros(0)
@@ -131,15 +174,27 @@ def _begun(
             )  # fmt: skip
         init = np.asarray(outcome.result.centers)
         searched = np.zeros(0) if outcome.search is None else outcome.search.costs
-    origin = {"start": init, "search": searched}
+    layout = problem.layout
+    origin = {"start": init, "search": searched, "shift": layout.shift, "scale": np.asarray(layout.scale)}
     if keeper is not None:
         keeper.origin = origin
     return fitting.begin(problem, init), origin
 
 
-def _identity(model: "FCA", problem: "Problem", seen: "Survey", table: Any) -> dict[str, Any]:
+def _table_identity(table: Any, crew: "Crew") -> dict[str, Any]:
+    """What tells the table of all processes from others: of shares of one table that one, else the files of each."""
+    told: dict[str, Any] = {}
+    with crew.as_one():
+        if (own := getattr(table, "fingerprint", None)) is not None:
+            told = own()
+    every = crew.told(told)
+    if all(other == every[0] for other in every):
+        return dict(every[0])
+    return dict(every[0]) | {"files": [file for other in every for file in other.get("files", [])]}
+
+
+def _identity(model: "FCA", problem: "Problem", seen: "Survey", table: dict[str, Any]) -> dict[str, Any]:
     """What a fit must have in common with the one whose checkpoint it goes on from."""
-    told = getattr(table, "fingerprint", None)
     return {
         "settings": {
             "n_clusters": int(model.n_clusters),
@@ -147,7 +202,7 @@ def _identity(model: "FCA", problem: "Problem", seen: "Survey", table: Any) -> d
             "min_balance": None if model.min_balance is None else float(model.min_balance),
             "dtype": str(problem.layout.dtype),
         },
-        "table": {} if told is None else told(),
+        "table": table,
         "rows": seen.n_rows,
         "groups": [group_codes.name_of(value) for value in seen.groups],
         "digest": seen.digest,

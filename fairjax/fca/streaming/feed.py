@@ -95,7 +95,7 @@ def blocks(intake: Intake, layout: Layout, workshop: Workshop) -> Generator[Bloc
 def fill(intake: Intake, layout: Layout, spare: Spare | None = None) -> Iterator[Block]:
     """The rows of a table in blocks, which take the place of ``spare`` ones."""
     spare = queue.SimpleQueue() if spare is None else spare
-    block, end = _empty(layout, 0, spare), 0
+    block, end = _empty(layout, intake.first, spare), 0
     for rows in intake:
         begin, n_rows = 0, rows.columns.shape[1]
         while begin < n_rows:

@@ -18,6 +18,7 @@ from fairjax.fca.scaled_points import padded, scale_points
 from fairjax.fca.streaming import solves, turns
 from fairjax.fca.streaming.feed import Layout
 from fairjax.fca.streaming.intake import Intake
+from fairjax.fca.streaming.passes import Found, one_pass
 from fairjax.fca.streaming.rule import Copies, Rule, listed, whole_copies
 from fairjax.fca.streaming.survey import Survey
 from fairjax.fca.streaming.turns import Last, Problem, Report, State
@@ -66,6 +67,7 @@ def problem_of(
     tol: float = 1e-4,
     block_rows: int = BLOCK_ROWS,
     n_open: int | None = None,
+    go_over: Callable[..., Found] = one_pass,
 ) -> Problem:
     """The problem of a surveyed table; ``n_open`` rows stay open (by default one in 512, from 2^15 to 2^17)."""
     size = padded(min(survey.n_rows, block_rows), 64)
@@ -91,6 +93,7 @@ def problem_of(
         fairness,
         tol,
         min(n_open, padded(survey.n_rows, 64)),
+        go_over=go_over,
     )
 
 
@@ -118,6 +121,19 @@ def start(
 def begin(problem: Problem, centers: npt.NDArray[Any]) -> State:
     """Before the first turn from ``centers`` (K, d) in the table's units."""
     return turns.begin(problem, (centers - problem.layout.shift) / problem.layout.scale)
+
+
+def moved(problem: Problem, state: State, shift: npt.NDArray[np.float64], scale: float) -> State:
+    """A state whose centres are on the scale that ``shift`` (d,) and ``scale`` tell, on that of ``problem``."""
+    layout = problem.layout
+    if scale == layout.scale and np.array_equal(shift, layout.shift):
+        return state
+
+    def there(centers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        own = centers.astype(np.float64) * scale + (shift - layout.shift)
+        return (own / layout.scale).astype(layout.dtype)
+
+    return state._replace(centers=there(state.centers), best_centers=there(state.best_centers))
 
 
 def run(

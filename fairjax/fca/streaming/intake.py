@@ -97,9 +97,10 @@ class Intake:
     ----------
     table : re-iterable of blocks
     groups : the values to expect, if they are known.
+    first : number of its first row, where it is a share of a table whose other rows are other processes'.
     """
 
-    def __init__(self, table: Iterable[Any], groups: GroupIds | None = None) -> None:
+    def __init__(self, table: Iterable[Any], groups: GroupIds | None = None, first: int = 0) -> None:
         if isinstance(table, Iterator):
             raise InputError(
                 "the table can be read only once; give an object that begins anew each time it is iterated, such as "
@@ -112,27 +113,28 @@ class Intake:
             )
         self.table = table
         self.groups = GroupIds() if groups is None else groups
+        self.first = first
         self.n_features: int | None = None
         self.n_rows: int | None = None  # once they are counted
         self.weighted: bool | None = None
 
     def __iter__(self) -> Iterator[Rows]:
         """All rows, those of empty blocks left out."""
-        first = 0
+        n_rows = 0
         for block in self.table:
-            found = self._rows(block, first)
-            first += found.columns.shape[1]
-            if self.n_rows is not None and first > self.n_rows:
-                raise _changed(self.n_rows, f"now has {first:,} or more")
+            found = self._rows(block, self.first + n_rows)
+            n_rows += found.columns.shape[1]
+            if self.n_rows is not None and n_rows > self.n_rows:
+                raise _changed(self.n_rows, f"now has {n_rows:,} or more")
             if found.columns.shape[1]:
                 yield found
-        if self.n_rows is not None and first < self.n_rows:
-            raise _changed(self.n_rows, f"now has {first:,}")
+        if self.n_rows is not None and n_rows < self.n_rows:
+            raise _changed(self.n_rows, f"now has {n_rows:,}")
 
     def place(self, row: int) -> str:
         """Name a row, as precisely as the table can."""
         named = getattr(self.table, "place", None)
-        return f"row {row:,} (from 0)" if named is None else str(named(row))
+        return f"row {row:,} (from 0)" if named is None else str(named(row - self.first))
 
     def _named(self, feature: int) -> str:
         names = getattr(self.table, "feature_names", None)

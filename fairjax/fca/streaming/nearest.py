@@ -4,6 +4,7 @@ Where a table has few distinct rows, more of them may lie on a boundary than can
 stands for its copies is split between clusters like any other, and then so many copies go here and so many there.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,6 +59,10 @@ class Nearest:
         if self._kept > 2 * self._n_open:
             self._prune()
 
+    def include(self, parts: Sequence[Open]) -> None:
+        """Look at the open rows of other tables, in the order of these."""
+        self._parts += [_chosen(part, np.flatnonzero(part.margins < self._limit)) for part in parts]
+
     def _prune(self) -> None:
         parts: list[Any] = [np.concatenate(part) for part in zip(*self._parts, strict=True)]
         whole = _together(Open(*parts))
@@ -70,6 +75,16 @@ class Nearest:
         """The rows, and the least margin of all others."""
         self._prune()
         return self._parts[0], float(self._limit)
+
+
+def merged(parts: Sequence[Open], radii: Sequence[float], n_open: int) -> tuple[Open, float]:
+    """The ``n_open`` rows of least margin of several tables, and the least margin of all others.
+
+    ``radii`` are those of rows that the parts leave out.
+    """
+    found = Nearest(n_open, min(radii))
+    found.include(parts)
+    return found.result()
 
 
 def row_keys(features: Floats, ids: npt.NDArray[np.int32], weights: Floats) -> Keys:

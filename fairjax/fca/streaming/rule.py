@@ -81,12 +81,12 @@ def listed(opened: Open, copies: Copies, blur: float) -> tuple[npt.NDArray[np.in
 
 
 class Dealer:
-    """Deals the copies of rows to clusters, block after block."""
+    """Deals the copies of rows to clusters, block after block; ``dealt`` (q,) of them are elsewhere, before these."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, dealt: Copies | None = None) -> None:
         self._rule = rule
         self._until = np.cumsum(rule.copies, 1)
-        self._dealt = np.zeros(len(rule.keys), np.int64)
+        self.dealt: Copies = np.zeros(len(rule.keys), np.int64) if dealt is None else dealt.copy()
 
     def deal(self, keys: Keys) -> tuple[npt.NDArray[np.intp], Labels]:
         """Which of the rows with these keys (r,) the rule names, and their labels."""
@@ -95,7 +95,7 @@ class Dealer:
         named = named[np.argsort(place[named], kind="stable")]
         place = place[named]
         distinct, first, counts = np.unique(place, return_index=True, return_counts=True)
-        number = self._dealt[place] + np.arange(len(place)) - np.repeat(first, counts)
-        self._dealt[distinct] += counts
+        number = self.dealt[place] + np.arange(len(place)) - np.repeat(first, counts)
+        self.dealt[distinct] += counts
         labels = (self._until[place] <= number[:, None]).sum(1)
         return named, np.minimum(labels, self._until.shape[1] - 1).astype(np.int32)

@@ -1,33 +1,23 @@
 """The first reading of a table: what is in it, and a sample that stays in memory.
 
-Rows are drawn by a hash of their number, so that neither blocks nor processes change which ones. Half of the places go
-to the groups in proportion, half to all of them alike, since a group that is rare has to be represented, too.
+Several processes read a share each, tell each other what they have found, and all come to the same.
 """
 
 import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fairjax._core import group_codes
+from fairjax._core.processes import Crew
 from fairjax.errors import InputError
-from fairjax.fca.streaming.intake import Floats, Intake, Rows
+from fairjax.fca.streaming.intake import Floats, GroupIds, Intake, Rows
+from fairjax.fca.streaming.sampling import SAMPLE, Drawn, Sample
 
-SAMPLE = 2**17  # rows, at most
-_LEAST = 100_000
-_ENTRIES = 2**20  # features of the sample; from so many on, programs take twice as long to compile
 _LARGEST = 1e150  # the square of a larger value cannot be told
-
-_Hashes = npt.NDArray[np.uint64]
-
-
-class Sample(NamedTuple):
-    """Rows that stand for all: X (m, d), ids (m,) int32, and weights (m,) that sum to those of their groups."""
-
-    X: Floats
-    ids: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float64]
 
 
 class Survey(NamedTuple):
@@ -57,8 +47,10 @@ class Survey(NamedTuple):
     digest: str
 
 
-def survey(intake: Intake, size: int = SAMPLE) -> Survey:
+def survey(intake: Intake, size: int = SAMPLE, crew: Crew | None = None) -> Survey:
     """Read the table once; O(n d), and memory for the sample of about ``size`` rows.
+
+    With a crew of several processes ``intake`` is this one's share, and the survey is that of all.
 
     Raises
     ------
@@ -66,30 +58,73 @@ def survey(intake: Intake, size: int = SAMPLE) -> Survey:
         For a table without rows, of a group without weight, of values beyond 1e150, and for all that
         :class:`~fairjax.fca.streaming.intake.Intake` refuses.
     """
-    totals, drawn = _Totals(), _Drawn(size)
-    for rows in intake:
-        totals.add(rows)
-        drawn.add(rows, totals.sizes)
+    crew = Crew(False) if crew is None else crew
+    totals, drawn = _Totals(), Drawn(size)
+    with crew.as_one():
+        for rows in intake:
+            totals.add(rows)
+            drawn.add(rows, len(totals.sizes))
+        if crew.size > 1:
+            _check_plain(intake.groups.values)
+    own_rows, own_values = totals.n_rows, intake.groups.values
+    told = crew.told([own_values, intake.n_features, intake.weighted])
+    # as they were sent: lists in place of tuples
+    lists = [[group_codes.tupled(value) for value in values] if crew.size > 1 else values for values, *_ in told]
+    values = _common(lists)
+    intake.n_features = _the_same([n_features for _, n_features, _ in told], "numbers of features")
+    intake.weighted = bool(_the_same([weighted for *_, weighted in told], "weights"))
+    groups, order = _sorted(values)
+    position = {values[place]: rank for rank, place in enumerate(order)}
+    found = crew.gathered(totals.arrays() | drawn.arrays())
+    totals, drawn = _Totals(), Drawn(size)
+    for part, known in zip(found, lists, strict=True):
+        rank = np.array([position[value] for value in known], np.int32)
+        totals.include(part, rank, len(groups))
+        drawn.include(part, rank, len(groups))
     if totals.n_rows == 0:
         raise InputError("the table has no rows; expected at least one")
-    values, order = _sorted(intake.groups.values)
-    sizes, masses = totals.sizes[order], totals.masses[order]
-    absent = [group_codes.plain(value) for value, mass in zip(values, masses, strict=True) if mass == 0]
+    sizes, masses = totals.sizes, totals.masses
+    absent = [group_codes.plain(value) for value, mass in zip(groups, masses, strict=True) if mass == 0]
     if absent:
         raise InputError(
             f"the group {group_codes.listed(absent)} has no weight; give its rows a positive weight, or leave them out"
         )
-    intake.groups = type(intake.groups)(values.tolist() if values.dtype != object else list(values))
-    intake.n_rows = totals.n_rows
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    sample, digest = drawn.sample(rank, totals.sizes, masses)
+    intake.groups = GroupIds(groups.tolist() if groups.dtype != object else list(groups))
+    intake.n_rows = own_rows
+    sample, digest = drawn.sample(sizes, masses)
     shift, scale, mean, spread = totals.layout()
-    told = hashlib.sha256(repr((totals.n_rows, sizes.tolist(), masses.tolist(), digest)).encode()).hexdigest()
+    # without what is rounded otherwise where other processes add it up
+    digest = hashlib.sha256(repr((totals.n_rows, sizes.tolist(), digest)).encode()).hexdigest()
     return Survey(
-        totals.n_rows, values, sizes, masses, totals.heaviest, bool(intake.weighted), shift, scale, mean, spread,
-        totals.dtype, sample, told,
+        totals.n_rows, groups, sizes, masses, totals.heaviest, intake.weighted, shift, scale, mean, spread,
+        totals.dtype, sample, digest,
     )  # fmt: skip
+
+
+def _check_plain(values: list[Any]) -> None:
+    try:
+        json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the groups {group_codes.listed(values)} cannot be told to other processes ({error}); expected texts, "
+            "numbers or truth values"
+        ) from error
+
+
+def _common(lists: list[list[Any]]) -> list[Any]:
+    """The values that any process has met, each once."""
+    values = list(dict.fromkeys(value for own in lists for value in own))
+    if None in values and len(values) > 1:
+        raise InputError("some processes have rows with groups, others without; give all or none")
+    return values
+
+
+def _the_same(found: list[Any], what: str) -> Any:
+    """What all processes that have rows have found."""
+    distinct = list(dict.fromkeys(value for value in found if value is not None))
+    if len(distinct) > 1:
+        raise InputError(f"processes have other {what} ({group_codes.listed(distinct)}); expected the same in each")
+    return distinct[0] if distinct else None
 
 
 def _sorted(values: list[Any]) -> tuple[npt.NDArray[Any], list[int]]:
@@ -149,6 +184,39 @@ class _Totals:
                 self._squares[j] += heavy @ near
         self.n_rows += columns.shape[1]
 
+    def arrays(self) -> dict[str, Any]:
+        """What was summed up so far, for `include`."""
+        if self.n_rows == 0:
+            return {"n_rows": 0}
+        return {
+            "n_rows": self.n_rows, "sizes": self.sizes, "masses": self.masses, "heaviest": self.heaviest,
+            "dtype": str(self.dtype), "about": self._about, "sums": self._sums, "heavy": self._heavy,
+            "squares": self._squares, "least": self._least, "most": self._most,
+        }  # fmt: skip
+
+    def include(self, part: Mapping[str, Any], rank: npt.NDArray[np.int32], n_groups: int) -> None:
+        """What was summed up elsewhere, where groups have other ids: ``rank`` tells those that they have here."""
+        self.sizes = np.pad(self.sizes, (0, n_groups - len(self.sizes)))
+        self.masses = np.pad(self.masses, (0, n_groups - len(self.masses)))
+        if int(part["n_rows"]) == 0:
+            return
+        if self.n_rows == 0:
+            self.dtype, self._about = np.dtype(str(part["dtype"])), part["about"]
+            self._least, self._most = part["least"], part["most"]
+            self._sums, self._heavy, self._squares = np.zeros((3, len(self._about)))
+        self.dtype = np.promote_types(self.dtype, np.dtype(str(part["dtype"])))
+        self._least, self._most = np.minimum(self._least, part["least"]), np.maximum(self._most, part["most"])
+        np.add.at(self.sizes, rank, part["sizes"])
+        np.add.at(self.masses, rank, part["masses"])
+        self.heaviest = max(self.heaviest, float(part["heaviest"]))
+        # sums about another point
+        off = part["about"].astype(np.float64) - self._about.astype(np.float64)
+        weight = float(part["masses"].sum())
+        self._squares += part["squares"] + off * (2 * part["heavy"] + off * weight)
+        self._heavy += part["heavy"] + off * weight
+        self._sums += part["sums"] + off * int(part["n_rows"])
+        self.n_rows += int(part["n_rows"])
+
     def layout(self) -> tuple[npt.NDArray[np.float64], float, npt.NDArray[np.float64], float]:
         """Shift (d,) and scale of the device, and the weighted mean (d,) and mean square of features there."""
         largest = max(abs(float(self._least.min())), abs(float(self._most.max())))
@@ -174,75 +242,3 @@ def _square(values: Floats) -> float:
     whole = values[: len(values) // part * part].reshape(-1, part)
     rest = values[whole.size :].astype(np.float64)
     return float(np.einsum("ij,ij->i", whole, whole).sum(dtype=np.float64) + rest @ rest)
-
-
-class _Drawn:
-    """Rows of least hash of each group, as many as it has places for."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._kept = size, 0
-        self._limits: _Hashes = np.zeros(0, np.uint64)
-        self._parts: list[tuple[_Hashes, Floats, npt.NDArray[np.int32], npt.NDArray[np.float64]]] = []
-
-    def add(self, rows: Rows, sizes: npt.NDArray[np.int64]) -> None:
-        if self._kept == 0:
-            self._size = min(self._size, max(_ENTRIES // len(rows.columns), _LEAST))
-        new = len(sizes) - len(self._limits)
-        self._limits = np.pad(self._limits, (0, new), constant_values=np.uint64(2**64 - 1))
-        hashes = _hashed(rows.first, rows.columns.shape[1])
-        chosen = np.flatnonzero(hashes < self._limits[rows.ids])
-        weights = np.ones(len(chosen)) if rows.weights is None else rows.weights[chosen]
-        self._parts.append((hashes[chosen], rows.columns[:, chosen].T, rows.ids[chosen], weights))
-        self._kept += len(chosen)
-        if self._kept > 2 * self._size:
-            self._prune(sizes)
-
-    def _prune(self, sizes: npt.NDArray[np.int64]) -> None:
-        hashes, X, ids, weights = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        places = _places(sizes, self._size)
-        for group in np.flatnonzero(sizes):
-            own = hashes[ids == group]
-            if len(own) > places[group]:
-                self._limits[group] = np.partition(own, places[group])[places[group]]
-        kept = np.flatnonzero(hashes < self._limits[ids])
-        self._parts = [(hashes[kept], X[kept], ids[kept], weights[kept])]
-        self._kept = len(kept)
-
-    def sample(
-        self, rank: npt.NDArray[np.int32], sizes: npt.NDArray[np.int64], masses: npt.NDArray[np.float64]
-    ) -> tuple[Sample, str]:
-        """The sample and its digest; ``rank`` (M,) is each group's new id, and ``masses`` (M,) go by these."""
-        if self._kept > self._size:
-            self._prune(sizes)
-        hashes, X, ids, weights = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        order = np.argsort(hashes)
-        X, ids, weights = np.ascontiguousarray(X[order]), rank[ids[order]], weights[order]
-        total = np.bincount(ids, weights, len(rank))
-        part = np.divide(masses, total, out=np.zeros_like(masses), where=total > 0)
-        digest = hashlib.sha256()
-        for array in (hashes[order], X, ids, weights):
-            digest.update(np.ascontiguousarray(array).data)
-        return Sample(X, ids, weights * part[ids]), digest.hexdigest()
-
-
-def _places(sizes: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
-    """Places (M,) of groups with so many rows; what small ones leave goes to the others.
-
-    Examples
-    --------
-    >>> _places(np.array([900, 90, 10]), 100).tolist()
-    [68, 21, 10]
-    """
-    wanted = size * (0.5 * sizes / sizes.sum() + 0.5 / np.count_nonzero(sizes))
-    places = np.minimum(sizes, np.floor(wanted).astype(np.int64))
-    room, left = sizes - places, max(size - int(places.sum()), 0)
-    return places + (left * room) // max(int(room.sum()), 1)
-
-
-def _hashed(first: int, n: int) -> _Hashes:
-    """Hashes (n,) of the numbers from ``first`` on, spread evenly over 64 bits (SplitMix64)."""
-    with np.errstate(over="ignore"):
-        x = np.arange(first + 1, first + 1 + n, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))

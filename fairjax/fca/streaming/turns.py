@@ -45,7 +45,7 @@ class Problem:
     masses : (M,) shares of the groups. whole : weight of all rows, relative to the heaviest.
     spread : () weighted mean square of the features, and variance : () about their mean; on the device's scale.
     fairness, tol : as in a fit in memory. n_open : rows near a boundary that are looked at closely.
-    workshop : what passes leave for each other.
+    workshop : what passes leave for each other. go_over : makes a pass.
     """
 
     intake: Intake
@@ -60,6 +60,7 @@ class Problem:
     tol: float
     n_open: int
     workshop: Workshop = field(default_factory=Workshop)
+    go_over: Callable[..., Found] = one_pass
 
 
 class State(NamedTuple):
@@ -159,7 +160,7 @@ def _assigned(
         y, level, paid = _foreseen(problem, state, centers)
 
         watch = _watching(report, f"{words}, pass {look}", state.gap)
-        found = one_pass(
+        found = problem.go_over(
             problem.intake, problem.layout, centers, paid, n_open=problem.n_open, near=_NEAR * state.radius,
             workshop=problem.workshop, watch=watch,
         )  # fmt: skip
