@@ -6,8 +6,8 @@ Rows of length 1, K = 10. VFC and FMC begin with the centres of scikit-learn's `
 random_state=2025)``, SFC with the shifts that numpy's legacy generator of seed 0 draws, so that its fairlets are the
 authors' code's. Seconds are of a whole fit in a compiled process, the least of the runs (the record has the median),
 and in brackets those of the processor, since the machine may have other work; the first fit, which compiles, is apart.
-Files are looked for where ``FAIRJAX_DATA`` says. ``--quick`` takes every 20th
-row and writes to the temporary folder.
+Files are looked for where ``FAIRJAX_DATA`` says. ``--methods`` leaves the record's rows
+of the others as they are. ``--quick`` takes every 20th row and writes to the temporary folder.
 """
 
 import argparse
@@ -47,10 +47,12 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.gettempdir()) if options.quick else measure.RESULTS
     rows = []
+    others = kept(folder / "baselines-rivals.json", options.methods.split(","))
     for name, data in (("Adult", datasets.load_adult), ("Bank", datasets.load_bank)):
         found = data(l2_normalize=True, dtype=np.float64)
         thinned = slice(None, None, 20 if options.quick else 1)
         X, groups = found.X[thinned], found.groups[thinned]
+        rows += [row for row in others if row["data"] == name]
         for row in cases(name, X, groups):
             if row.method not in options.methods.split(","):
                 continue
@@ -59,6 +61,14 @@ def main() -> None:
     command = "python benchmarks/rivals.py" + (" --quick" if options.quick else f" --repeats {options.repeats}")
     found_all = {"n_clusters": K, "seed": SEED, "public_seconds": PUBLIC, "rows": rows}
     print(measure.write("rivals", command, found_all, folder, family="baselines"))
+
+
+def kept(path: Path, methods: list[str]) -> list[dict[str, Any]]:
+    """Rows of a record, if there is one, of methods that are not run now."""
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return [row for row in rows if row["method"].removesuffix("-oe") not in methods]
 
 
 def cases(name: str, X: np.ndarray, groups: np.ndarray) -> Iterator[Row]:
@@ -105,7 +115,9 @@ def cases(name: str, X: np.ndarray, groups: np.ndarray) -> Iterator[Row]:
     )
     yield Row("spfc", "20 neighbours", fitted(SpFC(K, affinity="nearest_neighbors", random_state=0)), None)
     for penalty, expected in FMC_ROWS[name]:
-        yield Row("fmc", f"λ={penalty:g}", fitted(FMC(K, penalty=penalty, init=centers)), expected)
+        anew = FMC(K, penalty=penalty, averages="anew", init=centers)
+        yield Row("fmc", f"λ={penalty:g}, averages anew", fitted(anew), expected)
+        yield Row("fmc", f"λ={penalty:g}, averages kept", fitted(FMC(K, penalty=penalty, init=centers)), None)
         unit = FMC(K, penalty=penalty, start="unit", init=centers)
         yield Row("fmc", f"λ={penalty:g}, equal weights and σ=1", fitted(unit), expected)
     tenth = FMC(K, penalty=10.0, start="unit", batch_size=0.1, init=centers, random_state=0)

@@ -137,7 +137,10 @@ _ENTRIES = (
     ),
     Method(
         "fmc", "FMC", "fairjax.baselines.fmc", "FMC", "solution", "λ",
-        settings=(Setting({"penalty": 10.0}, "fairest", searched=True), Setting({"penalty": 10.0})),
+        settings=(
+            Setting({"penalty": 10.0}, "fairest", searched=True),
+            Setting({"penalty": 10.0, "averages": "anew"}, "averages anew"),
+        ),
         curves=(Curve("penalty", (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0)),),
     ),
     Method(

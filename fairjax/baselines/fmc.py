@@ -35,6 +35,9 @@ class FMC(Baseline):
     penalty : float, default=10.0
         λ ≥ 0 of the greatest |N_sk − π_s N_k| / n over groups and clusters, with soft counts N; for two groups it is
         π_0 π_1 Δ. Too large a value empties clusters.
+    averages : {"kept", "anew"}, default="kept"
+        Those of Adam from turn to turn: kept, so that the turns may settle, or begun anew with each, as in the authors'
+        code, which takes about twice the λ to end as fair.
     start : {"em", "unit"}, default="em"
         The mixture that plain EM finds from k-means, or its centres with equal weights and σ = 1, as the paper has it.
     size_penalty : float, default=10.0
@@ -97,6 +100,7 @@ class FMC(Baseline):
         n_clusters: int = 8,
         *,
         penalty: float = 10.0,
+        averages: Literal["kept", "anew"] = "kept",
         start: Literal["em", "unit"] = "em",
         size_penalty: float = 10.0,
         batch_size: float | None = None,
@@ -109,6 +113,7 @@ class FMC(Baseline):
     ) -> None:
         self.n_clusters = n_clusters
         self.penalty = penalty
+        self.averages = averages
         self.start = start
         self.size_penalty = size_penalty
         self.batch_size = batch_size
@@ -145,6 +150,7 @@ class FMC(Baseline):
         return np.argmin(prices - 2 * (X - middle) @ slopes.T, axis=1).astype(np.int32)
 
     def _check(self, problem: Problem) -> None:
+        check_choice("averages", self.averages, ("kept", "anew"))
         check_choice("start", self.start, ("em", "unit"))
         check_between("penalty", self.penalty, 0.0)
         check_between("size_penalty", self.size_penalty, 0.0)
@@ -204,6 +210,7 @@ class FMC(Baseline):
             plain_start=self.start == "em",
             max_turns=int(self.max_iter),
             tol=float(self.tol),
+            anew=self.averages == "anew",
             batch=self._batch(problem.n_points),
             key=start.key,
         )
@@ -261,11 +268,12 @@ def _run(
     plain_start: bool,
     max_turns: int,
     tol: float,
+    anew: bool,
     batch: int | None,
     key: Array,
 ) -> Fitted:
     return run(
         X, ids, centers, penalty, shares, weights, size_penalty=size_penalty, n_features=n_features,
-        plain_start=plain_start, max_turns=max_turns, tol=tol, batch=batch, key=key,
+        plain_start=plain_start, max_turns=max_turns, tol=tol, anew=anew, batch=batch, key=key,
         columns=columns,
     )  # fmt: skip

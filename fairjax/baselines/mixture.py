@@ -90,6 +90,7 @@ def run(
     rate: ArrayLike = 1e-2,
     max_turns: ArrayLike = 200,
     tol: ArrayLike = 1e-6,
+    anew: ArrayLike = False,
     batch: int | None = None,
     key: Array | None = None,
     columns: Columns | None = None,
@@ -99,7 +100,9 @@ def run(
     The loss is the mean over points and components of −r log(π f), plus λ times the greatest |N_sk − π_s N_k| / n over
     groups and clusters (N soft counts; for two groups this is λ π_0 π_1 Δ), plus a term against empty cells:
     10 π_s / N_sk of the one with the fewest points by labels. All of it as in the authors' code; neither the last term
-    nor the division by K is in the paper's text.
+    nor the division by K is in the paper's text. Through the steps of a turn stay, beside the responsibilities, that
+    cell and the N_k that its unequal shares are multiplied by: a cluster that could shrink would rather do so than
+    become fair.
 
     Parameters
     ----------
@@ -115,6 +118,8 @@ def run(
     rate : () of Adam, of which a turn has ten steps, on logits, means and 1/σ. It has the unit of X.
     max_turns, tol : the turns end when the loss changes by at most `tol` in three of them; steps of Adam are not
         monotone, and one may be where it turns.
+    anew : whether Adam's averages begin anew with each turn, as in the authors' code, whose loss does not come to rest;
+        traced.
     batch, key : rows that the likelihood of a turn looks at, drawn anew for each with replacement, and the fairness at,
         drawn once; None for all of them (static). The key draws them.
     columns : where some are indicators of categories; `n_features` is then the number of the others.
@@ -159,9 +164,7 @@ def run(
     whole = partial(_unfairness, X, members, shares, *penalties, columns)
 
     def loss_of(sums: _Sums, mixture: Mixture) -> Array:
-        return -_expected(mixture, sums, width, columns) / (jnp.sum(sums.masses) * len(centers)) + extra(
-            sums.fewest, mixture
-        )
+        return -_expected(mixture, sums, width, columns) / (jnp.sum(sums.masses) * len(centers)) + extra(sums, mixture)
 
     def sums_of(mixture: Mixture, turn: Array) -> _Sums:
         if drawn is None:
@@ -169,10 +172,10 @@ def run(
         some, own = _drawn(jax.random.fold_in(drawn, turn), X, members, batch or 1)
         return _expectation(some, jnp.sum(own, axis=0), own, mixture, width, columns)[0]
 
-    state = _turns(optax.adam(rate), loss_of, sums_of, start, max_turns, tol)
+    state = _turns(optax.adam(rate), loss_of, sums_of, start, max_turns, tol, anew)
     sums, likelihood, labels = _expectation(X, weights, members, state.mixture, width, columns)
     loss = -_expected(state.mixture, sums, width, columns) / (jnp.sum(weights) * len(centers))
-    loss = loss + whole(sums.fewest, state.mixture)
+    loss = loss + whole(sums, state.mixture)
     return Fitted(
         state.mixture, labels, loss, likelihood / jnp.sum(weights),
         share_gap(_soft_counts(X, members, state.mixture, columns)), state.n_turns, state.n_quiet >= _QUIET,
@@ -186,12 +189,15 @@ def _turns(
     start: Mixture,
     max_turns: ArrayLike,
     tol: ArrayLike,
+    anew: ArrayLike,
 ) -> _State:
     """Turns of an expectation and of gradient steps, until the loss is at rest."""
+    fresh = optimizer.init(start)
 
     def turn(state: _State) -> _State:
         sums = sums_of(state.mixture, state.n_turns)
-        mixture, moments = _descend(optimizer, partial(loss_of, sums), state.mixture, state.optimizer)
+        begun = jax.tree.map(lambda new, old: jnp.where(anew, new, old), fresh, state.optimizer)
+        mixture, moments = _descend(optimizer, partial(loss_of, sums), state.mixture, begun)
         loss = loss_of(sums, mixture)
         little = jnp.abs(loss - state.loss) <= tol
         return _State(mixture, moments, loss, state.n_turns + 1, jnp.where(little, state.n_quiet + 1, 0))
@@ -201,7 +207,7 @@ def _turns(
 
     none = jnp.zeros((), jnp.int32)
     infinite = jnp.full((), jnp.inf, start.means.dtype)
-    return lax.while_loop(unfinished, turn, _State(start, optimizer.init(start), infinite, none, none))
+    return lax.while_loop(unfinished, turn, _State(start, fresh, infinite, none, none))
 
 
 def _drawn(key: Array, X: Array, members: Array, batch: int) -> tuple[Array, Array]:
@@ -261,8 +267,10 @@ def share_gap(counts: Array) -> Array:
     return jnp.max(jnp.sum(apart, axis=(1, 2))) / max(pairs, 1)
 
 
-def share_distance(counts: Array, shares: Array) -> Array:
+def share_distance(counts: Array, shares: Array, masses: Array | None = None) -> Array:
     """The greatest |N_sk − π_s N_k| / n of soft counts (K, M): for two groups π_0 π_1 Δ.
+
+    With ``masses`` (K,) these are the sizes of the clusters that their shares, N_sk / N_k − π_s, are multiplied by.
 
     Examples
     --------
@@ -270,9 +278,12 @@ def share_distance(counts: Array, shares: Array) -> Array:
     >>> round(float(share_distance(jnp.array([[1.5, 1.0], [0.5, 2.0]]), jnp.array([0.4, 0.6]))), 6)
     0.1
     """
-    apart = jnp.abs(counts - shares * jnp.sum(counts, axis=1, keepdims=True)).ravel()
+    sizes = jnp.sum(counts, axis=1)
+    masses = sizes if masses is None else masses
+    held = masses / (jnp.sum(masses) * jnp.maximum(sizes, jnp.finfo(counts.dtype).tiny))
+    apart = (jnp.abs(counts - shares * sizes[:, None]) * held[:, None]).ravel()
     # not the maximum: its derivative looks for equal values, and a compiler may round the two sides differently
-    return apart[jnp.argmax(lax.stop_gradient(apart))] / jnp.sum(counts)
+    return apart[jnp.argmax(lax.stop_gradient(apart))]
 
 
 def _log_weights(mixture: Mixture) -> Array:
@@ -328,13 +339,13 @@ def _unfairness(
     penalty: Array,
     size_penalty: Array,
     columns: Columns | None,
-    fewest: Array,
+    sums: _Sums,
     mixture: Mixture,
 ) -> Array:
     """What the loss has beside the likelihood; its gradient passes through the responsibilities."""
     counts = _soft_counts(X, members, mixture, columns)
-    scarcity = shares[fewest % len(shares)] / jnp.where(size_penalty > 0, counts.ravel()[fewest], 1)
-    return penalty * share_distance(counts, shares) + size_penalty * scarcity
+    scarcity = shares[sums.fewest % len(shares)] / jnp.where(size_penalty > 0, counts.ravel()[sums.fewest], 1)
+    return penalty * share_distance(counts, shares, sums.masses) + size_penalty * scarcity
 
 
 def plain_mixture(
