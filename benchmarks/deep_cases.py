@@ -8,11 +8,12 @@ import matched
 import numpy as np
 
 from fairjax import datasets
-from fairjax.deep import Network, aekmeans, dac, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
+from fairjax.deep import Network, aekmeans, clustergan, dac, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
 from fairjax.deep.methods.config import Config
 
 _VAE, _CONV = 4.57e6, 3.25e6  # multiply-adds of one image through either half of the network
 _DAC = 56.4e6  # through DAC's convolutions
+_GAN = 13.1e6  # through ClusterGAN's critic; its encoder is the same, its generator as dear
 _WIDE, _WIDE_BRANCH, _STACKED = 2.42e6, 2.15e6, 1.545e6
 
 
@@ -27,7 +28,8 @@ class Scale:
     together: bool  # seeds in one vmap
     epochs: tuple[int, int]  # FCMI and DeepFCA: all, and of these with the reconstruction alone
     har_epochs: tuple[int, int]
-    steps: dict[str, int]  # of fairoids, DCN and IMSAT: epochs; of DAC: those between two moves of its thresholds
+    steps: dict[str, int]  # of fairoids, DCN and IMSAT: epochs; of DAC: steps between two
+    # moves of its thresholds; of ClusterGAN: rounds
     budget: float
 
 
@@ -35,29 +37,32 @@ SCALES = {
     "full": Scale(
         None, 5, 512, 512, True, (300, 20), (300, 20),
         {"ae": 10_000, "har_ae": 10_000, "dec": 10_000, "group_ae": 10_000, "group_dec": 20_000, "dfc": 20_000,
-         "fairoids": 30, "dcn": 50, "dac": 1000, "imsat": 50, "fairimsat_warmup": 20},
+         "fairoids": 30, "dcn": 50, "dac": 1000, "clustergan": 500_000,
+         "imsat": 50, "fairimsat_warmup": 20},
         1800,
     ),
     "reduced": Scale(
         3000, 3, 256, 128, False, (30, 20), (100, 20),
         {"ae": 300, "har_ae": 1000, "dec": 300, "group_ae": 200, "group_dec": 300, "dfc": 600, "fairoids": 30,
-         "dcn": 20, "dac": 20, "imsat": 50, "fairimsat_warmup": 20},
+         "dcn": 20, "dac": 20, "clustergan": 500,
+         "imsat": 50, "fairimsat_warmup": 20},
         3600,
     ),
     "quick": Scale(
         200, 2, 64, 32, True, (3, 1), (2, 1),
         {"ae": 4, "har_ae": 4, "dec": 4, "group_ae": 4, "group_dec": 4, "dfc": 4, "fairoids": 1,
-         "dcn": 1, "dac": 1, "imsat": 2, "fairimsat_warmup": 1},
+         "dcn": 1, "dac": 1, "clustergan": 1, "imsat": 2, "fairimsat_warmup": 1},
         300,
     ),
 }  # fmt: skip
 
 METHODS = {
     "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc", "imsat", "fairimsat", "deepfca-vat", "matched",
-                      "dac"),
+                      "dac", "clustergan"),
     "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat", "matched",
-                   "dac"),
-    "har": ("ae", "dec", "dcn", "fairoids", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat", "dac"),
+                   "dac", "clustergan"),
+    "har": ("ae", "dec", "dcn", "fairoids", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat", "dac",
+            "clustergan"),
 }  # fmt: skip
 
 
@@ -130,10 +135,8 @@ def case(data: str, method: str, scale: Scale) -> Case:
             scale_to_batch=scale.group_batch != 512, **shared,
         )  # fmt: skip
         return Case(dfc, config, rows, 6 * _VAE * 2 * scale.group_batch)
-    if method == "dac":
-        settings = shared | {"network": Network(kind="dac", shape=shape, n_latent=k), "epoch_steps": steps["dac"]}
-        size = 561 * 1024 + 1024 * 512 if har else _DAC
-        return Case(dac, dac.DACConfig(**settings), rows, 6 * size * 128)
+    if method in ("dac", "clustergan"):
+        return compared_alone(method, rows, scale, shared)
     if method in ("imsat", "fairimsat", "matched"):
         return without_decoder(method, rows, scale, shared)
     # 20 steps make an epoch of HAR at 512 rows, as in the paper
@@ -163,3 +166,19 @@ def without_decoder(method: str, rows: datasets.Dataset, scale: Scale, shared: d
         return Case(imsat if method == "imsat" else matched, imsat.IMSATConfig(**settings), rows, flops)
     settings["warmup_epochs"] = scale.steps["fairimsat_warmup"]
     return Case(fairimsat, fairimsat.FairIMSATConfig(**settings), rows, flops)
+
+
+def compared_alone(method: str, rows: datasets.Dataset, scale: Scale, shared: dict[str, Any]) -> Case:
+    """DAC and ClusterGAN, which are there for the tables alone."""
+    shape, k = rows.X.shape[1:], shared["n_clusters"]
+    settings: dict[str, Any]
+    if method == "dac":
+        settings = {"network": Network(kind="dac", shape=shape, n_latent=k), "epoch_steps": scale.steps["dac"]}
+        size = _DAC if len(shape) == 3 else shape[0] * 1024 + 1024 * 512
+        return Case(dac, dac.DACConfig(**shared | settings), rows, 6 * size * 128)
+    options = (("n_noise", 30), ("output", "tanh"))
+    network = Network(kind="gan", shape=shape, n_latent=30 + k, options=options)
+    settings = {"network": network, "rounds": scale.steps["clustergan"]}
+    size = _GAN if len(shape) == 3 else shape[0] * 256 + 256**2
+    # of the critic's steps: one generation, and two judgements and a slope, forth and back
+    return Case(clustergan, clustergan.ClusterGANConfig(**shared | settings), rows, 2 * 64 * size * 13)

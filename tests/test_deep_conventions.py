@@ -9,6 +9,7 @@ SMALL = {"batch_size": 16, "n_latent": 4, "random_state": 0}
 STAGES = {"pretrain_steps": 20, "n_init": 1}
 ESTIMATORS = [
     deep.AEKMeans(3, steps=20, n_init=1, **SMALL),
+    deep.ClusterGAN(3, rounds=2, n_noise=2, n_init=1, batch_size=16, random_state=0),
     deep.DAC(3, epoch_steps=2, pace=0.5, batch_size=16, random_state=0),
     deep.DCN(3, epochs=1, **STAGES, **SMALL),
     deep.DEC(3, steps=2, **STAGES, **SMALL),

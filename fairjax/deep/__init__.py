@@ -8,7 +8,7 @@ from `prepare`.
 """
 
 from fairjax.deep import analysis
-from fairjax.deep.methods import aekmeans, dac, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
+from fairjax.deep.methods import aekmeans, clustergan, dac, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
 from fairjax.deep.methods.assigning import Clusterer, log_assignment
 from fairjax.deep.methods.catalogue import *
 from fairjax.deep.methods.matching import MatchedGroups, match_groups, own_costs
@@ -26,6 +26,7 @@ __all__ = [
     "FCMI",
     "IMSAT",
     "AEKMeans",
+    "ClusterGAN",
     "Clusterer",
     "Data",
     "DeepFCA",
@@ -39,6 +40,7 @@ __all__ = [
     "Result",
     "aekmeans",
     "analysis",
+    "clustergan",
     "dac",
     "dcn",
     "dec",

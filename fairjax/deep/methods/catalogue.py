@@ -5,6 +5,7 @@ the reports then know it.
 """
 
 from fairjax.deep.methods.aekmeans import AEKMeans as AEKMeans
+from fairjax.deep.methods.clustergan import ClusterGAN as ClusterGAN
 from fairjax.deep.methods.dac import DAC as DAC
 from fairjax.deep.methods.dcn import DCN as DCN
 from fairjax.deep.methods.dec import DEC as DEC

@@ -8,6 +8,7 @@ from fairjax.deep.nets.blocks import BatchNorm, Conv, Dense
 from fairjax.deep.nets.classifier import Classifier, ConvClassifier
 from fairjax.deep.nets.dac import DACFeatureNetwork, DACNetwork
 from fairjax.deep.nets.features import FeatureVAE
+from fairjax.deep.nets.gan import GANCritic, GANNetwork
 from fairjax.deep.nets.network import Network, Variables
 from fairjax.deep.nets.own import OwnEncoder, OwnNetwork
 from fairjax.deep.nets.passing import embed, recalibrated
@@ -26,6 +27,8 @@ __all__ = [
     "Dense",
     "FCAutoencoder",
     "FeatureVAE",
+    "GANCritic",
+    "GANNetwork",
     "MLPAutoencoder",
     "Network",
     "OwnEncoder",

@@ -99,7 +99,7 @@ def choose(
         options: dict[str, Any] = {}
         if kind not in _WITHOUT_DECODER:
             options["output"] = output
-        if kind != "vae" and kind not in _WITHOUT_DECODER:
+        if kind not in ("vae", "gan", *_WITHOUT_DECODER):
             options |= {"unit_norm": family.unit_norm, "n_groups": branches}
         if kind == "sdae":
             options["hidden"] = _WIDE

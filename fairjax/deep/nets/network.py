@@ -20,6 +20,7 @@ from fairjax.deep.nets.autoencoders import Code, ConvAutoencoder, ConvVAE, Criti
 from fairjax.deep.nets.classifier import Classifier, ConvClassifier
 from fairjax.deep.nets.dac import LEAST_SIDE, DACFeatureNetwork, DACNetwork
 from fairjax.deep.nets.features import FeatureVAE
+from fairjax.deep.nets.gan import GANCritic, GANNetwork
 from fairjax.errors import InputError
 
 
@@ -46,7 +47,12 @@ _KINDS: dict[str, Any] = {
     "classifier": Classifier,
     "conv-classifier": ConvClassifier,
     "dac": DACNetwork,
+    "gan": GANNetwork,
+    "gan-critic": GANCritic,
 }
+
+
+_BOTH = ("vae", "gan", "gan-critic")  # for vectors and for images that can be halved twice
 
 
 class _Adapter(ABC):
@@ -100,10 +106,10 @@ class Network(_Adapter):
 
     Parameters
     ----------
-    kind : {"mlp", "sdae", "fc", "conv", "vae", "critic", "classifier", "conv-classifier", "dac"}
+    kind : {"mlp", "sdae", "fc", "conv", "vae", "critic", "classifier", "conv-classifier", "dac", "gan", "gan-critic"}
         "vae" is DFC's convolutional network for images, and what its authors put on precomputed features for vectors.
-        The last three have no decoder; "classifier" takes images as vectors of their pixels, "dac" has one network for
-        images and another for vectors.
+        "classifier", "conv-classifier" and "dac" have no decoder; "classifier" takes images as vectors of their pixels,
+        "dac" and "gan" have one network for images and another for vectors.
     shape : tuple of int
         (D,) of vectors or (h, w, c) of images; (K,) for the critic.
     n_latent : int
@@ -132,7 +138,7 @@ class Network(_Adapter):
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise InputError(f"there is no network {self.kind!r}; expected one of {', '.join(map(repr, _KINDS))}")
-        images = self.kind in ("conv", "conv-classifier") or (self.kind == "vae" and len(self.shape) != 1)
+        images = self.kind in ("conv", "conv-classifier") or (self.kind in _BOTH and len(self.shape) != 1)
         if images and (len(self.shape) != 3 or self.shape[0] % 4 or self.shape[1] % 4 or 0 in self.shape):
             # as PyTorch lays them out
             first = len(self.shape) == 3 and self.shape[0] in (1, 3) and min(self.shape[1:]) > 3
@@ -146,7 +152,7 @@ class Network(_Adapter):
                 f"the network 'dac' takes vectors (n, D), or images (n, height, width, channels) of {LEAST_SIDE} "
                 f"pixels or more to a side; found rows of shape {self.shape}: flatten small images"
             )
-        if not images and self.kind not in ("vae", "classifier", "dac") and len(self.shape) != 1:
+        if not images and self.kind not in (*_BOTH, "classifier", "dac") and len(self.shape) != 1:
             raise InputError(
                 f"the network {self.kind!r} takes vectors (n, D); found rows of shape {self.shape}: flatten them, or "
                 "take network='conv'"

@@ -23,6 +23,7 @@ from fairjax.deep.methods.losses.fairoids import (
     fairoid_log_assignment,
     fairoid_target,
 )
+from fairjax.deep.methods.losses.generation import gradient_penalty, inversion_loss
 from fairjax.deep.methods.losses.information import clustering_information, consistency_loss, group_information
 from fairjax.deep.methods.losses.reconstruction import reconstruction_loss
 from fairjax.deep.methods.losses.similarity import pair_loss, pair_similarity
@@ -42,8 +43,10 @@ __all__ = [
     "fairoid_log_assignment",
     "fairoid_target",
     "gaussian_log_assignment",
+    "gradient_penalty",
     "group_information",
     "inverse_decay",
+    "inversion_loss",
     "pair_loss",
     "pair_similarity",
     "reconstruction_loss",
