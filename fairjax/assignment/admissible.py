@@ -1,4 +1,4 @@
-"""Counts of groups in clusters that a control admits: the nearest ones that it does, and by how much others miss it."""
+"""Counts of groups in clusters: the nearest ones that a control admits, and by how much others violate it."""
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +6,14 @@ from jax import Array
 
 from fairjax.assignment.controls import Control, best_balance, without_room
 
-_ROUNDS = 20  # between what groups and what clusters ask for
-_MET = 1e-13  # of a group's fair share: within rounding
+_ROUNDS = 20  # of adjusting clusters and groups in turn
+_MET = 1e-13  # of a group's fair share: a smaller miss is rounding
 
 
 def targets(control: Control, shares: Array, level: Array, masses: Array) -> Array:
-    """Counts (M, K) that satisfy the control exactly (to rounding), near shares (M, K) of the groups that nearly do.
+    """Counts (M, K) that satisfy the control exactly (to rounding), near the groups' shares (M, K), which nearly do.
 
-    ``level`` (K,) is that of the clusters, a multiple of the common profile.
+    ``level`` (K,) is the level of each cluster, a multiple of the common profile.
     """
     present = masses[:, None] > 0
     shares = _normalised(jnp.where(present, jnp.maximum(shares, 0), 0))
@@ -43,7 +43,7 @@ def _with_room(control: Control, shares: Array, level: Array, masses: Array) -> 
     lower, upper = control.lower[:, None] / each, control.upper[:, None] / each
     if control.kind == "balance":
         profile = level / jnp.sum(level)
-        # as much of it as every group can fill, and no more than it must
+        # scaled so that every group can fill it, and none has to exceed it
         least = jnp.max(jnp.where(present, 1 / jnp.where(present, upper[:, 0], 1), 0))
         most = jnp.min(jnp.where(lower[:, 0] > 0, 1 / jnp.where(lower[:, 0] > 0, lower[:, 0], 1), jnp.inf))
         level = profile * jnp.clip(jnp.sum(level), least, jnp.maximum(most, least))
@@ -54,7 +54,7 @@ def _with_room(control: Control, shares: Array, level: Array, masses: Array) -> 
     roomy = (present & ~pinned)[:, None]
 
     def closer(_: Array, inside: Array) -> Array:
-        """The groups with room make up for what is missing of the profile, each as far as it has room."""
+        """Groups with room make up what is missing from the profile, each as far as its room allows."""
         missing = profile - jnp.sum(masses[:, None] * inside, 0)
         room = jnp.where(missing > 0, upper - inside, inside - lower)
         room = jnp.where(roomy, masses[:, None] * jnp.maximum(room, 0), 0)
@@ -67,7 +67,7 @@ def _with_room(control: Control, shares: Array, level: Array, masses: Array) -> 
 
 
 def _clipped(shares: Array, lower: Array, upper: Array) -> Array:
-    """Shares (M, K) within bounds (M, K); what that changes of a group goes where it has room, if there is any."""
+    """Clip shares (M, K) to bounds (M, K); what a group gains or loses is moved to clusters where it has room."""
     inside = jnp.clip(shares, lower, jnp.maximum(upper, lower))
     lacking = 1 - jnp.sum(inside, 1, keepdims=True)
     room = jnp.maximum(jnp.where(lacking > 0, upper - inside, inside - lower), 0)
@@ -78,8 +78,8 @@ def _clipped(shares: Array, lower: Array, upper: Array) -> Array:
 def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
     """Counts (M, K) within the bounds of ``balance`` or ``shares``.
 
-    Where bounds are missed, counts are mixed with those of perfect fairness, which miss none, by as little as will do:
-    first in each cluster by itself, so that one which hardly has points costs the others nothing, then in all.
+    Where bounds are missed, counts are mixed with perfectly fair ones, which miss none, as little as possible: first
+    cluster by cluster, so that a nearly empty cluster does not affect the others, then in all clusters at once.
     """
     fair = masses[:, None] * jnp.sum(counts, 0) / jnp.sum(masses)
     counts += excess(control, counts, fair) * (fair - counts)
@@ -91,10 +91,10 @@ def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
 
 
 def excess(control: Control, counts: Array, fair: Array, met: float = _MET) -> Array:
-    """Least part (K,) of ``fair`` (M, K) in a mixture with ``counts`` (M, K) that satisfies the bounds.
+    """Smallest part (K,) of ``fair`` (M, K) to mix into ``counts`` (M, K) so that the bounds are satisfied.
 
-    Those of groups without room are left aside: their counts are fair already. A bound that is missed by no more than
-    ``met``, as a share of a fair count, is kept.
+    Groups without room are skipped: their counts are fair already. A bound that is missed by at most ``met``, as a
+    share of a fair count, counts as satisfied.
     """
     roomy = ~without_room(control)
 
@@ -115,7 +115,7 @@ def excess(control: Control, counts: Array, fair: Array, met: float = _MET) -> A
 
 
 def violation(control: Control, counts: Array, masses: Array) -> Array:
-    """By how much counts (M, K) leave the control, at most, as a share of the group concerned; 0 if they satisfy it.
+    """Largest amount by which counts (M, K) violate the control, as a share of the group concerned; 0 if none do.
 
     A bound that perfect fairness misses by rounding asks for perfect fairness.
     """

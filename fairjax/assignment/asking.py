@@ -1,4 +1,4 @@
-"""What is asked of a fair assignment, checked: ids, shapes and the control."""
+"""Checks of what a fair assignment is asked for: ids, shapes and the control."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from fairjax.assignment import controls
 from fairjax.assignment.controls import Control
 from fairjax.errors import InputError
 
-# Groups whose number cannot be read off, because ids are traced: absent ones cost time, not correctness.
+# The number of groups where traced ids hide it: absent groups cost time, not correctness.
 _TRACED_GROUPS = 8
 
 
 def count_groups(groups: ArrayLike, n_groups: int | None) -> int:
-    """Number of groups of ids (n,), where it is not given; InputError for ids that are no numbers from 0 on."""
+    """Number of groups in ids (n,), unless it is given; InputError for ids that are not integers from 0 on."""
     if isinstance(groups, jax.core.Tracer):
         return _TRACED_GROUPS if n_groups is None else n_groups
     ids: Any = groups if sharding.over_devices(groups) else np.asarray(groups)
@@ -36,7 +36,7 @@ def count_groups(groups: ArrayLike, n_groups: int | None) -> int:
 
 
 def check_shapes(costs: Array, groups: Array, weights: Array | None) -> None:
-    """Raise InputError unless costs (n, K), groups (n,) and weights (n,) belong together."""
+    """Raise InputError unless costs (n, K), groups (n,) and weights (n,) match."""
     if costs.ndim != 2 or 0 in costs.shape:
         raise InputError(f"costs has shape {costs.shape}; expected (n points, K clusters), both at least 1")
     if groups.shape != costs.shape[:1]:
@@ -53,7 +53,7 @@ def control(
     lower: ArrayLike | None = None,
     upper: ArrayLike | None = None,
 ) -> Control:
-    """The fairness control that the keywords of :func:`fair_assignment` ask for; masses (M,) sum to 1."""
+    """The control that the keywords of :func:`fair_assignment` ask for; masses (M,) sum to 1."""
     bounded = lower is not None or upper is not None
     if min_balance is not None and bounded:
         raise InputError("both min_balance and bounds on shares are given; choose one fairness control")

@@ -1,12 +1,12 @@
-"""Several attributes at once, each fair by itself: a control for each, and prices that are added.
+"""Several attributes at once, each fair by itself: a control for each, and prices that add up.
 
-A point belongs to one group of every attribute (a woman of the north), and to one *cell*, the combination of them. Each
-attribute has a control of its own on the counts of its groups, and a table of prices that is feasible for that control.
-A point pays the sum of its groups' prices: whatever each control admits earns nothing from its own table, so what all
-of them admit earns nothing from the sum, and the bound that the dual gives is proven as for one attribute.
+A point belongs to one group of every attribute (a woman from the north), and to one *cell*, the combination of them.
+Each attribute has its own control on the counts of its groups, and a table of prices that is feasible for that
+control. A point pays the sum of its groups' prices. Counts that a control admits earn nothing from that attribute's
+table, so counts that all controls admit earn nothing from the sum, and the dual bound is proven as for one attribute.
 
-Costs, masses and counts are by cell (T of them) everywhere, prices by group (S of them, attribute after attribute). For
-a single attribute, whose :class:`~fairjax.assignment.controls.Control` all functions here take, too, they are the same.
+Costs, masses and counts are by cell (T of them) everywhere, prices by group (S of them, attribute after attribute). All
+functions here also take the :class:`~fairjax.assignment.controls.Control` of a single attribute, where the two agree.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from fairjax._core.precision import product
 from fairjax.assignment import admissible, controls
 from fairjax.assignment.controls import Control
 
-_MET = 1e-10  # of a group: by what the solver leaves, groups without room may miss perfect fairness
+_MET = 1e-10  # of a group: groups without room may miss perfect fairness by this much, the solver's residual
 
 
 @jax.tree_util.register_dataclass
@@ -30,7 +30,10 @@ class Attributes:
 
     Attributes
     ----------
-    controls : one for each attribute. members : (M_a, T) for each, 1 where a cell is of the group, else 0.
+    controls
+        One per attribute.
+    members
+        One (M_a, T) per attribute, 1 where a cell belongs to the group, else 0.
     """
 
     controls: tuple[Control, ...]
@@ -38,17 +41,17 @@ class Attributes:
 
     @property
     def kind(self) -> str:
-        """Not that of a single control."""
+        """``"attributes"``, which no single control has."""
         return "attributes"
 
     @property
     def feasible(self) -> Array:
-        """() bool, whether perfect fairness satisfies all of them."""
+        """() bool, whether perfect fairness satisfies every control."""
         return jnp.all(jnp.stack([control.feasible for control in self.controls]))
 
     @property
     def leeway(self) -> Array:
-        """() relative rounding of the masses."""
+        """() relative rounding error of the masses."""
         return self.controls[0].leeway
 
     @property
@@ -57,7 +60,7 @@ class Attributes:
         return tuple(len(each) for each in self.members)
 
     def split(self, values: Array) -> list[Array]:
-        """Values (S, ...) by attribute, (M_a, ...) each."""
+        """Values (S, ...) split by attribute, (M_a, ...) each."""
         parts, first = [], 0
         for size in self.sizes:
             parts.append(values[first : first + size])
@@ -69,14 +72,14 @@ AnyControl = Control | Attributes
 
 
 def by_group(control: AnyControl, values: Array) -> Array:
-    """Sums (S, ...) over the cells of each group, of values (T, ...)."""
+    """Sums (S, ...) of values (T, ...) over the cells of each group."""
     if not isinstance(control, Attributes):
         return values
     return jnp.concatenate([product(each, values) for each in control.members])
 
 
 def paid(control: AnyControl, prices: Array) -> Array:
-    """What each cell pays (T, K): the sum of the prices (S, K) of its groups."""
+    """What each cell pays (T, K): the sum of its groups' prices (S, K)."""
     if not isinstance(control, Attributes):
         return prices
     tables = zip(control.members, control.split(prices), strict=True)
@@ -84,7 +87,7 @@ def paid(control: AnyControl, prices: Array) -> Array:
 
 
 def _each(control: Attributes, masses: Array) -> list[tuple[Control, Array]]:
-    """Every control with the masses (M_a,) of its groups."""
+    """Each control with the masses (M_a,) of its groups."""
     return [(one, product(each, masses)) for one, each in zip(control.controls, control.members, strict=True)]
 
 
@@ -104,7 +107,7 @@ def allows_all(control: AnyControl, masses: Array) -> Array:
 
 
 def normalise(control: AnyControl, y: Array) -> tuple[Array, Array]:
-    """Feasible prices (S, K), and what presses on the bounds (S, K), of free variables y (S, K)."""
+    """Feasible prices (S, K) from free variables y (S, K), and what presses on the bounds (S, K)."""
     if not isinstance(control, Attributes):
         return controls.normalise(control, y)
     found = [controls.normalise(one, own) for one, own in zip(control.controls, control.split(y), strict=True)]
@@ -112,7 +115,7 @@ def normalise(control: AnyControl, y: Array) -> tuple[Array, Array]:
 
 
 def settled(control: AnyControl, y: Array) -> Array:
-    """Y (S, K) shifted as :func:`~fairjax.assignment.controls.settled` tells."""
+    """The free variables y (S, K), shifted as in :func:`~fairjax.assignment.controls.settled`."""
     if not isinstance(control, Attributes):
         return controls.settled(control, y)
     parts = zip(control.controls, control.split(y), strict=True)
@@ -120,7 +123,7 @@ def settled(control: AnyControl, y: Array) -> Array:
 
 
 def proven(control: AnyControl, masses: Array, prices: Array) -> Array:
-    """Prices (S, K) that prove a bound for the control as it was asked for, near those that are given."""
+    """Prices (S, K) near the given ones that prove a bound for the control as it was asked for."""
     if not isinstance(control, Attributes):
         return controls.proven(control, masses, prices)
     parts = zip(_each(control, masses), control.split(prices), strict=True)
@@ -128,14 +131,14 @@ def proven(control: AnyControl, masses: Array, prices: Array) -> Array:
 
 
 def exact_spread(control: AnyControl, masses: Array, prices: Array) -> Array:
-    """What the control subtracts from the dual beside the prices: nothing, for several attributes."""
+    """What the control subtracts from the dual beyond the prices: nothing, for several attributes."""
     if not isinstance(control, Attributes):
         return controls.exact_spread(control, masses, prices)
     return jnp.zeros((), prices.dtype)
 
 
 def violation(control: AnyControl, counts: Array, masses: Array) -> Array:
-    """By how much counts (T, K) of the cells leave the control, at most, as a share of the group concerned."""
+    """Largest amount by which counts (T, K) of the cells violate the control, as a share of the group concerned."""
     if not isinstance(control, Attributes):
         return admissible.violation(control, counts, masses)
     parts = zip(_each(control, masses), control.members, strict=True)
@@ -143,9 +146,9 @@ def violation(control: AnyControl, counts: Array, masses: Array) -> Array:
 
 
 def targets(control: Attributes, counts: Array, masses: Array) -> Array:
-    """Counts (T, K) of the cells that satisfy the control, near those given, which nearly do; ``control`` is fitted.
+    """Counts (T, K) of the cells that satisfy the fitted ``control``, near the given ones, which nearly do.
 
-    They are mixed with those of perfect fairness, by as little as will do.
+    The given counts are mixed with perfectly fair ones, as little as possible.
     """
     counts = jnp.maximum(counts, 0)
     total = jnp.sum(counts, 1, keepdims=True)

@@ -1,11 +1,11 @@
 """Bounds that a control puts on counts, as the interior-point method sees them: each has a slack and exerts a force.
 
-Counts q (M, K), as shares of the groups, lie between lower_s t_k and upper_s t_k, t_k the level of the cluster. Where
-slack times force is near the common value μ of all such products, a bound gives way to a change of the prices, and to
-one of the level, in proportion; what that comes to is the *linearised* bounds.
+Counts q (M, K), as shares of the groups, lie between lower_s t_k and upper_s t_k, where t_k is the level of cluster k.
+Where slack times force is near μ, the common value of all such products, a bound yields to changes of the prices and of
+the level in proportion to them. The *linearised* bounds hold the factors.
 
-Groups without room, which have no bounds, have slack 1 and force 0 and so take no part. Where no group has any, as
-under an additive gap ε, there are no bounds at all: None stands for them wherever one of these classes is expected.
+Groups without room have no bounds; they get slack 1 and force 0, and so have no effect. Where no group has room, as
+under an additive gap ε, there are no bounds at all, and None stands in for each of these classes.
 """
 
 from typing import NamedTuple
@@ -37,9 +37,16 @@ class Linearised(NamedTuple):
 
     Attributes
     ----------
-    stiff_below, stiff_above : (M, K) force over slack. give : (M, K) by how much a count yields to its price.
-    slope : (M, K) counts per level at which the bounds balance. bend : (K,) by how much the level yields.
-    miss_below, miss_above : (M, K) by how much slack differs from what counts and level say.
+    stiff_below, stiff_above : (M, K)
+        Force over slack.
+    give : (M, K)
+        By how much a count yields to its price.
+    slope : (M, K)
+        Counts per level at which the bounds balance.
+    bend : (K,)
+        By how much the level yields.
+    miss_below, miss_above : (M, K)
+        Difference between the slack and what counts and level imply.
     """
 
     stiff_below: Array
@@ -56,8 +63,12 @@ class Wanted(NamedTuple):
 
     Attributes
     ----------
-    below, above : (M, K) change of the products. unbalanced : (M, K) prices less the forces that should equal them.
-    excess : (M, K) the same after the forces have changed with slack as it is.
+    below, above : (M, K)
+        Change of the products.
+    unbalanced : (M, K)
+        Prices less the forces that should equal them.
+    excess : (M, K)
+        The same once the forces have changed, with the slack unchanged.
     """
 
     below: Array
@@ -67,7 +78,7 @@ class Wanted(NamedTuple):
 
 
 def start(programme: Programme, level: Array, central: Array) -> Bounds:
-    """Bounds at counts of even shares, products ``central`` (M, 1) or (M, K); but none with too little slack."""
+    """Bounds at evenly spread counts, with products ``central`` (M, 1) or (M, K); too small a slack is raised."""
     n_clusters = programme.placed.shape[1]
     roomy = programme.roomy
     below = jnp.maximum(1 - programme.lower * level, LEAST_SLACK) / n_clusters
@@ -77,7 +88,7 @@ def start(programme: Programme, level: Array, central: Array) -> Bounds:
 
 
 def near(programme: Programme, prices: Array, central: Array) -> Bounds:
-    """Bounds that exert the forces of ``prices`` (M, K), and a little more, with products ``central`` (M, 1)."""
+    """Bounds that exert slightly more than the forces of ``prices`` (M, K), with products ``central`` (M, 1)."""
     roomy = programme.roomy
     least = prices.shape[1] * central
     below = jnp.where(roomy, jnp.maximum(-prices, 0) + least, 0)
@@ -89,7 +100,7 @@ def near(programme: Programme, prices: Array, central: Array) -> Bounds:
 
 
 def missed(programme: Programme, bounds: Bounds, counts: Array, level: Array) -> tuple[Array, Array]:
-    """By how much slack (M, K), below and above, differs from what counts (M, K) and level (K,) say."""
+    """Difference (M, K), below and above, between the slack and what counts (M, K) and level (K,) imply."""
     roomy = programme.roomy
     below = counts - programme.lower * level - bounds.slack_below
     above = programme.upper * level - counts - bounds.slack_above
@@ -109,7 +120,7 @@ def linearise(programme: Programme, bounds: Bounds, counts: Array, level: Array)
 def wanted(
     programme: Programme, bounds: Bounds, linear: Linearised, prices: Array, below: Array, above: Array
 ) -> Wanted:
-    """What a direction asks that changes products by ``below`` and ``above`` (M, K), at prices (M, K)."""
+    """What is asked by a direction that changes the products by ``below`` and ``above`` (M, K), at prices (M, K)."""
     unbalanced = jnp.where(programme.roomy, prices - bounds.force_above + bounds.force_below, 0)
     below = below / bounds.slack_below - linear.stiff_below * linear.miss_below
     above = above / bounds.slack_above - linear.stiff_above * linear.miss_above
@@ -117,7 +128,7 @@ def wanted(
 
 
 def pull(programme: Programme, bounds: Bounds, linear: Linearised, ask: Wanted) -> Array:
-    """By how much the bounds pull at the level (M, K), once what is asked for has changed them."""
+    """How hard the bounds pull at the level (M, K), once they have changed as asked."""
     upper, lower = programme.upper, programme.lower
     turned = (upper - lower) * linear.give * (linear.stiff_below * ask.above + linear.stiff_above * ask.below)
     return upper * bounds.force_above - lower * bounds.force_below + linear.slope * ask.unbalanced + turned
@@ -132,7 +143,7 @@ def change(
     prices: Array,
     level: Array,
 ) -> Bounds:
-    """Change of the bounds that goes with changes of prices (M, K), level (K,) and ``products`` ((M, K), (M, K))."""
+    """Change of the bounds for given changes of prices (M, K), level (K,) and ``products`` ((M, K), (M, K))."""
     room = programme.upper - programme.lower
     pushed = prices + ask.excess
     slack_below = linear.give * (room * linear.stiff_above * level + pushed) + linear.miss_below
@@ -146,7 +157,7 @@ def change(
 
 
 def falls(programme: Programme, bounds: Bounds, along: Bounds) -> tuple[Array, Array]:
-    """How often a step ``along`` goes as far as slack, and as forces, may fall: () each."""
+    """How many times the step ``along`` exceeds what the slack, and what the forces, can lose: () each."""
 
     def largest(falls: list[Array]) -> Array:
         return jnp.max(jnp.where(programme.roomy, jnp.stack(falls), 0))
@@ -156,7 +167,7 @@ def falls(programme: Programme, bounds: Bounds, along: Bounds) -> tuple[Array, A
 
 
 def moved(bounds: Bounds, along: Bounds, primal: Array, dual: Array) -> Bounds:
-    """Bounds after a step: ``primal`` () of the change of the slack, ``dual`` () of that of the forces."""
+    """Bounds after a step of length ``primal`` () in the slack and ``dual`` () in the forces."""
     return Bounds(
         bounds.slack_below + primal * along.slack_below,
         bounds.slack_above + primal * along.slack_above,

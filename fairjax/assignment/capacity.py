@@ -21,12 +21,12 @@ class CapacityAssignment(NamedTuple):
     Attributes
     ----------
     labels : (n,) int32
-        Hard clusters. For points of weight 1 and whole bounds their counts are within these.
+        Hard clusters. For points of weight 1 and integer bounds, their counts satisfy the bounds.
     probabilities : (n, K)
         Cheapest assignment; rows on the simplex, at most K − 1 of them split where the optimum is unique.
     multipliers : (K,)
-        Price in cost units of a place in a cluster, above zero where it is full, below zero where it must be filled; a
-        new point belongs to ``argmin(cost + multipliers)``.
+        Price in cost units of a place in a cluster: above zero where the cluster is full, below zero where it must be
+        filled. A new point belongs to ``argmin(cost + multipliers)``.
     primal, dual, gap, status, n_iter : ()
         As those of :class:`~fairjax.assignment.FairAssignment`.
     """
@@ -50,14 +50,14 @@ def capacity_assignment(
     tolerances: Tolerances | None = None,
     max_iter: int = 100,
 ) -> CapacityAssignment:
-    """Assign points to clusters at least cost such that each cluster has from ``lower`` to ``upper`` of them.
+    """Assign points to clusters at least cost, with between ``lower`` and ``upper`` points in each cluster.
 
     Solves the transportation problem min Σ_i w_i Σ_k A_ik C_ik / Σ_i w_i over rows A_i on the simplex with
     lower_k ≤ Σ_i w_i A_ik ≤ upper_k. Its dual has K prices λ,
 
         Σ_i w_i min_k (C_ik + λ_k) − Σ_k max(lower_k λ_k, upper_k λ_k),
 
-    and is solved as that of :func:`~fairjax.assignment.fair_assignment`: O(n K) per step, some ten to twenty of them.
+    and is solved like that of :func:`~fairjax.assignment.fair_assignment`: O(n K) per step, some ten to twenty steps.
 
     Parameters
     ----------
@@ -68,15 +68,15 @@ def capacity_assignment(
         digits in float32.
     weights : (n,) float, optional
         Non-negative weights of the points, 1 by default; 0 for padding, which then changes nothing. Labels of weighted
-        points may miss the bounds by less than the heaviest point.
-    tolerances, max_iter
+        Bounds on the weight in each cluster; none by default. They may be traced. Whole numbers up to 2^24 are exact in
+        float32.
         As for :func:`~fairjax.assignment.fair_assignment`.
 
     Returns
     -------
     CapacityAssignment
-        Status 2 where the bounds exclude all points: above each other, lower ones that ask for more weight than there
-        is, or upper ones that leave too little room.
+        Status 2 where no assignment satisfies the bounds: lower above upper, lower bounds that ask for more weight than
+        there is, or upper bounds that leave too little room.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def capacity_assignment(
     high = _bound("upper", whole if upper is None else upper, n_clusters, costs)
 
     tolerances = default_tolerances(costs.dtype) if tolerances is None else tolerances
-    # nothing would hold the price of a cluster that takes no points: one too dear for any exchange does the same
+    # a cluster without places has no price of its own: give it one too high for any exchange
     closed = jnp.where(high > 0, 0, (n_clusters + 1) * (jnp.max(costs) - jnp.min(costs)))
     costs = costs + jax.lax.stop_gradient(closed)
     problem, valid = solving.problem(costs, jnp.zeros((n_points,), jnp.int32), weights, 1)
@@ -128,7 +128,7 @@ def capacity_assignment(
 
 
 def _control(lower: Array, upper: Array, whole: Array) -> Control:
-    """The control, feasible as it was asked for, but with clusters that take no points open."""
+    """The control, feasible as it was asked for, but with clusters without places kept open."""
     feasible = controls.counts(lower, upper, whole).feasible
     return replace(controls.counts(lower, jnp.where(upper > 0, upper, whole), whole), feasible=feasible)
 

@@ -1,11 +1,11 @@
-"""What "fair" may mean: each control as a cone of admissible group counts, and its dual side.
+"""What "fair" may mean: each control as a cone of admissible group counts, and its side of the dual.
 
 Write N_sk for the weight of group s in cluster k as a share of the whole weight, and π_s for the share of group s.
 There are four kinds of control:
 
 * ``gap``: the group's proportions q_sk = N_sk / π_s lie near a common profile p, ‖q_s − p‖₁ ≤ ε/2 for every group.
-  For two groups this is exactly Σ_k |q_0k − q_1k| ≤ ε. For more it bounds the radius of the profiles around their
-  centre, and so ‖q_s − q_t‖₁ ≤ ε for every pair. ε = 0 is perfect fairness.
+  For two groups this is exactly Σ_k |q_0k − q_1k| ≤ ε. For more groups it bounds the distance of the profiles from
+  their centre, so that ‖q_s − q_t‖₁ ≤ ε for every pair. ε = 0 is perfect fairness.
 * ``balance``: N_sk ≥ b N_tk in every cluster, for every pair of groups.
 * ``shares``: l_s N_k ≤ N_sk ≤ u_s N_k with N_k = Σ_s N_sk, the form of Bera et al. (2019).
 * ``counts``: l_k ≤ N_k ≤ u_k, bounds on the size of each cluster; for one group.
@@ -18,13 +18,13 @@ every admissible column N of counts. Instead of constraining ν we take free var
 * ``balance``: the root of Σ_s max(b (y_s − t), y_s − t) = 0, an expectile of the y_s;
 * ``shares``: Σ_s max(l_s y_s, u_s y_s).
 
-so that every y gives a bound. ``counts`` have no normaliser: every ν is feasible, and what the bounds allow to earn,
-Σ_k max(l_k ν_k, u_k ν_k), is subtracted from the dual.
+so that every y gives a bound. ``counts`` needs no normaliser: every ν is feasible, and the most that the bounds let
+counts earn, Σ_k max(l_k ν_k, u_k ν_k), is subtracted from the dual.
 
-A bound that only the whole data's own share meets leaves a group no room: what it may have less in one cluster it
-would have to have more in another. :func:`fitted` makes such groups *pinned*: both slopes are their own share, which
-keeps to the face of the cone where all fair counts lie. Adding a constant to the prices of a pinned group then leaves
-the dual as it is, and :func:`settled` uses that to give prices which are feasible for the control as it was asked for.
+A bound equal to the group's share of all the data leaves the group no room: less than its share in one cluster would
+mean more in another. :func:`fitted` makes such groups *pinned*: both slopes become their own share, which stays on the
+face of the cone that holds all fair counts. Adding a constant to the prices of a pinned group then leaves the dual
+unchanged, and :func:`settled` uses that freedom to make the prices feasible for the control as it was asked for.
 """
 
 from dataclasses import dataclass, field, replace
@@ -39,7 +39,7 @@ from fairjax._core.precision import first_least
 
 Kind = Literal["gap", "balance", "shares", "counts"]
 
-ROUNDING = 8 * float(jnp.finfo(jnp.float64).eps)  # of sums in double precision of weights as they were given
+ROUNDING = 8 * float(jnp.finfo(jnp.float64).eps)  # of sums in double precision, relative to the given weights
 
 
 @jax.tree_util.register_dataclass
@@ -50,14 +50,22 @@ class Control:
 
     Attributes
     ----------
-    lower, upper : (M,) least and greatest admissible count per unit of cluster; equal for a pinned group. (1, K)
-        for ``counts``, in the units of ``whole``.
-    room_below, room_above : (M,) bool, whether the control itself would let a pinned group have less or more.
-    epsilon : () additive gap; 0 unless ``kind`` is ``gap``. floor : () of the balance; 0 unless ``balance``.
-    leeway : () relative rounding of the masses: a bound that the data's own share misses by no more counts as met.
-    whole : () weight of all points in the units of the bounds; 1 but for ``counts``, which keep all their digits so.
-    feasible : () bool, whether any assignment satisfies the control.
-    kind : static.
+    lower, upper : (M,)
+        Least and greatest admissible count per unit of cluster; equal for a pinned group. (1, K) for ``counts``, in the
+        units of ``whole``.
+    room_below, room_above : (M,) bool
+        Whether the control itself would let a pinned group have less or more.
+    epsilon : ()
+        Additive gap; 0 unless ``kind`` is ``gap``.
+    floor : ()
+        Floor of the balance; 0 unless it is ``balance``.
+    leeway : ()
+        Relative rounding error of the masses: a bound that the data's own share misses by no more is satisfied.
+    whole : ()
+        Weight of all points in the units of the bounds; 1 except for ``counts``, whose bounds so stay exact.
+    feasible : () bool
+        Whether any assignment satisfies the control.
+    kind : static
     """
 
     lower: Array
@@ -81,7 +89,7 @@ def _asked(
     feasible: Array,
     whole: ArrayLike = 1.0,
 ) -> Control:
-    """A control as it was asked for: nobody is pinned yet."""
+    """A control as it was asked for: no group is pinned yet."""
     dtype, none = lower.dtype, jnp.zeros(lower.shape, bool)
     return Control(
         lower, upper, none, none, jnp.asarray(epsilon, dtype), jnp.asarray(floor, dtype),
@@ -117,7 +125,7 @@ def shares(lower: Array, upper: Array, masses: Array) -> Control:
 
 
 def counts(lower: Array, upper: Array, whole: Array) -> Control:
-    """Weight of each cluster within [lower, upper] (K,), of a ``whole`` () in the same units; one group."""
+    """Weight of each cluster within [lower, upper] (K,); ``whole`` () is the total in the same units. One group."""
     upper = jnp.minimum(upper, whole)
     leeway = _leeway(lower.dtype)
     within = jnp.all((lower >= 0) & (lower <= upper))
@@ -131,17 +139,17 @@ def best_balance(masses: Array) -> Array:
 
 
 def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
-    """The control for counts whose row sums are ``masses`` (M,), those groups pinned that it leaves no room.
+    """The control for counts with row sums ``masses`` (M,); groups that it leaves no room are pinned.
 
-    A bound within ``leeway`` () of the group's own share, relative to it, leaves none; with an infinite one what is
-    left is perfect fairness.
+    A bound leaves no room if it is within ``leeway`` () of the group's own share, relative to that share. An infinite
+    ``leeway`` turns every control into perfect fairness.
     """
     present = masses > 0
     if control.kind == "gap":
         own = masses / jnp.sum(masses)
         return replace(control, lower=own, upper=own)
     if control.kind == "counts":
-        # no room where the least that all clusters take is all there is, or the most
+        # no room if all lower bounds together, or all upper bounds together, make up the whole
         least = jnp.sum(control.lower) >= control.whole * (1 - ROUNDING)
         most = jnp.sum(control.upper) <= control.whole * (1 + ROUNDING)
         lower, upper = jnp.where(most & ~least, control.upper, control.lower), control.upper
@@ -154,7 +162,7 @@ def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
         floor = jnp.minimum(floor, best)
         at_limit = control.floor >= best * (1 - leeway)
         no_less, no_more = at_limit & (own <= best * (1 + leeway)), at_limit & (own >= 1 - leeway)
-        # a group without points has no count, whatever is asked of it
+        # a group without points has count 0, whatever the bounds
         lower, upper = jnp.broadcast_to(floor, masses.shape), jnp.where(present, control.upper, 0)
         pinned = present & (no_less | no_more)
     else:
@@ -162,7 +170,7 @@ def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
         no_less, no_more = control.lower >= own * (1 - leeway), control.upper <= own * (1 + leeway)
         lower, upper = control.lower, control.upper
         pinned = no_less | no_more | ~present
-        # what all others have is the rest of every cluster
+        # the last group takes what the others leave of each cluster
         pinned |= jnp.sum(~pinned) == 1
     return replace(
         control,
@@ -175,9 +183,9 @@ def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
 
 
 def allows_all(control: Control, masses: Array) -> Array:
-    """Whether (() bool) the control asks for nothing: every assignment satisfies it, to rounding."""
+    """Whether (() bool) every assignment satisfies the control, to rounding."""
     if control.kind == "gap":
-        # so far at most is each of M disjoint profiles from their centre
+        # M disjoint profiles are this far from their centre, and no profiles are farther
         return control.epsilon >= 4 * (1 - 1 / masses.shape[0])
     if control.kind == "balance":
         return control.floor <= 1e-12 * best_balance(masses)
@@ -187,12 +195,12 @@ def allows_all(control: Control, masses: Array) -> Array:
 
 
 def without_room(control: Control) -> Array:
-    """Which groups (M,) the control leaves no room."""
+    """Which groups (M,) have no room under the control."""
     return control.lower == control.upper
 
 
 def _expectile(control: Control, y: Array, margin: ArrayLike = 0.0) -> Array:
-    """Expectile t (K,) of y (M, K), the root of Σ_s max(l_s (y_s − t), u_s (y_s − t)); at most, with a relative margin.
+    """Expectile t (K,) of y (M, K), the root of Σ_s max(l_s (y_s − t), u_s (y_s − t)); a relative ``margin`` raises it.
 
     It is the greatest root of the sum's linear pieces.
     """
@@ -217,10 +225,10 @@ def normalise(control: Control, y: Array) -> tuple[Array, Array]:
 
 
 def proven(control: Control, masses: Array, prices: Array) -> Array:
-    """Prices (M, K) less what counts could earn from them in each cluster that the control admits as it was asked for.
+    """Prices (M, K) that prove a bound: less what counts that the control admits, as asked, could earn in each cluster.
 
-    They prove a bound, the rounding of what could be earned counted. Of feasible prices, which only lost their last
-    digits, that is next to nothing.
+    Those earnings include their rounding error. For feasible prices, which only lost their last digits, they are next
+    to nothing.
     """
     present, own = masses > 0, masses / jnp.sum(masses)
     prices = jnp.where(present[:, None], prices, 0)
@@ -234,7 +242,7 @@ def proven(control: Control, masses: Array, prices: Array) -> Array:
         every = replace(control, lower=jnp.where(present, floor, 0), upper=jnp.where(present, 1.0, 0))
         earned = _expectile(every, prices, margin)
     else:
-        # the best shares that sum to 1 within the bounds: by duality the least of as many values as there are groups
+        # the best shares within the bounds that sum to 1: by duality the least of M values, one per group
         lower = jnp.where(present, jnp.minimum(control.lower, own), 0)[None, :, None]
         upper = jnp.where(present, jnp.maximum(control.upper, own), 0)[None, :, None]
         apart = prices[None] - prices[:, None]
@@ -245,12 +253,12 @@ def proven(control: Control, masses: Array, prices: Array) -> Array:
 
 
 def _rebased(control: Control, y: Array) -> Array:
-    """Less what all groups pay in a cluster, y (M, K): that hardly matters where none has much room.
+    """Free variables y (M, K) without what all groups pay in a cluster, which hardly matters where none has much room.
 
-    What is left is 0 for one group with room: the one for which the dual is greatest.
+    One group with room ends at 0: the one that makes the dual greatest.
     """
     roomy = ~without_room(control)
-    # without any, a group that would have room but for the others
+    # if no group has room, one that has room under its own bounds
     based = roomy | (~jnp.any(roomy) & control.room_below & control.room_above)
     lower, upper = control.lower[None, :, None], control.upper[None, :, None]
     apart = y[None] - y[:, None]
@@ -261,9 +269,9 @@ def _rebased(control: Control, y: Array) -> Array:
 
 
 def settled(control: Control, y: Array) -> Array:
-    """Shift y (M, K), without a change of the dual, so that its prices respect the room of pinned groups.
+    """Shift y (M, K), leaving the dual unchanged, so that its prices respect the room of pinned groups.
 
-    Without that room a group's prices may have either sign; with room above only those at most zero are feasible.
+    Prices of a pinned group may have either sign if it has no such room; with room above they must be at most zero.
     """
     if control.kind == "gap":
         return y
@@ -284,9 +292,9 @@ def settled(control: Control, y: Array) -> Array:
 
 
 def exact_spread(control: Control, masses: Array, prices: Array) -> Array:
-    """What the control subtracts from the dual beside the prices (M, K) themselves.
+    """What the control subtracts from the dual beyond the prices (M, K) themselves.
 
-    (ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk) for ``gap``, what bounds on ``counts`` allow to earn, 0 for the others.
+    For ``gap`` (ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk); for ``counts`` the most that the bounds let them earn; else 0.
     """
     if control.kind == "counts":
         return jnp.sum(masses) * _earned(control, prices)[0]
@@ -294,10 +302,10 @@ def exact_spread(control: Control, masses: Array, prices: Array) -> Array:
 
 
 def _earned(control: Control, prices: Array) -> tuple[Array, Array]:
-    """Least Σ_k max(l_k (ν_k + c), u_k (ν_k + c)) − c over constants c, and that c; all (), for prices ν (1, K).
+    """Minimum () over constants c of Σ_k max(l_k (ν_k + c), u_k (ν_k + c)) − c for prices ν (1, K), and that c ().
 
-    A constant changes nothing between clusters, so bounds proven by prices are those with the best one; it makes one of
-    them zero.
+    A constant changes nothing between clusters, so prices prove the bound of the best constant, which makes one of them
+    zero.
     """
     paid = prices[0] - prices[0][:, None]
     lower, upper = control.lower / control.whole, control.upper / control.whole

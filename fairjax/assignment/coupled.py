@@ -1,4 +1,4 @@
-"""Programmes in which points belong to several groups: what they are, sums over rows and groups, and where to start."""
+"""Programmes whose points belong to several groups: what they are, sums over rows and groups, and where to start."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from fairjax.assignment import controls, iterates
 from fairjax.assignment.attributes import Attributes
 from fairjax.assignment.programme import Points, Programme, programme
 
-_SLACK = 0.1  # of a group's even share, at least, at the start
+_SLACK = 0.1  # of a group's even share: the least slack at the start
 
 
 class Coupled(NamedTuple):
@@ -19,9 +19,19 @@ class Coupled(NamedTuple):
 
     Attributes
     ----------
-    rows : the programme of the cells, whose own bounds are not used. members : (R, T) the cells of each price.
-    weights : (m,) of the rows. masses : (S,). levels : (S, L) 1 where the group has that level.
-    lower, upper : (S, 1). roomy, present : (S, 1) bool. placed : (R, K) weights that have their cluster.
+    rows
+        The programme of the cells, whose own bounds are not used.
+    members : (R, T)
+        1 for the cells of each price.
+    weights : (m,)
+        Weights of the rows.
+    masses : (S,)
+    levels : (S, L)
+        1 where the group has that level.
+    lower, upper : (S, 1)
+    roomy, present : (S, 1) bool
+    placed : (R, K)
+        Weights already placed in a cluster.
     """
 
     rows: Programme
@@ -41,8 +51,12 @@ class Point(NamedTuple):
 
     Attributes
     ----------
-    fractions, reduced : (K, m) A and z. prices : (R, K). level : (L, K).
-    slack_below, slack_above, force_below, force_above : (S, K) of the bounds; 1 and 0 where there are none.
+    fractions, reduced : (K, m)
+        A and z.
+    prices : (R, K)
+    level : (L, K)
+    slack_below, slack_above, force_below, force_above : (S, K)
+        Of the bounds; 1 and 0 where there are none.
     """
 
     fractions: Array
@@ -79,7 +93,7 @@ def couple(points: Points, control: Attributes) -> Coupled:
 
 
 def by_row(given: Coupled, values: Array) -> Array:
-    """What the rows (K, m) pay of values (R, K): each cell's sum first."""
+    """What the rows pay (K, m) under prices (R, K), summed by cell first."""
     return product(product(values.T, given.members), given.rows.members)
 
 
@@ -94,23 +108,23 @@ def of_groups(given: Coupled, values: Array) -> Array:
 
 
 def over(given: Coupled, values: Array) -> Array:
-    """Values (R, K) of the groups' (S, K), 0 for the price of everybody."""
+    """Values (R, K) from those of the groups (S, K); 0 for the price that every row pays."""
     return jnp.pad(values, ((0, given.members.shape[0] - values.shape[0]), (0, 0)))
 
 
 def at_level_of(given: Coupled, level: Array) -> Array:
-    """The level (S, K) of each group."""
+    """The level (S, K) that bounds each group."""
     return product(given.levels, level)
 
 
 def _total_of(given: Coupled, at_bounds: Array) -> Array:
-    """The price (R − S, K) of everybody that makes up for the pull (S, K) of the bounds."""
+    """The price (R − S, K) of every row that makes up for the pull (S, K) of the bounds."""
     n_more = given.members.shape[0] - given.masses.shape[0]
     return jnp.broadcast_to(-jnp.sum(at_bounds, 0), (n_more, at_bounds.shape[1]))
 
 
 def start(given: Coupled, mu: Array, central: Array) -> Point:
-    """All rows spread evenly; the slack of the bounds as it follows from that, but not too small."""
+    """All rows spread evenly; the slack of the bounds follows from that, but is not too small."""
     n_clusters = given.rows.costs.shape[0]
     even = jnp.full_like(given.rows.costs, 1 / n_clusters)
     masses = jnp.where(given.present, given.masses[:, None], 1)
@@ -150,7 +164,7 @@ def _with_forces(
     above: Array,
     y: Array | None = None,
 ) -> Point:
-    """The point with these forces (S, K), in which every price is that of its bounds."""
+    """The point with these forces (S, K), where every price matches its bounds."""
     roomy = given.roomy
     below, above = jnp.where(roomy, below, 0), jnp.where(roomy, above, 0)
     each = mu / n_rows(given)
@@ -170,10 +184,10 @@ def _with_forces(
 
 
 def central_products(given: Coupled) -> Array:
-    """The product (m,) of fraction and reduced cost of each row that is central at μ = 1."""
+    """The product (m,) of each row's fraction and reduced cost that is central at μ = 1."""
     return 1 / jnp.where(given.weights > 0, given.weights * n_rows(given), 1)
 
 
 def n_rows(given: Coupled) -> Array:
-    """Number of rows that weigh anything."""
+    """Number of rows with positive weight."""
     return jnp.sum(given.weights > 0)

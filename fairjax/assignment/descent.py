@@ -1,7 +1,7 @@
-"""Steps of an interior-point method: when one gets nowhere, when they end, and which iterate is kept.
+"""Steps of an interior-point method: which ones count as stalled, when they end, and which iterate is kept.
 
-Both methods (:mod:`.interior` for one attribute, :mod:`.overlapping` for several) go down to the optimum alike; what an
-iterate is, and how a step is found, they say themselves.
+Both methods (:mod:`.interior` for one attribute, :mod:`.overlapping` for several) share this descent; they define
+their own iterates and steps.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from jax import Array
 
 from fairjax._core.varying import varying_as
 
-SHORTEST = 1e-4  # steps shorter than this get nowhere
-STALLS = 6  # so many of them end the search
+SHORTEST = 1e-4  # shorter steps count as stalled
+STALLS = 6  # stalled steps in a row that end the search
 
 
 class State(NamedTuple):
@@ -22,10 +22,17 @@ class State(NamedTuple):
 
     Attributes
     ----------
-    iterate : pytree.
-    complementarity : () weighted sum of the products: the duality gap once the counts are met.
-    cost : () of the fractions. residual : () by how much counts miss the control, at most, as a share of their group.
-    n_iter : () int32. n_stalls : () int32, steps in a row that got nowhere. solved : () bool.
+    iterate : pytree
+    complementarity : ()
+        Weighted sum of the products: the duality gap once the counts are met.
+    cost : ()
+        Cost of the fractions.
+    residual : ()
+        Largest miss of the control by a count, as a share of its group.
+    n_iter : () int32
+    n_stalls : () int32
+        Stalled steps in a row.
+    solved : () bool
     """
 
     iterate: Any
@@ -50,12 +57,21 @@ class Tolerance(NamedTuple):
 
 
 class End(NamedTuple):
-    """What a run comes to.
+    """The outcome of a run.
 
     Attributes
     ----------
-    fractions : (K, m) of the rows. prices : (M, K), of the groups. level : (K,), or one (L, K) for each attribute.
-    off : () by how much the cost may be off. n_iter : () int32, all steps. solved : () bool.
+    fractions : (K, m)
+        Fractions of the rows.
+    prices : (M, K)
+        Prices of the groups.
+    level : (K,), or (L, K)
+        a row per attribute.
+    off : ()
+        Estimated error of the cost.
+    n_iter : () int32
+        All steps.
+    solved : () bool
     """
 
     fractions: Array
@@ -70,7 +86,7 @@ Measured = tuple[Array, Array, Array]  # complementarity, cost and residual, all
 
 
 def begun(iterate: Any, measured: Measured, like: Any) -> State:
-    """The state before the first step; ``like`` is what the steps vary over."""
+    """The state before the first step; it varies over devices as ``like`` does."""
     zero = jnp.zeros((), jnp.int32)
     return varying_as(State(iterate, *measured, zero, zero, jnp.array(False)), like)
 
@@ -80,13 +96,13 @@ def after(state: State, there: Any, measured: Measured, reach: tuple[Array, Arra
     complementarity, cost, residual = measured
     finite = jnp.isfinite(complementarity) & jnp.isfinite(residual)
     enough = tolerance.products(cost)
-    # rounding may keep counts from being met any better
+    # rounding may stop the counts from improving
     stuck = (complementarity <= enough) & (residual > 0.5 * state.residual)
     stalls = (jnp.maximum(*reach) < SHORTEST) | stuck
     done = (complementarity <= enough) & (residual <= tolerance.residual)
     n_stalls = jnp.where(stalls, state.n_stalls + 1, 0)
     moved = State(there, complementarity, cost, residual, state.n_iter + 1, n_stalls, done)
-    # where a step has no digits left, the one before is the end
+    # if a step has no digits left, stop at the iterate before it
     ended = state._replace(n_iter=state.n_iter + 1, n_stalls=jnp.full_like(state.n_stalls, STALLS))
     return jax.tree.map(lambda moved, ended: jnp.where(finite, moved, ended), moved, ended)
 
@@ -94,9 +110,9 @@ def after(state: State, there: Any, measured: Measured, reach: tuple[Array, Arra
 def to_the_end(
     step: Callable[[State], State], read: Callable[[State], End], first: State, max_iter: Array | int
 ) -> End:
-    """Steps until one solves, none gets anywhere, or there are ``max_iter``.
+    """Step until solved, stalled, or after ``max_iter`` steps.
 
-    Near the boundary steps may lose the digits of the counts: what comes back is the best iterate by ``End.off``.
+    Near the boundary steps may lose the digits of the counts: the best iterate by ``End.off`` is returned.
     """
 
     def on(carry: tuple[State, End]) -> tuple[State, End]:

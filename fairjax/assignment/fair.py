@@ -39,8 +39,8 @@ def fair_assignment(
 
     Solves the linear programme min Σ_i w_i Σ_k A_ik C_ik / Σ_i w_i over rows A_i on the simplex under one of three
     controls (see :mod:`fairjax.assignment.controls`). Only its M·K prices are coupled: an interior-point method takes
-    O(n K (M + K)) per step, some ten to twenty of them, in double precision whatever the dtype of the costs. With two
-    groups and costs of squared distances it is the alignment problem of FCA (Kim et al., ICML 2025, eq. 4) with
+    some ten to twenty steps of O(n K (M + K)) each, in double precision whatever the dtype of the costs. With two
+    groups and squared distances as costs it is the alignment problem of FCA (Kim et al., ICML 2025, eq. 4) with
     transport weight π0π1.
 
     Parameters
@@ -48,9 +48,9 @@ def fair_assignment(
     costs : (n, K) float
         Cost of each point in each cluster, any finite values.
     groups : (n,) int, or tuple of them
-        Group ids 0..M-1. Of several attributes, each to be fair by itself, the ids of each: then ``min_balance``,
-        ``lower`` and ``upper`` are tuples, too, or hold for all of them, and the multipliers are a tuple of tables, of
-        which a point pays the sum (see :func:`fairjax.assignment.several.fair_assignment`).
+        Group ids 0..M-1. For several attributes, each to be fair by itself, a tuple with the ids of each. Then
+        ``min_balance``, ``lower`` and ``upper`` may be tuples too, and the multipliers are a tuple of tables; a point
+        pays the sum of its prices in them (see :func:`fairjax.assignment.several.fair_assignment`).
     epsilon : float or 0-d array in [0, 2]
         Additive gap: each group's cluster proportions lie within ε/2 (in ℓ1) of a common profile; for two groups
         Σ_k |q_0k − q_1k| ≤ ε. 0 is perfect fairness. May be traced.
@@ -61,17 +61,17 @@ def fair_assignment(
     weights : (n,) float, optional
         Non-negative weights of the points; 0 for padding, which then changes nothing.
     n_groups : int, optional
-        Number of groups M, static. Read off concrete ``groups``; under ``jit`` over ``groups`` it is 8 unless given,
-        and ids beyond it give status 3.
+        Number of groups M, static. Read from concrete ``groups``; for traced ``groups`` it is 8 unless given, and ids
+        beyond it give status 3.
     tolerances : Tolerances, optional
         By default a relative gap of 1e-6 in float64 and 1e-5 in float32.
     max_iter : int
-        Steps of one trial; after seven of them the status is 1 (see :func:`fairjax.assignment.terms.trials`).
+        Steps of each trial; after seven unsolved trials the status is 1 (see :func:`fairjax.assignment.terms.trials`).
     rows : fairjax.parallel.Rows
-        Inside of ``jax.shard_map``: the axis over which the points are spread. Costs, groups and weights are then a
-        device's own rows, so are labels and probabilities, and everything else is of all of them and the same
-        everywhere. Costs that are sharded by their first axis, and not traced, are taken as they lie without it. For
-        one attribute.
+        Inside ``jax.shard_map``: the axis over which the points are spread. Costs, groups, weights, labels and
+        probabilities are then a device's own rows; all other results cover all rows and are the same everywhere.
+        Costs that are sharded along their first axis, and not traced, need no ``rows``: they stay where they are. One
+        attribute only.
 
     Returns
     -------
@@ -80,16 +80,16 @@ def fair_assignment(
     Raises
     ------
     InputError
-        For shapes that do not fit, ids that are not integers, and more than one control. Values that only arrays know
-        (NaN, an unreachable ``min_balance``) set ``status`` instead, so that a batch survives a bad member.
+        For shapes that do not match, ids that are not integers, and more than one control. Invalid values (NaN, an
+        unreachable ``min_balance``) set ``status`` instead, so that a batch survives a bad member.
 
     Notes
     -----
     Works under ``jit``, ``vmap`` and ``grad``. ``primal`` and ``dual`` have the gradient of the optimal value, by the
-    envelope theorem: with respect to ``costs`` it is w_i A_ik / Σw, with respect to ``epsilon`` minus half the price
-    range for two groups, and with respect to ``min_balance``, ``lower``, ``upper`` and ``weights`` what their
-    multipliers say, where those are unique. Labels, probabilities and multipliers are piecewise constant or not
-    unique: no gradient.
+    envelope theorem: with respect to ``costs`` it is w_i A_ik / Σw; with respect to ``epsilon``, for two groups, minus
+    half the price range; with respect to ``min_balance``, ``lower``, ``upper`` and ``weights`` it follows from their
+    multipliers, where those are unique. Labels, probabilities and multipliers are piecewise constant or not unique,
+    and have no gradient.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def fair_assignment(
 
 @functools.cache
 def _over_devices(mesh: Mesh, axis: str | tuple[str, ...], n_groups: int, max_iter: int) -> Any:
-    """The program for rows that are spread over an axis of a mesh, from outside of ``shard_map``."""
+    """The program for rows spread over an axis of a mesh, called from outside ``shard_map``."""
     own, whole = PartitionSpec(axis), PartitionSpec()
 
     def solve(
@@ -174,7 +174,7 @@ def _lagrangian(
     lower: ArrayLike | None,
     upper: ArrayLike | None,
 ) -> Array:
-    """What the optimal value depends on directly; by the envelope theorem its gradient is that of the value."""
+    """The direct dependence of the optimal value on its inputs; by the envelope theorem both have the same gradient."""
     result, (counts, pressing, profile) = jax.lax.stop_gradient((result, multipliers))
     prices = result.multipliers
     share = weights / rows.sum(jnp.sum(weights))

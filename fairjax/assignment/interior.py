@@ -1,26 +1,26 @@
 """A primal-dual interior-point method for the fair assignment programme.
 
-Write A_ik > 0 for the fractions of row i, z_ik > 0 for its reduced costs: cost plus price, less the row's own value.
-A and its optimal prices are those for which A_ik z_ik = 0. Interior points keep these products positive and near a
-common value μ (divided by the row's weight: the path of the plain linear programme, on which a row that weighs nothing
-delays nobody), and lower it step by step. Each step is one Newton step for the optimality conditions with the products
-as target, and a second one with the same matrix that corrects its curvature (Mehrotra, 1992). Bounds that the control
-puts on counts are treated in the same way, their slack in place of A, the force they exert in place of z.
+Write A_ik > 0 for the fractions of row i and z_ik > 0 for its reduced costs: cost plus price, less the row's own value.
+A and its prices are optimal where A_ik z_ik = 0. Interior points keep these products positive and near a common value μ
+(divided by the row's weight, as on the path of the plain linear programme, where a row of weight zero delays nobody),
+and lower μ step by step. Each step is a Newton step for the optimality conditions with the products as target, and a
+second one with the same matrix that corrects for curvature (Mehrotra, 1992). Bounds that the control puts on counts
+are treated alike, with their slack in place of A and the force they exert in place of z.
 
 Only the prices of M groups in K clusters are coupled (:mod:`fairjax.assignment.newton`); everything else is a few
 passes over the m rows: O(m K (M + K)) for each step and O((M K)^3) for its matrix.
 
-Where to start is told in :mod:`fairjax.assignment.iterates`; the cold start satisfies all but the narrowest bounds.
+:mod:`fairjax.assignment.iterates` gives the starting points; the cold start satisfies all but the narrowest bounds.
 Path-following methods that keep the products near each other need at most O(n² log 1/ε) steps from there (Wright,
-Primal-Dual Interior-Point Methods, 1997, chapter 6). Mehrotra's choice of the target has no such proof, but ten to
-twenty steps are usual, and their number hardly depends on the size of the groups, on how loose the control is, on ties
-or on outliers. Whether a run has succeeded is not assumed: the gap and the counts at its end say so.
+Primal-Dual Interior-Point Methods, 1997, chapter 6). Mehrotra's choice of the target has no such proof, but usually
+takes ten to twenty steps, almost independent of group sizes, of how loose the control is, of ties and of outliers.
+Success is not assumed: the gap and the counts at the end of a run show it.
 
-Tried and lost: Newton on the dual smoothed by log-sum-exp, where a step reaches no farther than a few temperatures, so
-that a group of one person (whose part of the dual is piecewise linear with K pieces) took hundreds; products that are
-equal without regard to weights, which a group of 1e-12 of the weight slows down to a standstill; eliminating the prices
-and not the levels, whose matrix is singular wherever two clusters of a group are tied. In single precision the products
-stay some 1e-5 away from zero: the programme is solved in double precision whatever the dtype of the data.
+Tried and dropped: Newton on the dual smoothed by log-sum-exp, where a step reaches only a few temperatures far, so that
+a group of one person (whose part of the dual is piecewise linear with K pieces) took hundreds of steps; products that
+are equal whatever the weights, which a group of 1e-12 of the weight slows to a standstill; eliminating the prices
+instead of the levels, where the matrix is singular whenever two clusters of a group are tied. In single precision the
+products stay some 1e-5 above zero, so the programme is solved in double precision whatever the dtype of the data.
 """
 
 from typing import NamedTuple
@@ -39,13 +39,13 @@ from fairjax.assignment.iterates import Iterate, Weights
 from fairjax.assignment.newton import System
 from fairjax.assignment.programme import Programme
 
-BOUNDARY = 0.9  # part of the way to the boundary that a step may go, as a rule
-_FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
-_RIGID = 1e300  # how hard levels are to bend that do not
+BOUNDARY = 0.9  # part of the way to the boundary that a step may usually go
+_FLOOR = 0.1  # least target for the products, as a part of the tolerated gap
+_RIGID = 1e300  # resistance to bending of levels that do not bend
 
 
 class _Newton(NamedTuple):
-    """The linear system at an iterate, with what its right-hand sides need.
+    """The linear system at an iterate, and what its right-hand sides need.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class _Newton(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """By how much a direction is to change products: the rows' over z (K, m), and the bounds' (M, K) each."""
+    """Change of products that a direction aims at: the rows' over z (K, m), and the bounds' (M, K) each."""
 
     rows: Array
     bounds: tuple[Array, Array] | None
@@ -86,7 +86,7 @@ def _linearise(programme: Programme, kind: Kind, at: Iterate) -> _Newton:
 
 
 def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, change: _Change) -> Iterate:
-    """Newton direction that changes the products so, and meets everything else."""
+    """Newton direction that changes the products by ``change`` and satisfies everything else."""
     masses = programme.masses[:, None]
     missing = 1 - iterates.over_clusters(at.fractions + change.rows)
     pushed = iterates.gather(programme, change.rows + linear.relative * missing)
@@ -96,7 +96,7 @@ def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, c
         ask = bounds.wanted(programme, at.bounds, linear.bounds, at.prices, *change.bounds)
         lacking = jnp.where(programme.roomy, linear.bounds.give * ask.excess, lacking)
         pull = jnp.where(programme.roomy, bounds.pull(programme, at.bounds, linear.bounds, ask), pull)
-    # levels that stay as they are couple nothing
+    # fixed levels couple nothing
     coupling = jnp.zeros_like(at.total) if kind == "counts" else -jnp.sum(masses * pull, 0) - at.total
     forces = masses * (pushed - lacking)
     if kind == "shares":
@@ -112,7 +112,7 @@ def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, c
         prices = prices - total
 
     paid = iterates.at_rows(programme, rest)
-    # the row's own value in two parts: where A/z is large, what is left after the first has all its digits
+    # subtract the row's own value in two parts: where A/z is large, the rest then keeps all its digits
     paid -= iterates.over_clusters(linear.relative * paid)
     reduced = paid - iterates.over_clusters(linear.relative * paid) - missing / linear.total_ratio
     of_bounds = None
@@ -179,19 +179,19 @@ def step(
     *,
     boundary: Array | float = BOUNDARY,
 ) -> State:
-    """One step: predictor, target, corrector; once the products are small enough, only towards the counts.
+    """One step: predictor, target, corrector; once the products are small enough, it only corrects the counts.
 
-    ``boundary`` is the part of the way to the boundary that it may go.
+    The step goes at most a part ``boundary`` of the way to the boundary.
     """
     at = state.iterate
     linear = _linearise(programme, kind, at)
     enough = tolerance.products(state.cost)
-    # steps along which the products stay as they are lose no digits to prices that are free to move
+    # while the products stay put, prices that are free to move cost no digits
     moving = (state.complementarity > enough) | (state.n_stalls % 2 == 1)
     moving = moving.astype(enough.dtype)
 
     def towards(_: Array, carry: tuple[Iterate, Array]) -> tuple[Iterate, Array]:
-        """The direction to products of ``target``, corrected for the curvature along the one before."""
+        """The direction to products of ``target``, corrected for the curvature along the previous direction."""
         before, target = carry
         bent = target * weights.central_rows - before.fractions * before.reduced
         of_bounds = None
@@ -204,7 +204,7 @@ def step(
         )  # fmt: skip
         ahead = _complementarity(weights, _moved(at, along, *_reach(programme, at, along)))
         ahead = jnp.clip(ahead / state.complementarity, 0.05, 1)
-        # products below what the tolerance asks for only cost digits
+        # products below what the tolerance needs only cost digits
         return along, jnp.maximum(ahead**3 * state.complementarity, _FLOOR * enough) / weights.whole
 
     nowhere = jax.tree.map(jnp.zeros_like, at)
@@ -217,7 +217,7 @@ def step(
 
 
 def _merit(programme: Programme, state: State) -> Array:
-    """By how much the cost of an iterate is off (): the products, and what it would cost to put the counts right."""
+    """Estimated error () of an iterate's cost: the products, and what it would cost to correct the counts."""
     prices = state.iterate.prices
     ranges = jnp.max(prices, 1) - jnp.min(prices, 1)
     return state.complementarity + state.residual * product(programme.masses, ranges)
@@ -233,9 +233,9 @@ def run(
     boundary: Array | float = BOUNDARY,
     max_iter: Array | int = 100,
 ) -> End:
-    """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``.
+    """Step from ``first`` until the gap is within ``tolerance``, steps stall, or ``max_iter`` is reached.
 
-    ``weights`` are :func:`~fairjax.assignment.iterates.weigh` of the programme.
+    ``weights`` come from :func:`~fairjax.assignment.iterates.weigh`.
     """
 
     def read(state: State) -> End:

@@ -1,8 +1,8 @@
-"""Points of the interior-point method: what an iterate is, what is read off it, and where to start.
+"""Points of the interior-point method: what an iterate is, what is computed from it, and where to start.
 
-At the cold start every group is spread alike, which satisfies every control. Only the slack of a narrow bound is taken
-for wider than it is: with their true slack, bounds of a group with hardly any room would exert forces beyond measure,
-and so the steps meet these bounds on their way, as they would from any other infeasible start.
+The cold start spreads every group alike, which satisfies every control. Only narrow bounds get more slack than they
+have: with their true slack, bounds of a group with hardly any room would exert enormous forces. The steps meet these
+bounds on their way, as they would from any other infeasible start.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from fairjax.assignment.bounds import Bounds
 from fairjax.assignment.controls import Kind
 from fairjax.assignment.programme import Programme
 
-_POWER = 1 / 8  # of the mean that is the scale of the costs
+_POWER = 1 / 8  # of the power mean that sets the scale of the costs
 
 
 class Iterate(NamedTuple):
@@ -24,8 +24,16 @@ class Iterate(NamedTuple):
 
     Attributes
     ----------
-    fractions, reduced : (K, m) A and z of the rows. prices : (M, K) of the control. total : (K,) price that all groups
-        pay alike; 0 but for ``shares``. level : (K,) of the clusters. bounds : on counts, if there are any.
+    fractions, reduced : (K, m)
+        A and z of the rows.
+    prices : (M, K)
+        Prices of the control.
+    total : (K,)
+        Price that all groups pay alike; 0 except for ``shares``.
+    level : (K,)
+        Level of the clusters.
+    bounds
+        Bounds on counts, or None.
     """
 
     fractions: Array
@@ -37,9 +45,9 @@ class Iterate(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Weights (m,) of rows and (M, 1) of bounds, the product that is central at μ = 1, and the sum over all of both.
+    """Weights (m,) of rows and (M, 1) of bounds, the products that are central at μ = 1, and the sum over all of them.
 
-    Those of bounds on counts are (1, K).
+    For bounds on counts, (1, K).
     """
 
     rows: Array
@@ -50,9 +58,9 @@ class Weights(NamedTuple):
 
 
 def scale_of_costs(programme: Programme) -> Array:
-    """Typical extra cost of the next cheapest cluster (): the scale of the problem.
+    """Typical extra cost of the second cheapest cluster (): the scale of the problem.
 
-    A power mean over the rows. With so low a power, and without the dearer clusters, neither a few far outliers nor a
+    A power mean over the rows. As the power is low, and dearer clusters do not count, neither a few far outliers nor a
     cluster that is far from everybody sets the scale.
     """
     weights = programme.shares * product(programme.masses, programme.members)
@@ -62,7 +70,7 @@ def scale_of_costs(programme: Programme) -> Array:
     total = jnp.sum(weights)
     mean = jnp.sum(weights * jnp.where(counted, extra, 0) ** _POWER) / jnp.where(total > 0, total, 1)
     mean = mean ** (1 / _POWER)
-    # where all clusters cost the same, the cost is a scale; where that is zero, too, any is
+    # where all clusters cost the same, the scale is that cost, or 1 if it is zero
     return jnp.where(mean > 0, mean, jnp.where(programme.offset != 0, jnp.abs(programme.offset), 1))
 
 
@@ -72,27 +80,28 @@ def counts(programme: Programme, fractions: Array) -> Array:
 
 
 def gather(programme: Programme, values: Array) -> Array:
-    """Sums (M, K) of values (K, m) of the rows over the groups, as shares of these."""
+    """Sums (M, K) of the rows' values (K, m) over the groups, as shares of each group."""
     weighted = programme.members * (programme.shares * programme.signs)
     return product(weighted, values.T)
 
 
 def at_rows(programme: Programme, prices: Array) -> Array:
-    """Prices (M, K) as the rows (K, m) pay them."""
+    """Prices (M, K) as the rows pay them, (K, m)."""
     return product(prices.T, programme.members * programme.signs)
 
 
 def over_clusters(values: Array) -> Array:
-    """Sums (m,) of (K, m) over the clusters, as a product: compilers for CPUs walk such a sum column by column."""
+    """Sums (m,) of (K, m) over the clusters, as a product: CPU compilers go through a plain sum column by column."""
     return product(jnp.ones((values.shape[0],), values.dtype), values)
 
 
 def weigh(programme: Programme, kind: Kind, cap: Array | None = None, light: Array | bool = False) -> Weights:
     """The weights of rows and bounds, and their central products; 1 where a weight is zero.
 
-    The path of the linear programme starts a light group ten orders above its costs. With a ``cap`` () the central
-    product is at most that multiple of the group's dearest cost, or of the scale if that is more. Bounds that are
-    ``light`` () weigh as much as one row, otherwise all of a group as much as its rows; those on counts always are.
+    The path of the linear programme may start a light group ten orders of magnitude above its costs. ``cap`` () limits
+    the central product to that multiple of the group's dearest cost, or of the scale if that is larger. ``light`` ()
+    bounds weigh as much as one row each; otherwise a group's bounds together weigh as much as its rows. Bounds on
+    counts are always light.
     """
     rows = programme.shares * product(programme.masses, programme.members)
     by_group = jnp.where(programme.roomy, programme.masses[:, None], 0)
@@ -113,14 +122,14 @@ def weigh(programme: Programme, kind: Kind, cap: Array | None = None, light: Arr
 
 
 def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
-    """An interior point: all rows spread evenly, the bounds' slack as it follows from that, but not too small."""
+    """An interior point: all rows spread evenly; the slack of the bounds follows from that, but is not too small."""
     n_clusters = programme.placed.shape[1]
     mu = scale_of_costs(programme)
     even = jnp.full_like(programme.costs, 1 / n_clusters)
     reduced = programme.costs + n_clusters * mu * weights.central_rows
     level = jnp.ones((), mu.dtype)
     if kind == "balance":
-        # between what the upper and what the lower bounds allow; where groups without room fix the level, there
+        # between what the upper and the lower bounds allow; if groups without room fix the level, at that level
         lower, upper, roomy = programme.lower, programme.upper, programme.roomy
         least = jnp.max(jnp.where(roomy, 1 / upper, 0))
         most = jnp.min(jnp.where(roomy & (lower > 0), 1 / lower, jnp.inf))
@@ -133,7 +142,7 @@ def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
         first = bounds.start(programme, level, jnp.where(programme.roomy, mu * weights.central_bounds, 0))
         prices = first.force_above - first.force_below
     if kind == "counts":
-        # bounds, and so prices, differ between clusters
+        # bounds, and therefore prices, differ between clusters
         paid = programme.costs + at_rows(programme, prices)
         reduced += paid - jnp.min(paid, 0) - programme.costs
     if kind == "shares" and first is not None:
@@ -143,7 +152,7 @@ def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
 
 
 def start_near(programme: Programme, kind: Kind, weights: Weights, prices: Array, level: Array, mu: Array) -> Iterate:
-    """An interior point near prices (M, K) of a similar programme and its levels (K,); ``mu`` says how near."""
+    """An interior point near the prices (M, K) and levels (K,) of a similar programme; ``mu`` says how near."""
     total, first = jnp.zeros_like(level), None
     if kind != "gap":
         first = bounds.near(programme, prices, mu * weights.central_bounds)

@@ -1,21 +1,21 @@
 """The linear system of one interior-point step: prices of groups in clusters, coupled by the fairness control.
 
-Eliminating everything that belongs to one row of the programme leaves, for the change of the prices, one graph
-Laplacian for each group: two clusters are linked as strongly as there are points that may change between them. The
-control ties the groups together. Its coupling has the form Σ_s a_sk x_sk − κ_k v_k = r_k in every cluster, v_k the
-change of the cluster's level; it is solved for the entry with the largest coefficient, the *hub* of the cluster. What
-is left is symmetric and positive definite.
+Eliminating everything that belongs to a single row leaves, for the change of the prices, one graph Laplacian per group:
+the more points may move between two clusters, the stronger their link. The control ties the groups together. In every
+cluster its coupling has the form Σ_s a_sk x_sk − κ_k v_k = r_k, where v_k is the change of the cluster's level; it is
+solved for the entry with the largest coefficient, the *hub* of the cluster. What is left is symmetric and positive
+definite.
 
-Under ``shares`` the cluster's whole count has a price, too, the *total's*, which every row pays besides that of its
-group. The unknowns are then what the rows of each group pay in all, and the total's price apart. Where a group nearly
-fills a cluster, its upper bound and the others' lower bounds are nearly the same constraint: the total's price may go
-up without limit as those of the groups go down, and no row notices. In these unknowns that is one of them, and costs
-the others no digits.
+Under ``shares`` the cluster's whole count has a price too, the *total's*, which every row pays on top of its group's
+price. The unknowns are then what the rows of each group pay in all, and the total's price. Where a group nearly fills
+a cluster, its upper bound and the lower bounds of the others are almost the same constraint: the total's price may rise
+without limit as the groups' prices fall, and no row notices. In these unknowns that concerns only one of them, and
+costs the others no digits.
 
-Points do not notice a constant that is added to all prices of their group, and where the control leaves a group little
-room, hardly anything resists it: the constant may be larger than all differences by ten orders of magnitude. So it is
-an unknown of its own, the *shift*, in place of the price in one cluster, the group's *anchor*; the other unknowns are
-differences to it. A group without any room has no shift.
+Points do not notice a constant added to all prices of their group, and where the control leaves a group little room,
+hardly anything resists it: the constant may exceed all differences by ten orders of magnitude. So it is an unknown of
+its own, the *shift*, which replaces the price in one cluster, the group's *anchor*; the other unknowns are differences
+from it. A group without room has no shift.
 """
 
 from typing import NamedTuple
@@ -30,22 +30,35 @@ from fairjax.assignment.controls import Kind
 from fairjax.assignment.programme import Programme
 
 _UNROLLED = 20  # rounds of elimination in a row
-_STEADY = 0.1  # of the largest coefficient, in every cluster: enough for a hub
+_STEADY = 0.1  # of the largest coefficient: a group this large in every cluster can be the hub of all
 
 
 class Couplings(NamedTuple):
-    """What a step couples; S is the number of groups, one more for ``shares``: the total comes last.
+    """What a step couples; S is the number of groups, plus one for ``shares``, where the total comes last.
 
     Attributes
     ----------
-    links : (M, K, K) strength, within a group, of the link between two clusters.
-    masses : (M,) of the groups.
-    give : (M, K) by how much a count yields to its price where the control leaves room, weighted by the group's mass.
-    coefficients : (S, K) a of the control's coupling. bend : (K,) its κ.
-    hub : (S, K) bool. ratio : (S, K) coefficients divided by that of the hub, 0 at the hub itself.
-    anchor : (S, K) bool, where the unknown is the group's shift. busiest : (K,) bool, the cluster with the strongest
-        links; the shift of what is the hub everywhere is its price there.
-    free : (S, K) bool, the unknowns. stiffness : (S, K) of the hubs.
+    links : (M, K, K)
+        Strength of the link between two clusters within a group.
+    masses : (M,)
+        Masses of the groups.
+    give : (M, K)
+        By how much a count yields to its price where the control leaves room, weighted by the group's mass.
+    coefficients : (S, K)
+        a of the control's coupling.
+    bend : (K,)
+        Its κ.
+    hub : (S, K) bool
+    ratio : (S, K)
+        Coefficients divided by that of the hub, 0 at the hub itself.
+    anchor : (S, K) bool
+        Where the unknown is the group's shift.
+    busiest : (K,) bool
+        The cluster with the strongest links; a group that is the hub everywhere takes its price there as its shift.
+    free : (S, K) bool
+        The unknowns.
+    stiffness : (S, K)
+        Stiffness of the hubs.
     """
 
     links: Array
@@ -66,8 +79,12 @@ class System(NamedTuple):
 
     Attributes
     ----------
-    couplings : :class:`Couplings`. scale : (S, K) by which rows and columns of the matrix are multiplied.
-    factor : (S K, S K) inverse of the lower factor of the scaled matrix. pivots : (S K,).
+    couplings : :class:`Couplings`
+    scale : (S, K)
+        Factors of the rows and columns of the matrix.
+    factor : (S K, S K)
+        Inverse of the lower factor of the scaled matrix.
+    pivots : (S K,)
     """
 
     couplings: Couplings
@@ -79,7 +96,7 @@ class System(NamedTuple):
 class Prices(NamedTuple):
     """Change of the prices: ``shift`` (S, 1) of a group in all clusters plus ``rest`` (S, K).
 
-    Those of the control; under ``shares`` what rows pay in all, and that of the total.
+    The prices are the control's; under ``shares`` they are what rows pay in all, and the total's price.
     """
 
     shift: Array
@@ -96,8 +113,8 @@ class Change(NamedTuple):
 def eliminate(matrix: Array) -> tuple[Array, Array]:
     """Inverse (n, n) of the unit lower factor L of a symmetric positive definite matrix L D L', and the pivots D (n,).
 
-    Plain array operations in one loop: no call into a linear-algebra library, whose batched calls may wait for each
-    other for ever on a CPU with few threads, and whose latency on an accelerator is larger than the work.
+    Plain array operations in one loop instead of a linear-algebra library, whose batched calls may deadlock on a CPU
+    with few threads, and whose latency on an accelerator exceeds the work.
     """
     n = matrix.shape[0]
     index = jnp.arange(n)
@@ -107,14 +124,14 @@ def eliminate(matrix: Array) -> tuple[Array, Array]:
         return rows - factor[:, None] * rows[j]
 
     begin = jnp.concatenate([matrix, jnp.eye(n, dtype=matrix.dtype)], 1)
-    # on an accelerator the bookkeeping of a loop takes longer than what is done in it
+    # on an accelerator the overhead of a loop exceeds its work
     unroll = 1 if jax.default_backend() == "cpu" else min(n, _UNROLLED)
     rows = jax.lax.fori_loop(0, n, clear_below, begin, unroll=unroll)
     return rows[:, n:], jnp.diagonal(rows)
 
 
 def laplacian_links(programme: Programme, ratios: Array, relative: Array) -> Array:
-    """Links (M, K, K) from the ratios (K, m) of assignment to reduced cost and these divided by their sum in each row.
+    """Links (M, K, K) from the ratios (K, m) of assignment to reduced cost, and the same over their sum in each row.
 
     Sums of positive terms only.
     """
@@ -131,7 +148,7 @@ def _resist(couplings: Couplings, prices: Prices) -> Array:
     n_groups = couplings.masses.shape[0]
     shift, rest = prices
     paid = rest[:n_groups]
-    # by differences of prices, so that strong links lose no digits
+    # from differences of prices, so that strong links lose no digits
     moved = jnp.sum(couplings.links * (paid[:, :, None] - paid[:, None, :]), 2) * couplings.masses[:, None]
     if rest.shape[0] == n_groups:
         return moved + couplings.give * (shift + rest)
@@ -140,11 +157,11 @@ def _resist(couplings: Couplings, prices: Prices) -> Array:
 
 
 def _to_prices(couplings: Couplings, unknowns: Array, offset: Array) -> Prices:
-    """Prices of unknowns (S, K), the coupling met with ``offset`` (K,) for its right-hand side over that of the hub."""
+    """Prices from unknowns (S, K); ``offset`` (K,) is the coupling's right-hand side over the hub's coefficient."""
     hub, anchor, ratio = couplings.hub, couplings.anchor, couplings.ratio
     shift = jnp.sum(jnp.where(anchor, unknowns, 0), 1)
     rest = jnp.where(anchor | hub, 0, unknowns)
-    # where one is the hub everywhere, its price in the busiest cluster is its shift
+    # if one group is the hub everywhere, its price in the busiest cluster is its shift
     there = jnp.sum(jnp.where(couplings.busiest, ratio, 0), 1, keepdims=True)
     offset_there = jnp.sum(jnp.where(couplings.busiest, offset, 0))
     common = offset_there - product(shift, there)
@@ -162,7 +179,7 @@ def _to_unknowns(couplings: Couplings, forces: Array) -> Array:
 
 
 def _at_hub(couplings: Couplings, values: Array) -> Array:
-    """Of values (S, K) those (K,) of each cluster's hub."""
+    """Values (K,) of each cluster's hub, from values (S, K)."""
     return jnp.sum(jnp.where(couplings.hub, values, 0), 0)
 
 
@@ -174,7 +191,7 @@ def _apply(couplings: Couplings, unknowns: Array) -> Array:
 
 
 def factorise(programme: Programme, kind: Kind, links: Array, bounds: Linearised | None = None) -> System:
-    """The system of a step; ``links`` (M, K, K) of the clusters in each group, ``bounds`` where there are any.
+    """The system of a step; ``links`` (M, K, K) between clusters in each group, ``bounds`` where there are any.
 
     O((M K)^3).
     """
@@ -182,7 +199,7 @@ def factorise(programme: Programme, kind: Kind, links: Array, bounds: Linearised
     shape, free = couplings.free.shape, couplings.free.reshape(-1)
     unit = jnp.eye(free.shape[0], dtype=links.dtype)
     columns = jax.vmap(lambda column: _apply(couplings, column.reshape(shape)).reshape(-1))(unit)
-    # the sum of what moves between the clusters is zero, which the column of a shift says exactly
+    # what moves between the clusters sums to zero, as the column of a shift states exactly
     matrix = jnp.where(couplings.anchor.reshape(-1)[None, :], columns.T, columns)
     matrix = jnp.where(free[:, None] & free[None, :], matrix, 0)
     diagonal = jnp.diagonal(matrix)
@@ -193,7 +210,7 @@ def factorise(programme: Programme, kind: Kind, links: Array, bounds: Linearised
 
 
 def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised | None) -> Couplings:
-    """The hubs, the anchors, and what is free and stiff."""
+    """The hubs, the anchors, and which unknowns are free or stiff."""
     n_groups, n_clusters = programme.placed.shape
     masses, even = programme.masses, jnp.ones_like(programme.placed)
     present = masses > 0
@@ -208,7 +225,7 @@ def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised |
         coefficients = sizes = even
     weighed = masses[:, None] * degrees + give
     if kind == "shares":
-        # without any room, rows pay what they pay in all, and what part of it is the total's makes no difference
+        # without any room, only what rows pay in all matters, not what part of it is the total's
         rigid = ~jnp.any(programme.roomy)
         of_total = jnp.where(rigid, 0, 1 - jnp.sum(coefficients, 0))
         coefficients = jnp.concatenate([coefficients, of_total[None]])
@@ -216,7 +233,7 @@ def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised |
         weighed = jnp.concatenate([weighed, jnp.sum(give, 0)[None]])
         alive = jnp.concatenate([alive, jnp.broadcast_to(~rigid, (1, n_clusters))])
         pinned = jnp.concatenate([pinned, jnp.zeros_like(alive[:1])])
-    # the same hub in every cluster if possible, so that groups have shifts: one without room, or one that is nearly the
+    # prefer the same hub in every cluster, so that groups have shifts: one without room, or one that is nearly the
     # largest everywhere
     largest = jnp.max(sizes, 0)
     least = jnp.min(sizes / largest, 1)
@@ -226,23 +243,23 @@ def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised |
     at_hub = jnp.sum(jnp.where(hub, coefficients, 0), 0)
     ratio = jnp.where(hub, 0, coefficients / at_hub)
     busiest = jnp.arange(n_clusters) == first_least(-product(masses, degrees))
-    # where much gives way, or is tied to other clusters: what is left of the others' equations has all its digits
+    # where much gives way, or links are strong: the other equations then keep all their digits
     anchor = jnp.arange(n_clusters) == first_least(jnp.where(hub, jnp.inf, -weighed))[:, None]
     anchor &= ~hub
     if kind == "shares":
-        # a constant in the prices of a group without room makes no difference once the total's price follows: where
-        # that group is the hub, so that it has no shift to leave out, the total has none
+        # a constant in the prices of a group without room is absorbed by the total's price, so one of the two has no
+        # shift: the total, if that group is the hub and has no shift to leave out
         pinned = pinned.at[n_groups].set(jnp.any(jnp.all(hub, 1, keepdims=True) & pinned))
     free = alive & (~hub | (bend > 0)) & ~(anchor & pinned)
     if kind == "counts":
-        # where all counts are given, a constant in the prices makes no difference
+        # if all counts are fixed, a constant in the prices makes no difference
         free &= ~(jnp.all(pinned) & busiest)
     stiffness = jnp.where(hub & free, at_hub**2 / jnp.where(bend > 0, bend, 1), 0)
     return Couplings(links, masses, give, coefficients, bend, hub, ratio, anchor, busiest, free, stiffness)
 
 
 def solve(system: System, forces: Array, coupling: Array, *, refinements: int = 1) -> Change:
-    """Change of prices under forces (S, K) and a right-hand side (K,) of the coupling."""
+    """Change of the prices and levels under forces (S, K), with right-hand side (K,) of the coupling."""
     couplings = system.couplings
 
     def apply_inverse(values: Array) -> Array:
@@ -260,6 +277,6 @@ def solve(system: System, forces: Array, coupling: Array, *, refinements: int = 
     prices = _to_prices(couplings, unknowns, offset)
     bends = couplings.bend > 0
     by_bend = _at_hub(couplings, unknowns) * at_hub / jnp.where(bends, couplings.bend, 1)
-    # without bend the level follows from what the hub's own equation lacks
+    # without bend, the level is what the hub's own equation lacks
     lacking = _at_hub(couplings, forces - _resist(couplings, prices)) / at_hub
     return Change(prices, jnp.where(bends, by_bend, lacking))

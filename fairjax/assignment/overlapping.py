@@ -1,24 +1,24 @@
 """The interior-point method for several attributes, each fair by itself.
 
-As in :mod:`fairjax.assignment.interior` rows are points, each spread over the clusters by fractions A_ik > 0 that sum
+As in :mod:`fairjax.assignment.interior`, rows are points, each spread over the clusters by fractions A_ik > 0 that sum
 to 1, with reduced costs z_ik > 0, and every step brings the products of the two nearer to zero. Here a row pays several
-prices, one for its group of every attribute, and groups of different attributes are coupled by the rows that they
+prices, one for its group in every attribute, and groups of different attributes are coupled by the rows that they
 share. For each cluster k and the groups s of attribute a there is a level t_ak,
 
     lower_s t_ak ≤ N_sk ≤ upper_s t_ak,
 
-N_sk the weight of the group in the cluster. Under ``shares`` all attributes have the same level, the cluster's whole
-weight, which has a price, too: the last one, that every row pays. Under ``balance`` each attribute's level is free. A
-group without room has N_sk = lower_s t_ak and a price of either sign.
+where N_sk is the weight of the group in the cluster. Under ``shares`` all attributes have the same level, the cluster's
+whole weight. That has a price too, which comes last and which every row pays. Under ``balance`` each attribute's level
+is free. A group without room has N_sk = lower_s t_ak and a price of either sign.
 
 Eliminating rows and slack leaves, for the change of the prices p and of the levels t,
 
     (L + G) p + S t = forces,    S' p − B t = pulls,
 
-L the sum over the cells of graph Laplacians of the clusters, added up over the groups of a cell; G and B what bounds
-give way, S their slopes. That is quasidefinite and so has a triangular factor in any order. It is singular where
-prices may change without anybody noticing (all groups of an attribute pay more and everybody less, or a group without
-room pays a constant): a ridge picks one of the solutions, refinement takes its trace off again.
+where L sums the clusters' graph Laplacians of the cells, added up for each pair of groups; G and B are what bounds give
+way, and S their slopes. The matrix is quasidefinite and so has a triangular factor in any order. It is singular where
+prices may change without effect (all groups of an attribute pay more and every row less, or a group without room pays
+a constant): a ridge picks one of the solutions, and refinement removes its trace.
 
 O(m K (T + K)) for each step with T cells and m rows, and O((S K)³) for S groups.
 """
@@ -37,7 +37,7 @@ from fairjax.assignment.descent import End, State, Tolerance, after, begun, to_t
 
 _RIDGE = 1e-13  # of the diagonal
 _REFINEMENTS = 3
-_FLOOR = 0.1  # part of the tolerated gap that the products aim at, at least
+_FLOOR = 0.1  # least target for the products, as a part of the tolerated gap
 
 
 class _Linear(NamedTuple):
@@ -58,7 +58,7 @@ class _Linear(NamedTuple):
 
 
 def _missed(given: Coupled, at: Point, counts: Array) -> tuple[Array, Array]:
-    """By how much slack (S, K), below and above, differs from what counts and levels say."""
+    """Difference (S, K), below and above, between the slack and what counts and levels imply."""
     level, own = coupled.at_level_of(given, at.level), coupled.of_groups(given, counts)
     below = own - given.lower * level - at.slack_below
     above = given.upper * level - own - at.slack_above
@@ -110,7 +110,7 @@ def _linearise(given: Coupled, at: Point) -> _Linear:
 
 
 def _solve(linear: _Linear, wanted: Array) -> Array:
-    """The change of prices and levels, flat."""
+    """The change of prices and levels, flattened."""
 
     def apply_inverse(values: Array) -> Array:
         return linear.scale * product(product(linear.factor, linear.scale * values) / linear.pivots, linear.factor)
@@ -122,7 +122,7 @@ def _solve(linear: _Linear, wanted: Array) -> Array:
 
 
 def _direction(given: Coupled, at: Point, linear: _Linear, rows: Array, below: Array, above: Array) -> Point:
-    """Newton's direction that changes the products by ``rows`` (over z, (K, m)), ``below`` and ``above`` (S, K)."""
+    """Newton direction that changes the products by ``rows`` (over z, (K, m)), ``below`` and ``above`` (S, K)."""
     missing = 1 - iterates.over_clusters(at.fractions + rows)
     pushed = coupled.gathered(given, rows + linear.relative * missing)
     miss_below, miss_above = _missed(given, at, linear.counts)
@@ -187,7 +187,7 @@ def _complementarity(given: Coupled, at: Point) -> Array:
 
 
 def _measure(given: Coupled, at: Point) -> tuple[Array, Array, Array]:
-    """Complementarity, cost, and by how much counts miss the control, at most, as a share of their group."""
+    """Complementarity, cost, and the largest miss of the control by a count, as a share of its group."""
     counts = given.placed + coupled.gathered(given, at.fractions)
     below, above = _missed(given, at, counts)
     level, own = coupled.at_level_of(given, at.level), coupled.of_groups(given, counts)
@@ -201,7 +201,7 @@ def _measure(given: Coupled, at: Point) -> tuple[Array, Array, Array]:
 
 
 def _step(given: Coupled, central: Array, state: State, tolerance: Tolerance, boundary: Array | float) -> State:
-    """One step: predictor, target, corrector; once the products are small enough, only towards the counts."""
+    """One step: predictor, target, corrector; once the products are small enough, it only corrects the counts."""
     at: Point = state.iterate
     n_clusters = at.fractions.shape[0]
     linear = _linearise(given, at)
@@ -241,7 +241,7 @@ def run(
     boundary: Array | float,
     max_iter: Array | int,
 ) -> End:
-    """Steps from ``first`` until the gap is within ``tolerance``, no step gets anywhere, or ``max_iter``."""
+    """Step from ``first`` until the gap is within ``tolerance``, steps stall, or ``max_iter`` is reached."""
     central = coupled.central_products(given)
     n_groups = len(given.masses)
 
@@ -252,7 +252,7 @@ def run(
         pinned = given.present & ~given.roomy
         y = jnp.where(pinned, at.prices[:n_groups], at.force_above - at.force_below)
         if len(given.members) > n_groups:
-            # nobody notices a constant that a group without room pays everywhere
+            # a constant that a group without room pays everywhere has no effect
             weights = jnp.maximum(at.level[0], 0) / jnp.sum(jnp.maximum(at.level[0], 0))
             y = jnp.where(pinned, y - product(y, weights)[:, None], y)
         return End(at.fractions, y, at.level, off, state.n_iter, state.solved)

@@ -1,21 +1,21 @@
 """Pivots: a dual simplex method for many small programmes of perfect fairness, side by side.
 
-An interior point moves all rows in every step. Where programmes are small and follow each other, as in the turns of a
-clustering, it is less work to go from vertex to vertex. The dual
+An interior-point method moves all rows in every step. Where programmes are small and follow each other, as in the
+iterations of a clustering, it is less work to go from vertex to vertex. The dual
 
     g(λ) = Σ_i w_i min_k (c_ik + y_{s(i)k}(λ)),      y_sk = λ_sk for all groups but the last,  y_s0 = 0,
 
 has D = (M − 1)(K − 1) free prices; those of the last group balance the others', Σ_s π_s y_s = 0. At a vertex D rows are
 *tied* between two clusters each, their *base* and one *extra*, and every other row is in its cheapest cluster. The
-parts of the tied rows that go to their extra clusters follow from the counts, which must be alike in all groups. A part
-below zero says that its tie is to be dropped: the prices move along the edge of the dual on which only that tie opens,
-past the rows that change their cluster on the way, to about where the slope ends, and the row met there is tied instead
-(Koberstein, Progress in the dual simplex algorithm, 2008, on long steps). Vertices are exact, so the end does not
-depend on where it was begun, but for ties; and the prices of the last programme are a good place to begin.
+counts, which must be alike in all groups, determine which part of each tied row goes to its extra cluster. A part below
+zero says that its tie must be dropped: the prices move along the edge of the dual on which only that tie opens, past
+the rows that change their cluster on the way, to about where the slope ends, and the row met there is tied instead
+(Koberstein, Progress in the dual simplex algorithm, 2008, on long steps). Vertices are exact, so apart from ties the
+result does not depend on the start, and the prices of the previous programme are a good start.
 
-The L programmes, or *lanes*, are the last axis of every array, so that one instruction serves several of them and the
-cost of starting an operation is shared. Nothing here is done for one lane alone; where a lane is at its optimum, it
-waits. What comes of ties beyond number (masses of duplicates) may be a lane that gets nowhere: the caller counts.
+The L programmes, or *lanes*, are the last axis of every array, so that one instruction serves several of them and they
+share the cost of starting an operation. Nothing here is done for one lane alone; a lane at its optimum waits. Very many
+ties (masses of duplicates) may leave a lane stuck: the caller limits the pivots.
 """
 
 from typing import NamedTuple
@@ -44,8 +44,8 @@ from fairjax.assignment.vertices import (
     with_best_base,
 )
 
-_LEVELS, _PARTS, _GROWTH = 6, 6, 4.0  # of the search along an edge: so many times farther each, the last in parts
-_HELD = 1e9  # weight of a row that is tied elsewhere: the edge ends with it
+_LEVELS, _PARTS, _GROWTH = 6, 6, 4.0  # marks along an edge: how many, parts of the last, ratio
+_HELD = 1e9  # weight of a row that is tied elsewhere too: the edge always ends at it
 
 
 class _Edge(NamedTuple):
@@ -66,7 +66,7 @@ def _paid(prices: Array, rows: Rows, k: int) -> Array:
 
 
 def cheapest(rows: Rows, prices: Array) -> tuple[Array, Array]:
-    """The cheapest clusters (m, L) int32 under prices (M, K, L), the lowest of equal ones, and what they cost."""
+    """The cheapest clusters (m, L) int32 under prices (M, K, L), the lowest of equal ones, and their costs."""
     least, label = rows.costs[0] + _paid(prices, rows, 0), jnp.zeros_like(rows.groups)
     for k in range(1, rows.costs.shape[0]):
         cost = rows.costs[k] + _paid(prices, rows, k)
@@ -89,8 +89,8 @@ def _two_cheapest(rows: Rows, prices: Array) -> tuple[Array, Array, Array]:
 
 
 def _first(values: Array, flags: Array) -> tuple[Array, Array]:
-    """The row (..., L) int32 of the least of values (m, L) where flags (..., m, L) hold, and whether there is one."""
-    # value and row in one number: compilers may work out one value twice, in two ways
+    """The row (..., L) int32 with the least of values (m, L) where flags (..., m, L) hold, and whether there is one."""
+    # value and row in one number: compilers may compute a value twice, in two ways
     bits = jax.lax.bitcast_convert_type(values.astype(jnp.float32), jnp.int32).astype(jnp.int64)
     place = jnp.arange(values.shape[0], dtype=jnp.int64)[:, None]
     none = jnp.iinfo(jnp.int64).max
@@ -101,7 +101,7 @@ def _first(values: Array, flags: Array) -> tuple[Array, Array]:
 def _edge(rows: Rows, labels: Array, own: Array, prices: Array, along: Array, barred: Array | None = None) -> _Edge:
     """Where rows change their ``labels`` (m, L), at cost ``own`` (m, L), as prices (M, K, L) move ``along`` (M, K, L).
 
-    Not to clusters that are ``barred`` (K, m, L) bool.
+    Clusters that are ``barred`` (K, m, L) bool are left out.
     """
     dtype = rows.costs.dtype
     negligible = (1e-6 * jnp.max(jnp.abs(along), (0, 1))).astype(dtype)
@@ -125,10 +125,10 @@ def _edge(rows: Rows, labels: Array, own: Array, prices: Array, along: Array, ba
 
 
 def _stop(edge: _Edge, slope: Array) -> tuple[Array, Array]:
-    """The row (L,) int32 with which to end a walk along an edge of ``slope`` (L,), and whether (L,) there is one.
+    """The row (L,) int32 at which to end a walk along an edge of ``slope`` (L,), and whether (L,) there is one.
 
-    It is the first one met beyond a mark up to which the slope stays positive: marks lie ever farther apart from the
-    first row on, and evenly between the last two.
+    It is the first row beyond the last mark up to which the slope stays positive. Marks are ever farther apart from the
+    first row on, and evenly spaced between the last two.
     """
     reach, drop = edge.reach, edge.drop
 
@@ -146,26 +146,26 @@ def _stop(edge: _Edge, slope: Array) -> tuple[Array, Array]:
     )
     low = jnp.maximum(low, jnp.max(jnp.where(uphill(between), between, -1), 0))
     finite = jnp.isfinite(reach)
-    # where all rows are passed, the last one
+    # if all rows are passed, the last one
     last = (1 - 1e-6) * jnp.max(jnp.where(finite, reach, -jnp.inf), 0)
     ahead = ((reach > low) | (reach >= last)) & finite
     return _first(reach, ahead)
 
 
 def _like(index: Array, values: Array) -> Array:
-    """An index (D, L) of rows for values (..., m, L)."""
+    """An index (D, L) of rows, shaped for values (..., m, L)."""
     return jnp.broadcast_to(index, (*values.shape[:-2], *index.shape))
 
 
 def _at(values: Array, index: Array) -> Array:
-    """Values (..., m, L) at one row (L,) of each lane, (..., L)."""
+    """Values (..., m, L) at one row (L,) per lane, (..., L)."""
     return jnp.take_along_axis(values, _like(index[None], values), -2)[..., 0, :]
 
 
 def retied(rows: Rows, basis: Basis, ratios: Array, room: Array) -> Basis:
-    """The vertex whose ties of no row are of the rows nearest to such a tie, if prices have ``room`` (L,) for it.
+    """The vertex whose empty ties take the rows nearest to them, if prices have ``room`` (L,) for it.
 
-    Each is between the same clusters and in the same group as before, and so the matrix is the same but for weights.
+    Each row fits the clusters and the group of its tie, so that the matrix is the same but for weights.
     """
     label, rival, margin = _two_cheapest(rows, table(basis.prices, ratios))
     own = basis.rows
@@ -177,7 +177,7 @@ def retied(rows: Rows, basis: Basis, ratios: Array, room: Array) -> Basis:
     found &= own.ids == NONE
     index = jnp.where(found, nearest, 0)
     near = jax.tree.map(lambda leaf: jnp.take_along_axis(leaf, _like(index, leaf), -2), rows)
-    # not one row for two ties, whose bases might differ
+    # no row for two ties, whose bases might differ
     taken = jnp.where(found, near.ids, NONE)
     found &= ~jnp.any((taken[:, None] == taken) & earlier_ties(taken) & found[None], 1)
     kept = jax.tree.map(lambda near, own: jnp.where(found, near, own), near, own)
@@ -199,9 +199,16 @@ def pivot(
 
     Parameters
     ----------
-    rows : the open rows. placed : (M, K, L) counts of all rows that are neither open nor tied.
-    ratios : see :func:`table`. room : (L,) by how much prices may move against each other: a step that would go
-        farther ends there, with a tie of no row. slack : part of a row that counts as none.
+    rows
+        The open rows.
+    placed : (M, K, L)
+        Counts of all rows that are neither open nor tied.
+    ratios
+        See :func:`table`.
+    room : (L,)
+        How far prices may move against each other: a step that would go farther ends there, with an empty tie.
+    slack
+        a smaller part of a row counts as none.
 
     Returns
     -------
@@ -240,7 +247,7 @@ def pivot(
     )
     stop, found = _stop(edge, jnp.abs(part).astype(edge.drop.dtype))
     going = active & ~optimal
-    # beyond the room, rows that are not open may change: there nothing is tied
+    # beyond the room, rows that are not open may change, so nothing is tied there
     limit = jnp.maximum(room, 0) / jnp.maximum(spread(along), jnp.finfo(room.dtype).tiny)
     reach = jnp.where(found, _at(edge.reach, stop), jnp.inf)
     tying = going & (reach <= limit)

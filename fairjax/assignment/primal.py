@@ -1,14 +1,14 @@
 """From near-optimal prices to a sparse feasible assignment and to hard labels, by cheapest augmenting paths.
 
-Every point starts in its cheapest cluster under the prices (among equals, where its group still has room). Counts then
-miss their targets by little, and that little moves along cheapest paths in the graph whose K nodes are the clusters
-and whose arc k → l is the open point that changes from k to l at least extra cost. Starting from cheapest clusters
-there is no negative cycle, and shortest paths keep it so (successive shortest paths, the transportation problem with K
-sinks): the result is a cheapest assignment for its counts. Moves split a point only where a path ends, so about K − 1
-points per group stay fractional, as linear-programming theory says.
+Every point starts in its cheapest cluster under the prices (if several are equal, where its group still has room).
+Counts then miss their targets by little, and that little moves along cheapest paths in a graph whose K nodes are the
+clusters. Its arc k → l is the open point that moves from k to l at least extra cost. Cheapest clusters have no negative
+cycle, and shortest paths keep it so (successive shortest paths, the transportation problem with K sinks): the result is
+a cheapest assignment for its counts. Moves split a point only where a path ends, so about K − 1 points per group stay
+fractional, as linear-programming theory says.
 
-A path costs O(m K²) for the m open points; there are as many paths as points to move, a handful once the dual has
-cooled.
+A path costs O(m K²) for the m open points; there are as many paths as points to move, a handful if the prices are near
+optimal.
 """
 
 from typing import NamedTuple
@@ -21,9 +21,9 @@ from fairjax._core.precision import first_least
 from fairjax._core.varying import varying_as
 from fairjax.assignment.programme import Points, group_sums
 
-# A fraction counts as zero below a threshold between these two, which follows the solver's residual.
+# A fraction below a threshold between these two, which depends on the solver's residual, counts as zero.
 _SLIVER, _LARGEST_SLIVER = 1e-6, 1e-3
-_OF_LIGHTEST = 1e-9  # of the lightest group's mass may be missed in a cluster by any group
+_OF_LIGHTEST = 1e-9  # of the lightest group's mass: any group may miss its count in a cluster by this much
 
 
 class Plan(NamedTuple):
@@ -31,8 +31,14 @@ class Plan(NamedTuple):
 
     Attributes
     ----------
-    fractions : (m, K) rows on the simplex, counts on target. labels : (m,) int, rounded from them.
-    n_moves : () augmenting paths used. met : () bool, all targets met.
+    fractions : (m, K)
+        Rows on the simplex, counts on target.
+    labels : (m,) int
+        Rounded from the fractions.
+    n_moves : ()
+        Augmenting paths used.
+    met : () bool
+        All targets met.
     """
 
     fractions: Array
@@ -49,9 +55,9 @@ class _Flow(NamedTuple):
 
 
 def _fill(points: Points, waiting: Array, possible: Array, labels: Array, deficit: Array) -> Array:
-    """Labels (m,) after each waiting point went to that possible cluster which lacks most, of ``deficit`` (M, K).
+    """Labels (m,) after each waiting point went to the possible cluster that lacks most by ``deficit`` (M, K).
 
-    Heaviest first, so that the last ones to be placed do little harm; equal deficits go to the lowest cluster.
+    Heaviest first, so that the last ones placed do little harm; ties go to the lowest cluster.
     """
     order = jnp.argsort(jnp.where(waiting, -points.weights, 1))
 
@@ -59,7 +65,7 @@ def _fill(points: Points, waiting: Array, possible: Array, labels: Array, defici
         labels, deficit = carry
         point = order[j]
         group, weight = points.groups[point], points.weights[point]
-        # compared in thousandths of the point, so that rounding decides nothing
+        # compared in units of about a thousandth of the point, so that rounding decides nothing
         lacking = jnp.round(1024 * deficit[group] / weight)
         label = first_least(jnp.where(possible[point], -lacking, jnp.inf))
         return labels.at[point].set(label), deficit.at[group, label].add(-weight)
@@ -70,7 +76,7 @@ def _fill(points: Points, waiting: Array, possible: Array, labels: Array, defici
 def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
     """Counts (M, K) in whole points of weight ``unit`` (M,), each within one point of ``wanted``.
 
-    What is left of a group after rounding down goes where the balance needs it most, or where it harms it least.
+    What rounding down leaves of a group goes where the balance needs it most, or where it does the least harm.
     """
     n_groups = len(masses)
     unit = jnp.where(unit > 0, unit, 1)[:, None]
@@ -85,28 +91,28 @@ def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
         least = jnp.min(jnp.where(present, counts, jnp.inf), 1)
         return least / jnp.maximum(jnp.max(counts, 1), jnp.finfo(counts.dtype).tiny)
 
-    # in steps far coarser than what a solver leaves, which shall decide nothing; of a power of two, so that few ratios
-    # lie between
+    # in steps far coarser than the solver's residual, which must not decide; a power of two, so that few ratios fall
+    # between two steps
     steps = 2.0**16
     lower, upper = (jnp.round(steps * balance_with(counts * unit)) for counts in (down, down + 1))
     urgency = jnp.where(upper >= lower, lower - 2 * steps, -upper)
     if n_groups == 1:
         urgency = -jnp.round(steps * (wanted / unit - down))
-    # what is a whole number already, none included, stays
+    # whole numbers, zero included, stay
     urgency = jnp.where(wanted / unit - down > 1e-3, urgency, jnp.inf)
     rank = jnp.argsort(jnp.argsort(urgency, 1), 1)
     return (down + (rank < left)) * unit
 
 
 def _cheapest_moves(points: Points, reduced: Array, available: Array) -> tuple[Array, Array]:
-    """For each arc k → l the least extra cost (K, K) over available points, and the point that has it (K, K)."""
+    """For each arc k → l the least extra cost (K, K) over available points, and the point with that cost (K, K)."""
     n_points, n_clusters = reduced.shape
     index = jnp.arange(n_points, dtype=jnp.int32)[:, None]
 
     def from_cluster(k: Array) -> tuple[Array, Array]:
         extra = jnp.where(available[:, k, None], reduced - reduced[:, k, None], jnp.inf)
         least = jnp.min(extra, 0)
-        # two plain minima take a fraction of the time of one argmin along points
+        # two plain minima are several times faster than one argmin along points
         return least, jnp.min(jnp.where(extra == least, index, n_points - 1), 0)
 
     extra, point = jax.lax.map(from_cluster, jnp.arange(n_clusters, dtype=jnp.int32))
@@ -115,7 +121,7 @@ def _cheapest_moves(points: Points, reduced: Array, available: Array) -> tuple[A
 
 
 def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
-    """Distances (K,) from any source along arcs (K, K), and each node's predecessor (K,); Bellman–Ford."""
+    """Distances (K,) from the nearest source along arcs (K, K), and each node's predecessor (K,); Bellman–Ford."""
     n_clusters = extra.shape[0]
     nodes = jnp.arange(n_clusters, dtype=jnp.int32)
     start = (jnp.where(sources, 0, jnp.inf).astype(extra.dtype), nodes, jnp.array(True), jnp.zeros((), jnp.int32))
@@ -136,13 +142,13 @@ def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
 def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: Array) -> _Flow:
     """Move weight of one group along one cheapest path from a cluster with too much to one with too little.
 
-    ``whole`` () bool: points move as a whole, else by as much as is needed.
+    ``whole`` () bool: points move as a whole, otherwise only as much as is needed.
     """
     deficit = flow.deficit[group]
     mine = (points.groups == group) & (points.weights > 0)
     available = mine[:, None] & (flow.fractions > 0)
     extra, mover = _cheapest_moves(points, reduced, available)
-    # a unit may leave any cluster with too much, or enter any with too little; the far end must want it most
+    # a unit may leave any cluster with too much, or enter any with too little; the other end must need it most
     largest = jnp.max(jnp.abs(deficit))
     from_excess = jnp.max(-deficit) >= jnp.max(deficit)
     sources = jnp.where(whole & from_excess, deficit <= -largest, deficit < 0)
@@ -186,9 +192,9 @@ def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: A
 
 
 def _rounded_off(deficit: Array, negligible: Array) -> Array:
-    """Deficits (M, K) with those below ``negligible`` (M,) made zero, and passed on to the others of the group.
+    """Deficits (M, K) with those below ``negligible`` (M,) set to zero and passed on to the group's other clusters.
 
-    What the solver left over must not split a far outlier, which would cost more than all the rest.
+    The solver's residual must not split a far outlier, which would cost more than everything else.
     """
     small = jnp.abs(deficit) <= negligible[:, None]
     others = jnp.maximum(jnp.sum(~small, 1, keepdims=True), 1)
@@ -196,9 +202,9 @@ def _rounded_off(deficit: Array, negligible: Array) -> Array:
 
 
 def _rounding(wanted: Array, masses: Array) -> Array:
-    """What rounding leaves of sums that should be ``wanted`` (M, K), and of ``masses`` (M,), but too little to matter.
+    """Rounding error to ignore in sums that should be ``wanted`` (M, K) and add up to ``masses`` (M,).
 
-    In a cluster of next to nobody but a light group, the last digit of a heavy group may be a part of the light one.
+    In a cluster that holds little but a light group, the last digit of a heavy group may be a part of the light one.
     """
     eps = jnp.finfo(wanted.dtype).eps
     lightest = jnp.min(jnp.where(masses > 0, masses, jnp.inf))
@@ -207,9 +213,9 @@ def _rounding(wanted: Array, masses: Array) -> Array:
 
 
 def _evened(deficit: Array, wanted: Array) -> Array:
-    """Deficits (M, K) that add up to nothing: what one cluster lacks another has too much, to the last digit.
+    """Deficits (M, K) that add up to exactly zero in each group.
 
-    The cluster where most is wanted makes up for it. What the sum rounds off counts for nothing.
+    The cluster where most is wanted makes up for the difference. Deficits within the rounding of the sum become zero.
     """
     busiest = jnp.arange(wanted.shape[1]) == first_least(-wanted)[:, None]
     deficit -= jnp.where(busiest, jnp.sum(deficit, 1, keepdims=True), 0)
@@ -220,9 +226,9 @@ def _evened(deficit: Array, wanted: Array) -> Array:
 def finish(points: Points, prices: Array, wanted: Array, residual: float = 0.0, *, max_moves: int = 100_000) -> Plan:
     """Cheapest assignment of the open points with counts ``wanted`` (M, K), placed points included.
 
-    ``prices`` (M, K) should be near optimal: then few paths are needed. A group's count that is off by no more than
-    ``residual`` of its weight is taken for met. Labels have counts that differ from
-    ``wanted`` by less than the heaviest point of the group, for equal weights by less than one point.
+    ``prices`` (M, K) should be near optimal: then few paths are needed. A group's count that is off by at most
+    ``residual`` of its weight counts as met. The labels' counts differ from ``wanted`` by less than the heaviest point
+    of the group, and so by less than one point for equal weights.
     """
     dtype = points.costs.dtype
     n_groups, n_clusters = wanted.shape
@@ -231,13 +237,13 @@ def finish(points: Points, prices: Array, wanted: Array, residual: float = 0.0, 
     reduced = points.costs + prices[points.groups]
     reduced = reduced - jnp.min(reduced, -1, keepdims=True)
     cheapest = jax.nn.one_hot(first_least(reduced), n_clusters, dtype=dtype)
-    # what rounding may have done to each entry: entries closer than that are equal
+    # possible rounding error of each entry: entries closer than that are equal
     blur = 2 * eps * (jnp.abs(points.costs) + jnp.abs(prices[points.groups]))
     tied = reduced <= blur + jnp.sum(cheapest * blur, -1, keepdims=True)
-    # counts with a residual have no digits for more than this
+    # counts with a residual have no digits beyond this
     negligible = 2 * eps * points.masses[:, None] if residual else _rounding(wanted, points.masses)
 
-    # for equal weights whole points move while a cluster is off its whole number, for others a heaviest point off
+    # for equal weights move whole points until every count is a whole number, for others until within a heaviest point
     heaviest = jax.ops.segment_max(jnp.where(weighing, points.weights, 0), points.groups, n_groups)
     lightest = jax.ops.segment_min(jnp.where(weighing, points.weights, jnp.inf), points.groups, n_groups)
     equal = jnp.all((heaviest <= 0) | (heaviest <= lightest * (1 + 16 * eps)))
@@ -251,7 +257,7 @@ def finish(points: Points, prices: Array, wanted: Array, residual: float = 0.0, 
         return wanted - points.placed - group_sums(hard, points.groups, n_groups)
 
     def filled(whole: Array, fractions: Array) -> _Flow:
-        """Each point where it is cheapest; of equal clusters, or those that it is split between, where most is lacking.
+        """Each point where it is cheapest; among equal clusters, or those that share it, where most is lacking.
 
         Few points then have to move.
         """
@@ -260,7 +266,7 @@ def finish(points: Points, prices: Array, wanted: Array, residual: float = 0.0, 
         labels = first_least(-preferred)
         waiting = (jnp.sum(preferred > 0, -1) > 1) & weighing
         labels = _fill(points, waiting, preferred > 0, labels, lacking(target, labels, ~waiting))
-        # anew after many placements one by one, each of which rounds
+        # recomputed: each of the many placements has rounded
         deficit = lacking(target, labels, weighing)
         # whole points are missing, or none: clusters that lack equally many must tie exactly
         even = jnp.where(equal, jnp.round(deficit / unit) * unit, deficit)
@@ -269,7 +275,7 @@ def finish(points: Points, prices: Array, wanted: Array, residual: float = 0.0, 
         return varying_as(_Flow(labels, deficit, jnp.zeros((), jnp.int32), jnp.array(False)), points)
 
     def stage(i: Array, carry: tuple[_Flow, Array]) -> tuple[_Flow, Array]:
-        """Meet the counts by parts of points, then round these to whole points."""
+        """Meet the counts with parts of points, then round these to whole points."""
         exact, fractions = carry
         whole = i == 1
         most = jnp.where(whole, 4 * n_clusters * n_groups, max_moves)

@@ -8,8 +8,8 @@ group, follow from its rows,
 and the control bounds them by the *level* t_k of a cluster: lower_s t_k ≤ q_sk ≤ upper_s t_k, or q_sk = slope_s t_k
 for a group without room. For ``shares`` the level is the cluster's whole count, otherwise it is free.
 
-The additive gap ε is turned into rows too: each group may add ε/4 of itself to its counts and take as much off them,
-spread over the clusters at will. That is one row of each sign, at no cost, in every group.
+The additive gap ε becomes rows too: each group may add ε/4 of itself to its counts and take as much off them, spread
+over the clusters at will. That is one row of each sign in every group, at no cost.
 """
 
 from typing import NamedTuple
@@ -26,13 +26,20 @@ class Points(NamedTuple):
 
     Attributes
     ----------
-    costs : (m, K) cost of each open point in each cluster, any offset per point.
-    groups : (m,) int group of each open point.
-    weights : (m,) share of the whole weight; 0 for padding.
-    placed : (M, K) counts of the points that are not open; below zero where open points stand for too many others.
-    masses : (M,) share of each group in the whole, open and placed points together.
-    offset : () cost that no price changes: the placed points' and what was taken off the open points' rows.
-    present : (K,) bool, the clusters that there are; the others only fill up a shape. None for all of them.
+    costs : (m, K)
+        Cost of each open point in each cluster, any offset per point.
+    groups : (m,) int
+        Group of each open point.
+    weights : (m,)
+        Share of the whole weight; 0 for padding.
+    placed : (M, K)
+        Counts of the points that are not open; below zero where open points stand for too many others.
+    masses : (M,)
+        Share of each group in the whole, open and placed points together.
+    offset : ()
+        Cost that no price changes: the placed points', and what was subtracted from the open points' rows.
+    present : (K,) bool
+        The clusters that exist; the others only pad the shape. None if all exist.
     """
 
     costs: Array
@@ -49,12 +56,26 @@ class Programme(NamedTuple):
 
     Attributes
     ----------
-    costs : (K, m) extra cost of each row over its cheapest cluster. shares : (m,) of the row's group.
-    signs : (m,) by which the row counts. members : (M, m) 1 where the row is of the group, else 0.
-    placed : (M, K) shares of each group that have their cluster. masses : (M,) of the groups.
-    lower, upper : (M, 1) bounds of the counts per level. slopes : (M, 1) of groups without room.
-    roomy : (M, 1) bool, the groups with room. All four are (1, K) for bounds on ``counts``, whose levels stay even.
-    offset : () cost outside the programme.
+    costs : (K, m)
+        Extra cost of each row over its cheapest cluster.
+    shares : (m,)
+        Shares of the row's group.
+    signs : (m,)
+        With which the row counts.
+    members : (M, m)
+        1 where the row belongs to the group, else 0.
+    placed : (M, K)
+        Shares of each group that are placed.
+    masses : (M,)
+        Masses of the groups.
+    lower, upper : (M, 1)
+        Bounds of the counts per level.
+    slopes : (M, 1)
+        Slopes of groups without room.
+    roomy : (M, 1) bool
+        The groups with room. These four are (1, K) for bounds on ``counts``, whose levels stay even.
+    offset : ()
+        Cost outside the programme.
     """
 
     costs: Array
@@ -71,7 +92,7 @@ class Programme(NamedTuple):
 
 
 class Anchor(NamedTuple):
-    """Where points were placed: at prices (M, K), and no one's margin was below ``radius`` ()."""
+    """Where points were placed: at prices (M, K), each with a margin of at least ``radius`` ()."""
 
     prices: Array
     radius: Array
@@ -80,16 +101,16 @@ class Anchor(NamedTuple):
 def with_placed(points: Points, anchor: Anchor) -> Points:
     """The problem in which the placed points of each group and cluster may leave it together, as one more open point.
 
-    Each of them pays at least ``radius`` for any other cluster, and this one pays just that. So the programme always
-    has a solution, its dual is a lower bound for that of all points, and touches it at the anchor: the optimal prices
-    are at least as good as those of the anchor, and they are optimal for all points if none of these points moves.
+    Each of them pays at least ``radius`` for any other cluster, and this joint point pays just that. So the programme
+    always has a solution, and its dual is a lower bound on the dual for all points that touches it at the anchor. The
+    optimal prices are at least as good as the anchor's, and optimal for all points if no joint point moves.
     """
     n_groups, n_clusters = points.placed.shape
     own = jnp.tile(jnp.eye(n_clusters, dtype=bool), (n_groups, 1))
     prices = jnp.repeat(anchor.prices, n_clusters, 0)
     at_own = anchor.prices.reshape(-1, 1)
     costs = jnp.where(own, 0, anchor.radius + at_own - prices)
-    # an infinite radius: there is nobody who could move
+    # an infinite radius: no placed points that could move
     costs = jnp.where(jnp.isfinite(costs), costs, 0)
     groups = jnp.repeat(jnp.arange(n_groups, dtype=points.groups.dtype), n_clusters)
     return Points(
@@ -106,8 +127,8 @@ def with_placed(points: Points, anchor: Anchor) -> Points:
 def only_present(points: Points) -> Points:
     """The problem with absent clusters dearer to every point than all others, so that no solution uses them.
 
-    What a fair solution had there could go to any other cluster, at less cost and as fairly. A cost just beyond the
-    others, unlike an infinite one, leaves the programme an interior.
+    A fair solution could move what it has there to any other cluster, as fairly and at less cost. Unlike an infinite
+    cost, one just above the others leaves the programme an interior.
     """
     if points.present is None:
         return points
@@ -154,7 +175,7 @@ def programme(points: Points, control: Control) -> Programme:
 
 
 def _by_cluster(values: Array) -> Array:
-    """What a control says of groups, (M, 1), or of groups in clusters, (M, K)."""
+    """What a control says about groups, (M, 1), or about groups in clusters, (M, K)."""
     return values[:, None] if values.ndim == 1 else values
 
 

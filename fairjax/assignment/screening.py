@@ -1,16 +1,16 @@
 """Solving for many points by looking closely only at those near a boundary.
 
-Under given prices most points are far from changing their cluster. Point i may change only if prices within its group
+Under given prices most points are far from changing their cluster. Point i can change only if prices within its group
 move against each other by more than its *margin*, the difference between its two cheapest clusters. So one pass over
-all points finds labels, margins and counts; the m points of least margin become the open points of a small problem
-(:class:`~fairjax.assignment.programme.Points`) in which all others count as placed; and its solution is the solution
-for all points if no placed point's margin was exceeded. That is checked, not assumed; where it was, the dual has risen
-all the same (:func:`~fairjax.assignment.programme.with_placed`), and the next pass looks again.
+all points finds labels, margins and counts; the m points with the least margins become the open points of a small
+problem (:class:`~fairjax.assignment.programme.Points`) in which all others count as placed. Its solution solves the
+problem for all points unless some placed point's margin was exceeded. That is checked, not assumed; if it was exceeded,
+the dual has still risen (:func:`~fairjax.assignment.programme.with_placed`), and the next pass looks again.
 
-Prices that have far to go are estimated first, from points that stand for others (see
-:mod:`~fairjax.assignment.selection`). An estimate proves nothing; it tells where to look next, and one that leads below
-the bound that was reached is dropped. Where only few points move, it is right but for a part of them, and will do for
-all but the last turn of a clustering. A look regards the points within a *radius*:
+Prices that have far to go are estimated first, from points that represent others (see
+:mod:`~fairjax.assignment.selection`). An estimate proves nothing; it says where to look next, and is dropped if its
+bound is below the best so far. If few points move, the estimate is nearly right, and good enough for all but the last
+iteration of a clustering. A look considers the points within a *radius*:
 
 =========================================  =========================================  ===========================
 after a look at                            the next one starts from                   and its radius is
@@ -23,8 +23,8 @@ prices at which the bound has fallen       the prices before, whose bound was hi
 
 The cost per pass is that of a Lloyd step of k-means: O(n K d), plus O(m K (M + K)) for each step of the solver.
 
-Rows may be spread over devices (:class:`~fairjax._core.rows.Rows`): what is told of single rows then is told of a
-device's own, and the small problem is the same on all of them.
+Rows may be spread over devices (:class:`~fairjax._core.rows.Rows`): what concerns single rows is then about a device's
+own rows, and the small problem is the same on all devices.
 """
 
 from collections.abc import Callable
@@ -47,12 +47,12 @@ from fairjax.assignment.solution import Solution, certify, optimum, optimum_at
 from fairjax.assignment.terms import Optimum, Prices, Tolerances, Trial, trials
 
 _CLOSER, _WIDER, _BACK = 0.2, 4.0, 0.25  # the next radius, see above
-_MISSES = 2.0  # as far as prices were missed the last time they may be missed again
-_HOPE = 0.25  # of that they change as a rule
-_FEW_MOVE, _ROUGHLY = 3e-3, 10.0  # weight, and tolerated gaps, up to which representatives will do
-_WITHIN = 0.9  # of the least margin: at all of it, placed points are about to move
+_MISSES = 2.0  # the next miss of the prices may be this many times the last one
+_HOPE = 0.25  # of that they usually change
+_FEW_MOVE, _ROUGHLY = 3e-3, 10.0  # weight moved, and its cost in gaps, that representatives may leave
+_WITHIN = 0.9  # of the least margin: at the margin itself, placed points are about to move
 LEAST_PLACES = 4  # for every group in every cluster
-_FALL = 0.2  # of the tolerated gap: a bound that falls by less is as good, to rounding
+_FALL = 0.2  # of the tolerated gap: a smaller fall of the bound counts as rounding
 
 
 class Pass(NamedTuple):
@@ -60,9 +60,16 @@ class Pass(NamedTuple):
 
     Attributes
     ----------
-    labels, rivals : (n,) int32, the cheapest and the second cheapest cluster. margins : (n,) extra cost of the latter.
-    counts : (M, K) weight per group and cluster. cost : () weighted cost of the labels, without prices.
-    extra : whatever else the pass has summed up by cluster (a pytree). All three are of all rows.
+    labels, rivals : (n,) int32
+        The cheapest and the second cheapest cluster.
+    margins : (n,)
+        Extra cost of the latter.
+    counts : (M, K)
+        Weight per group and cluster.
+    cost : ()
+        Weighted cost of the labels, without prices.
+    extra
+        Whatever else the pass has summed up by cluster (a pytree). These three cover all rows.
     """
 
     labels: Array
@@ -78,12 +85,20 @@ class Source(NamedTuple):
 
     Attributes
     ----------
-    scan : prices (M, K) -> :class:`Pass`.
-    rows : indices (m,) of own rows -> costs (m, K); an index of n or more gives any finite row.
-    groups, weights : (n,) of the points; weights of all rows sum to 1.
-    masses : (M,) weight of each group. extra : zeros like what a pass sums up.
-    present : (K,) bool, the clusters that there are; a pass leaves the others out. None for all of them.
-    spread : over which devices rows are spread.
+    scan
+        Prices (M, K) -> :class:`Pass`.
+    rows
+        Indices (m,) of own rows -> costs (m, K); an index of n or more gives any finite row.
+    groups, weights : (n,)
+        Of the points; weights of all rows sum to 1.
+    masses : (M,)
+        Weight of each group.
+    extra
+        Zeros shaped like what a pass sums up.
+    present : (K,) bool
+        The clusters that exist; a pass skips the others. None if all exist.
+    spread
+        The devices over which rows are spread.
     """
 
     scan: Callable[[Array], Pass]
@@ -97,11 +112,11 @@ class Source(NamedTuple):
 
     @property
     def n_points(self) -> int:
-        """All rows, those of other devices too."""
+        """Number of all rows, on all devices."""
         return self.groups.shape[0] * self.spread.n_devices
 
     def at(self, index: Array, look_up: Callable[[Array], Any]) -> Any:
-        """What ``look_up`` tells of the rows of these numbers (m,); see :meth:`fairjax._core.rows.Rows.at`."""
+        """What ``look_up`` returns for the rows with these numbers (m,); see :meth:`fairjax._core.rows.Rows.at`."""
         return self.spread.at(index, look_up, self.groups.shape[0])
 
 
@@ -110,10 +125,17 @@ class Assignment(NamedTuple):
 
     Attributes
     ----------
-    optimum : of the last small problem, whose points are ``points``.
-    rows : (m,) which points these are, by their numbers among all rows; n for padding.
-    labels : (n,) int32, where the other points were placed. extra : what that pass has summed up.
-    n_passes : () int32. valid : () bool, no placed point could have been cheaper elsewhere.
+    optimum
+        Optimum of the last small problem, whose points are ``points``.
+    rows : (m,)
+        Numbers of these points among all rows; n for padding.
+    labels : (n,) int32
+        Where the other points were placed.
+    extra
+        What that pass has summed up.
+    n_passes : () int32
+    valid : () bool
+        No placed point could have been cheaper elsewhere.
     """
 
     optimum: Optimum
@@ -126,12 +148,12 @@ class Assignment(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """Between two looks.
+    """The state between two looks.
 
     Attributes
     ----------
-    assignment : of the last one. prices, radius : () of the next one.
-    proven, bound : the prices with the highest bound so far, and that. change : () by how much they were changed.
+    assignment : of the last look. prices, radius : () of the next look.
+    proven, bound : the prices with the highest bound so far, and that bound. change : () by how much they changed.
     """
 
     assignment: Assignment
@@ -143,9 +165,9 @@ class _Search(NamedTuple):
 
 
 def how(control: AnyControl, trial: Array | int = 0, *, exact: bool) -> Trial:
-    """How to go about a problem: by the ``trial``-th of :func:`~fairjax.assignment.terms.trials` if it is ``exact``.
+    """How to approach a problem: by the ``trial``-th of :func:`~fairjax.assignment.terms.trials` if it is ``exact``.
 
-    Otherwise masses are sums over many points in the caller's dtype, of which bounds are met to its digits.
+    Otherwise masses are sums over many points in the caller's dtype, and bounds are met to its digits.
     """
     if exact:
         return jax.tree.map(lambda every: every[trial], trials(control.leeway.dtype))
@@ -161,7 +183,7 @@ def prices(control: AnyControl, masses: Array, y: Array) -> Array:
 
 
 def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array, spread: Rows = IN_ONE_PLACE) -> Source:
-    """Source for a cost matrix (n, K); ``masses`` are those of all rows."""
+    """The source for a cost matrix (n, K); ``masses`` cover all rows."""
     n_points, n_clusters = costs.shape
 
     def scan(prices: Array) -> Pass:
@@ -184,7 +206,7 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array, spread
 def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Points, Array]:
     """The small problem in which only the points at ``index`` (m,) are open, with ``weights`` (m,).
 
-    And that weight (m, K) where the pass has placed it.
+    Also returns these weights (m, K) in the clusters where the pass placed the points.
     """
     n_groups, n_clusters = found.counts.shape
 
@@ -197,7 +219,7 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Po
     own = group_sums(chosen, groups, n_groups)
     lowest = jnp.min(costs if source.present is None else jnp.where(source.present, costs, jnp.inf), -1)
     offset = found.cost - jnp.sum(chosen * costs) + jnp.sum(weights * lowest)
-    # what is subtracted is part of the sum up to rounding, which must not become a count below zero
+    # what is subtracted is part of the sum; its rounding must not leave a negative count
     placed = found.counts - own
     placed = jnp.where(jnp.abs(placed) <= 1e-6 * found.counts, 0, placed)
     masses = jnp.sum(placed, 1) + jnp.sum(own, 1)
@@ -220,8 +242,8 @@ def assigned_at(
 ) -> Assignment:
     """The assignment at prices y (M, K), counts (M, K) and level (K,) that another method has found.
 
-    The first ``n_open`` points whose margins are below ``radius`` () are open. All others are where they cost least, so
-    that the assignment is valid, and what it is worth :func:`conclude` says.
+    The first ``n_open`` points whose margins are below ``radius`` () are open. All others are in their cheapest
+    cluster, so the assignment is valid; :func:`conclude` says how good it is.
     """
     n_points = source.n_points
     found = source.scan(prices(control, source.masses, y))
@@ -247,11 +269,11 @@ def assign(
 ) -> Assignment:
     """Optimal prices for all points from ``warm`` ones (or :func:`~fairjax.assignment.terms.cold` ones).
 
-    Unless it has to be ``thorough`` (may be traced), representatives of the few points that move will do: the cost is
-    then right to about the tolerated gap, and counts to some 1e-4 of the whole.
+    Unless the search must be ``thorough`` (may be traced), representatives of the points that move are good enough if
+    these are few: the cost is then right to about the tolerated gap, and counts to some 1e-4 of the whole.
 
-    ``n_open`` is the size of the small problems, at least ``LEAST_PLACES`` for every group in every cluster; from n on
-    there is one problem of all points and no screening, and ``trial`` says which of
+    ``n_open`` is the size of the small problems, at least ``LEAST_PLACES`` for every group in every cluster. If it is n
+    or more, there is one problem with all points and no screening, and ``trial`` selects one of
     :func:`~fairjax.assignment.terms.trials`.
     """
     n_points = source.n_points
@@ -319,7 +341,7 @@ def assign(
 
 
 def nothing(source: Source, warm: Prices, n_open: int) -> Assignment:
-    """Before the first look, which starts from ``warm`` prices: all is zero."""
+    """The state before the first look, which starts from ``warm`` prices: all zeros."""
     n_groups = source.masses.shape[0]
     table = jnp.zeros((n_groups, warm.y.shape[1]), source.weights.dtype)
     none, zero = jnp.zeros((), jnp.int32), table[0, 0]
@@ -338,7 +360,7 @@ def nothing(source: Source, warm: Prices, n_open: int) -> Assignment:
 
 
 def _unplaced(source: Source) -> Array:
-    """Labels (n,) of points that no pass has placed; of a device's own rows, so that they vary over devices."""
+    """Labels (n,) before any pass; made from a device's own rows, so that they vary over devices."""
     labels = jnp.zeros((source.groups.shape[0],), jnp.int32)
     return labels if source.spread.axis is None else varying_as(labels, source.groups, source.weights)
 
@@ -353,7 +375,7 @@ def conclude(
 ) -> Solution:
     """The solution: feasible fractions, labels rounded from them, and the certificate.
 
-    Where rows are ``spread``, each device has the labels of its own.
+    Where rows are ``spread``, each device gets the labels of its own.
     """
     n_own, n_open = found.labels.shape[0], found.rows.shape[0]
     n_points = n_own * spread.n_devices
@@ -369,5 +391,5 @@ def conclude(
 
 
 def placed_at(labels: Array, rows: Array, those: Array, spread: Rows) -> Array:
-    """``labels`` (n,) of a device's own rows with ``those`` (m,) at the rows of these numbers (m,)."""
+    """``labels`` (n,) of a device's own rows, replaced by ``those`` (m,) at the rows with these numbers (m,)."""
     return labels.at[spread.own(rows, labels.shape[0])].set(those, mode="drop")

@@ -1,11 +1,11 @@
 """Which points to look at closely: all of those near a boundary, or representatives of them.
 
-Where points within a *radius* of a boundary are few enough, all of them are taken. Otherwise they are divided into
-strata, by the group and the two clusters between which they are, and then by the distance from the boundary; one point
-stands for its stratum. Strata are narrow at the boundary and wide far from it, so that what crosses it under any change
-of the prices is known in proportion, and a boundary at which few points lie is as well represented as any other. A
-random sample of the same size is several times less exact, and leaves out the boundaries between clusters that are far
-apart: their prices are then anybody's guess, and the search for them took dozens of passes.
+If the points within a *radius* of a boundary are few enough, all of them are taken. Otherwise they are divided into
+strata, first by group and by the two clusters that the boundary separates, then by the distance from it; one point
+represents its stratum. Strata are narrow at the boundary and wide far from it, so the number of points that cross it
+under any change of the prices is known with similar relative accuracy, and a boundary with few points is represented as
+well as any other. A random sample of the same size is several times less exact, and misses the boundaries between
+clusters that are far apart: their prices are then unknown, and the search for them took dozens of passes.
 """
 
 from typing import NamedTuple
@@ -17,9 +17,9 @@ from jax import Array
 from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.varying import varying_as
 
-_SAMPLE, _PLACES = 4096, 12  # margins that quantiles are read from: so many, and enough to fill so many places
-_AIM = 0.75  # of the places, to be filled: quantiles of a sample are not exact
-_FINER = 16  # as many strata of a kind as on average have a place, at most: most kinds have no points
+_SAMPLE, _PLACES = 4096, 12  # sampled margins for quantiles: this many, and enough to fill this many places
+_AIM = 0.75  # of the places, as quantiles of a sample are not exact
+_FINER = 16  # most strata per kind, as a multiple of its average places: most kinds have no points
 _GOLDEN = 2_654_435_769  # 2^32 over the golden ratio: its multiples scatter evenly
 
 
@@ -28,9 +28,14 @@ class Chosen(NamedTuple):
 
     Attributes
     ----------
-    rows : (m,) numbers of rows, n as padding. weights : (m,) of these points, or of what each of them stands for.
-    radius : () the least margin of all points that are neither chosen nor stood for. exact : () bool, nobody is
-    stood for.
+    rows : (m,)
+        Numbers of rows, n as padding.
+    weights : (m,)
+        Weights of these points, or of all that each represents.
+    radius : ()
+        The least margin of all points that are neither chosen nor represented.
+    exact : () bool
+        No point represents others.
     """
 
     rows: Array
@@ -55,9 +60,9 @@ def _set_bit(word: Array, rank: Array) -> Array:
 
 
 def indices(flags: Array, size: int, step: Array | float = 1.0, spread: Rows = IN_ONE_PLACE) -> Array:
-    """The first ``size`` numbers of rows at which ``flags`` (n,) hold, or every ``step``-th of them, n as padding.
+    """The first ``size`` numbers of rows at which ``flags`` (n,) hold, or every ``step``-th of them; n as padding.
 
-    As :func:`jax.numpy.nonzero`, but its running sum over n is one over n / 32 words.
+    Like :func:`jax.numpy.nonzero`, but with a running sum over n / 32 words instead of n flags.
     """
     n_points = flags.shape[0]
     bits = jnp.pad(flags, (0, -n_points % 32)).reshape(-1, 32).astype(jnp.uint32)
@@ -66,7 +71,7 @@ def indices(flags: Array, size: int, step: Array | float = 1.0, spread: Rows = I
     rank = jnp.arange(size, dtype=jnp.int32)
     if not isinstance(step, float):
         rank = (rank * step).astype(jnp.int32)
-    # on an accelerator every round of a loop is a kernel of its own
+    # on an accelerator each iteration of a loop is a kernel of its own
     method = "scan" if jax.default_backend() == "cpu" else "scan_unrolled"
 
     def find(rank: Array) -> Array:
@@ -86,10 +91,10 @@ def _width_with_places(margins: Array, n_open: int, spread: Rows) -> Array:
     places = int(part * own.shape[0] * spread.n_devices)
     sample = own
     if spread.axis is not None:
-        # no more of each device's can be among the least of all
+        # no more of one device's margins can be among the least of all
         sample = jnp.sort(spread.gather(own[: places + 1]))
     wide, narrow = sample[places], sample[places // 2]
-    # a sample may mislead: once in a hundred times more points lie within the wide margin than have a place
+    # a sample may mislead: about once in a hundred times more points lie within the wide margin than there are places
     return jnp.where(spread.sum(jnp.sum(margins < wide)) <= n_open, wide, narrow)
 
 
@@ -103,12 +108,12 @@ def _representatives(
     n_open: int,
     spread: Rows,
 ) -> tuple[Array, Array]:
-    """Flags (n,) of one point for each stratum of those that are ``near`` (n,), and the strata's weights (n,)."""
+    """Flags (n,) of one point per stratum of those that are ``near`` (n,), and the strata's weights (n,)."""
     places = int(_AIM * n_open)
-    # boundaries of a cell that there are no places for are taken together
+    # boundaries of a cell are merged if there are too few places
     apart = min(shape[1], max(1, places // (2 * shape[0])))
     kinds, n_kinds = cells * apart + jax.lax.rem(rivals, jnp.asarray(apart, rivals.dtype)), shape[0] * apart
-    # points that are far are left out of what is scattered, which takes most of the time
+    # far points are left out of the scatter, which takes most of the time
     present = jnp.zeros((n_kinds,), bool).at[jnp.where(near, kinds, n_kinds)].set(True, mode="drop")
     if spread.axis is not None:
         present = spread.sum(present.astype(jnp.int32)) > 0
@@ -138,10 +143,10 @@ def choose(
 ) -> Chosen:
     """All points whose margins (n,) are below ``enough`` (), and as many more as there are places for.
 
-    Where there are too few places, representatives of those whose margins are below ``radius`` (). ``cells`` (n,) int32
-    are those of group and cluster, ``rivals`` (n,) int32 the second cheapest clusters, ``shape`` how many there are of
-    both. ``n_open`` is the number of places, at least that of the cells. Arrays (n,) are those of the device's own rows
-    where rows are ``spread``, and all devices get the same result. O(n).
+    If there are too few places, representatives of those whose margins are below ``radius`` (). ``cells`` (n,) int32
+    are the cells of group and cluster, ``rivals`` (n,) int32 the second cheapest clusters, and ``shape`` their numbers.
+    ``n_open`` is the number of places, at least the number of cells. Where rows are ``spread``, arrays (n,) hold the
+    device's own rows, and all devices get the same result. O(n).
     """
     n_own = margins.shape[0]
     n_points = n_own * spread.n_devices

@@ -35,10 +35,10 @@ def fair_assignment(
 ) -> FairAssignment:
     """Assign points to clusters at least cost such that the groups of every attribute are spread alike.
 
-    What :func:`fairjax.fair_assignment` does where ``groups`` is a tuple of attributes. Men and women, and young and
-    old, are each spread fairly; young women need not be, and so the cost is less than with a group for every
-    combination. The dual has a table of prices for each attribute, which are added (Bera et al., 2019, allow points in
-    several groups).
+    This is what :func:`fairjax.fair_assignment` does if ``groups`` is a tuple of attributes. Men and women are spread
+    fairly, and so are young and old; young women need not be, so the cost is lower than with a group for every
+    combination. The dual has a table of prices for each attribute, and a point pays the sum (Bera et al., 2019, allow
+    points in several groups).
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def fair_assignment(
     groups : tuple of (n,) int
         Ids 0..M_a-1 of the groups of each attribute.
     epsilon : float
-        0 only: an additive gap is offered for one attribute.
+        0 only: an additive gap needs a single attribute.
     min_balance : float, or tuple of them, optional
-        Floor for every attribute, or for each.
+        Floor for all attributes, or one for each.
     lower, upper : float, or tuple of float or (M_a,), optional
         Bounds on the share of each group in every cluster.
     n_groups : tuple of int, optional
@@ -65,12 +65,12 @@ def fair_assignment(
     Raises
     ------
     InputError
-        As for one attribute, for another number of controls than of attributes, and for an epsilon.
+        As for one attribute; also if the number of controls is not that of the attributes, and for an epsilon.
 
     Notes
     -----
-    O(n K (T + K)) for each of some twenty steps, T the number of combinations of groups (those that occur, unless ids
-    are traced: then all); and O((S K)³) for S groups in all. ``primal`` and ``dual`` have the gradient of the optimal
+    O(n K (T + K)) for each of some twenty steps, where T is the number of combinations of groups (those that occur, or
+    all if ids are traced), plus O((S K)³) for S groups in all. ``primal`` and ``dual`` have the gradient of the optimal
     value with respect to the costs, weights and controls.
 
     Examples
@@ -116,9 +116,9 @@ def of_cells(
     tolerances: Tolerances | None = None,
     max_iter: int = 100,
 ) -> FairAssignment:
-    """The same for points in cells ``ids`` (n,), which have ``members`` (M_a, T) as :func:`cells` tells.
+    """The same for points in cells ``ids`` (n,) with ``members`` (M_a, T), both from :func:`cells`.
 
-    ``each`` are the keywords of :func:`control`. The multipliers are one table (S, K), attribute after attribute.
+    ``each`` holds the keywords of :func:`control`. The multipliers are one table (S, K), attribute after attribute.
     """
     tolerances = default_tolerances(costs.dtype) if tolerances is None else tolerances
     problem, valid = solving.problem(costs, ids, weights, members[0].shape[1])
@@ -157,7 +157,7 @@ def cells(
 ) -> tuple[Array, tuple[Array, ...], Array | bool]:
     """Cell (n,) of every point, the cells (M_a, T) of each attribute's groups, and whether all ids are in range.
 
-    Of concrete ids only the cells that occur, otherwise all.
+    Concrete ids give only the cells that occur, traced ids all.
     """
     n_cells = int(np.prod(sizes))
     if any(isinstance(ids, jax.core.Tracer) for ids in groups):

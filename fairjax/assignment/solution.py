@@ -27,8 +27,8 @@ from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, Programme, group_sums, only_present, programme, with_placed
 from fairjax.assignment.terms import FLOOR, NEAR, Optimum, Prices, Tolerances, Trial, fitted
 
-_PARTS = (*(8.0**-power for power in range(1, 14)), 0.0)  # of prices that prove too little
-_LIGHT = 1e-6  # of the weight
+_PARTS = (*(8.0**-power for power in range(1, 14)), 0.0)  # of prices that prove too little, to be tried instead
+_LIGHT = 1e-6  # a group of less weight is light
 
 MESSAGES = {
     SOLVED: "solved: the gap to the proven bound is within tolerance",
@@ -45,15 +45,32 @@ class Solution(NamedTuple):
 
     Attributes
     ----------
-    labels : (n,) int32. rows : (m,) points that may be split, n as padding. fractions : (m, K) where they go.
-    counts : (M, K) weight per group and cluster of the fractional assignment; weights sum to 1.
-    prices : (M, K) what a group pays to enter a cluster, in cost units; the rule for new points.
-    pressing : (M, K) how counts press on their bounds: below zero where the lower one holds them up, above zero where
-    the upper one holds them down.
-    primal : () cost of the fractional assignment. dual : () proven lower bound on the cost of any fair assignment.
-    gap : () their difference, relative to the cost or to a thousandth of the scale of the costs if that is more.
-    status : () int32, see ``MESSAGES``. met : () bool, whether the fractional assignment satisfies the control.
-    n_iter : () steps of the last solve. n_passes : () passes over all points.
+    labels : (n,) int32
+    rows : (m,)
+        Points that may be split, n as padding.
+    fractions : (m, K)
+        Fractions of these points.
+    counts : (M, K)
+        Weight per group and cluster of the fractional assignment; weights sum to 1.
+    prices : (M, K)
+        What a group pays to enter a cluster, in cost units; the rule for new points.
+    pressing : (M, K)
+        How counts press on their bounds: below zero where the lower one holds them up, above zero where the upper one
+        holds them down.
+    primal : ()
+        Cost of the fractional assignment.
+    dual : ()
+        Proven lower bound on the cost of any fair assignment.
+    gap : ()
+        Their difference, relative to the cost or to a thousandth of the scale of the costs if that is more.
+    status : () int32
+        See ``MESSAGES``.
+    met : () bool
+        Whether the fractional assignment satisfies the control.
+    n_iter : ()
+        Steps of the last solve.
+    n_passes : ()
+        Passes over all points.
     """
 
     labels: Array
@@ -82,7 +99,7 @@ def optimum(
     trial: Trial,
     max_iter: int = 100,
 ) -> Optimum:
-    """Optimal prices from warm ones; ``anchor`` says what is known of placed points, where there are any.
+    """Optimal prices from warm ones; ``anchor`` says what is known about placed points, if there are any.
 
     O(m K (M + K) + (M K)^3) per step of the interior-point method.
     """
@@ -96,13 +113,13 @@ def optimum(
         points = with_placed(points, anchor)
     points = only_present(points)
     if control.kind == "counts":
-        # even to the last digit, which the caller's dtype may not hold
+        # exactly even, which the caller's dtype may not represent
         warm = warm._replace(level=jnp.full_like(warm.level, 1 / warm.level.shape[0]))
     problem = programme(points, control)
     scale = iterates.scale_of_costs(problem)
     cheapest = jax.nn.one_hot(first_least(points.costs), placed.shape[1], dtype=points.costs.dtype)
     if placed.shape[0] == 1 and control.kind != "counts":
-        # nothing to be fair to
+        # one group: nothing to equalise
         counts = points.placed + jnp.sum(points.weights[:, None] * cheapest, 0)
         prices = Prices(jnp.zeros_like(warm.y), counts[0], jnp.zeros((), scale.dtype))
         return Optimum(
@@ -126,12 +143,12 @@ def optimum(
     level = end.level
     if points.present is not None:
         fractions, y, level = _present(points.present, fractions, y, level)
-    # counts of the points alone: the rows behind them are what the gap lets groups differ by, and placed points, of
-    # which an interior assignment moves next to nothing
+    # counts of the points alone: the other rows stand for the additive gap and for placed points, next to none of which
+    # an interior assignment moves
     moved = points.weights[:n_points, None] * fractions
     counts = each * placed + group_sums(moved, points.groups[:n_points], placed.shape[0])
     targets = jnp.where(free, counts, admissible.targets(control, counts / each, level, points.masses))
-    # a constant for all clusters is none that a group's points would notice
+    # points do not notice a constant added in all clusters
     change = y - warm.y
     change = jnp.max(jnp.max(change, 1) - jnp.min(change, 1))
     prices = Prices(y, end.level, jnp.where(known, change, scale))
@@ -182,10 +199,10 @@ def _optimum_of_each(
 
 
 def _present(present: Array, fractions: Array, y: Array, level: Array) -> tuple[Array, Array, Array]:
-    """Fractions (m, K), free variables y (M, K) and level (K,) of the clusters that there are.
+    """Fractions (m, K), free variables y (M, K) and level (K,), restricted to the clusters that exist.
 
-    Of the others, fractions and levels are zero; prices are those of a cluster that there is, which is feasible and
-    leaves their range as it was.
+    Clusters that do not exist get no fractions and no level, and the prices of one that does, which are feasible and
+    keep the range of prices as it was.
     """
     fractions = jnp.where(present, fractions, 0)
     some = y[:, first_least(jnp.where(present, 0.0, 1.0))]
@@ -198,7 +215,7 @@ def _present(present: Array, fractions: Array, y: Array, level: Array) -> tuple[
 
 @in_double
 def optimum_at(points: Points, control: AnyControl, y: Array, counts: Array, level: Array, *, leeway: Array) -> Optimum:
-    """That of another method's y (M, K), counts (M, K), level (K,); :func:`certify` takes nothing of it on trust."""
+    """The optimum at another method's y (M, K), counts (M, K), level (K,); :func:`certify` trusts none of it."""
     points, control = fitted(points, control, leeway)
     assert isinstance(control, Control)
     each = jnp.where(points.masses > 0, points.masses, 1)[:, None]
@@ -208,21 +225,21 @@ def optimum_at(points: Points, control: AnyControl, y: Array, counts: Array, lev
 
 
 def _busiest(counts: Array) -> Array:
-    """Each group's cluster (M, K) bool with most of its ``counts`` (M, K)."""
+    """(M, K) bool, each group's cluster with the largest of its ``counts`` (M, K)."""
     return jnp.arange(counts.shape[1]) == first_least(-counts)[:, None]
 
 
 def _deterring(problem: Programme, control: Control, counts: Array, y: Array) -> Array:
-    """Prices (M, K) of y (M, K) without what they need not have.
+    """Prices (M, K) from free variables y (M, K), no larger than they need to be.
 
-    That is a constant of a group without room, and what a cluster costs beyond keeping all rows of the group out. They
-    prove as much or more, and have their digits where these are needed: those of the central path may be larger by ten
-    orders, since nothing resists them.
+    Removed are the constant of a group without room, and any price beyond what keeps all rows of the group out of a
+    cluster. The result proves as much or more, and has its digits where they are needed: nothing resists the prices of
+    the central path, which may be larger by ten orders of magnitude.
     """
     paid, _ = controls.normalise(control, y)
     if control.kind != "counts":
         pinned = control.lower == control.upper
-        # where the normaliser is not linear, it would not move by a constant
+        # under a non-linear normaliser a constant would change the prices
         steady = pinned if control.kind != "balance" else pinned & jnp.all(pinned)
         paid = jnp.where(steady[:, None], _apart(paid, _busiest(counts)), paid)
     dearest = jnp.max(jnp.where(problem.members > 0, jnp.max(problem.costs, 0), 0), 1, keepdims=True)
@@ -230,7 +247,7 @@ def _deterring(problem: Programme, control: Control, counts: Array, y: Array) ->
 
 
 class _Proof(NamedTuple):
-    """Prices (M, K) as they are reported, how they press on bounds (M, K), and what they leave open of the cost ()."""
+    """Prices (M, K) as reported, how they press on bounds (M, K), and how much of the cost they leave unproven ()."""
 
     reported: Array
     pressing: Array
@@ -238,9 +255,9 @@ class _Proof(NamedTuple):
 
 
 def _best_part(proof: Callable[[Array], _Proof], first: _Proof, y: Array, masses: Array, enough: Array) -> _Proof:
-    """The best of the ``first`` proof and those by a part of the prices y (M, K), until one leaves but ``enough`` open.
+    """The best of the ``first`` proof and proofs by parts of the prices y (M, K); ends once at most ``enough`` is open.
 
-    Where prices may grow without limit at no gain, those on the central path are so large that costs vanish beside
+    Where prices may grow without limit for no gain, those on the central path are so large that costs vanish beside
     them, and any part of them proves more. Parts are taken of all prices, and of those of light groups alone.
     """
     n_parts = len(_PARTS)
@@ -262,7 +279,7 @@ def _best_part(proof: Callable[[Array], _Proof], first: _Proof, y: Array, masses
 
 
 def _apart(prices: Array, busiest: Array) -> Array:
-    """Prices (M, K) of each group less that in its ``busiest`` cluster (M, K) bool.
+    """Prices (M, K) of each group less the one in its ``busiest`` cluster (M, K) bool.
 
     A constant that a group pays everywhere decides nothing between clusters, and may be larger than all costs.
     """
@@ -288,14 +305,14 @@ def certify(
 ) -> Solution:
     """The cheapest assignment of the open points with the counts of ``found``, and the gap that its prices prove.
 
-    The proof is that of the prices as they are reported, rounded to ``dtype``, for the control as it was ``asked`` for:
-    whoever checks it needs nothing else. ``leeway`` is that of the trial. ``exact``: all points are open.
+    The proof uses the prices as reported, rounded to ``dtype``, and the control as it was ``asked`` for, so that anyone
+    can check it from these alone. ``leeway`` is the trial's. ``exact``: all points are open.
     """
     points, control = fitted(points, asked, leeway)
     n_groups, n_clusters = points.placed.shape
 
     def priced(y: Array) -> tuple[Array, Array]:
-        """Prices as they are reported, and how they press on bounds."""
+        """Prices as reported, and how they press on bounds."""
         prices, pressing = attributes.normalise(control, y)
         return rounded(prices, dtype), pressing
 
@@ -306,19 +323,19 @@ def certify(
     first = priced(found.settled)
     reported, _ = first
     if points.present is not None:
-        # out of reach for every group, whatever it pays
+        # too dear for every group, whatever it pays
         far = jnp.max(jnp.where(points.present, jnp.abs(points.costs), 0), 1) + 2 * jnp.max(jnp.abs(paid(reported)))
         points = points._replace(costs=jnp.where(points.present, points.costs, 4 * far[:, None] + 1))
     targets = found.targets.whole()
     busiest = _busiest(targets)
     constrained = n_groups > 1 or control.kind == "counts"
     if not constrained:
-        # nothing to be fair to: every point in its cheapest cluster
+        # one group: every point goes to its cheapest cluster
         labels = first_least(points.costs)
         fractions = jax.nn.one_hot(labels, n_clusters, dtype=points.costs.dtype)
         plan = primal.Plan(fractions, labels, jnp.zeros((), jnp.int32), jnp.array(True))
     else:
-        # of points among many, counts are rounded to the caller's dtype, and add up to a little more or less
+        # under screening, counts are rounded to the caller's dtype and may not add up exactly
         total = jnp.sum(targets, 1)
         targets = targets * (points.masses / jnp.where(total > 0, total, 1))[:, None]
         residual = 0.0 if exact else 2 * float(jnp.finfo(dtype).eps)
@@ -335,7 +352,7 @@ def certify(
         slack = reduced - jnp.min(reduced, -1, keepdims=True)
         spread = attributes.exact_spread(asked, points.masses, own)
         loss = jnp.sum(weighted * slack) + spread - jnp.sum(prices * counts)
-        # and the rounding of what is added up, which huge prices may make larger than what is left
+        # add the rounding of the sums, which may exceed the loss where prices are huge
         summed = jnp.sum(attributes.by_group(asked, counts) * jnp.abs(reported))
         return _Proof(reported, pressing, jnp.maximum(loss, 0) + 4 * jnp.finfo(prices.dtype).eps * summed)
 
@@ -347,7 +364,7 @@ def certify(
     reported, pressing, loss = best
     gap = loss / unit
     finite = jnp.isfinite(cost) & jnp.isfinite(gap) & jnp.isfinite(points.offset)
-    # fractions, too, have only the digits that are reported
+    # fractions, too, are rounded to the reported dtype
     reported_counts = rounded(plan.fractions, dtype) * points.weights[:, None]
     reported_counts = points.placed + group_sums(reported_counts, points.groups, n_groups)
     met = plan.met & (attributes.violation(asked, reported_counts, points.masses) <= tolerances.gap)

@@ -1,4 +1,4 @@
-"""From a matrix of costs to an assignment under a control, by as many trials as it takes; and its gradient."""
+"""From a matrix of costs to an assignment under a control, in as many trials as it takes; and its gradient."""
 
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,7 +19,7 @@ Tree = TypeVar("Tree")
 # Up to here one small problem holds all points; above, screening saves most of the work.
 _ALL_OPEN = 16_384
 _OPEN, _OPEN_EACH = 2_048, 32  # in all, and for every group in every cluster
-_MOST_TOGETHER = 2**17  # points that every device looks at where they are spread over several
+_MOST_TOGETHER = 2**17  # points in a small problem that every device solves where rows are spread
 
 
 class FairAssignment(NamedTuple):
@@ -28,8 +28,8 @@ class FairAssignment(NamedTuple):
     Attributes
     ----------
     labels : (n,) int32
-        Hard clusters. Each group's counts differ from the fair ones by less than one point (for weights: than the
-        heaviest point).
+        Hard clusters. Each group's counts differ from the fair ones by less than one point (if weighted, by less than
+        the heaviest point).
     probabilities : (n, K)
         Cheapest fair assignment; rows on the simplex, at most a handful of points per group split.
     multipliers : (M, K)
@@ -38,11 +38,11 @@ class FairAssignment(NamedTuple):
     primal, dual : ()
         Weighted mean cost of ``probabilities`` and a proven lower bound for any fair assignment.
     gap : ()
-        (primal − dual) / primal, worked out in double precision from the multipliers as they are returned. Where the
-        cost is less than a thousandth of what another cluster typically costs more, relative to that.
+        (primal − dual) / primal, computed in double precision from the multipliers as returned. If the cost is less
+        than a thousandth of the typical extra cost of another cluster, the gap is relative to that thousandth.
     status : () int32
         0 solved (gap ≤ 1e-6 in float64, 1e-5 in float32), 1 not within tolerance (`gap` and the counts say how far),
-        2 the control cannot be met, 3 invalid input; in these last two cases all but `labels` is NaN. Texts in
+        2 the control cannot be met, 3 invalid input; for 2 and 3 everything but `labels` is NaN. Texts in
         ``fairjax.assignment.MESSAGES``.
     n_iter : () int32
         Steps of the solver, in all trials.
@@ -59,9 +59,9 @@ class FairAssignment(NamedTuple):
 
 
 class Multipliers(NamedTuple):
-    """What the gradient needs: counts (M, K), how they press on their bounds, and the profile that gaps are taken from.
+    """What the gradient needs: counts (M, K), how they press on their bounds, and the profile that gaps refer to.
 
-    ``pressure`` (M, K) is below zero where a count is held up by its lower bound, above zero where by its upper one.
+    ``pressure`` (M, K) is below zero where the lower bound holds a count up, above zero where the upper holds it down.
     """
 
     counts: Array
@@ -78,13 +78,19 @@ class Found(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What a control is put to.
+    """The problem that a control is applied to.
 
     Attributes
     ----------
-    costs : (n, K). groups : (n,) int32, in range. share : (n,) weights, to some power of two.
-    masses : (M,) sums of the shares in each group, over all rows.
-    rows : over which devices the rows are spread.
+    costs : (n, K)
+    groups : (n,) int32
+        In range.
+    share : (n,)
+        Weights, scaled by a power of two.
+    masses : (M,)
+        Sums of the shares in each group, over all rows.
+    rows
+        The devices over which the rows are spread.
     """
 
     costs: Array
@@ -97,7 +103,7 @@ class Problem(NamedTuple):
 def problem(
     costs: Array, groups: Array, weights: Array, n_groups: int, rows: Rows = IN_ONE_PLACE
 ) -> tuple[Problem, Array]:
-    """The problem of costs (n, K), ids (n,) and weights (n,), without their gradients, and whether it is valid ()."""
+    """The problem of costs (n, K), ids (n,) and weights (n,), without gradients, and whether it is valid ()."""
     costs, weights = jax.lax.stop_gradient((costs, weights))
     known = (groups >= 0) & (groups < n_groups)
     total = rows.sum(jnp.sum(weights))
@@ -105,7 +111,7 @@ def problem(
     valid &= jnp.all(jnp.isfinite(weights) & (weights >= 0))
     valid = rows.all(valid)
     groups = jnp.where(known, groups, 0).astype(jnp.int32)
-    # a power of two takes no digits from the weights; the solver divides by their sum in double precision
+    # scaling by a power of two loses no digits; the solver divides by the sum in double precision
     share = jnp.ldexp(weights, -jnp.frexp(total)[1])
     masses = rows.sum(jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None], share, 0), 1))
     return Problem(costs, groups, share, masses, rows), valid
@@ -154,7 +160,7 @@ def solve(given: Problem, fairness: AnyControl, tolerances: Tolerances, max_iter
     if n_points <= _ALL_OPEN:
         return whole(costs)
     found = once(costs, min(n_points, max(_OPEN, _OPEN_EACH * n_groups * n_clusters)))
-    # more points tied than screening may leave open, as with masses of duplicates: look at all
+    # more points are tied than screening may leave open, as with many duplicates: open them all
     if rows.axis is not None and n_points > _MOST_TOGETHER:
 
         def closer(costs: Array) -> Found:
@@ -165,9 +171,9 @@ def solve(given: Problem, fairness: AnyControl, tolerances: Tolerances, max_iter
 
 
 def with_gradient(result: FairAssignment, value: Array) -> FairAssignment:
-    """The result, its bounds with the gradient of ``value`` (); where there is none it is NaN, and so is its gradient.
+    """The result, its bounds with the gradient of ``value`` (). An invalid result is NaN with a NaN gradient.
 
-    So nobody goes on with it.
+    So nobody uses it by mistake.
     """
     some = jnp.where(result.status < INFEASIBLE, 1, jnp.nan).astype(value.dtype)
     still = some * (value - jax.lax.stop_gradient(value))
@@ -179,7 +185,7 @@ def with_gradient(result: FairAssignment, value: Array) -> FairAssignment:
 
 
 def _nothing(costs: Array, n_groups: int, warm: Prices) -> Found:
-    """Before the first trial: all is zero, but for a cost and a bound that any other is better than."""
+    """The state before the first trial: all zeros, with a cost and a bound that any others improve on."""
     rows, table = jnp.zeros_like(costs), jnp.zeros_like(warm.y)
     labels, infinite = jnp.zeros((costs.shape[0],), jnp.int32), jnp.asarray(jnp.inf, costs.dtype)
     result = FairAssignment(
@@ -190,9 +196,9 @@ def _nothing(costs: Array, n_groups: int, warm: Prices) -> Found:
 
 
 def _better(one: Found, other: Found, tolerances: Tolerances) -> Found:
-    """What two trials at the same programme show together: the cheaper fair assignment and the higher bound."""
+    """What two trials at the same programme prove together: the cheaper fair assignment and the higher bound."""
     cheaper = (other.met & ~one.met) | ((other.met == one.met) & (other.result.primal < one.result.primal))
-    # what ended for good, with a solution or without, needs no other
+    # a trial that ended for good, solved or not, is final
     cheaper |= other.result.status != UNSOLVED
     higher = other.result.dual > one.result.dual
 
@@ -200,7 +206,7 @@ def _better(one: Found, other: Found, tolerances: Tolerances) -> Found:
         return jax.tree.map(lambda other, one: jnp.where(choice, other, one), other, one)
 
     best, bound = chosen(cheaper, other, one), chosen(higher, other, one)
-    # what meets the control to its tolerance only may cost a little less than what meets it
+    # an assignment that meets the control only to its tolerance may cost slightly less than the bound
     result, dual = best.result, jnp.minimum(bound.result.dual, best.result.primal)
     loss = result.primal - dual
     loss_alone = result.primal - result.dual

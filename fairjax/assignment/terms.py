@@ -1,4 +1,4 @@
-"""What solves are asked and what they find: tolerances, trials, where to start, and the optimum of a small problem."""
+"""What a solve is given and what it finds: tolerances, trials, where to start, and the optimum of a small problem."""
 
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ from fairjax.assignment import attributes, controls
 from fairjax.assignment.attributes import AnyControl, Attributes
 from fairjax.assignment.programme import Points, group_sums
 
-FLOOR = 1e-3  # part of the scale of the costs that a gap is relative to where the cost itself is less
-NEAR = 1e-3  # of the scale of the costs: no start is nearer than that
+FLOOR = 1e-3  # of the scale of the costs: a gap is relative to this where the cost itself is less
+NEAR = 1e-3  # of the scale of the costs: the nearest that a start may be
 _CAP = 10.0  # times a group's dearest cost, see Trial
 
 
@@ -22,9 +22,12 @@ class Tolerances(NamedTuple):
 
     Attributes
     ----------
-    gap : () relative duality gap to report as solved.
-    inner : () gap that the solver aims at, smaller so that the feasible assignment stays within ``gap``.
-    residual : () share of a group by which counts may miss the control before they are put right.
+    gap : ()
+        Relative duality gap to report as solved.
+    inner : ()
+        Gap that the solver aims at, smaller so that the feasible assignment stays within ``gap``.
+    residual : ()
+        Share of a group by which counts may miss the control before they are corrected.
     """
 
     gap: Array
@@ -33,21 +36,25 @@ class Tolerances(NamedTuple):
 
 
 def default_tolerances(dtype: DTypeLike) -> Tolerances:
-    """1e-6 in float64 and 1e-5 in float32, what the README promises."""
+    """1e-6 in float64 and 1e-5 in float32, as the README promises."""
     if jnp.finfo(dtype).bits >= 64:
         return Tolerances(jnp.asarray(1e-6, dtype), jnp.asarray(1e-10, dtype), jnp.asarray(1e-11, dtype))
     return Tolerances(jnp.asarray(1e-5, dtype), jnp.asarray(1e-8, dtype), jnp.asarray(1e-11, dtype))
 
 
 class Trial(NamedTuple):
-    """How to go about a programme.
+    """How to approach a programme.
 
     Attributes
     ----------
-    leeway : () relative; a bound within that of a group's own share leaves it no room, infinite for perfect fairness.
-    boundary : () part of the way to the boundary that a step may go.
-    cap : () on the reduced costs with which light groups start, a multiple of their dearest cost; None for no cap.
-    light : () bool, whether a bound weighs no more than a row does.
+    leeway : ()
+        Relative; a bound this near a group's own share leaves it no room. Infinite for perfect fairness.
+    boundary : ()
+        Part of the way to the boundary that a step may go.
+    cap : ()
+        On the reduced costs with which light groups start, a multiple of their dearest cost; None for no cap.
+    light : () bool
+        Whether a bound weighs no more than a row does.
     """
 
     leeway: Array
@@ -59,10 +66,10 @@ class Trial(NamedTuple):
 def trials(dtype: DTypeLike) -> Trial:
     """Trials (T,) for a programme whose points are all open, each for what those before did not solve.
 
-    Light bounds, with which the fewest steps are taken; heavy ones; narrow bounds as no room at all, where the steps
-    have no digits for them; shorter steps, which stay nearer to the central path; light groups that start near their
-    costs, or not too far from them; perfect fairness, which satisfies every control, so that nothing dearer is
-    returned. What satisfies a trial's control satisfies the one that was asked for.
+    In order: light bounds, which take the fewest steps; heavy bounds; narrow bounds that count as no room, if steps
+    lack the digits for them; shorter steps, which stay nearer to the central path; light groups that start near their
+    costs, or not too far from them; and perfect fairness, which satisfies every control, so that nothing dearer is
+    returned. What satisfies a trial's control satisfies the control as asked.
     """
     exact, none = controls.ROUNDING, float("inf")
     usual, narrow, short = (exact, 0.9, none), (1e-7, 0.9, none), (exact, 0.5, none)
@@ -78,8 +85,12 @@ class Prices(NamedTuple):
 
     Attributes
     ----------
-    y : (M, K) prices in the control, free variables of its normaliser. level : (K,) of the clusters.
-    reach : () by how much the optimal prices are expected to differ, in cost units; infinite if nothing is known.
+    y : (M, K)
+        Prices in the control, free variables of its normaliser.
+    level : (K,)
+        Level of the clusters.
+    reach : ()
+        Expected difference from the optimal prices, in cost units; infinite if nothing is known.
     """
 
     y: Array
@@ -92,10 +103,15 @@ class Optimum(NamedTuple):
 
     Attributes
     ----------
-    prices : :class:`Prices`. settled : (M, K) the same, see :func:`~fairjax.assignment.controls.settled`.
-    fractions : (m, K) of the open points, interior: each is positive, most hardly.
-    targets : (M, K) counts that satisfy the control, with digits for points that weigh little in their group.
-    n_iter : () int32. solved : () bool.
+    prices : :class:`Prices`
+    settled : (M, K)
+        The same, see :func:`~fairjax.assignment.controls.settled`.
+    fractions : (m, K)
+        Fractions of the open points, interior: all positive, most of them tiny.
+    targets : (M, K)
+        Counts that satisfy the control, with enough digits for points that weigh little in their group.
+    n_iter : () int32
+    solved : () bool
     """
 
     prices: Prices
@@ -107,13 +123,13 @@ class Optimum(NamedTuple):
 
 
 def cold(n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
-    """Nothing is known."""
+    """Prices of zero, with nothing known about the optimum."""
     level = jnp.full((n_clusters,), 1 / n_clusters, dtype)
     return Prices(jnp.zeros((n_groups, n_clusters), dtype), level, jnp.asarray(jnp.inf, dtype))
 
 
 def cold_for(control: AnyControl | None, n_groups: int, n_clusters: int, dtype: DTypeLike) -> Prices:
-    """The same with a table for every attribute, where ``control`` is for several; ``n_groups`` are those of points."""
+    """The same, with a table per attribute if ``control`` has several; ``n_groups`` is that of the points."""
     if not isinstance(control, Attributes):
         return cold(n_groups, n_clusters, dtype)
     n_levels = 1 if control.controls[0].kind == "shares" else len(control.controls)
@@ -122,7 +138,7 @@ def cold_for(control: AnyControl | None, n_groups: int, n_clusters: int, dtype: 
 
 
 def fitted(points: Points, control: AnyControl, leeway: Array) -> tuple[Points, AnyControl]:
-    """The problem, its weights made to sum to 1 in the present precision, and the control for its groups' masses."""
+    """The problem with weights that sum to 1 in the present precision, and the control for its groups' masses."""
     sums = group_sums(points.weights[:, None], points.groups, points.placed.shape[0])[:, 0]
     masses = jnp.sum(points.placed, 1) + sums
     whole = jnp.sum(masses)

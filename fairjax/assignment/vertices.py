@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-NONE = -1  # a tie of no row: what it holds is where it was put
+NONE = -1  # an empty tie; it keeps the kind of its last row
 
 
 class Rows(NamedTuple):
@@ -17,7 +17,11 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    costs : (K, m, L). groups : (m, L) int32. weights : (m, L), 0 for padding. ids : (m, L) int32.
+    costs : (K, m, L)
+    groups : (m, L) int32
+    weights : (m, L)
+        0 for padding.
+    ids : (m, L) int32
     """
 
     costs: Array
@@ -31,10 +35,16 @@ class Basis(NamedTuple):
 
     Attributes
     ----------
-    rows : (D, L) the tied :class:`Rows`, whose ids are ``NONE`` where there is none yet; one tied among three clusters
-        is there twice. base, extra : (D, L) int32 clusters; of equal rows the bases are the same.
-    columns : (D, D, L) [:, j] what the imbalance gains from a row that moves to its extra cluster. inverse : of that.
-    prices : (D, L) λ.
+    rows : (D, L)
+        The tied :class:`Rows`, with id ``NONE`` for an empty tie; a row tied among three clusters appears twice.
+    base, extra : (D, L) int32
+        Clusters; ties of the same row have the same base.
+    columns : (D, D, L)
+        [:, j] what the imbalance gains from a row that moves to its extra cluster.
+    inverse
+        Inverse of that.
+    prices : (D, L)
+        λ.
     """
 
     rows: Rows
@@ -56,7 +66,7 @@ def cold(n_groups: int, n_clusters: int, n_lanes: int, dtype: jnp.dtype) -> Basi
 
 
 def table(prices: Array, ratios: Array) -> Array:
-    """Prices (M, K, L) of free ones (D, L); ``ratios`` (M − 1, L) of the groups' masses to that of the last."""
+    """Prices (M, K, L) from free ones (D, L); ``ratios`` (M − 1, L) of the groups' masses to that of the last."""
     own = prices.reshape(ratios.shape[0], -1, prices.shape[-1])
     own = jnp.concatenate([jnp.zeros_like(own[:, :1]), own], 1)
     return jnp.concatenate([own, -jnp.sum(ratios[:, None] * own, 0)[None]])
@@ -68,7 +78,7 @@ def spread(prices: Array) -> Array:
 
 
 def imbalance(counts: Array, ratios: Array) -> Array:
-    """By how much the counts (M, K, L) of each group exceed those of the last one in proportion, (D, L)."""
+    """By how much the counts (M, K, L) of each group exceed their proportion to the last group's, (D, L)."""
     apart = counts[:-1, 1:] - ratios[:, None] * counts[-1, 1:]
     return apart.reshape(-1, counts.shape[-1])
 
@@ -95,12 +105,12 @@ def of_one_row(basis: Basis) -> Array:
 
 
 def earlier_ties(ties: Array) -> Array:
-    """(D, D, 1) bool, whether of two ties the second comes before the first."""
+    """(D, D, 1) bool, whether the second of two ties comes before the first."""
     return jnp.asarray(np.tri(ties.shape[0], k=-1, dtype=bool))[:, :, None]
 
 
 def first_ties(basis: Basis) -> Array:
-    """(D, L) bool, whether a tie is the first one of its row."""
+    """(D, L) bool, whether a tie is the first of its row."""
     return (basis.rows.ids != NONE) & ~jnp.any(of_one_row(basis) & earlier_ties(basis.base), 1)
 
 
@@ -123,17 +133,17 @@ def untied(rows: Rows, basis: Basis) -> Array:
 
 
 def parts(basis: Basis, uneven: Array) -> Array:
-    """The parts (D, L) of the tied rows that go to their extra clusters and even out the imbalance (D, L)."""
+    """The parts (D, L) of the tied rows that go to their extra clusters and cancel the imbalance (D, L)."""
     return -jnp.sum(basis.inverse * uneven[None], 1)
 
 
 def with_best_base(basis: Basis, x: Array) -> tuple[Basis, Array]:
-    """The basis with another base for rows of which more than all would leave theirs, and its parts x (D, L)."""
+    """The basis with another base for rows of which more than all would leave their base, and its parts x (D, L)."""
     alike, tied = of_one_row(basis), basis.rows.ids != NONE
     total = jnp.sum(jnp.where(alike, x[None], 0), 1)
     largest = jnp.max(jnp.where(alike, x[None], -jnp.inf), 1)
     swapped = tied & (total > 1) & (x == largest)
-    # one tie a row, the first of equal ones
+    # one tie per row, the first of equal ones
     swapped &= ~jnp.any(alike & earlier_ties(x) & swapped[None], 1)
     inverse = -jnp.sum(jnp.where(alike[:, :, None], basis.inverse[None], 0), 1)
     found = alike & swapped[None]
@@ -149,7 +159,7 @@ def with_best_base(basis: Basis, x: Array) -> tuple[Basis, Array]:
 
 
 def impossible(basis: Basis, x: Array) -> Array:
-    """By how much the parts x (D, L) are not possible; of no row, any part is impossible, and first to be dropped."""
+    """By how much the parts x (D, L) are infeasible; a nonzero part of an empty tie always is, and is dropped first."""
     return jnp.where(basis.rows.ids == NONE, 1e6 * jnp.abs(x), -x)
 
 
@@ -162,15 +172,15 @@ def possible(basis: Basis, x: Array, slack: float) -> Array:
 
 
 def loosened(basis: Basis) -> Basis:
-    """The same prices with ties of no row, each of the kind that it was: costs have changed."""
-    # a step of Newton's method for the inverse takes off what pivots have added to its rounding
+    """The same prices with all ties emptied, each keeping its kind: costs have changed."""
+    # a Newton step for the inverse removes the rounding that pivots have accumulated
     product = jnp.sum(basis.columns[:, :, None] * basis.inverse[None], 1)
     inverse = 2 * basis.inverse - jnp.sum(basis.inverse[:, :, None] * product[None], 1)
     return basis._replace(rows=basis.rows._replace(ids=jnp.full_like(basis.rows.ids, NONE)), inverse=inverse)
 
 
 def reweighted(basis: Basis, weights: Array) -> Basis:
-    """The same ties, of rows that have other ``weights`` (D, L)."""
+    """The same ties, with other ``weights`` (D, L) of their rows."""
     heavier = jnp.where(basis.rows.ids != NONE, weights / jnp.where(weights > 0, basis.rows.weights, 1), 1)
     heavier = jnp.where(heavier > 0, heavier, 1)
     rows = basis.rows._replace(weights=(basis.rows.weights * heavier).astype(basis.rows.weights.dtype))
