@@ -114,3 +114,14 @@ def test_more_clusters_than_matched_points(n_groups):
     n_clusters = 25 if n_groups == 2 else 4
     model = FCA(n_clusters, epsilon=2.0, random_state=0).fit(X, sensitive_features=np.arange(40) % n_groups)
     assert len(np.unique(model.cluster_centers_, axis=0)) == n_clusters
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.0, 3.0, 1e8])
+def test_rows_that_are_all_the_same(value, dtype):
+    """No distance is a scale; the clusters are fair all the same."""
+    X, sex = np.full((60, 1), value, dtype), np.arange(60) % 2
+    with pytest.warns(ConvergenceWarning, match="only 1 of the 2 centres differ"):
+        model = FCA(2, random_state=0).fit(X, sensitive_features=sex)
+    assert (model.cost_, model.balance_) == (0, 1)
+    np.testing.assert_array_equal(model.cluster_centers_, np.full((2, 1), value))

@@ -198,7 +198,7 @@ def scale_points(
     check_magnitude(float(np.abs(X).max(initial=0.0)))
     shift = X.mean(0, dtype=np.float64).astype(X.dtype)
     centred = X - shift
-    scale = scale_of(float(np.abs(centred).max(initial=0.0)))
+    scale = scale_of(float(np.abs(centred).max(initial=0.0)), centred.dtype)
     inside = np.zeros((rows, columns), dtype)
     np.divide(centred, scale, out=inside[:n_points, :n_features], casting="same_kind")
     mass = np.zeros(rows, dtype)
@@ -217,9 +217,11 @@ def check_magnitude(largest: float) -> None:
         raise InputError(f"X has values up to {largest:.3g}; expected at most {_LARGEST:.0e}: scale the columns first")
 
 
-def scale_of(largest: float) -> float:
-    """The power of two above the largest distance of a value from the mean."""
-    _, exponent = np.frexp(max(largest, np.finfo(np.float64).tiny))
+def scale_of(largest: float, dtype: npt.DTypeLike) -> float:
+    """The power of two above the largest distance of a value from the mean, which ``dtype`` can hold; 1 for none."""
+    if largest == 0:
+        return 1.0
+    _, exponent = np.frexp(max(largest, float(np.finfo(dtype).tiny)))
     return float(np.ldexp(1.0, int(exponent)))
 
 

@@ -159,7 +159,7 @@ def spread_points(
     check_magnitude(float(processes.greatest(np.abs(X).max(initial=0.0, keepdims=True).ravel())[0]))
     shift = (processes.total(X.sum(0, dtype=np.float64)) / n_rows).astype(X.dtype)
     reach = np.zeros(1) if n_points == 0 else np.maximum(X.max(0) - shift, shift - X.min(0)).max(keepdims=True)
-    scale = scale_of(float(processes.greatest(reach.astype(np.float64))[0]))
+    scale = scale_of(float(processes.greatest(reach.astype(np.float64))[0]), X.dtype)
     dtype = np.dtype(jnp.result_type(float))
 
     def put(values: npt.NDArray[Any], dtype: Any, change: Callable[[Any], Any] = lambda part: part) -> Array:
@@ -203,7 +203,7 @@ def points_as_they_lie(
     if not np.isfinite(largest):
         raise InputError("X holds NaN or infinite values; expected finite numbers: fill them in, or leave them out")
     check_magnitude(float(largest))
-    scale = scale_of(float(reach))
+    scale = scale_of(float(reach), dtype)
     room = X.shape[0] // mesh.size
     ids, mass = (
         jax.make_array_from_process_local_data(NamedSharding(mesh, OWN), np.asarray(values, kind), X.shape[:1])
