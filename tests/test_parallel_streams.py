@@ -322,12 +322,24 @@ def test_a_fit_of_processes_goes_on_in_one(folder, tmp_path, size):
 def test_the_command_streams_shares(folder, tmp_path, size):
     """The first process alone says what came out, in one JSON object; what others print is out of its way."""
     stream = options(folder, "--stream", "--tol", 0, "--max-iter", 2, "--json")
-    found = ended(started(size, *stream, "--out", tmp_path / "labels", "--model", tmp_path / "model.npz"))
+    found = ended(
+        started(
+            size,
+            *stream,
+            "--out",
+            tmp_path / "labels",
+            "--model",
+            tmp_path / "model.npz",
+            "--report",
+            tmp_path / "page.html",
+        )
+    )
     assert [code for *_, code in found] == [0] * size, found
     assert [bool(out) for out, *_ in found] == [True] + [False] * (size - 1)
     told = json.loads(found[0][0])
     assert (told["n"], told["n_iter"], told["n_processes"], told["status"]) == (N, 2, size, 0)
     np.testing.assert_array_equal(np.bincount(labels_in(tmp_path / "labels")), told["sizes"])
+    assert f"{size} processes clustered a share of the rows each" in (tmp_path / "page.html").read_text()
     assert fairjax.load(tmp_path / "model.npz").cost_ == pytest.approx(told["cost"])
 
 
@@ -361,7 +373,7 @@ def turns_in(folder):
 def test_lost_processes_lose_a_turn_at_most(capsys, folder, tmp_path, lost):
     """Killed at random moments, ten times: the rest ends with a sentence, and no labels are half-written."""
     chance, kept = random.Random(lost), ("--checkpoint-dir", tmp_path / "run", "--resume")
-    stream = options(folder, "--stream", "--tol", 0, "--init", "random", "--clusters", 12, "--block-rows", 64)
+    stream = options(folder, "--stream", "--tol", 0, "--init", "random", "--clusters", 20, "--block-rows", 64)
     n_lost = 0
     for _ in range(10):
         before = turns_in(tmp_path / "run")
@@ -369,7 +381,7 @@ def test_lost_processes_lose_a_turn_at_most(capsys, folder, tmp_path, lost):
         until = time.monotonic() + 120
         while turns_in(tmp_path / "run") <= before and time.monotonic() < until and both[0].poll() is None:
             time.sleep(0.01)
-        time.sleep(0.1 * chance.random())
+        time.sleep(0.02 * chance.random())
         reached = turns_in(tmp_path / "run")
         both[lost].send_signal(signal.SIGKILL)
         out, err, code = ended(both)[1 - lost]

@@ -1,6 +1,7 @@
 """``fairjax fit --stream``: files in, labels and a model out; what is refused, and with which words."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -52,8 +53,9 @@ def test_a_folder_of_parquet_is_clustered_and_labelled(capsys, tmp_path, folder)
     assert found.column_names == ["row", "id", "cluster"]
     assert found["id"].to_pylist() == list(range(N))
 
+    page = tmp_path / "page.html"
     # the same again from the last checkpoint, for a program
-    code, text, err = run(capsys, *common, *out, "--resume", "--json")
+    code, text, err = run(capsys, *common, *out, "--resume", "--json", "--report", page)
     assert (code, err) == (0, "")
     told = json.loads(text)
     assert told["n"] == N
@@ -63,6 +65,10 @@ def test_a_folder_of_parquet_is_clustered_and_labelled(capsys, tmp_path, folder)
     assert told["balance"] >= 0.95 * told["max_balance"]
     sizes = np.bincount(found["cluster"].to_numpy(), minlength=K)
     assert told["sizes"] == sizes.tolist()
+
+    # the page tells the counts of all rows, and that the rest is of a sample where it is
+    assert "900" in page.read_text()
+    assert re.search(r"cost over ordinary k-means", page.read_text())
 
     # the model knows the columns and how they were scaled
     code, text, err = run(capsys, "predict", tmp_path / "model.npz", folder / "1.parquet", "--json")
@@ -74,7 +80,7 @@ def test_a_folder_of_parquet_is_clustered_and_labelled(capsys, tmp_path, folder)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--report", "page.html"), "--report is for tables that fit into memory"),
+        (("--report", "page.csv"), "'page.csv' is of no format that is written"),
         (("--missing", "mean"), "--missing is for tables that fit into memory"),
         (("--method", "falg"), "--stream is for --method direct"),
         (("--resume",), "--resume needs --checkpoint-dir"),

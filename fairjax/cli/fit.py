@@ -35,7 +35,7 @@ _SETTINGS = (  # options named as FCA names them
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Do what the options of ``fairjax fit`` say; files are written last, all or none of the work behind them."""
     if options.stream or options.distributed:
-        stream.run(options)
+        stream.run(options, arguments)
         return
     distributed.check(options)
     if options.block_rows is not None:

@@ -3,16 +3,19 @@
 import argparse
 import contextlib
 import hashlib
+import io
 import json
+import shlex
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fairjax import __version__
 from fairjax._core import progress
+from fairjax._core.atomic import write_all
 from fairjax._core.text import counted, listed, visible
 from fairjax.cli import compilation, distributed, outputs, table_options
 from fairjax.cli.bar import Bar
@@ -37,7 +40,7 @@ class Ending(NamedTuple):
     n_passes: int | None
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Fit, then write labels and model; each appears whole."""
     _check(options)
     compilation.keep_programs()
@@ -46,7 +49,8 @@ def run(options: argparse.Namespace) -> None:
         compiled, began = compilation.seconds(), time.perf_counter()
         model, ending = (_streamed if options.stream else _held)(table, options, crew)
         seconds, compile_seconds = time.perf_counter() - began, compilation.seconds() - compiled
-        written = _write(model, ending, table, options, crew)
+        page = None if options.report is None else _report(model, ending, table, options, crew, arguments, seconds)
+        written = _write(model, ending, table, options, crew, page)
     if not crew.leads:
         return
     if options.json:
@@ -69,7 +73,7 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse what only fits in memory offer."""
     distributed.check(options)
     foreign = {
-        "--report": options.report, "--columns": options.columns, "--download": options.download or None,
+        "--columns": options.columns, "--download": options.download or None,
         "--plain-formulas": options.plain_formulas or None, "--set": options.set or None,
         "--checkpoint-every": options.checkpoint_every, "--devices": None if options.devices == 1 else options.devices,
     }  # fmt: skip
@@ -99,7 +103,7 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("--resume needs --checkpoint-dir, the folder with the checkpoint to go on from")
     if options.key is not None and options.out is None:
         raise InputError("--key chooses what --out writes; say --out FOLDER too, or leave it out")
-    outputs.check({"--model": options.model}, None)
+    outputs.check({"--model": options.model, "--report": options.report}, None)
     if options.out is not None:
         from fairjax.estimators import stream_labels
 
@@ -178,15 +182,45 @@ def _held(table: "BlockTable", options: argparse.Namespace, crew: "Crew") -> "tu
     return model, Ending(round(counts.sum()), counts, None)
 
 
-def _write(model: "FCA", ending: Ending, table: "BlockTable", options: argparse.Namespace, crew: "Crew") -> list[str]:
+def _report(
+    model: "FCA",
+    ending: Ending,
+    table: "BlockTable",
+    options: argparse.Namespace,
+    crew: "Crew",
+    arguments: Sequence[str],
+    seconds: float,
+) -> str | None:
+    """The page, in the first process; the others help to draw a sample."""
+    from fairjax.report import streams
+
+    sample = streams.sample_of(model, table, ending.n_rows, crew)
+    if not crew.leads:
+        return None
+    progress.report("drawing the report", 1.0)
+    notes = []
+    if crew.size > 1:
+        notes.append(f"{counted(crew.size, 'process', 'processes')} clustered a share of the rows each.")
+    return streams.of_sample(
+        model, sample, ending.counts, ending.n_rows, table=table, sensitive=None, title=options.data, details=True,
+        command=shlex.join(["fairjax", *arguments]), seconds=seconds, notes=notes,
+    ).html  # fmt: skip
+
+
+def _write(
+    model: "FCA", ending: Ending, table: "BlockTable", options: argparse.Namespace, crew: "Crew", page: str | None
+) -> list[str]:
     from fairjax.estimators import stream_labels
 
-    written = []
+    files: list[tuple[str, bytes | str]] = [] if page is None else [(options.report, page)]
     if options.model is not None:
-        with crew.as_one():
-            if crew.leads:
-                stream_labels.without_rows(model).save(options.model, preparation=table.preparation)
-        written.append(options.model)
+        content = io.BytesIO()
+        stream_labels.without_rows(model).save(content, preparation=table.preparation)
+        files.append((options.model, content.getvalue()))
+    with crew.as_one():
+        if crew.leads:
+            write_all(files)
+    written = [path for path, _ in files]
     if options.out is not None:
         if options.stream:
             model.write_labels(table, options.out)

@@ -68,7 +68,7 @@ def counts_table(data: ReportData) -> str:
             for v, s in zip(row, part, strict=True)
         ]
         rows.append([name, number(row.sum(), 7), *parts, "empty" if math.isnan(ratio) else f"{ratio:.3f}"])
-    unit = "Weight" if data.weights is not None else "Points"
+    unit = "Weight" if data.weighted else "Points"
     grid: list[list[str]] = [["Cluster", "All", *data.names, "Ratio"], *rows]
     if data.n_groups > data.n_clusters:
         grid = [list(column) for column in zip(*grid, strict=True)]

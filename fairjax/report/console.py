@@ -92,7 +92,7 @@ def _extremes(data: ReportData, share: np.ndarray, names: list[str]) -> list[str
 
 
 def _size(data: ReportData) -> str:
-    kinds = [plural(data.n, "point"), plural(data.n_features, "feature")]
+    kinds = [plural(data.n_points, "point"), plural(data.n_features, "feature")]
     return "(" + ", ".join([*kinds, plural(data.n_groups, "group"), plural(data.n_clusters, "cluster")]) + ")"
 
 

@@ -85,6 +85,10 @@ class ReportData:
         The points in the learned space that was clustered; the plane is then one of that space.
     image_shape : (height, width, channels), optional
         Of points that are images; average images then stand in the place of means.
+    whole : ndarray (K, M), optional
+        Counts of all points, where X, labels and groups are those of a sample whose weights stand for all.
+    n_whole : int, optional
+        How many points there are then.
     separately : bool
         Whether groups are combinations of several attributes, each fair by itself: the balances are the least by any.
 
@@ -138,6 +142,8 @@ class ReportData:
     chance: Chance | None = None
     latent: np.ndarray | None = None
     image_shape: tuple[int, int, int] | None = None
+    whole: np.ndarray | None = None
+    n_whole: int | None = None
     separately: bool = False
 
     def __post_init__(self) -> None:
@@ -178,6 +184,18 @@ class ReportData:
         return int(self.X.shape[0])
 
     @property
+    def n_points(self) -> int:
+        """Number of points that were clustered, of which ``X`` may be a sample."""
+        return self.n if self.n_whole is None else self.n_whole
+
+    @property
+    def weighted(self) -> bool:
+        """Whether counts are weights rather than whole points."""
+        if self.whole is not None:
+            return not np.array_equal(self.whole, np.round(self.whole))
+        return self.weights is not None
+
+    @property
     def n_features(self) -> int:
         """Number of columns."""
         return int(self.X.shape[1])
@@ -205,7 +223,7 @@ class ReportData:
     @cached_property
     def counts(self) -> np.ndarray:
         """Points, or weight, of each group in each cluster: (K, M)."""
-        return self._table(self.labels)
+        return self._table(self.labels) if self.whole is None else self.whole
 
     @cached_property
     def unfair_order(self) -> np.ndarray:

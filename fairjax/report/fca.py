@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fairjax.fca.fitting import Level
     from fairjax.report.models import Run
 
-_METHODS = {
+METHODS = {
     "direct": "fair k-means by exact assignment (FCA, direct route)",
     "exact": "fair clustering via exact optimal transport between the groups (FCA, alignment route)",
     "sinkhorn": "fair clustering via regularised optimal transport between the groups (FCA, alignment route)",
@@ -30,15 +30,15 @@ def report_data(model: "FCA", run: "Run") -> ReportData:
     several = len(model.groups_) > 1
     shape = (int(model.n_clusters), len(model.groups_))
     table = host.contingency(model.labels_, run.groups, run.weights, shape)
-    unfair, notes = None, _notes(model, table)
+    unfair, notes = None, notes_of(model, table)
     curve: list[Level] = []
     if several:
-        cost, labels = model.unfair_ or _k_means(model, run)
+        cost, labels = model.unfair_ or k_means_of(model, run)
         unfair_table = host.contingency(labels, run.groups, run.weights, shape)
         balance = inputs.balance_of(unfair_table, model.fairness_.members)
         unfair = Unfair(cost=cost, balance=balance, labels=labels)
         if run.details and not model.fairness_.members:
-            curve, sampled = _curve(model, run, unfair_table)
+            curve, sampled = curve_of(model, run, unfair_table)
             notes += sampled
     return ReportData(
         **run.parts,
@@ -46,7 +46,7 @@ def report_data(model: "FCA", run: "Run") -> ReportData:
         cost=model.cost_,
         balance=model.balance_,
         max_balance=model.max_balance_,
-        method=_METHODS[model.method],
+        method=METHODS[model.method],
         parameters=parameters(model),
         notes=(*run.notes, *notes),
         status=model.message_,
@@ -90,7 +90,8 @@ def _in_order(model: "FCA") -> dict[str, Any]:
     return {name: getattr(model, name) for name in inspect.signature(type(model)).parameters}
 
 
-def _notes(model: "FCA", table: host.Table) -> list[str]:
+def notes_of(model: "FCA", table: host.Table) -> list[str]:
+    """Sentences that the reader of a report should see."""
     from fairjax.estimators import endings
 
     notes = []
@@ -109,7 +110,7 @@ def _notes(model: "FCA", table: host.Table) -> list[str]:
     return notes
 
 
-def _k_means(model: "FCA", run: "Run") -> tuple[float, np.ndarray]:
+def k_means_of(model: "FCA", run: "Run") -> tuple[float, np.ndarray]:
     """Cost and labels of plain k-means from where the fit began, which was not with just that."""
     from fairjax.fca.restarts import cost_and_labels, k_means
     from fairjax.fca.scaled_points import scale_points
@@ -118,7 +119,7 @@ def _k_means(model: "FCA", run: "Run") -> tuple[float, np.ndarray]:
     return cost_and_labels(points, k_means(points, model.start_centers_))
 
 
-def _curve(model: "FCA", run: "Run", unfair_table: host.Table) -> "tuple[list[Level], list[str]]":
+def curve_of(model: "FCA", run: "Run", unfair_table: host.Table) -> "tuple[list[Level], list[str]]":
     """Price of fairness from the same start by the control in use: from what k-means reaches to the best."""
     from fairjax.fca.fitting import price_of_fairness
     from fairjax.fca.scaled_points import scale_points

@@ -46,7 +46,8 @@ class Report:
         return write_text(path, self.html)
 
     def __repr__(self) -> str:
-        return f"<Report of {self.data.title!r}: {self.data.n} points, {self.data.n_clusters} clusters; .save(path)>"
+        data = self.data
+        return f"<Report of {data.title!r}: {data.n_points} points, {data.n_clusters} clusters; .save(path)>"
 
     def _repr_html_(self) -> str:
         # in a frame of its own, so that the styles of page and notebook leave each other alone

@@ -96,8 +96,8 @@ def picture(data: ReportData) -> str:
 def explained(data: ReportData, plane: Plane) -> str:
     """Say how much of the data the plane shows."""
     share = float(plane.explained.sum())
-    part = f"a random sample of {number(len(plane.rows), 6)} of " if len(plane.rows) < data.n else ""
-    seen = f"This plane shows {percent(share)} of the variance of {part}{plural(data.n, 'point')}"
+    part = f"a random sample of {number(len(plane.rows), 6)} of " if len(plane.rows) < data.n_points else ""
+    seen = f"This plane shows {percent(share)} of the variance of {part}{plural(data.n_points, 'point')}"
     if share < 0.6:
         return f"{seen}: most of what sets clusters apart may lie outside it, so overlap here means little."
     return f"{seen}."

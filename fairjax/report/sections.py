@@ -47,7 +47,7 @@ def key_figures(data: ReportData) -> str:
     )
     groups = "one group" if data.n_groups < 2 else plural(data.n_groups, "group")
     by = f" by {data.sensitive}" if data.sensitive and data.n_groups > 1 else ""
-    tiles.append(_tile("Points", number(data.n, 6), f"{plural(data.n_features, 'feature')}; {groups}{by}"))
+    tiles.append(_tile("Points", number(data.n_points, 6), f"{plural(data.n_features, 'feature')}; {groups}{by}"))
     if data.gap is not None:
         tiles.append(
             _tile(

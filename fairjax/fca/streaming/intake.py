@@ -48,6 +48,10 @@ class GroupIds:
             codes, distinct = np.zeros(n_rows, np.int32), [None]
         else:
             codes, distinct = _encoded(values, n_rows, first)
+        places = [self._ids.get(value, -1) for value in distinct]
+        if -1 not in places:  # as in all blocks but the first ones
+            ordered = places == list(range(len(places)))
+            return codes.astype(np.int32) if ordered else np.array(places, np.int32).take(codes)
         # an encoding may list values that no row has
         there = np.bincount(codes, minlength=len(distinct)) > 0
         own = np.zeros(len(distinct), np.int32)
