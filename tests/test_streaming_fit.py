@@ -113,6 +113,29 @@ def test_turns_take_about_one_pass_each_and_end_proven():
     assert np.abs(found.counts - np.outer(sizes, found.counts.sum(0)) / N).max() < 1
 
 
+def test_centres_without_rows_are_put_to_use():
+    """Groups that lie apart, and centres that are far from all of them, as in a fit in memory."""
+    rng = np.random.default_rng(5)
+    ids = np.arange(N) % M
+    X, groups = (rng.normal(size=(N, D)) + 20 * ids[:, None]).astype(np.float32), np.array(["a", "b", "c"])[ids]
+    start = np.array([[20.0] * D, [21.0] * D, [300.0] * D, [300.0] * D])
+    whole, _ = problem(cut(X, groups, 700))
+    state = turns.step(whole, fitting.begin(whole, start))
+    assert (state.sizes[2:] == 0).all()
+    while not state.converged:
+        state = turns.step(whole, state)
+    found = fitting.finish(whole, fitting.run(whole, state, 60))
+    assert found.status == 0
+    assert (found.counts > 0).all()
+    assert found.cost < state.best_cost * whole.layout.scale**2 - 0.1  # of the variance of 3 within a group
+    # where there is nothing to split, it ends
+    same = (np.ones((N, D)) + ids[:, None]).astype(np.float32)
+    whole, _ = problem(cut(same, groups, 700))
+    state = fitting.run(whole, fitting.begin(whole, start), 60)
+    assert state.converged
+    assert len(state.history) < 10
+
+
 def test_the_cut_changes_nothing():
     X, groups = people()
     rng = np.random.default_rng(3)

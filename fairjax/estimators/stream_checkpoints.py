@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FILE, _LOCK = "fit.npz", ".lock"
 _FORMAT = 2
-_NUMBERS = ("reach", "miss", "radius", "cost", "best_cost", "gap")  # which may be infinite
+_NUMBERS = ("reach", "miss", "radius", "cost", "best_cost", "gap", "kept_cost")  # which may be infinite
 
 
 class Keeper:

@@ -133,7 +133,11 @@ def moved(problem: Problem, state: State, shift: npt.NDArray[np.float64], scale:
         own = centers.astype(np.float64) * scale + (shift - layout.shift)
         return (own / layout.scale).astype(layout.dtype)
 
-    return state._replace(centers=there(state.centers), best_centers=there(state.best_centers))
+    return state._replace(
+        centers=there(state.centers),
+        best_centers=there(state.best_centers),
+        kept_centers=there(state.kept_centers),
+    )
 
 
 def run(
@@ -144,8 +148,16 @@ def run(
     report: Report | None = None,
     keep: Callable[[State], None] | None = None,
 ) -> State:
-    """Turns until the centres settle or ``max_iter`` of them are done; ``keep`` is given the state after each."""
-    while not state.converged and len(state.history) < max_iter:
+    """Turns until the centres settle or ``max_iter`` of them are done; ``keep`` is given the state after each.
+
+    Where centres have settled without rows, they are put to use elsewhere, and turns go on while the cost falls.
+    """
+    while len(state.history) < max_iter:
+        if state.converged:
+            moved = turns.refilled(problem, state)
+            if moved is None:
+                break
+            state = moved
         state = turns.step(problem, state, report)
         if keep is not None:
             keep(state)

@@ -31,6 +31,7 @@ from fairjax.assignment.solution import (
     optimum,
 )
 from fairjax.fca.points import GroupedPoints, prepare, squared_distances
+from fairjax.fca.splits import lost, refilled, splits
 
 _DETERRENT = 16.0  # times the least margin of the rows in their places is what it costs them to leave
 _SAMPLE_OPEN, _SAMPLE_PART = 4096, 4  # rows of the sample that are looked at closely, and one in so many at most
@@ -169,3 +170,26 @@ def foresee(
     n_open = max(min(sample.weights.shape[0] // _SAMPLE_PART, _SAMPLE_OPEN), screening.LEAST_PLACES * missed.size)
     found = screening.assign(corrected, asked, warm, tolerances=tolerances, n_open=n_open)
     return found.optimum.prices, screening.prices(asked, masses, found.optimum.prices.y)
+
+
+@partial(stage, static_argnames="kind")
+def refill(
+    sample: GroupedPoints,
+    centers: Any,
+    masses: Any,
+    y: Any,
+    sizes: Any,
+    variance: Any,
+    value: Any,
+    *,
+    kind: str,
+) -> tuple[Array, Array, Array]:
+    """Centres (K, d) of which those without rows, by ``sizes`` (K,), are halves of other clusters in the sample.
+
+    Also the cluster (K,) that each comes from, and by how much the cost falls at least, in the sample.
+    """
+    asked = _control(masses, kind, value)
+    inside = centers - sample.mean
+    labels = squared_distances(sample, inside).scan(screening.prices(asked, masses, y)).labels
+    moved, parents, gain = refilled(splits(sample, inside, labels), lost(inside, sizes, variance))
+    return moved + sample.mean, parents, gain

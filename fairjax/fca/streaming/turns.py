@@ -17,6 +17,7 @@ from fairjax.assignment.solution import Prices, Solution, Tolerances
 from fairjax.fca.direct import at_rest
 from fairjax.fca.fitting import Fairness
 from fairjax.fca.points import GroupedPoints
+from fairjax.fca.splits import worth_it
 from fairjax.fca.streaming import solves
 from fairjax.fca.streaming.feed import Layout, Workshop
 from fairjax.fca.streaming.intake import Floats, Intake
@@ -73,6 +74,8 @@ class State(NamedTuple):
     missed : (M, K) counts that the sample fell short by in the last pass. radius : () of that pass.
     cost : () of the last turn. best_centers, best_cost : of the cheapest one.
     history : cost of each turn. n_passes : () over the table. gap : () of the last turn. converged : ().
+    sizes : (K,) weights of the clusters in the last turn. kept_centers, kept_cost : of the cheapest turn before centres
+    without rows were moved to where they are.
     """
 
     centers: Floats
@@ -89,6 +92,9 @@ class State(NamedTuple):
     n_passes: int
     gap: float
     converged: bool
+    sizes: Doubles
+    kept_centers: Floats
+    kept_cost: float
 
 
 class Last(NamedTuple):
@@ -108,7 +114,7 @@ def begin(problem: Problem, centers: Floats) -> State:
     level = np.full(len(centers), 1 / len(centers))
     return State(
         centers, np.zeros(shape), level, np.inf, np.inf, np.zeros(shape), np.inf, np.inf, centers, np.inf, (), 0,
-        np.inf, False,
+        np.inf, False, np.ones(len(centers)), centers, np.inf,
     )  # fmt: skip
 
 
@@ -137,12 +143,57 @@ def step(problem: Problem, state: State, report: Report | None = None) -> State:
         best_cost=cost if better else state.best_cost,
         history=(*state.history, cost),
         converged=bool(over),
+        sizes=np.where(present, counts, 0),
     )
+
+
+def refilled(problem: Problem, state: State) -> State | None:
+    """A state that is at rest, with centres that no row is assigned to moved to one half of other clusters.
+
+    Where to is found in the sample, and what it gains in the turns that follow. None where no centre is without rows,
+    none can be put to use, or the last time has gained nothing. O(m K M d) for the m rows of the sample.
+    """
+    if state.sizes.min() > 0 and len(np.unique(state.centers, axis=0)) == len(state.centers):
+        return None
+    if not state.best_cost < state.kept_cost:
+        return None
+    dtype = problem.layout.dtype
+    centers = _best(state)
+    numbers: list[Any] = [np.asarray(value, dtype) for value in (problem.variance, problem.fairness.value)]
+    moved, parents, gain = solves.refill(
+        problem.sample, centers, problem.masses.astype(dtype), state.y.astype(dtype), state.sizes.astype(dtype),
+        *numbers, kind=problem.fairness.kind,
+    )  # fmt: skip
+    of_each = np.asarray(parents)
+    if not bool(worth_it(gain, jnp.asarray(state.best_cost, dtype), numbers[0])):
+        return None
+    return state._replace(
+        centers=np.asarray(moved, dtype),
+        y=state.y[:, of_each],  # both halves begin at the prices of the whole
+        level=state.level[of_each],
+        reach=np.inf,
+        miss=np.inf,
+        missed=np.zeros_like(state.missed),
+        radius=np.inf,
+        cost=np.inf,
+        best_centers=np.asarray(moved, dtype),
+        best_cost=np.inf,
+        converged=False,
+        kept_centers=centers,
+        kept_cost=state.best_cost,
+    )
+
+
+def _best(state: State) -> Floats:
+    """Centres (K, d) of the least cost so far."""
+    if state.kept_cost <= state.best_cost and np.isfinite(state.kept_cost):
+        return state.kept_centers
+    return state.centers if state.converged and state.cost <= state.best_cost else state.best_centers
 
 
 def finish(problem: Problem, state: State, report: Report | None = None) -> tuple[State, Last]:
     """The assignment of all rows to the cheapest centres, with its certificate."""
-    at_centers = state.centers if state.converged and state.cost <= state.best_cost else state.best_centers
+    at_centers = _best(state)
     state, found, attempt, prices = _assigned(problem, state, at_centers, "last iteration", report, last=True)
     with jax.enable_x64(True):
         solution = solves.conclude(
