@@ -88,6 +88,10 @@ TRIALS = {
     "vat with heavy targets": Trial("deepfca", "vat on deepfca", _VAT | {"target_weight": 0.1}),
     "wide vat": Trial("deepfca", "vat on deepfca", _VAT | {"vat_radius": 0.5}),
     "best of four": Trial("deepfca", "vat on deepfca", _VAT | {"restarts": 4}),
+    "matched start": Trial("deepfca", "vat on deepfca", _VAT, started=True),
+    "matched start, targets 0.1": Trial("deepfca", "vat on deepfca", _VAT | {"target_weight": 0.1}, started=True),
+    "matched start, slack": Trial("deepfca", "matched start", _VAT | {"target_slack": 0.75}, started=True),
+    "matched start, targets 0.5": Trial("deepfca", "vat on deepfca", _VAT | {"target_weight": 0.5}, started=True),
 }
 
 
@@ -176,7 +180,7 @@ def run_seed(trial: Trial, seed: int, data: datasets.Dataset, rows: Data) -> dic
         q, _ = matched.soft_labels(jax.random.key(seed)[None], rows, configured(Trial("imsat"), data)[1])
         rows = rows._replace(alone=jax.numpy.asarray(q[0].argmax(1), jax.numpy.int32))
     if trial.started:
-        rows = rows._replace(alone=jax.numpy.asarray(by_kmeans(seed, data).labels))
+        rows = rows._replace(start=jax.numpy.asarray(by_kmeans(seed, data).labels))
     result = module.run(restarts.keys_of_starts(config, jax.random.key(seed)), rows, config)
     one: dict[str, Any] = {}
     if config.starts > 1:

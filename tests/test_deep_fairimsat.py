@@ -61,15 +61,15 @@ def test_targets_are_the_fair_assignment_of_the_same_costs(whole, data):
 
 @pytest.mark.parametrize("targets", ["hard", "soft"])
 def test_labels_to_start_from_are_targets_at_once(data, targets):
-    given = data._replace(alone=jnp.asarray(POINTS.argmax(1), jnp.int32))
+    given = data._replace(start=jnp.asarray(POINTS.argmax(1), jnp.int32))
     settings = config(targets=targets, target_margin=0.1)
     task = settings.tasks(given)[0]
     hyper = trainer.spread(settings.hyper(), KEY, jnp.float32)
     params, rest, extra = task.begin(KEY, None, hyper, given)
-    np.testing.assert_array_equal(extra["labels"], given.alone)
+    np.testing.assert_array_equal(extra["labels"], given.start)
     np.testing.assert_array_equal(extra["weights"], 1)
     if targets == "soft":
-        np.testing.assert_array_equal(extra["targets"], np.eye(4)[given.alone])
+        np.testing.assert_array_equal(extra["targets"], np.eye(4)[given.start])
     batch = streams.Batch(data.x[:16], data.groups[:16], jnp.arange(16, dtype=jnp.int32))
     terms, _ = jax.eval_shape(task.loss, params, rest, extra, hyper, batch, KEY, jnp.int32(0))
     assert set(terms) == {"balance", "onehot", "smoothness", "targets"}
@@ -84,12 +84,12 @@ def test_a_start_from_matched_clusters(monkeypatch):
     model = FairIMSAT(4, start="match", random_state=3, **SHORT)
     mirrored = np.where(GROUPS[:, None] == 1, 1 - POINTS, POINTS) * np.float32([1, 2, 4, 8])
     model.fit(mirrored, sensitive_features=GROUPS)
-    labels = given[0][-1](mirrored, GROUPS)
+    labels = given[0][-1]["start_labels"](mirrored, GROUPS)
     assert metrics.accuracy(labels, POINTS.argmax(1)) == 1
     model.fit(mirrored, sensitive_features=GROUPS, start_labels=labels)
-    assert given[1][-2] is labels
+    assert given[1][-1] == {"start_labels": labels}
     with pytest.raises(InputError, match="the smallest group has 2 rows, fewer than n_clusters=4"):
-        given[0][-1](POINTS[:10], np.array([0] * 8 + [1] * 2, np.int32))
+        given[0][-1]["start_labels"](POINTS[:10], np.array([0] * 8 + [1] * 2, np.int32))
 
 
 def test_more_clusters_to_start_from_than_there_are():

@@ -183,3 +183,69 @@ def test_the_start_of_most_information_is_kept(monkeypatch):
     assert one.labels.tolist() == [1]
     assert (one.n_steps, one.history["fair targets: smoothness"].shape) == (6, (6,))
     assert restarts.kept(result, config(), data) is result
+
+
+# Labels to start from
+
+
+def started(**changes):
+    given = prepare(POINTS, GROUPS)._replace(start=jnp.asarray(POINTS.argmax(1) % 3, jnp.int32))
+    return given, config(epochs=3, start_epochs=2, **changes)
+
+
+def test_labels_to_start_from_give_targets_and_centres():
+    """The mean latent row of each; of the fourth cluster, which they do not name, that of all rows."""
+    data, settings = started(targets="soft", target_margin=0.1)
+    task, carry = settings.tasks(data)[1], ({"net": NETWORK.init(KEY)[0]}, {}, {})
+    assert task.started == 2 * task.epoch
+    _, _, extra = task.begin(KEY, carry, {}, data)
+    np.testing.assert_array_equal(extra["labels"], data.start)
+    np.testing.assert_array_equal(extra["targets"], np.eye(4)[data.start])
+    np.testing.assert_array_equal(extra["weights"], 1)
+    z = np.asarray(NETWORK.encode(carry[0]["net"], {}, data.x)[0].z)
+    wanted = [z[np.asarray(data.start) == k].mean(0) for k in range(3)] + [z.mean(0)]
+    np.testing.assert_allclose(extra["centers"], wanted, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_start_gives_way_to_fair_targets():
+    data, settings = started()
+    task, hyper = settings.tasks(data)[1], trainer.spread(settings.hyper(), KEY, jnp.float32)
+    state = trainer.state_template(settings.tasks(data), KEY, settings.hyper(), data, 1)
+    params, rest = NETWORK.init(KEY)
+    _, _, extra = task.begin(KEY, ({"net": params}, rest, {}), hyper, data)
+    state = state._replace(params={"net": params}, rest=rest, extra=extra, hyper=hyper)
+    refresh = jax.jit(lambda step: task.refresh(KEY, step, state, data)[1])
+    np.testing.assert_array_equal(refresh(jnp.int32(task.started - task.epoch))["labels"], data.start)
+    fair = refresh(jnp.int32(task.started))
+    assert np.any(fair["labels"] != data.start)
+    assert metrics.group_violation(fair["labels"], GROUPS) < 0.1
+
+
+def test_a_start_from_matched_clusters(monkeypatch):
+    """What the training is given, which is not run here."""
+    given = []
+    monkeypatch.setattr(DeepFCA, "_fit", lambda self, *arguments: given.append(arguments[-1]) or self)
+    DeepFCA(4, start="match").fit(POINTS, sensitive_features=GROUPS, group_labels=GROUPS)
+    assert given[0]["group_labels"] is GROUPS
+    assert callable(given[0]["start_labels"])  # as `FairIMSAT` has it
+    DeepFCA(4, start="match").fit(POINTS, sensitive_features=GROUPS, start_labels=GROUPS)
+    assert given[1]["start_labels"] is GROUPS
+    DeepFCA(4).fit(POINTS, sensitive_features=GROUPS)
+    assert given[2] == {"group_labels": None, "start_labels": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "start_labels names 96 clusters; expected at most n_clusters=4"),
+        ({"fair_targets": False}, "labels to start from have no effect with fair_targets=False"),
+        ({"start_labels": np.zeros(96, int)}, "epochs=2 leaves no fair targets after start_epochs=20"),
+        ({"start_labels": [0, 1]}, r"start_labels has shape \(2,\)"),
+    ],
+)
+def test_starts_that_do_not_fit(changes, message):
+    labels = changes.pop("start_labels", np.arange(96))
+    model = DeepFCA(4, pretrain_epochs=1, epochs=2, batch_size=16, **changes)
+    with pytest.raises(InputError, match=message):
+        model.fit(POINTS, sensitive_features=GROUPS, start_labels=labels)

@@ -180,9 +180,9 @@ class ClusterGAN(DeepClusterer, ClusterGANSettings):
     >>> import numpy as np
     >>> from fairjax.deep import ClusterGAN
     >>> X = np.repeat(np.eye(4), 12, axis=0) + 0.05 * np.random.default_rng(0).normal(size=(48, 4))
-    >>> model = ClusterGAN(4, n_noise=2, rounds=5, batch_size=16, random_state=0).fit(X)
-    >>> model.labels_.shape, model.n_iter_, model.embed(X).shape
-    ((48,), 30, (48, 6))
+    >>> model = ClusterGAN(4, n_noise=2, rounds=500, batch_size=16, random_state=0)
+    >>> model.fit(X).embed(X).shape  # doctest: +SKIP
+    (48, 6)
     """
 
     config_type = ClusterGANConfig

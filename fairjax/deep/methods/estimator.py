@@ -28,9 +28,10 @@ from fairjax.saving import archive
 from fairjax.saving.common import check_format
 from fairjax.saving.words import Words
 
-__all__ = ["METHODS", "DeepClusterer", "GroupDecoders", "LabelledGroups", "estimator"]
+__all__ = ["METHODS", "DeepClusterer", "estimator"]
 
 _FEW_ROWS = 10_000  # up to which the command line shortens a method's protocol
+_FIELDS = {"group_labels": "alone", "start_labels": "start"}  # of `Data`, by the parameter of `fit`
 
 METHODS: "dict[str, type[DeepClusterer]]" = {}  # by their names on the command line; `estimator` adds to it
 Made = TypeVar("Made", bound="DeepClusterer")
@@ -125,10 +126,10 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         ReplacementWarning
             If a batch asks for more rows than there are, so that they are drawn with replacement.
         """
-        return self._fit(X, y, sensitive_features, None)
+        return self._fit(X, y, sensitive_features, {})
 
-    def _fit(self, X: Any, y: Any, sensitive_features: Any, given: Any, name: str = "group_labels") -> Self:
-        """Fit with labels from elsewhere, given under that name, or by a function of the rows and their groups' ids."""
+    def _fit(self, X: Any, y: Any, sensitive_features: Any, given: dict[str, Any]) -> Self:
+        """Fit with labels from elsewhere, by their names as parameters; they may be functions of rows and group ids."""
         self._check_parameters()
         group_codes.check_pairing(X, sensitive_features, y)
         X = self._as_rows(X, reset=True)
@@ -145,10 +146,12 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         self._choose_scale(X)
         network = self._choose_network(X.shape[1:], len(known))
         names = ("all",) if sensitive_features is None else tuple(group_codes.name_of(value) for value in known)
-        if callable(given):
-            given = given(X, groups)
-        alone = None if given is None else checked_labels(given, n, name)
-        result = fitting.train(self, self._config(network), rows.scaled(X, self._scale), groups, names, alone)
+        labels = {
+            _FIELDS[name]: checked_labels(found(X, groups) if callable(found) else found, n, name)
+            for name, found in given.items()
+            if found is not None
+        }
+        result = fitting.train(self, self._config(network), rows.scaled(X, self._scale), groups, names, labels)
         self._network = network
         self._clusterer = result.clusterer
         self.labels_ = np.asarray(result.labels)
@@ -285,90 +288,6 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         shape: dict[str, Any] = {"n_groups": len(self.groups_)}
         self.balance_ = float(metrics.balance(self.labels_, groups, n_clusters=self.n_clusters, **shape))
         self.max_balance_ = float(metrics.max_balance(groups, **shape))
-
-
-class LabelledGroups(DeepClusterer):
-    """Base of the estimators that take labels of each group clustered alone."""
-
-    def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None, group_labels: Any = None) -> Self:
-        """Train and cluster.
-
-        Parameters
-        ----------
-        X, y, sensitive_features
-            As for the other deep methods.
-        group_labels : array-like (N,) of whole numbers, optional
-            Clusters of the rows by any clustering of each group alone, such as `IMSAT` on its rows; `consistency` is
-            the weight by which they are kept to. Labels of different groups are never compared, and there may be any
-            number of clusters.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        InputError
-            Also for labels of another length, or below 0.
-
-        Warns
-        -----
-        ReplacementWarning
-            As for the other deep methods.
-        """
-        return self._fit(X, y, sensitive_features, group_labels)
-
-
-class PricedClusterer(DeepClusterer):
-    """Base of the estimators whose labels are a fair assignment, with prices that assign new rows, too."""
-
-    def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
-        """Cluster of each row, new ones too, by the rule that is optimal for the fitted ones.
-
-        A row of group s belongs to the cluster k of least cost plus multipliers_[s, k]. Costs are squared latent
-        distances to the centres for `DeepFCA`, −log p for `FairIMSAT`. For rows like the fitted ones the clusters stay
-        as fair, up to chance; a fitted row on a boundary may be assigned elsewhere.
-
-        Parameters
-        ----------
-        X : array-like (n, D) or (n, height, width, channels)
-        sensitive_features : array-like (n,), optional
-            Values that `fit` has seen. None takes the cluster of least cost whatever the group, which fair targets make
-            nearly fair.
-
-        Returns
-        -------
-        ndarray (n,), int32
-
-        Raises
-        ------
-        InputError
-            For rows unlike the fitted ones, another number of groups than of rows, and groups that `fit` has not seen.
-        """
-        if sensitive_features is None:
-            return super().predict(X)
-        check_is_fitted(self)
-        group_codes.check_pairing(X, sensitive_features)
-        costs = self._costs(self.embed(X))
-        groups = group_codes.encode_known(sensitive_features, len(costs), self.groups_)
-        return np.argmin(costs + self.multipliers_[groups], axis=1).astype(np.int32)
-
-    @property
-    def multipliers_(self) -> npt.NDArray[Any]:
-        """(T, K) prices of the fair assignment; see the class."""
-        check_is_fitted(self)
-        return np.asarray(self._clusterer.prices)
-
-    def _costs(self, z: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Costs (n, K) of rows with these latent values (n, L), up to a constant of the row."""
-        return ((z[:, None, :] - self.cluster_centers_) ** 2).sum(-1)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GroupDecoders:
-    """The setting of estimators whose decoders may have a branch for each group."""
-
-    group_decoders: bool = setting(True, "A decoder branch for each group, or one for all.")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)

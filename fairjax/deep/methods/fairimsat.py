@@ -6,7 +6,7 @@ discriminative backbone, here IMSAT's, learns in turns with exact fair assignmen
 """
 
 import dataclasses
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jax import Array, lax
 
 from fairjax.assignment import FairAssignment, fair_assignment
 from fairjax.deep.methods.assigning import Clusterer
-from fairjax.deep.methods.estimator import PricedClusterer, estimator
+from fairjax.deep.methods.estimator import estimator
 from fairjax.deep.methods.imsat import (
     CLASSIFIERS,
     IMSATSettings,
@@ -27,10 +27,11 @@ from fairjax.deep.methods.imsat import (
     log_of_logits,
     logit_clusterer,
 )
-from fairjax.deep.methods.matching import matched_by_kmeans
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, setting, static
 from fairjax.deep.methods.smoothing import distances, smoothness
+from fairjax.deep.methods.starting import StartSettings, check_start
+from fairjax.deep.methods.surfaces import PricedClusterer
 from fairjax.deep.methods.targets import (
     Fair,
     FairnessSettings,
@@ -81,7 +82,7 @@ class FairIMSATTask(Task):
     smooth : bool
         Whether smoothness counts.
     started : bool
-        Whether there are targets from the beginning, ``data.alone``.
+        Whether there are targets from the beginning, ``data.start``.
     """
 
     config: "FairIMSATConfig"
@@ -94,12 +95,7 @@ class FairIMSATTask(Task):
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """New network; targets come with the end of the warm-up, unless there are some to start from."""
         params, rest = self.config.network.init(key)
-        start = self.rule.start(len(data.x), self.config.n_clusters, data.x.dtype)
-        if self.started:
-            assert data.alone is not None
-            hard = jax.nn.one_hot(data.alone, self.config.n_clusters, dtype=data.x.dtype)
-            first = {"labels": data.alone, "targets": hard, "weights": jnp.ones(len(data.x), data.x.dtype)}
-            start = {name: first[name] for name in start}
+        start = self.rule.start(len(data.x), self.config.n_clusters, data.x.dtype, data.start)
         return {"net": params}, rest, distances(data, self.smooth) | start
 
     def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
@@ -147,8 +143,6 @@ class FairIMSATConfig(FairIMSATSettings, Fair, InformativeConfig):
             raise InputError(
                 f"epochs={self.epochs} leaves nothing after warmup_epochs={self.warmup_epochs}; take more epochs"
             )
-        if data.alone is not None and (found := int(jnp.max(data.alone)) + 1) > self.n_clusters:
-            raise InputError(f"start_labels names {found} clusters; expected at most n_clusters={self.n_clusters}")
         epoch = steps_per_epoch(len(data.x), self.batch_size)
         return [
             FairIMSATTask(
@@ -160,7 +154,7 @@ class FairIMSATConfig(FairIMSATSettings, Fair, InformativeConfig):
                 warmup=self.warmup_epochs * epoch,
                 rule=rule_of(self),
                 smooth=self.smooth,
-                started=data.alone is not None,
+                started=check_start(data, self.n_clusters),
             )
         ]
 
@@ -174,17 +168,6 @@ class FairIMSATConfig(FairIMSATSettings, Fair, InformativeConfig):
         found = assign_fairly(log_q, data.groups, data.n_groups, self.kind, state.hyper["fairness"])
         prices = found.multipliers.astype(log_q.dtype)
         return found.labels, logit_clusterer(state, self.n_clusters, prices)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StartSettings:
-    """The setting of the estimator alone."""
-
-    start: Literal["none", "match"] = setting(
-        "none",
-        "Targets until the end of the warm-up: none, or from k-means on each group's rows alone, whose clusters are "
-        "matched by the distances between them.",
-    )
 
 
 @estimator
@@ -247,14 +230,7 @@ class FairIMSAT(PricedClusterer, StartSettings, FairIMSATSettings):
         ReplacementWarning
             As for the other deep methods.
         """
-        if start_labels is None and self.start == "match":
-            return self._fit(X, y, sensitive_features, self._matched)
-        return self._fit(X, y, sensitive_features, start_labels, "start_labels")
-
-    def _matched(self, X: npt.NDArray[Any], groups: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        seed = self.random_state if isinstance(self.random_state, (int, np.integer)) else 0
-        found = matched_by_kmeans(jax.random.key(int(seed)), X, groups, self.n_clusters)
-        return np.asarray(found.labels)
+        return self._fit(X, y, sensitive_features, {"start_labels": self._start(start_labels)})
 
     def _costs(self, z: npt.NDArray[Any]) -> npt.NDArray[Any]:
         # logits differ from log p by a constant of the row

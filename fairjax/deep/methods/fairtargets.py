@@ -62,6 +62,8 @@ class FairTargetTask(Task):
         Whether clusterings of each group alone are kept to.
     averaged : bool
         Whether rows are assigned by averaged weights.
+    started : int
+        Steps in which the targets are those to start from, ``data.start``.
     """
 
     config: "DeepFCAConfig"
@@ -71,14 +73,18 @@ class FairTargetTask(Task):
     smooth: bool = False
     consistent: bool = False
     averaged: bool = False
+    started: int = 0
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
-        """Centres by k-means on the latent rows of the autoencoder; labels come with the first step."""
+        """Centres by k-means on the latent rows of the autoencoder, unless there are labels to start from."""
         params, rest, _ = carry
         z = embed(self.config.network, params["net"], rest, data.x)
-        centers = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
+        if self.started:
+            centers = self._means(z, data)
+        else:
+            centers = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
         extra = distances(data, self.smooth) | {"centers": centers, "spread": jnp.ones((), z.dtype)}
-        extra |= self.rule.start(len(z), self.config.n_clusters, z.dtype)
+        extra |= self.rule.start(len(z), self.config.n_clusters, z.dtype, data.start)
         if self.averaged:
             extra["average"] = params["net"]
         if self.consistent:
@@ -100,20 +106,39 @@ class FairTargetTask(Task):
             )  # fmt: skip
             extra = extra | {"average": moved}
 
-        def renew(old: Any) -> Any:
+        def latent(old: Any) -> tuple[Array, Array]:
             params = old["average"] if self.averaged else state.params["net"]
             z = embed(self.config.network, params, state.rest, data.x)
+            return z, jnp.sum(jnp.var(z, axis=0))
+
+        def keep(old: Any) -> Any:
+            z, spread = latent(old)
+            return old | {"centers": self._means(z, data), "spread": spread}
+
+        def renew(old: Any) -> Any:
+            z, spread = latent(old)
             kind, value = self.rule.fairness(state.hyper, data.sizes)
             found = cluster_fairly(z, data, old["centers"], kind, value, _ITERATIONS)
-            spread = jnp.sum(jnp.var(z, axis=0))
             squared = jnp.sum((z[:, None, :] - found.centers) ** 2, axis=-1)
             priced = squared + found.assignment.prices[data.groups]
             labels = found.assignment.labels[: len(z)]
             targets = self.rule.targets(labels, priced, 2 * state.hyper["tau"] * spread, state.hyper)
             return old | {"centers": found.centers, "spread": spread} | targets
 
-        extra = lax.cond(step % self.epoch == 0, renew, lambda old: old, extra)
+        if self.started:
+            number = jnp.where(step % self.epoch != 0, 0, jnp.where(step < self.started, 1, 2))
+            extra = lax.switch(number, (lambda old: old, keep, renew), extra)
+        else:
+            extra = lax.cond(step % self.epoch == 0, renew, lambda old: old, extra)
         return state.params, extra, jnp.zeros((), bool)
+
+    def _means(self, z: Array, data: Data) -> Array:
+        """Mean (K, d) of the latent rows of each cluster to start from; of one without rows that of all."""
+        assert data.start is not None
+        members = jax.nn.one_hot(data.start, self.config.n_clusters, dtype=z.dtype)
+        sizes = jnp.sum(members, axis=0)[:, None]
+        sums = jnp.matmul(members.T, z, precision="highest")
+        return jnp.where(sizes > 0, sums / jnp.maximum(sizes, 1), jnp.mean(z, axis=0))
 
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array

@@ -16,7 +16,7 @@ from fairjax import kmeans
 from fairjax.deep.methods.alone import ConsistencySettings, check_consistency, cluster_alone
 from fairjax.deep.methods.assigning import Clusterer
 from fairjax.deep.methods.config import Config
-from fairjax.deep.methods.estimator import GroupDecoders, LabelledGroups, estimator
+from fairjax.deep.methods.estimator import estimator
 from fairjax.deep.methods.losses import (
     clustering_information,
     consistency_loss,
@@ -27,6 +27,7 @@ from fairjax.deep.methods.losses import (
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, Settings, setting, static
 from fairjax.deep.methods.smoothing import Smooth, SmoothSettings, distances, smoothness
+from fairjax.deep.methods.surfaces import GroupDecoders, LabelledGroups
 from fairjax.deep.nets.blocks import unit_rows
 from fairjax.deep.nets.choice import Family
 from fairjax.deep.nets.passing import embed

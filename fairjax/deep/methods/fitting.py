@@ -1,7 +1,7 @@
 """A training as an estimator asks for it: on devices, with checkpoints, and with remarks about the data."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +40,9 @@ def train(
     X: npt.NDArray[Any],
     groups: npt.NDArray[np.int32],
     names: tuple[str, ...],
-    alone: npt.NDArray[np.int32] | None = None,
+    given: Mapping[str, npt.NDArray[np.int32]],
 ) -> running.Result:
-    """Train, with labels of each group `alone` where given; the model's ``notes_`` are set before the work begins.
+    """Train, with labels as `given` for fields of `Data`; the model's ``notes_`` are set before the work begins.
 
     Raises
     ------
@@ -53,8 +53,8 @@ def train(
     keys = keys_of_starts(config, key)
     mesh = parallel.data_mesh(model.n_devices) if model.n_devices > 1 else None
     data = prepare(X, groups)
-    if alone is not None:
-        data = data._replace(alone=jnp.asarray(alone))
+    labels: dict[str, Any] = {name: jnp.asarray(found) for name, found in given.items()}
+    data = data._replace(**labels)
     running.check_sizes(config, data)
     config = config.resolved(data)
     data = config.completed(data, names)
@@ -70,7 +70,7 @@ def train(
     try:
         if model.checkpoint_dir is None:
             return kept(running.run(keys, data, config, **options), config, data)
-        own = _identity(model, key, X, groups, *(() if alone is None else (alone,)))
+        own = _identity(model, key, X, groups, *given.values())
         with claimed(model.checkpoint_dir):
             position = restore(
                 model.checkpoint_dir, tasks, keys, config.hyper(), data, own, translate=partial(_today, type(model))

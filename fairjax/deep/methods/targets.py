@@ -100,13 +100,14 @@ class TargetRule:
         wanted = best.astype(hyper["target_slack"].dtype) if self.kind == "gap" else hyper["fairness"]
         return "balance", hyper["target_slack"] * wanted
 
-    def start(self, n_rows: int, n_clusters: int, dtype: Any) -> dict[str, Array]:
-        """Place for the targets."""
-        found = {"labels": jnp.zeros(n_rows, jnp.int32)}
+    def start(self, n_rows: int, n_clusters: int, dtype: Any, labels: Array | None = None) -> dict[str, Array]:
+        """Place for the targets, or those from labels (N,) to start from, which count alike for all rows."""
+        given = jnp.full(n_rows, -1, jnp.int32) if labels is None else labels
+        found = {"labels": jnp.maximum(given, 0)}
         if self.soft:
-            found["targets"] = jnp.zeros((n_rows, n_clusters), dtype)
+            found["targets"] = jax.nn.one_hot(given, n_clusters, dtype=dtype)
         if self.weighed:
-            found["weights"] = jnp.zeros(n_rows, dtype)
+            found["weights"] = (given >= 0).astype(dtype)
         return found
 
     def targets(self, labels: Array, priced: Array, tau: Array, hyper: Any) -> dict[str, Array]:

@@ -29,7 +29,9 @@ class Data(NamedTuple):
     neighbours : Neighbours, optional
         How far each row's neighbours are, once a method has asked for it (`Config.completed`).
     alone : Array (N,), int32, optional
-        Labels from anywhere: a clustering of each group alone, or a start for all.
+        Labels of a clustering of each group alone, from anywhere.
+    start : Array (N,), int32, optional
+        Labels to start from, with equal numbers for the same cluster in all groups.
     """
 
     x: Array
@@ -38,6 +40,7 @@ class Data(NamedTuple):
     sizes: Array
     neighbours: Neighbours | None = None
     alone: Array | None = None
+    start: Array | None = None
 
     @property
     def n_groups(self) -> int:
