@@ -9,6 +9,7 @@ from fairjax.datasets.activity import load_har
 from fairjax.datasets.blocks import BlockTable, scan
 from fairjax.datasets.catalog import CatalogEntry, FileStatus, catalog, load, names
 from fairjax.datasets.dataset import Dataset
+from fairjax.datasets.features import load_features
 from fairjax.datasets.images import load_mnist_usps, load_reverse_digits, load_reverse_mnist
 from fairjax.datasets.preparation import Preparation
 from fairjax.datasets.synthetic import make_grouped_blobs
@@ -31,6 +32,7 @@ __all__ = [
     "load_bank",
     "load_census",
     "load_diabetes",
+    "load_features",
     "load_har",
     "load_mnist_usps",
     "load_reverse_digits",
