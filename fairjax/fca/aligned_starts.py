@@ -1,8 +1,8 @@
 """Starting centres in the aligned space as a pure function: under ``jit`` and ``vmap``, on any device.
 
-The same as :mod:`~fairjax.fca.host_starts`, which estimators take: samples of every group are matched to that of the
-largest one at least squared distance, and k-means runs on the matched points' weighted means (Kim et al., ICML 2025,
-eq. 3). Here the matching is :func:`fairjax.ot.exact` on samples of one fixed size.
+The same starts as in :mod:`~fairjax.fca.host_starts`, which the estimators use: samples of every group are matched to
+that of the largest group at least squared distance, and k-means runs on the matched points' weighted means (Kim et al.,
+ICML 2025, eq. 3). Here the matching is :func:`fairjax.ot.exact` on samples of one fixed size.
 """
 
 from functools import partial
@@ -29,7 +29,7 @@ def aligned_start(
     n_samples: int = 512,
     n_init: int = 4,
 ) -> Array:
-    """Centres for a fair clustering to start from: k-means on pairs of points that stand for every group.
+    """Starting centres for a fair clustering: k-means on matched points, one of each group.
 
     Parameters
     ----------
@@ -44,27 +44,27 @@ def aligned_start(
     weights : (n,) float, optional
         Non-negative, all ones by default; points of weight zero, such as padding, are never drawn.
     n_groups : int
-        M, static. Groups without weight take no part.
+        M, static. Groups without weight are ignored.
     n_samples : int
-        Points to draw of each group, static; those of smaller groups repeatedly. At least K of the pairs have to differ
-        for as many centres.
+        Points to draw from each group, static; smaller groups are sampled with repetition. At least K of the matched
+        means must differ to give K distinct centres.
     n_init : int
-        Restarts of k-means, static; the best one is taken.
+        Restarts of k-means, static; the best one is kept.
 
     Returns
     -------
     (K, d)
-        Of the dtype of the points.
+        Centres in the dtype of the points.
 
     Raises
     ------
     InputError
-        If a shape or a count makes no sense.
+        For invalid shapes or counts.
 
     Notes
     -----
-    O(n M + n log n) to draw and O(M m³) at most to match m samples of each group. On a CPU ``FCA`` matches with SciPy,
-    which compiles nothing; this one is for programs of your own and for batches:
+    O(n M + n log n) to draw, and at most O(M m³) to match m samples of each group. On a CPU ``FCA`` matches with SciPy,
+    which needs no compilation; this function is for programs of your own and for batches:
     ``jax.vmap(partial(aligned_start, n_clusters=8, n_groups=2))(keys, X, groups)``.
 
     Examples
@@ -99,7 +99,7 @@ def _aligned(key: Array, X: Array, groups: Array, weights: Array, *, n_groups: i
     means = masses[largest] * base
     if others:
         other = drawn[jnp.stack(others)]
-        middle = jnp.mean(base, 0)  # of values far from 0 the digits would be lost
+        middle = jnp.mean(base, 0)  # values far from 0 would lose their digits
         costs = jax.vmap(kmeans.squared_distances, (None, 0))(base - middle, other - middle)
         matching = ot.exact(costs).plan * n_samples
         matched = jnp.matmul(matching, other, precision=jax.lax.Precision.HIGHEST)
@@ -108,7 +108,7 @@ def _aligned(key: Array, X: Array, groups: Array, weights: Array, *, n_groups: i
 
 
 def _systematic(weights: Array, offset: Array, *, n_samples: int) -> Array:
-    """Indices (m,) drawn in equal steps of weight: each as often as its weight asks for, to less than once."""
+    """Indices (m,) drawn at equal steps of weight: each as often as its weight implies, to within one draw."""
     until = jnp.cumsum(weights)
     marks = (jnp.arange(n_samples) + offset) / n_samples * until[-1]
     last = jnp.searchsorted(until, until[-1], side="left")

@@ -1,9 +1,9 @@
 """Many fits in one call: starts, levels of fairness and data sets, as benchmarks need them.
 
-All members share one compiled program. On an accelerator they run side by side under ``vmap``. On a CPU that would make
-every member wait for the slowest in each turn: there a few threads take one member after another. Of many small data
-sets each thread has some in hand at once, whose turns it takes together (:mod:`~fairjax.fca.lanes`); what these come to
-is certified one by one as any other fit, and fitted anew where it does not hold.
+All members share one compiled program. On an accelerator they run side by side under ``vmap``. On a CPU every member
+would then wait for the slowest in each iteration, so a few threads take one member after another. With many small data
+sets, each thread works on several at once and shares their operations (:mod:`~fairjax.fca.lanes`); each result is
+certified like that of any other fit, and fitted again if it does not hold.
 """
 
 import os
@@ -34,8 +34,8 @@ from fairjax.fca.lane_queue import Turned
 from fairjax.fca.points import labelled_cost, prepare, squared_distances
 from fairjax.fca.splits import lost
 
-_MANY = 64  # data sets from which on lanes are worth compiling
-_FEW_OPEN, _SCREENED = 256, 512  # open points where that is fewer than there are, and points from which on it pays
+_MANY = 64  # so many data sets justify compiling the lanes
+_FEW_OPEN, _SCREENED = 256, 512  # open points if screening, and the least number of points for it
 _AT_ONCE = 2**28  # entries of points and costs under one vmap
 
 Members = dict[str, npt.NDArray[Any]]
@@ -46,9 +46,17 @@ class FairBatch(NamedTuple):
 
     Attributes
     ----------
-    centers : (B, K, d). labels : (B, n) int32. cost : (B,) mean squared distance of the labels.
-    counts, prices : (B, M, K) of the fractional assignment. primal, dual, gap : (B,) its cost, and what is proven.
-    status : (B,) int32. n_iter : (B,) int32. converged : (B,) bool.
+    centers : (B, K, d)
+    labels : (B, n) int32
+    cost : (B,)
+        Mean squared distance of the labels.
+    counts, prices : (B, M, K)
+        Of the fractional assignment.
+    primal, dual, gap : (B,)
+        Its cost, a lower bound, the gap.
+    status : (B,) int32
+    n_iter : (B,) int32
+    converged : (B,) bool
     """
 
     centers: Array
@@ -119,27 +127,27 @@ def fit_batch(
 ) -> FairBatch:
     """Fair clusterings by the direct route, one for each member of a batch.
 
-    Whatever has a leading axis of length B differs from member to member, the rest is shared.
+    Arguments with a leading axis of length B differ between members; the rest are shared.
 
     Parameters
     ----------
     X : (n, d) or (B, n, d) float
-        Points; see :func:`stack` for data sets of several sizes.
+        Points; :func:`stack` combines data sets of different sizes.
     groups : (n,) or (B, n) int
         Group ids 0..M-1.
     centers : (K, d) or (B, K, d)
-        Where the turns start.
+        Starting centres.
     values : () or (B,)
-        Of the control: ``epsilon`` where ``kind`` is "gap", ``min_balance`` where it is "balance".
+        Value of the control: ``epsilon`` if ``kind`` is "gap", ``min_balance`` if it is "balance".
     n_groups : int
-        M.
+        Number of groups M.
     weights : (n,) or (B, n), optional
-        Of the points; 0 for padding.
+        Weights of the points; 0 for padding.
     kind : {"gap", "balance"}
     max_iter, tol
-        As those of :class:`fairjax.FCA`.
+        As for :class:`fairjax.FCA`.
     n_threads : int, optional
-        On a CPU; by default as many as there are cores.
+        Threads on a CPU; by default as many as there are cores.
 
     Returns
     -------
@@ -148,17 +156,17 @@ def fit_batch(
     Raises
     ------
     InputError
-        For shapes and types that do not fit, ids out of range, negative weights, and where no argument has a leading
-        axis. A member whose values are not finite, or whose control cannot be met, has status 3 or 2 instead.
+        For invalid shapes and types, ids out of range, negative weights, and if no argument has a leading axis. A
+        member with non-finite values, or with a control that cannot be met, has status 3 or 2 instead.
 
     Notes
     -----
-    O(n K d) per turn of a member. 64 and more data sets of two groups and up to 4,096 points, under ``epsilon`` 0, take
-    their turns side by side on a CPU (:mod:`fairjax.fca.lanes`). Their assignments are exact in every turn, those of
-    single fits to within a part of the tolerated gap: where a turn hangs on that, the two end in different local
-    optima, each with its own certificate, and neither the better one on average. Otherwise a member on a CPU is the
-    same whatever else is in the batch; ``vmap`` may round otherwise. Points are centred in their own precision: take
-    off a mean that is large beside their spread.
+    O(n K d) per iteration of a member. On a CPU, 64 or more data sets of two groups and up to 4,096 points, under
+    ``epsilon`` 0, iterate side by side (:mod:`fairjax.fca.lanes`). Their assignments are exact in every iteration;
+    those of single fits only to within a part of the tolerated gap. Where that makes a difference, the two end in
+    different local optima, each with its own certificate, and neither is better on average. Otherwise a member on a CPU
+    does not depend on the rest of the batch; ``vmap`` may round differently. Points are centred in their own precision:
+    subtract a mean that is large beside their spread.
 
     Examples
     --------
@@ -198,7 +206,7 @@ def fit_batch(
         return _side_by_side(partial(_fits, **static), members, shared, tol, n_points * (n_clusters + np.shape(X)[-1]))
 
     found = fits(members, n_open)
-    # more points tied than may stay open, as with masses of duplicates: look at all
+    # more points are tied than may stay open, as with many duplicates: open them all
     unsolved = np.flatnonzero(found.status == UNSOLVED)
     if n_open < n_points and len(unsolved):
         again = fits({name: leaf[unsolved] for name, leaf in members.items()}, n_points)
@@ -208,7 +216,7 @@ def fit_batch(
 
 
 def _sorted_out(**given: Any) -> tuple[Members, Members]:
-    """Arguments that differ from member to member, and those that all share."""
+    """Arguments that differ between members, and those that all members share."""
     dtype, of_one = jnp.result_type(float), {"X": 2, "groups": 1, "weights": 1, "centers": 2, "values": 0}
     members: Members = {}
     shared: Members = {}
@@ -217,7 +225,7 @@ def _sorted_out(**given: Any) -> tuple[Members, Members]:
             continue
         array = np.asarray(leaf)
         whole = array.dtype.kind in "biu"
-        # NumPy does not know that bfloat16 is a number
+        # NumPy does not count bfloat16 as a floating-point type
         if not whole and (name == "groups" or not jnp.issubdtype(array.dtype, jnp.floating)):
             expected = "whole numbers, ids from 0 on" if name == "groups" else "real numbers"
             raise InputError(f"{name} has dtype {array.dtype}; expected {expected}")
@@ -254,7 +262,7 @@ def _length(members: Members) -> int:
 def _in_lanes(
     one: Callable[..., Any], members: Members, shared: Members, tol: float, n_threads: int, n_groups: int, max_iter: int
 ) -> FairBatch:
-    """Turns side by side; what cannot be turned so, or does not prove true, by ``one`` as it would be alone."""
+    """Members side by side; those that lanes cannot handle, or whose result does not hold, are fitted by ``one``."""
     n_members, shape = _length(members), np.shape((members | shared)["X"])[-2:]
     dtype = np.dtype(jnp.result_type(float))
     given = {"weights": np.ones(shape[:1], dtype)} | shared
@@ -306,7 +314,7 @@ def _in_threads(one: Callable[..., Any], members: Members, shared: Members, tol:
 def _side_by_side(
     several: Callable[..., Any], members: Members, shared: Members, tol: float, n_entries: int
 ) -> FairBatch:
-    """In pieces of equal length that fit into memory, the last one filled up."""
+    """In pieces of equal length that fit into memory, the last one padded."""
     n_members = _length(members)
     n_pieces = -(-n_members * n_entries // _AT_ONCE)
     length = -(-n_members // n_pieces)
@@ -335,7 +343,7 @@ def _fit_one(given: dict[str, Array], tol: Array, *, n_groups: int, kind: str, m
 
 @partial(stage, static_argnames=("n_groups", "n_open"))
 def _certified(given: dict[str, Array], turned: Turned, *, n_groups: int, n_open: int) -> tuple[FairBatch, Array]:
-    """The fit that turns in a lane have led to, and whether it holds: within tolerance, and no cluster lost."""
+    """The fit that the iterations of a lane led to, and whether it holds: within tolerance, and no cluster lost."""
     points = prepare(given["X"], given["groups"], given.get("weights"), n_groups=n_groups)
     fairness = control(points.masses, epsilon=given["values"])
     tolerances = default_tolerances(points.features.dtype)

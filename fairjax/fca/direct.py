@@ -1,17 +1,17 @@
-"""FCA by the direct route: fair k-means by turns of exact fair assignment and centre update.
+"""FCA by the direct route: fair k-means that alternates exact fair assignment and centre update.
 
-Each turn solves the fair assignment for the present centres through its dual (K prices per group, warm from the turn
-before) and moves every centre to the mean of what was assigned to it, fractions of the points near a boundary
-included. Both lower the cost
+Each iteration solves the fair assignment for the current centres through its dual (K prices per group, starting from
+the previous iteration's) and moves every centre to the mean of what was assigned to it, including fractions of the
+points near a boundary. Both lower the cost
 
     (1/n) Σ_i Σ_k A_ik ‖x_i − μ_k‖²,
 
-so it never rises by more than an assignment may miss, and the turns end when the centres no longer move. This is FCA
-(Kim et al., ICML 2025) with the transport weight π0π1, where alignment is a flow through the K clusters and needs
-neither a plan of n0 × n1 entries nor a partition.
+so it never rises by more than an assignment's tolerated gap, and the iterations end when the centres no longer move.
+This is FCA (Kim et al., ICML 2025) with transport weight π0π1, where alignment is a flow through the K clusters and
+needs neither a plan of n0 × n1 entries nor a partition.
 
 ``init``, ``step`` and ``run`` are pure. A run ends with an assignment to the full tolerance for the cheapest centres,
-in the loop of the turns so that the solver is compiled once; ``finish`` turns it into labels with a certificate.
+inside the loop so that the solver is compiled once; ``finish`` turns it into labels with a certificate.
 Everything works under ``jit``, and under ``vmap`` over starting centres and over the traced value of the control.
 """
 
@@ -33,29 +33,45 @@ from fairjax.assignment.terms import Prices, Tolerances, cold_for, default_toler
 from fairjax.fca.points import GroupedPoints, coordinates, labelled_cost, squared_distances
 from fairjax.kmeans.points import as_centers
 
-_ALL_OPEN = 4096  # points up to which screening does not pay
+_ALL_OPEN = 4096  # up to this many points screening does not pay
 _LEAST_OPEN = 1024
-_OPEN_PART = 256  # of more points, one in so many
+_OPEN_PART = 256  # one open point per so many points
 _OPEN_EACH = 32  # for every group in every cluster
-_MOST_OPEN = 16_384  # but no more than that: a sample tells where to look
-_NOISE = 0.02  # of the tolerated gap: a fall of the cost by less is none
-_ROUGH = 0.3  # of the tolerated gap: what an assignment may miss before the centres move
+_MOST_OPEN = 16_384  # at most: a sample says where to look
+_NOISE = 0.02  # of the tolerated gap: a smaller fall of the cost is noise
+_ROUGH = 0.3  # of the tolerated gap: enough for an assignment that only moves the centres
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class State(NamedTuple):
-    """Between two turns.
+    """State between two iterations.
 
     Attributes
     ----------
-    centers : (K, d) relative to the mean of the points. warm : prices of the last assignment. drift : (M, K) by how
-    much its free variables had changed.
-    cost : () of the last assignment, to the centres before. shift : () mean squared movement of the centres, relative
-    to the variance of the points. best_centers, best_cost : of the cheapest turn so far.
-    history : (max_iter,) cost of each turn, NaN where none was.
-    n_iter : () int32. n_passes : () int32, passes over all points in these turns. converged : () bool.
-    assignment : the last one. ended : () bool, whether it is that to the cheapest centres, to the full tolerance.
-    present : (K,) bool, the centres that there are; None for all of them.
+    centers : (K, d)
+        Relative to the mean of the points.
+    warm
+        Prices of the last assignment.
+    drift : (M, K)
+        By how much its free variables had changed.
+    cost : ()
+        Cost of the last assignment, to the centres before.
+    shift : ()
+        Mean squared movement of the centres, relative to the variance of the points.
+    best_centers, best_cost
+        Of the cheapest iteration so far.
+    history : (max_iter,)
+        Cost of each iteration, NaN after the last.
+    n_iter : () int32
+    n_passes : () int32
+        Passes over all points in these iterations.
+    converged : () bool
+    assignment
+        The last one.
+    ended : () bool
+        Whether it is the final one, to the cheapest centres and full tolerance.
+    present : (K,) bool
+        The centres that exist; None if all do.
     """
 
     centers: Array
@@ -79,9 +95,16 @@ class FairClustering(NamedTuple):
 
     Attributes
     ----------
-    centers : (K, d) in the units of the points. assignment : :class:`~fairjax.assignment.Solution` for them.
-    cost : () mean squared distance of the hard labels. n_iter, n_passes : (). converged : () bool.
-    history : (max_iter,) cost of each turn.
+    centers : (K, d)
+        In the units of the points.
+    assignment : :class:`~fairjax.assignment.Solution`
+        For them.
+    cost : ()
+        Mean squared distance of the hard labels.
+    n_iter, n_passes : ()
+    converged : () bool
+    history : (max_iter,)
+        Cost of each iteration.
     """
 
     centers: Array
@@ -94,7 +117,7 @@ class FairClustering(NamedTuple):
 
 
 def open_points(n_points: int, n_cells: int = 1) -> int:
-    """How many of so many points to look at closely: enough for the boundaries of a turn to move within them.
+    """How many of so many points to look at closely: enough to cover the moves of the boundaries in an iteration.
 
     ``n_cells`` is the number of groups times that of clusters.
 
@@ -117,14 +140,14 @@ def init(
     n_open: int | None = None,
     control: AnyControl | None = None,
 ) -> State:
-    """Before the first turn; ``centers`` (K, d) in the units of the points. O(K d + n).
+    """The state before the first iteration; ``centers`` (K, d) in the units of the points. O(K d + n).
 
-    ``present`` (K,) bool leaves some of them out, so that one program, or one ``vmap``, serves several numbers of
-    clusters: nothing is assigned to those, and what is said of them means nothing.
+    ``present`` (K,) bool leaves some of the centres out, so that one program, or one ``vmap``, serves several numbers
+    of clusters: nothing is assigned to absent centres, and their results are meaningless.
 
     ``n_open`` is the number of points whose assignment is looked at closely (static; by default
-    :func:`open_points`, and at least four for every group in every cluster). ``control`` has to be told where it is
-    that of several attributes, since prices then are theirs.
+    :func:`open_points`, and at least four for every group in every cluster). For several attributes pass ``control``,
+    since the prices then belong to their groups.
     """
     check_count("max_iter", max_iter)
     dtype = points.features.dtype
@@ -164,23 +187,23 @@ def step(
     tol: Array | float = 1e-4,
     tolerances: Tolerances | None = None,
 ) -> State:
-    """One turn: fair assignment, then centre update.
+    """One iteration: fair assignment, then centre update.
 
     The ``last`` one (may be traced) assigns the points to the cheapest centres so far, to the full tolerance, and
-    leaves the centres where they are. The others may take an estimate where few of many points move: the cost is then
-    right to about the tolerated gap. ``tol`` bounds the movement of the centres that counts as none, relative to the
-    spread of the points. O(n K d) per pass over the points, of which most turns need one or two, and O(K) per open
+    leaves the centres where they are. The others may use an estimate if few of many points move: the cost is then
+    right to about the tolerated gap. Movement of the centres below ``tol``, relative to the spread of the points,
+    counts as none. O(n K d) per pass over the points, of which most iterations need one or two, and O(K) per open
     point and step of the solver.
     """
     tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
     cheapest = jnp.where(state.converged & (state.cost <= state.best_cost), state.centers, state.best_centers)
     centers = jnp.where(last, cheapest, state.centers)
-    # an interior assignment within the promised gap will do to move the centres
+    # to move the centres, an interior assignment within the promised gap is enough
     wanted = tolerances._replace(
         inner=jnp.where(last, tolerances.inner, _ROUGH * tolerances.gap),
         residual=jnp.where(last, tolerances.residual, tolerances.gap),
     )
-    # prices move on as they did, for so do the centres
+    # expect prices to keep moving as they did, since the centres do
     foreseen = state.warm._replace(y=state.warm.y + jnp.where(last, 0, state.drift))
     found = screening.assign(
         squared_distances(points, centers, state.present), control, foreseen,
@@ -227,7 +250,7 @@ def _moved(
     present = counts > jnp.finfo(dtype).eps
     means = sums / jnp.where(present, counts, 1)[:, None]
     centers = jnp.where(present[:, None], means, state.centers)
-    # by as much the cost falls at least, in the units of the cost
+    # the cost falls by at least this much, in the units of the cost
     gain = jnp.sum(counts * jnp.sum(jnp.square(centers - state.centers), -1))
     shift = gain / jnp.maximum(points.variance, tiny)
     better = cost < state.best_cost
@@ -247,16 +270,16 @@ def _moved(
 
 
 def at_rest(gain: Array, cost: Array, best_cost: Array, variance: Array, tol: Array | float, gap: Array) -> Array:
-    """Whether turns are over: the centres, which gained so much, have settled, or the cost has risen.
+    """Whether to stop: the centres have settled, as ``gain`` shows, or the cost has risen.
 
-    ``gap`` is what an assignment may miss, relative to its cost; below a part of that, movement is noise.
+    ``gap`` is an assignment's tolerated error, relative to its cost; movement below a part of that is noise.
     """
     settled = (gain <= jnp.square(tol) * variance) | (gain <= _NOISE * gap * cost)
     return settled | (cost > best_cost * (1 + 2 * gap))
 
 
 def _followed(foreseen: Prices, found: Prices) -> Prices:
-    """The prices that were found; the next ones are expected to be foreseen as well or as badly as these."""
+    """The prices found, with the error of the prediction as the expected error of the next one."""
     missed = found.y - foreseen.y
     missed = jnp.max(jnp.max(missed, 1) - jnp.min(missed, 1))
     return found._replace(reach=missed)
@@ -272,14 +295,14 @@ def run(
     tol: Array | float = 1e-4,
     tolerances: Tolerances | None = None,
 ) -> State:
-    """Turns until the centres settle, the cost stops falling or ``until`` turns are done (default: all of them).
+    """Iterate until the centres settle, the cost stops falling or ``until`` iterations are done (default: no limit).
 
-    A run ends with the assignment that :func:`finish` certifies; but where ``pause`` turns are done before, it comes
-    back as it is, to be run on (as for progress; both may be traced).
+    A run ends with the assignment that :func:`finish` certifies. If ``pause`` iterations are done first, the state is
+    returned as it is, to be continued (to report progress, say; both limits may be traced).
 
     Examples
     --------
-    Two groups of three, spread alike though most of one lies left and most of the other right:
+    Two groups of three are spread alike, though one lies mostly on the left and the other on the right:
 
     >>> import jax, jax.numpy as jnp
     >>> from fairjax import fca
@@ -314,7 +337,7 @@ def run(
 def finish(
     points: GroupedPoints, control: AnyControl, state: State, *, tolerances: Tolerances | None = None
 ) -> FairClustering:
-    """Labels and certificate of a ``state`` in which :func:`run` has ended; of any other one the status is 1.
+    """Labels and certificate of a ``state`` in which :func:`run` has ended; for any other state the status is 1.
 
     O(n d), and O(m K²) for each of the m open points that has to move.
     """

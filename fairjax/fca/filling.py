@@ -1,8 +1,9 @@
-"""No cluster is lost: a centre that ends without points is put to use, by a fair split of another cluster.
+"""No cluster is lost: a centre that ends without points is moved to a fair half of another cluster.
 
-Where groups lie apart, a fair assignment may leave centres without points, and no turn moves these. Each is moved to
-one half of the cluster whose split into two fair halves saves most (:mod:`~fairjax.fca.splits`), and turns go on from
-there. A cluster stays empty only where none can be split: where in each one every group lies on a single point.
+Where groups lie apart, a fair assignment may leave centres without points, and iterations do not move these. Each is
+moved to one half of the cluster whose split into two fair halves saves most (:mod:`~fairjax.fca.splits`), and the
+iterations continue from there. A cluster stays empty only if none can be split: if in every cluster each group lies on
+a single point.
 """
 
 from collections.abc import Callable
@@ -24,11 +25,11 @@ S = TypeVar("S")
 
 
 def refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
-    """``state``, in which a run has ended, with centres that have no points moved to where the cost falls most.
+    """The final ``state`` of a run, with centres that have no points moved to where the cost falls most.
 
     Returns
     -------
-    State, to be run on, and whether a centre was moved () bool; where none was, the state is as it came. O(n K M d).
+    State, to be continued, and whether a centre was moved () bool; if not, the state is unchanged. O(n K M d).
     """
     assignment = state.assignment
     nearest = jnp.argmax(assignment.optimum.fractions, -1).astype(assignment.labels.dtype)
@@ -42,7 +43,7 @@ def refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
     infinite = jnp.full_like(state.cost, jnp.inf)
     changed = state._replace(
         centers=centers,
-        # both halves begin at the prices of the whole
+        # both halves start from the prices of the whole
         warm=state.warm._replace(y=state.warm.y[:, parents], level=state.warm.level[..., parents], reach=infinite),
         drift=jnp.zeros_like(state.drift),
         cost=infinite,
@@ -55,14 +56,14 @@ def refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
 
 
 def fill(points: GroupedPoints, control: Control, state: State, **options: Any) -> State:
-    """Turns as by :func:`~fairjax.fca.run`, with the same ``options``, until no centre could do more elsewhere.
+    """Iterate as :func:`~fairjax.fca.run` does, with the same ``options``, until no centre is better used elsewhere.
 
-    Centres without points are moved by :func:`refill` and the turns go on, K times at most and only while the cost
-    falls. What is moved when ``until`` turns are done stays where it is put, which costs less than before.
+    Centres without points are moved by :func:`refill` and the iterations continue, at most K times and only while the
+    cost falls. A centre that is moved when ``until`` iterations are done stays there, which still lowers the cost.
 
     Examples
     --------
-    Two groups apart, and a centre that only one of them is near:
+    Two groups apart, and a centre far from both:
 
     >>> import jax, jax.numpy as jnp
     >>> from fairjax import fca
@@ -99,14 +100,14 @@ def until_full(
     *,
     n_clusters: int,
 ) -> S:
-    """``turns``, and again after each ``refill`` that moved a centre, while the cost falls; compiled once."""
+    """``turns``, repeated after each ``refill`` that moved a centre, while the cost falls; compiled once."""
 
     def again(carry: tuple[S, S, Array, Array]) -> tuple[S, S, Array, Array]:
         best, state, rounds, _ = carry
         state = turns(state)
         better = (rounds == 0) | (cost(state) < cost(best))
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state, best)
-        # a loop of at most one turn, for under vmap cond always pays for both branches
+        # a loop of at most one iteration, because under vmap cond always runs both branches
         state, moved, _ = jax.lax.while_loop(
             lambda carry: carry[2],
             lambda carry: (*refill(carry[0]), jnp.array(False)),
@@ -121,12 +122,12 @@ def until_full(
 def is_full(result: Any, weights: Array) -> bool:
     """Whether every cluster of a result, of either route, has points and a centre of its own; on the host.
 
-    ``weights`` (n',) are those of the points that its labels are of, or of more.
+    ``weights`` (n',) are those of the labelled points; further ones are ignored.
     """
     labels = np.asarray(result.assignment.labels)
     return are_full(result.centers, np.bincount(labels, np.asarray(weights)[: len(labels)], len(result.centers)))
 
 
 def are_full(centers: Any, sizes: npt.NDArray[Any]) -> bool:
-    """Whether clusters have weight, by ``sizes`` (K,), and centres (K, d) of their own."""
+    """Whether all clusters have weight, by ``sizes`` (K,), and distinct centres (K, d)."""
     return bool(sizes.min() > 0) and len(np.unique(np.asarray(centers), axis=0)) == len(centers)

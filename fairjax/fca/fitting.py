@@ -1,8 +1,8 @@
-"""Whole fits by the direct route, from arrays on the host: restarts, turns in short stretches, the price of fairness.
+"""Whole fits by the direct route, from arrays on the host: restarts, short stretches of iterations, price of fairness.
 
-Each stage is one compiled program. The control's value, the tolerance and the number of turns are traced, so that most
-fits in a session find their programs compiled (see :mod:`~fairjax.fca.scaled_points`). Turns run in stretches of a
-fraction of a second, between which progress is told and Ctrl-C is heard. Inside of other JAX programs use the pure
+Each stage is one compiled program. The control's value, the tolerance and the number of iterations are traced, so that
+most fits in a session need no compilation (see :mod:`~fairjax.fca.scaled_points`). Iterations run in stretches of a
+fraction of a second; between them progress is reported and Ctrl-C takes effect. Inside other JAX programs use the pure
 functions ``fairjax.fca.init``, ``run`` and ``finish`` instead.
 """
 
@@ -26,18 +26,18 @@ from fairjax.fca.search import Refit, search
 from fairjax.metrics import host
 
 _OPEN_BYTES = 5e8  # largest table of open points
-_MOST_TOGETHER = 2**17  # points that every device looks at where they are spread over several
+_MOST_TOGETHER = 2**17  # points in a small problem that every device solves where rows are spread
 _STRETCH = 0.25  # seconds
-_SEE = 2  # turns after which a fit of the search is looked at
-_FORESEEN = 10.0  # times what the last turn saved is expected of those to come
+_SEE = 2  # iterations between looks at a fit of the search
+_FORESEEN = 10.0  # expected fall of the cost from here on, in falls of the last iteration
 
 
 @dataclass(frozen=True)
 class Fairness:
     """One control and its value: ``gap`` with epsilon, or ``balance`` with the floor.
 
-    Where groups are combinations of several attributes, each to be fair by itself, ``members`` (M_a, M) say for each
-    which groups have which of its values, and the gap is zero.
+    If groups are combinations of several attributes, each to be fair by itself, ``members`` (M_a, M) says for each
+    attribute which groups have which of its values, and epsilon is zero.
     """
 
     kind: Literal["gap", "balance"]
@@ -47,7 +47,7 @@ class Fairness:
 
 @dataclass(frozen=True)
 class Sizes:
-    """In its place, for one group: the least and the greatest number of points in a cluster, and that of all points."""
+    """The alternative for one group: least and greatest number of points in a cluster, and the number of all points."""
 
     value: tuple[float, float, float]
     kind: Literal["counts"] = "counts"
@@ -74,18 +74,18 @@ def fit(
         See :func:`~fairjax.fca.scaled_points.scale_points` and :func:`~fairjax.fca.spread_points.spread_points`.
     fairness : Fairness
     n_clusters, init, n_init, max_iter, tol, seed
-        As the parameters of :class:`fairjax.FCA`; see :func:`~fairjax.fca.restarts.starts`.
+        As in :class:`fairjax.FCA`; see :func:`~fairjax.fca.restarts.starts`.
     n_search : int
-        Fits after those, see :mod:`~fairjax.fca.search`.
+        Further fits by the search, see :mod:`~fairjax.fca.search`.
 
     Returns
     -------
     Outcome
-        The result, :class:`~fairjax.fca.FairClustering`, on the host and in the data's units.
+        With the result, a :class:`~fairjax.fca.FairClustering`, on the host and in the data's units.
 
     Notes
     -----
-    O(n K d) for each turn of each restart.
+    O(n K d) for each iteration of each restart.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def fit_from(
     tol: float = 1e-4,
     span: tuple[float, float] = (0.0, 1.0),
 ) -> FairClustering:
-    """Take turns from ``centers`` (K, d') until they settle, then labels and certificate; in the device's units.
+    """Iterate from ``centers`` (K, d') until they settle, then labels and certificate; in the device's units.
 
     ``span`` is the part of the progress bar that this fit fills.
     """
@@ -139,9 +139,10 @@ def refitting(
     n_before: int = 0,
     n_fits: int = 1,
 ) -> Refit[FairClustering]:
-    """The fits of a :func:`~fairjax.fca.search.search`: given up once the cost will not fall below the one to beat.
+    """The fits of a :func:`~fairjax.fca.search.search`; each is given up once it is not expected to beat the cost so
+    far.
 
-    On the progress bar there are ``n_fits`` of them after ``n_before`` others.
+    On the progress bar they are ``n_fits`` after ``n_before`` others.
     """
     problem = _Problem(points, fairness, max_iter, tol)
 
@@ -152,7 +153,7 @@ def refitting(
 
 
 class Level(NamedTuple):
-    """A clustering at one level of fairness: what was asked of the control, and what came out."""
+    """A clustering at one level of fairness: the control's value, and the result."""
 
     value: float
     balance: float
@@ -174,8 +175,8 @@ def price_of_fairness(
 ) -> "list[Level]":
     """Fair clusterings from ``centers`` (K, d') at levels of the control from ``loosest`` to ``tightest``.
 
-    The values are traced, so all of them, and the fit before, share one compiled program. O(n K d) for each turn of
-    each of the ``n_values`` fits.
+    The values are traced, so all of them, and the fit before, share one compiled program. O(n K d) for each iteration
+    of each of the ``n_values`` fits.
     """
     shape = (int(centers.shape[0]), points.n_groups)
     curve: list[Level] = []
@@ -191,7 +192,7 @@ def price_of_fairness(
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is the same for all fits, from whatever centres."""
+    """What all fits share, whatever their centres."""
 
     points: FitPoints
     fairness: Fairness | Sizes
@@ -200,16 +201,16 @@ class _Problem:
 
     @property
     def n_padded(self) -> int:
-        """Points of all devices, padding included."""
+        """Number of points on all devices, padding included."""
         return int(self.points.grouped.weights.shape[0])
 
     def n_places(self, n_clusters: int) -> int:
-        """For how many clusters the programs are compiled."""
-        # bounds on sizes hold for every one of them
+        """Number of clusters that the programs are compiled for."""
+        # bounds on sizes apply to every cluster, so there is no padding
         return n_clusters if self.fairness.kind == "counts" else padded_clusters(n_clusters, self.points.n_rows)
 
     def begin(self, centers: Array, n_open: int | None = None) -> State:
-        """Before the first turn; by default as few points stay open as the rule is."""
+        """The state before the first iteration; by default with few open points."""
         n_clusters = int(centers.shape[0])
         n_padded = self.n_places(n_clusters)
         n_open = self.few_open(n_padded) if n_open is None else n_open
@@ -223,17 +224,17 @@ class _Problem:
         )  # fmt: skip
 
     def few_open(self, n_clusters: int) -> int:
-        """Points that stay open: the nearest to a boundary, as the rule, decide."""
+        """Number of points that stay open: usually the nearest to a boundary decide."""
         return open_points(self.n_padded, self.points.n_groups * n_clusters)
 
     @property
     def _asked(self) -> tuple[npt.NDArray[Any], tuple[npt.NDArray[Any], ...]]:
-        """The control's value, and the members of the groups; of NumPy, which every process of several may pass."""
+        """The control's value, and the groups' members; as NumPy arrays, which all processes may pass."""
         dtype = self.points.dtype
         return np.asarray(self.fairness.value, dtype), tuple(np.asarray(m, dtype) for m in self.fairness.members)
 
     def turns(self, state: State, pause: int) -> State:
-        """Turns until ``pause`` of them are done, or the end."""
+        """Iterate until ``pause`` iterations are done, or to the end."""
         tol = np.asarray(self.tol, self.points.dtype)
         until, pauses = np.asarray(self.max_iter, np.int32), np.asarray(pause, np.int32)
         return stages.turns(
@@ -258,7 +259,7 @@ class _Problem:
 
 
 def _of_first(found: FairClustering, n_clusters: int) -> FairClustering:
-    """The result for the first clusters, without those that only fill up a shape; what has an axis of them as numpy."""
+    """The result for the first clusters, without padding; arrays with an axis of clusters become numpy."""
 
     def first(leaf: Array) -> Any:
         return np.asarray(leaf)[..., :n_clusters]
@@ -273,7 +274,7 @@ def _of_first(found: FairClustering, n_clusters: int) -> FairClustering:
 
 
 def _paid_in_all(found: FairClustering, members: tuple[npt.NDArray[np.float64], ...]) -> FairClustering:
-    """The result with the prices that each combination of several attributes pays, the sums of theirs."""
+    """The result with the prices that each combination of several attributes pays, the sums of its groups' prices."""
     every: Any = np.concatenate(members).T
     best = found.assignment
     prices: Any = np.asarray(every @ np.asarray(best.prices), best.prices.dtype)
@@ -286,7 +287,7 @@ def _fit(problem: _Problem, centers: Array, span: tuple[float, float], n_open: i
 
 
 def _fit_below(problem: _Problem, centers: Array, span: tuple[float, float], bound: float) -> FairClustering | None:
-    """A fit that is given up, by its number of turns alone, once its cost is not going to fall below the bound."""
+    """A fit that is given up once its cost is not expected to fall below the bound; the clock plays no part."""
     state = problem.begin(centers)
     for pause in range(_SEE, problem.max_iter, _SEE):
         state = problem.turns(state, pause)
@@ -299,7 +300,7 @@ def _fit_below(problem: _Problem, centers: Array, span: tuple[float, float], bou
 
 
 def _insist(problem: _Problem, centers: Array, result: FairClustering) -> FairClustering:
-    """Look at all points where more of them tie at a boundary than may stay open, as with masses of duplicates."""
+    """Fit with all points open if more points tie at a boundary than could stay open, as with many duplicates."""
     points, n_padded = problem.points, problem.n_padded
     width = points.n_groups * centers.shape[0] * points.dtype.itemsize
     solved = int(result.assignment.status) != UNSOLVED
@@ -312,7 +313,7 @@ def _insist(problem: _Problem, centers: Array, result: FairClustering) -> FairCl
 
 
 def _to_the_end(problem: _Problem, state: State, span: tuple[float, float]) -> State:
-    """Turns in stretches of a fraction of a second, until they end."""
+    """Iterate in stretches of a fraction of a second, to the end."""
     turns, done = 1, int(state.n_iter)
     while not bool(state.ended):
         began = time.perf_counter()
@@ -325,7 +326,7 @@ def _to_the_end(problem: _Problem, state: State, span: tuple[float, float]) -> S
 
 
 def _filled(problem: _Problem, state: State, span: tuple[float, float]) -> FairClustering:
-    """The result of a ``state`` in which turns have ended, and of more turns where a cluster would be lost."""
+    """The result of a final ``state``, or of further iterations if a cluster would be lost."""
     grouped = problem.points.grouped
     best = problem.finish(state)
     for _ in range(int(state.centers.shape[0])):

@@ -1,27 +1,27 @@
-"""Starting centres in the aligned space: k-means on pairs of points that stand for both their groups.
+"""Starting centres in the aligned space: k-means on pairs of points, each representing both groups.
 
-Fair clustering is clustering of aligned points (Kim et al., ICML 2025, eq. 3): its clusters are those of weighted
-means π0 x + π1 y of points that a transport between the groups has paired. Plain k-means does not know the groups;
-where these lie apart it puts whole clusters into one of them, which no fair assignment can fill. So the starts are
-sought where the solution lies: a sample of every group is matched to that of the largest one at least squared distance,
-and k-means runs on the matched points' weighted means.
+Fair clustering is clustering of aligned points (Kim et al., ICML 2025, eq. 3), the weighted means π0 x + π1 y of points
+that a transport between the groups has paired. Plain k-means does not know the groups; where these lie apart it puts
+whole clusters into one of them, which no fair assignment can fill. So the starts are sought where the solution lies: a
+sample of every group is matched to that of the largest group at least squared distance, and k-means runs on the matched
+points' weighted means.
 
 It runs on the host: an optimal matching of samples of equal size is a permutation, which SciPy finds in tenths of a
-second, k-means on so few points takes scikit-learn hundredths, and nothing has to be compiled.
+second; k-means on so few points takes scikit-learn hundredths of a second, and nothing has to be compiled.
 """
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-_SAMPLE, _MOST = 1000, 2000  # points of each group; the matching takes time of their number cubed
-_EACH = 50  # of them for each cluster
-_ALL = 2000  # points of all groups but the largest together
+_SAMPLE, _MOST = 1000, 2000  # points per group; the matching takes the cube of their number in time
+_EACH = 50  # points per cluster
+_ALL = 2000  # points of all groups except the largest together
 _RESTARTS = 10  # of k-means
 
 
 def sample_size(sizes: npt.NDArray[np.intp], n_clusters: int) -> int:
-    """Points to sample of each group, of groups with so many points."""
+    """Number of points to sample from each group, for groups of these sizes."""
     others = max(1, int(np.count_nonzero(sizes)) - 1)
     wanted = min(max(_SAMPLE, _EACH * n_clusters), _MOST)
     return min(int(sizes.max()), wanted, max(_ALL // others, n_clusters))
@@ -34,19 +34,19 @@ def aligned_points(
     n_clusters: int,
     rng: np.random.Generator,
 ) -> npt.NDArray[np.floating]:
-    """Weighted means (m, d) of matched points, one of each group; each stands for the same weight.
+    """Weighted means (m, d) of matched points, one of each group; each mean represents the same weight.
 
-    O(M m³) for m samples of each of M groups, at most 2,000, fewer where there are few clusters or many groups. Groups
-    with fewer points are sampled with repetition, so that one of a single row takes part in every pair with its share.
+    O(M m³) for m samples of each of M groups; m is at most 2,000, less for few clusters or many groups. Smaller groups
+    are sampled with repetition, so that a group of a single row contributes its share to every mean.
 
     Parameters
     ----------
-    X : (n, d) points. groups : (n,) ids 0..M-1. weights : (n,) or None. n_clusters : to be sought among them.
-    rng : where the samples come from.
+    X : (n, d) points. groups : (n,) ids 0..M-1. weights : (n,) or None. n_clusters : number of clusters to start.
+    rng : source of the samples.
 
     Examples
     --------
-    Two groups apart: what is clustered lies between them.
+    Two groups apart: the aligned points lie between them.
 
     >>> import numpy as np
     >>> X, groups = np.array([[0.0], [1.0], [10.0], [11.0]]), np.array([0, 0, 1, 1])
@@ -80,7 +80,7 @@ def centers(aligned: npt.NDArray[np.floating], n_clusters: int, rng: np.random.G
 def _drawn(
     groups: npt.NDArray[np.integer], weights: npt.NDArray[np.floating], group: int, size: int, rng: np.random.Generator
 ) -> npt.NDArray[np.intp]:
-    """Indices (size,) of points of a group, each as often as its weight asks for, to less than once."""
+    """Indices (size,) of points of a group, each as often as its weight implies, to within one draw."""
     members = np.flatnonzero((groups == group) & (weights > 0))
     members = rng.permutation(members)
     until = np.cumsum(weights[members])
@@ -89,5 +89,5 @@ def _drawn(
 
 
 def _squared_distances(A: npt.NDArray[np.floating], B: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Up to a constant for each row, which no matching changes."""
+    """Squared distances up to a constant for each row, which changes no matching."""
     return (B**2).sum(1) - 2 * A @ B.T

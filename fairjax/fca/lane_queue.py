@@ -1,4 +1,4 @@
-"""Many small data sets on a CPU: threads, each of which keeps its lanes filled from one queue."""
+"""Many small data sets on a CPU: threads that each keep their lanes filled from one queue."""
 
 import queue
 import threading
@@ -18,22 +18,29 @@ from fairjax.assignment import vertices
 from fairjax.fca import lanes as side_by_side
 from fairjax.fca.lanes import Lanes, Sets
 
-_LANES = 32  # of a thread
-_TOGETHER = 8  # so many lanes are emptied and filled at a time
-_OPEN = 64  # points of a lane, and for every tie at a vertex
+_LANES = 32  # per thread
+_TOGETHER = 8  # lanes that are emptied and refilled at a time
+_OPEN = 64  # points of a lane, plus so many for every tie at a vertex
 _OPEN_EACH = 8
-_MOST_POINTS, _MOST_TIES = 4096, 40  # beyond, operations are large enough to be started one by one
+_MOST_POINTS, _MOST_TIES = 4096, 40  # beyond these, operations are large enough to run one by one
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 class Turned(NamedTuple):
-    """Where the turns of a data set have led, on the host.
+    """Where the iterations of a data set ended, on the host.
 
     Attributes
     ----------
-    centers : (K, d). prices, counts : (M, K) for them, the latter up to a factor. level : (K,) of the clusters.
-    radius : () below which the margins of open points are. n_iter : () int32. converged : () bool.
+    centers : (K, d)
+    prices, counts : (M, K)
+        For them, the counts up to a factor.
+    level : (K,)
+        Level of the clusters.
+    radius : ()
+        Above all margins of open points.
+    n_iter : () int32
+    converged : () bool
     """
 
     centers: Any
@@ -46,17 +53,17 @@ class Turned(NamedTuple):
 
 
 def fits_in_lanes(n_points: int, n_groups: int, n_clusters: int) -> bool:
-    """Whether data sets of that size are worth it; with three groups or more, one by one is as fast."""
+    """Whether lanes pay for data sets of this size; with three groups or more, one by one is as fast."""
     return n_points <= _MOST_POINTS and n_groups == 2 and 0 < n_clusters - 1 <= _MOST_TIES
 
 
 def open_points(n_points: int, n_groups: int, n_clusters: int) -> int:
-    """How many points of a data set to look at closely."""
+    """Number of points of a data set to look at closely."""
     return min(n_points, _OPEN + _OPEN_EACH * (n_groups - 1) * (n_clusters - 1))
 
 
 def can_be_turned(given: Arrays, n_groups: int) -> npt.NDArray[np.bool_]:
-    """(B,) which data sets ask for perfect fairness, have numbers everywhere, and weight in every group."""
+    """(B,) which data sets ask for perfect fairness, have finite values, and weight in every group."""
     members = [np.sum(given["weights"] * (given["groups"] == group), 1) for group in range(n_groups)]
     finite = [np.isfinite(leaf).all(tuple(range(1, leaf.ndim))) for leaf in given.values()]
     return np.all(finite, 0) & np.all(np.asarray(members) > 0, 0) & (given["values"] == 0)
@@ -72,9 +79,9 @@ def turned(
     max_iter: int,
     n_threads: int,
 ) -> Iterator[tuple[int, Any]]:
-    """Pairs of a member and what ``conclude`` makes of its turns, as they come; of None where a lane got nowhere.
+    """Pairs of a member and ``conclude`` of its result, as they are ready; the result is None if the lane got stuck.
 
-    ``given`` are X (B, n, d), groups and weights (B, n), centers (B, K, d) and the values (B,) of the control.
+    ``given`` holds X (B, n, d), groups and weights (B, n), centers (B, K, d) and the values (B,) of the control.
     """
     waiting = iter(members.tolist())
     lock, ready = threading.Lock(), queue.SimpleQueue[tuple[int, Any]]()
@@ -98,7 +105,7 @@ def turned(
                 if n_stuck >= max(_LANES, n_ended / 2):
                     in_vain.set()
             ready.put((member, conclude(member, result)))
-        # data sets of the kind that lanes do not get through
+        # data sets that lanes do not get through
         while (member_left := take()) is not None:
             ready.put((member_left, conclude(member_left, None)))
 
@@ -124,7 +131,7 @@ def turned(
 def _kept_filled(
     take: Callable[[], int | None], given: Arrays, tol: float, *, n_groups: int, max_iter: int
 ) -> Iterator[tuple[int, Turned | None]]:
-    """Lanes filled by ``take`` and emptied, until there is nothing left to take."""
+    """Lanes filled by ``take`` and emptied, until nothing is left to take."""
     dtype = given["X"].dtype
     n_points, n_clusters = given["X"].shape[1], given["centers"].shape[1]
     n_open = open_points(n_points, n_groups, n_clusters)
@@ -159,7 +166,7 @@ def _kept_filled(
 
 
 def _by_group(given: Arrays) -> Arrays:
-    """Data sets with their points in the order of the groups, of which samples then have even parts."""
+    """Data sets with their points sorted by group, so that samples contain even parts of each."""
     order = np.argsort(given["groups"].astype(np.int16), 1, kind="stable")
     sorted_ = {name: np.take_along_axis(given[name], order, 1) for name in ("groups", "weights")}
     X = np.take_along_axis(given["X"], order[:, :, None], 1)
@@ -184,7 +191,7 @@ def _advanced(state: tuple[Sets, Lanes], tol: Any, max_iter: Any, until: Any, *,
 
 @stage
 def _read(state: tuple[Sets, Lanes]) -> tuple[Turned, Array, Array]:
-    """Every lane's turns, in the types of the data, and which lanes are done and which are stuck."""
+    """Every lane's result, in the dtypes of the data, and which lanes are done and which are stuck."""
     sets, lanes = state
     dtype = sets.weights.dtype
     prices = vertices.table(lanes.basis.prices, sets.masses[:-1] / sets.masses[-1])

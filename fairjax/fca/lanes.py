@@ -1,19 +1,20 @@
-"""Turns of many small data sets side by side, each as exact as a turn alone.
+"""Iterations of many small data sets side by side, each as exact as when run alone.
 
-A fit of a thousand points is some thirty turns, each of hundreds of operations on little data: most of its time goes
-into starting operations. Here L data sets, the *lanes*, share every operation. A round is
+A fit of a thousand points is some thirty iterations, each of hundreds of operations on little data: most of its time
+goes into starting operations. Here L data sets, the *lanes*, share every operation. A round is
 
-1. a pass over all points under the present prices: labels, margins, counts and sums per cluster;
+1. a pass over all points at the current prices: labels, margins, counts and sums per cluster;
 2. a few pivots (:mod:`~fairjax.assignment.pivots`) over the *open* points, those with the least margins, as if the
    others stayed where they are;
-3. where that ends at an optimum, and prices have not moved by more than the margins of the others: the end of a turn.
+3. if that ends at an optimum, and prices have not moved by more than the other points' margins: the end of an
+iteration.
    The assignment is the cheapest of all, and the centres move.
 
-Lanes share rounds, not turns: each counts its own. When a lane is done is decided as in :mod:`~fairjax.fca.direct`, and
-its last turn, too, is that to the cheapest centres. What a lane comes to depends on no other lane.
+Lanes share rounds, not iterations: each counts its own. A lane ends by the same rule as in :mod:`~fairjax.fca.direct`,
+and its last iteration, too, assigns to the cheapest centres. No lane's result depends on another lane.
 
-Where prices have farther to go, as from nothing at the first turn, open points are a sample of those within a wider
-margin, and each stands for several: such a round only tells where to look next.
+If prices have farther to go, as at the first iteration, open points are a sample of those within a wider margin, and
+each represents several: such a round only says where to look next.
 """
 
 from typing import Any, NamedTuple, TypeVar
@@ -30,16 +31,14 @@ from fairjax.fca.direct import at_rest
 
 Tree = TypeVar("Tree")
 
-_FAR = 1e3  # times the variance: beyond that no margin is
-_WIDER = (
-    4.0  # where prices have to go farther than margins allow, points within so many times the radius stand for others
-)
-_PIVOTS = 12  # of a round, at most
-_ENOUGH = 0.25  # of the lanes: while so many pivot, the others wait
-_MOST_PIVOTS, _MOST_ROUNDS = 200, 40  # of a turn: more are a sign of ties beyond number
-_WIDTHS = 0.3, 0.6, 0.8, 1.0, 1.25, 2.0  # of the radius before, of which the widest that has places is the next
-_NO_ROOM = 1e-6  # part of it that is left, and no more
-_WITHIN = 0.999  # of the least margin: beyond, placed points may move
+_FAR = 1e3  # times the variance: above any margin
+_WIDER = 4.0  # if prices must go farther than margins allow, points within this multiple of the radius represent others
+_PIVOTS = 12  # per round, at most
+_ENOUGH = 0.25  # of the lanes: while at least this part pivots, the others wait
+_MOST_PIVOTS, _MOST_ROUNDS = 200, 40  # per iteration: more are a sign of very many ties
+_WIDTHS = 0.3, 0.6, 0.8, 1.0, 1.25, 2.0  # of the last radius; the widest with enough places is the next
+_NO_ROOM = 1e-6  # of the room: no more than this counts as none left
+_WITHIN = 0.999  # of the least margin: beyond it, placed points may move
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -48,9 +47,16 @@ class Sets(NamedTuple):
 
     Attributes
     ----------
-    features : (L, d + M, n) of the points, centred, and below them their membership in the groups.
-    groups : (L, n) int32. weights : (L, n), of which the heaviest is 1.
-    shifts : (L, d) what was taken off. variances : (L,). masses : (M, L) weights of the groups.
+    features : (L, d + M, n)
+        Features of the points, centred, and below them their membership in the groups.
+    groups : (L, n) int32
+    weights : (L, n)
+        The heaviest is 1.
+    shifts : (L, d)
+        What was subtracted.
+    variances : (L,)
+    masses : (M, L)
+        Weights of the groups.
     """
 
     features: Array
@@ -62,15 +68,33 @@ class Sets(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """Between two rounds.
+    """State between two rounds.
 
     Attributes
     ----------
-    centers, best_centers : (L, K, d) relative to the shifts. basis : vertices. counts : (M, K, L) of the last turn.
-    level : (K, L) the common profile of that turn. best_cost : (L,). radius : (L,) margin below which points are open,
-    wide : (L,) bool, or of which some are, each of which stands for several.
-    n_iter : (L,) int32 turns. n_pivots, n_rounds : (L,) int32 of this turn. converged : (L,) bool.
-    last : (L,) bool, whether the turn is that to the cheapest centres. done : (L,) bool. stuck : (L,) bool, given up.
+    centers, best_centers : (L, K, d)
+        Relative to the shifts.
+    basis
+        Vertices.
+    counts : (M, K, L)
+        Counts of the last iteration.
+    level : (K, L)
+        The common profile of that iteration.
+    best_cost : (L,)
+    radius : (L,)
+        Points with a smaller margin are open.
+    wide : (L,) bool
+        Whether only a sample of these is open, each point representing several.
+    n_iter : (L,) int32
+        Iterations.
+    n_pivots, n_rounds : (L,) int32
+        Of this iteration.
+    converged : (L,) bool
+    last : (L,) bool
+        Whether the iteration assigns to the cheapest centres.
+    done : (L,) bool
+    stuck : (L,) bool
+        Given up.
     """
 
     centers: Array
@@ -102,7 +126,7 @@ class _Pass(NamedTuple):
 class _Opened(NamedTuple):
     """Open points: rows (m, L), their features (L, d, m), and labels (m, L) of the pass.
 
-    limit : (L,) by how much prices may move against each other. step : (L,) how many points each stands for.
+    limit : (L,) how far prices may move against each other. step : (L,) how many points each represents.
     """
 
     rows: Rows
@@ -123,9 +147,9 @@ def _where_last(flags: Array, new: Tree, old: Tree) -> Tree:
 
 
 def prepare(X: Array, groups: Array, weights: Array, *, n_groups: int) -> Sets:
-    """Lay out X (L, n, d), groups (L, n) and weights (L, n); every group has weight in every lane.
+    """Lay out X (L, n, d), groups (L, n) and weights (L, n); every group must have weight in every lane.
 
-    Samples are best where points are in the order of their groups.
+    Samples are best if points are sorted by group.
     """
     weights = weights / jnp.max(weights, 1, keepdims=True)
     members = (groups[:, None] == jnp.arange(n_groups)[:, None]).astype(X.dtype)
@@ -141,7 +165,7 @@ def prepare(X: Array, groups: Array, weights: Array, *, n_groups: int) -> Sets:
 
 
 def begin(sets: Sets, centers: Array) -> Lanes:
-    """Before the first turn, from centers (L, K, d) in the units of the points."""
+    """The state before the first iteration, from centers (L, K, d) in the units of the points."""
     n_lanes, n_clusters = centers.shape[:2]
     n_groups = sets.masses.shape[0]
     none = jnp.zeros((n_lanes,), jnp.int32)
@@ -155,7 +179,7 @@ def begin(sets: Sets, centers: Array) -> Lanes:
 
 
 def replace(flags: Array, fresh: tuple[Sets, Lanes], old: tuple[Sets, Lanes]) -> tuple[Sets, Lanes]:
-    """``fresh`` data sets in the lanes that ``flags`` (L,) name."""
+    """``fresh`` data sets in the lanes where ``flags`` (L,) hold, ``old`` ones elsewhere."""
     lanes_last = ("basis", "counts", "level", "masses")
 
     def chosen(new: Any, old: Any) -> Any:
@@ -234,7 +258,7 @@ def _opened(sets: Sets, lanes: Lanes, found: _Pass, n_open: int) -> tuple[Lanes,
 
 
 def _placed(sets: Sets, lanes: Lanes, found: _Pass, opened: _Opened) -> Array:
-    """Counts (M, K, L) of the points that are neither open, or stood for, nor tied."""
+    """Counts (M, K, L) of the points that are neither open, nor represented, nor tied."""
     free = vertices.untied(opened.rows, lanes.basis)
     counts = vertices.counted(opened.rows, opened.labels, free, sets.masses.shape[0])
     return found.counts - counts - vertices.at_base(lanes.basis, sets.masses.shape[0])
@@ -244,7 +268,7 @@ def _pivoted(sets: Sets, lanes: Lanes, opened: _Opened, placed: Array) -> tuple[
     """Lanes after some pivots, and which of them (L,) are at an optimum for all points."""
     rows, ratios = opened.rows, sets.masses[:-1] / sets.masses[-1]
     begun, active = lanes.basis.prices, ~lanes.done & ~lanes.stuck
-    # in the first round of a turn, costs have changed since the last one
+    # in the first round of an iteration, costs have changed since the last one
     fresh = jnp.where(active & (lanes.n_rounds == 0) & ~lanes.wide, opened.limit, -1)
     tied = pivots.retied(rows, lanes.basis, ratios, fresh)
     none = jnp.zeros_like(active)
@@ -284,7 +308,7 @@ class _Turn(NamedTuple):
 
 
 def _summed(sets: Sets, lanes: Lanes, found: _Pass, opened: _Opened, placed: Array) -> _Turn:
-    """What the optimum of a lane comes to; of other lanes, anything."""
+    """Counts, level and sums at the optimum of a lane; meaningless for lanes that are not at one."""
     basis, n_features = lanes.basis, opened.features.shape[1]
     n_groups, n_clusters, _ = placed.shape
     ratios = sets.masses[:-1] / sets.masses[-1]
@@ -312,7 +336,7 @@ def _summed(sets: Sets, lanes: Lanes, found: _Pass, opened: _Opened, placed: Arr
 
 
 def _turned(sets: Sets, lanes: Lanes, ended: Array, turn: _Turn, tol: Array, max_iter: Array) -> Lanes:
-    """The centres moved in lanes whose turn has ``ended`` (L,), as after a turn of :mod:`~fairjax.fca.direct`."""
+    """The centres moved in lanes whose iteration has ``ended`` (L,), as in :mod:`~fairjax.fca.direct`."""
     dtype = sets.features.dtype
     sizes, squares = jnp.sum(turn.counts, 0).T, jnp.sum(jnp.square(lanes.centers), 2)
     whole = jnp.sum(sizes, 1)
@@ -358,7 +382,7 @@ def round_of(sets: Sets, lanes: Lanes, tol: Array, max_iter: Array, *, n_open: i
 
 
 def advance(sets: Sets, lanes: Lanes, tol: Array, max_iter: Array, until: Array, *, n_open: int) -> Lanes:
-    """Rounds until at least ``until`` () lanes have come to an end, done or stuck."""
+    """Rounds until at least ``until`` () lanes have ended, done or stuck."""
     return jax.lax.while_loop(
         lambda lanes: jnp.sum(lanes.done | lanes.stuck) < until,
         lambda lanes: round_of(sets, lanes, tol, max_iter, n_open=n_open),

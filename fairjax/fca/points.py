@@ -1,6 +1,6 @@
 """Points and centres as a source of costs for fair assignment: passes that never hold the n × K distances.
 
-A pass reads the points block by block, on a CPU each small enough to stay in cache: distances plus prices give the two
+A pass reads the points block by block, each small enough to stay in cache on a CPU: distances plus prices give the two
 cheapest clusters, and a product with the one-hot labels gives the sums per cluster and the counts per group and
 cluster. That is the work of one Lloyd step.
 """
@@ -20,23 +20,32 @@ from fairjax.fca.two_cheapest import two_cheapest
 from fairjax.kmeans.points import as_weighted_points
 
 _IN_CACHE = 16_384  # points of a block on a CPU
-_LARGE = 2**20  # and on an accelerator, where a smaller block takes as long as this one
-# Blocks of a pass on a CPU whose operations may overlap. On two cores a pass takes a fifth less time with two, and no
-# less with four. Of few blocks it is not worth compiling.
+_LARGE = 2**20  # and on an accelerator, where a smaller block takes as long
+# Blocks of a pass on a CPU that may overlap. On two cores a pass is a fifth faster with two, and no faster with four.
+# With few blocks it is not worth compiling.
 _OVERLAPPING, _MANY_BLOCKS = 2, 8
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class GroupedPoints(NamedTuple):
-    """Points with their groups and weights, laid out for passes; n' is n and a padding of weight 0.
+    """Points with their groups and weights, laid out for passes; n' is n plus padding of weight 0.
 
     Attributes
     ----------
-    features : (n_blocks, d, n' / n_blocks) block after block, one contiguous row per feature, centred on ``mean``.
-    groups : (n',) int32 ids 0..M-1. weights : (n',) that sum to 1.
-    masses : (M,) weight of each group. mean : (d,) weighted mean of the points.
-    variance : () weighted mean squared distance from the mean, the cost of a single cluster.
-    spread : over which devices rows are spread; features, groups and weights are then a device's own.
+    features : (n_blocks, d, n' / n_blocks)
+        Block after block, one contiguous row per feature, centred on ``mean``.
+    groups : (n',) int32
+        Ids 0..M-1.
+    weights : (n',)
+        With sum 1.
+    masses : (M,)
+        Weight of each group.
+    mean : (d,)
+        Weighted mean of the points.
+    variance : ()
+        Weighted mean squared distance from the mean, the cost of a single cluster.
+    spread
+        The devices over which rows are spread; features, groups and weights are then a device's own.
     """
 
     features: Array
@@ -49,7 +58,7 @@ class GroupedPoints(NamedTuple):
 
     @property
     def n_points(self) -> int:
-        """n', of all devices together."""
+        """n', on all devices together."""
         return self.weights.shape[0] * self.spread.n_devices
 
 
@@ -61,7 +70,7 @@ def block_shape(n_points: int) -> tuple[int, int]:
 
 
 def whole_blocks(n_points: int) -> int:
-    """Points after padding to whole blocks; so many are padded no further.
+    """Number of points after padding to whole blocks, which needs no further padding.
 
     Examples
     --------
@@ -83,8 +92,8 @@ def prepare(
 ) -> GroupedPoints:
     """Lay out points X (n, d), groups (n,) and weights (n,) or None for passes; O(n d) time and memory.
 
-    Inside of ``jax.shard_map`` these are a device's own rows, and ``rows`` (:class:`fairjax.parallel.Rows`) says over
-    which axis they are spread; with the points, all functions of this route know it.
+    Inside ``jax.shard_map`` these are a device's own rows, and ``rows`` (:class:`fairjax.parallel.Rows`) names the axis
+    over which they are spread; the points carry it to all functions of this route.
     """
     X, weights = as_weighted_points(X, weights)
     groups = jnp.asarray(groups, jnp.int32)
@@ -93,14 +102,14 @@ def prepare(
     n_points = X.shape[0]
     n_blocks, block = block_shape(n_points)
     padding = n_blocks * block - n_points
-    # sums block by block: one running sum over millions of small weights would lose digits
+    # summed block by block: one running sum over millions of small weights would lose digits
     shape = (n_blocks, block)
     weights = jnp.pad(weights, (0, padding)).reshape(shape)
     weights = weights / rows.sum(jnp.sum(jnp.sum(weights, 1)))
     groups = jnp.pad(groups, (0, padding)).reshape(shape)
 
     def block_of(i: Array) -> Array:
-        # the last point again and again as padding
+        # the last point repeated as padding
         return X[jnp.minimum(i * block + jnp.arange(block), n_points - 1)]
 
     def weighted_sum(total: Array, i: Array) -> tuple[Array, None]:
@@ -120,7 +129,7 @@ def prepare(
 
 
 def coordinates(points: GroupedPoints, index: Array) -> Array:
-    """A device's own points (m, d) at ``index`` (m,), relative to the mean; of an index beyond them the last one."""
+    """A device's own points (m, d) at ``index`` (m,), relative to the mean; the last point for a larger index."""
     n_blocks, _, block = points.features.shape
     index, size = jnp.minimum(index, n_blocks * block - 1), jnp.asarray(block, index.dtype)
     return points.features[jax.lax.div(index, size), :, jax.lax.rem(index, size)]
@@ -129,7 +138,7 @@ def coordinates(points: GroupedPoints, index: Array) -> Array:
 def squared_distances(points: GroupedPoints, centers: Array, present: Array | None = None) -> Source:
     """Costs ‖x − μ‖² to ``centers`` (K, d), given relative to ``points.mean``; passes sum the points per cluster.
 
-    ``present`` (K,) bool says which centres there are, None that all of them are.
+    ``present`` (K,) bool says which centres exist; None if all do.
     """
     n_clusters, n_features = centers.shape
     n_groups = points.masses.shape[0]
@@ -160,7 +169,7 @@ def squared_distances(points: GroupedPoints, centers: Array, present: Array | No
         (sums, lowest), (labels, rivals, margins) = jax.lax.scan(one_block, begin, by_block, unroll=overlapping)
         sums, lowest = points.spread.sum((sums, lowest))
         counts = sums[:, n_features:].T
-        # distances lack ‖x‖², which no choice changes; prices are not part of the cost
+        # distances lack ‖x‖², which affects no choice; prices are not part of the cost
         cost = points.variance + lowest - jnp.sum(counts * prices)
         return Pass(labels.reshape(-1), rivals.reshape(-1), margins.reshape(-1), counts, cost, sums[:, :n_features])
 

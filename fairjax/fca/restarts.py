@@ -1,4 +1,4 @@
-"""Where fits begin, and the cheapest of several: what both routes have in common."""
+"""Where fits start, and the cheapest of several: what both routes share."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ FitPoints = ScaledPoints | SpreadPoints
 
 
 class Start(NamedTuple):
-    """Starting centres on the device, and the k-means result that they are, if any."""
+    """Starting centres on the device, and the k-means result that they come from, if any."""
 
     centers: Array
     unfair: KMeansResult | None
@@ -34,8 +34,12 @@ class Search(NamedTuple):
 
     Attributes
     ----------
-    n_fits : fits that it took, those that were given up included. n_improvements : how often the least cost fell.
-    costs : (n_fits + 1,) least cost before it and after each fit, in the data's units.
+    n_fits
+        Fits that it took, including those given up.
+    n_improvements
+        How often the least cost fell.
+    costs : (n_fits + 1,)
+        Least cost at the start and after each fit, in the data's units.
     """
 
     n_fits: int
@@ -44,9 +48,9 @@ class Search(NamedTuple):
 
 
 class Outcome(NamedTuple, Generic[Result]):
-    """The cheapest result, on the host and in the data's units; ``start`` is what it grew from.
+    """The cheapest result, on the host and in the data's units; ``start`` is the start that led to it.
 
-    ``restart`` is the number of its restart, or of that which the search began with, and ``search`` what that did.
+    ``restart`` is the number of the cheapest restart, from which a search begins; ``search`` records that search.
     """
 
     result: Result
@@ -58,11 +62,11 @@ class Outcome(NamedTuple, Generic[Result]):
 def starts(
     given: FitPoints, init: Init, n_clusters: int, n_init: int | None, seed: int, *, first: int = 0
 ) -> Iterator[Start]:
-    """Yield the starts of ``n_init`` restarts, or without end, from number ``first`` on.
+    """Yield the starts of ``n_init`` restarts, from number ``first`` on; without end if ``n_init`` is None.
 
-    Each has a key of its own: restart i is the same whatever their number. ``init`` is "aligned", "k-means++",
-    "random" or an array of centres (K, d) in the data's units, the only start then. Points that are spread over devices
-    give a sample of them, of which the k-means result tells nothing.
+    Each has its own key: restart i does not depend on their number. ``init`` is "aligned", "k-means++", "random", or
+    an array of centres (K, d) in the data's units, then the only start. Points spread over devices are sampled, and a
+    k-means result of the sample says nothing about all of them.
     """
     if not isinstance(init, str):
         yield Start(given.agreed(given.to_device(init)), None)
@@ -80,7 +84,7 @@ def starts(
 
 
 def fresh_starts(points: FitPoints, init: Init, n_clusters: int, seed: int, n_init: int) -> Iterator[Start]:
-    """Starts for a search, beyond those of ``n_init`` restarts; aligned ones where ``init`` is an array."""
+    """Starts for a search, numbered after those of ``n_init`` restarts; aligned ones if ``init`` is an array."""
     return starts(points, init if isinstance(init, str) else "aligned", n_clusters, None, seed, first=n_init)
 
 
@@ -94,9 +98,9 @@ def best_of(
     seed: int,
     n_more: int = 0,
 ) -> Outcome[Result]:
-    """The cheapest result, still on the device, of ``fit`` from every start, its number, and its span of the bar.
+    """The cheapest result of ``fit`` from every start, still on the device, its number, and its span of the bar.
 
-    ``n_more`` fits are to come after these.
+    ``n_more`` fits follow these.
     """
     best: Outcome[Result] | None = None
     progress.report("finding a start", 0.0)
@@ -109,7 +113,7 @@ def best_of(
 
 
 def span_of(number: int, n_fits: int) -> tuple[float, float]:
-    """The part of the progress bar that a fit fills, of so many."""
+    """The part of the progress bar that fit ``number`` of ``n_fits`` fills."""
     return number / n_fits, (number + 1) / n_fits
 
 
@@ -124,7 +128,7 @@ def cost_and_labels(points: ScaledPoints, unfair: KMeansResult) -> tuple[float, 
 
 
 def _aligned(points: ScaledPoints, key: Array, n_clusters: int) -> Array | None:
-    """Centres (K, d') from aligned points; None where there are no groups to align or too few points for K clusters."""
+    """Centres (K, d') from aligned points; None if there are no groups to align, or too few points for K clusters."""
     if points.n_groups < 2:
         return None
     rng = np.random.default_rng(np.asarray(key))
@@ -137,7 +141,7 @@ def _aligned(points: ScaledPoints, key: Array, n_clusters: int) -> Array | None:
 
 @stage
 def _key(seed: np.int64, restart: np.int32) -> Array:
-    """The data of the key of one restart."""
+    """Key data for one restart."""
     return jax.random.key_data(jax.random.fold_in(jax.random.key(seed), restart))
 
 

@@ -1,7 +1,7 @@
-"""Data of the host on the device: centred, scaled, padded to a few sizes; and results in the data's own units again.
+"""Data from the host on the device: centred, scaled, padded to a few sizes; and results back in the data's units.
 
-Small data are padded with points of weight 0 and features of value 0 to a few sizes, and the length of the history is
-one of a few, so that most fits in a session find their programs compiled.
+Small data sets are padded to a few sizes, with points of weight 0 and features of value 0, and the history has one of a
+few lengths, so that most fits in a session need no compilation.
 """
 
 from abc import ABC, abstractmethod
@@ -23,19 +23,19 @@ from fairjax.fca.alignment.result import Alignment
 from fairjax.fca.direct import FairClustering
 from fairjax.fca.points import GroupedPoints, prepare
 
-_LARGEST = 1e150  # the square of a larger value cannot be told
+_LARGEST = 1e150  # the square of a larger value would overflow
 _FEW = 4096  # points up to which sizes are padded to powers of two
-_MANY = 2**20  # points from which on passes take longer than compiling, and nothing is padded
-_TURNS = 128  # length of the history for max_iter up to it
+_MANY = 2**20  # from this many points on, passes take longer than compiling, and nothing is padded
+_TURNS = 128  # length of the history for max_iter up to this
 _LEAST_CLUSTERS = 4
 
 Result = TypeVar("Result", FairClustering, Alignment)
 
 
 class InUnits(ABC):
-    """Units of data on the device: centred on ``shift`` (d,), and ``scale`` long.
+    """Units of data on the device: centred on ``shift`` (d,), in units of ``scale``.
 
-    What it knows of the rows, a class below it says.
+    Subclasses say how the rows are stored.
     """
 
     n_features: int
@@ -45,34 +45,34 @@ class InUnits(ABC):
     @property
     @abstractmethod
     def n_columns(self) -> int:
-        """Columns on the device."""
+        """Number of columns on the device."""
 
     @property
     @abstractmethod
     def dtype(self) -> Any:
-        """Of the points on the device."""
+        """Dtype of the points on the device."""
 
     @abstractmethod
     def own_labels(self, labels: Array) -> npt.NDArray[Any]:
-        """Labels (n,) of the rows that this process has given, from those on the device."""
+        """Labels (n,) of the rows that this process supplied, from the labels on the device."""
 
     @abstractmethod
     def own_rows(self, solution: Solution) -> tuple[Any, Any]:
-        """Places (m,) among these rows of those that are split, and which of all split rows they are."""
+        """Places (m,) of the split rows among this process's rows, and their places among all split rows."""
 
     def agreed(self, values: Any) -> Any:
-        """What all processes that have some of the points take for these numbers: those of the first one."""
+        """Values that all processes agree on: those of the first process."""
         return values
 
     def to_device(self, centers: npt.NDArray[Any]) -> Array:
-        """Centres (K, d) in the data's units as (K, d') in those of the device."""
+        """Centres (K, d) in the data's units as (K, d') in the device's units."""
         inside = (centers - self.shift) / self.scale
         width = self.n_columns - self.n_features
         return jnp.asarray(np.pad(inside, ((0, 0), (0, width))), self.dtype)
 
     def centers_of(self, centers: Array) -> npt.NDArray[Any]:
         """Centres (K, d') on the device as (K, d) in the data's units."""
-        # in double precision, for float32 may not hold the unit
+        # in double precision, since float32 may not hold the unit
         return np.asarray(centers, np.float64)[:, : self.n_features] * self.scale + self.shift
 
     def cost_of(self, cost: Any) -> Any:
@@ -81,7 +81,7 @@ class InUnits(ABC):
         return np.multiply(cost, self.scale**2, dtype=np.float64)
 
     def in_units(self, result: Result, max_iter: int) -> Result:
-        """A result as numpy in the data's units, without padding; labels and rows are those of this process."""
+        """A result as numpy arrays in the data's units, without padding; labels and rows are this process's."""
         labels: Any = self.own_labels(result.assignment.labels)
         rows, kept = self.own_rows(result.assignment)
         whole = result._replace(assignment=result.assignment._replace(labels=labels))
@@ -109,13 +109,13 @@ class InUnits(ABC):
 
 @dataclass(frozen=True)
 class ScaledPoints(InUnits):
-    """Points on the device, centred and scaled by a power of two so that no unit is too large or too small.
+    """Points on the device, centred, and scaled by a power of two so that no unit is too large or too small.
 
     Attributes
     ----------
     X : (n', d') padded points. weights : (n',) 0 for padding. ids : (n',) int32 groups 0..M-1.
     groups : (n,) on the host. n_groups : M. n_points, n_features : before padding.
-    shift : (d,), scale : unit of X on the device.
+    shift : (d,) subtracted from the data. scale : unit of X on the device.
     """
 
     X: Array
@@ -130,32 +130,32 @@ class ScaledPoints(InUnits):
 
     @cached_property
     def grouped(self) -> GroupedPoints:
-        """The points laid out for the passes of the direct route, once that is asked for."""
+        """The points laid out for the passes of the direct route, on first use."""
         return _lay_out(self.X, self.ids, self.weights, n_groups=self.n_groups)
 
     @property
     def n_columns(self) -> int:
-        """Columns on the device."""
+        """Number of columns on the device."""
         return int(self.X.shape[1])
 
     @property
     def dtype(self) -> Any:
-        """Of the points on the device."""
+        """Dtype of the points on the device."""
         return self.X.dtype
 
     @property
     def n_rows(self) -> int:
-        """All points."""
+        """Number of all points."""
         return self.n_points
 
     @property
     def mesh(self) -> None:
-        """All rows lie in one place."""
+        """None: all rows are on one device."""
         return None
 
     @property
     def for_starts(self) -> "ScaledPoints":
-        """Where starts come from: all points."""
+        """The points that starts come from: all of them."""
         return self
 
     def own_labels(self, labels: Array) -> npt.NDArray[Any]:
@@ -163,7 +163,7 @@ class ScaledPoints(InUnits):
         return np.asarray(labels)[: self.n_points]
 
     def own_rows(self, solution: Solution) -> tuple[Any, Any]:
-        """Numbers (m,) of the rows that are split, none of padding, and which of all that were open they are."""
+        """Numbers (m,) of the split rows, without padding, and their places among all open rows."""
         rows = np.asarray(solution.rows)
         kept = rows < self.n_points
         return rows[kept], kept
@@ -181,7 +181,7 @@ def scale_points(
     Raises
     ------
     InputError
-        For values beyond 1e150, whose squares cannot be told.
+        For values beyond 1e150, whose squares would overflow.
 
     Examples
     --------
@@ -194,7 +194,7 @@ def scale_points(
     dtype = np.dtype(jnp.result_type(float))
     n_points, n_features = X.shape
     rows, columns = padded(n_points, 64), padded(n_features, 4) if n_points <= _FEW else n_features
-    # Far from the origin float32 has no digits left for distances, so the mean goes before the type changes.
+    # Far from the origin float32 has no digits left for distances, so subtract the mean before converting.
     check_magnitude(float(np.abs(X).max(initial=0.0)))
     shift = X.mean(0, dtype=np.float64).astype(X.dtype)
     centred = X - shift
@@ -212,7 +212,7 @@ def scale_points(
 
 
 def check_magnitude(largest: float) -> None:
-    """Refuse values whose squares cannot be told, by the largest of them."""
+    """Refuse values whose squares would overflow, by the largest of them."""
     if largest > _LARGEST:
         raise InputError(f"X has values up to {largest:.3g}; expected at most {_LARGEST:.0e}: scale the columns first")
 
@@ -226,10 +226,10 @@ def scale_of(largest: float, dtype: npt.DTypeLike) -> float:
 
 
 def padded_clusters(n_clusters: int, n_points: int) -> int:
-    """A number of clusters for which programs are compiled, at least ``n_clusters``: one of a few.
+    """Number of clusters to compile for, at least ``n_clusters``: one of a few.
 
-    Powers of two for few points; of more, for which a pass takes longer, four to each doubling; of many, the number
-    itself.
+    Powers of two for few points; four sizes per doubling for more, where a pass takes longer; the number itself for
+    many.
 
     Examples
     --------
@@ -244,7 +244,7 @@ def padded_clusters(n_clusters: int, n_points: int) -> int:
 
 
 def history_length(max_iter: int) -> int:
-    """Length of the history for ``max_iter`` turns: one of a few, so that programs are found compiled."""
+    """Length of the history for ``max_iter`` iterations: one of a few, so that programs are reused."""
     return max(_TURNS, _power_of_two(max_iter))
 
 
@@ -253,7 +253,7 @@ def _power_of_two(n: int) -> int:
 
 
 def padded(n: int, least: int) -> int:
-    """A size for n, at least ``least``: powers of two, then eight sizes per doubling; programs are found compiled."""
+    """A size for n, at least ``least``: powers of two, then eight sizes per doubling, so that programs are reused."""
     if n <= _FEW:
         return max(least, _power_of_two(n))
     step = _power_of_two(n) // 16

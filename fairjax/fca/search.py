@@ -1,18 +1,17 @@
-"""Beyond restarts: from a good solution to better ones by moving single centres, and what to try first.
+"""Beyond restarts: improving a good solution by moving single centres, the most promising first.
 
-A restart throws away what was found. Most of a good solution is right, though; what is wrong is often that one region
-has a cluster too many and another one too few, and turns cannot carry a centre from there to here. A *swap* does:
-merge two clusters, split a third, and take turns from there, few of them since most centres are near their end. The
-union of fair clusters is fair and so are the halves of :mod:`~fairjax.fca.splits`. So without any solve
+A restart throws away what was found, although most of a good solution is right. What is wrong is often that one region
+has a cluster too many and another one too few, and iterations cannot carry a centre between them. A *swap* does: merge
+two clusters, split a third, and iterate from there, which takes few iterations since most centres are near their end.
+The union of fair clusters is fair, and so are the halves of :mod:`~fairjax.fca.splits`. So, without any solve,
 
     merging j and k costs at most m_j m_k / (m_j + m_k) · ‖μ_j − μ_k‖²,   splitting c saves at least ``gains[c]``,
 
-about four times that as a rule, and swaps are tried in the order of the difference. The first one that costs less is
-taken. Where several in a row were none, the search goes on from a fresh start, or from a *cross* of the best solution
-with what came of an earlier start: centres are matched, and each is taken from one of the two at random.
-
-Swaps are those of random swap clustering (Fränti, 2018) with the choice of breathing k-means (Fritzke, 2020), crosses
-those of HG-means (Gribel & Vidal, 2019); here the clusters are fair.
+usually about four times that, and swaps are tried in the order of the difference. The first one that lowers the cost is
+taken. If several in a row fail, the search continues from a fresh start, or from a *cross* of the best solution with
+the result of an earlier start: their centres are matched, and each is taken from one of the two at random.
+Swaps follow random swap clustering (Fränti, 2018) with the selection of breathing k-means (Fritzke, 2020), crosses
+follow HG-means (Gribel & Vidal, 2019); here the clusters are fair.
 """
 
 import itertools
@@ -37,14 +36,14 @@ from fairjax.fca.scaled_points import Result
 from fairjax.fca.splits import Splits, splits
 from fairjax.fca.spreading import OWN, WHOLE, over_rows, spot
 
-_AS_A_RULE = 4.0  # times what a split is sure to save
-_LEAST = 1e-6  # part of the cost by which it has to fall
-_PATIENCE = 4  # swaps in a row that are no cheaper; from the best solution half as many as clusters, if that is more
-_FEW = 64  # of the cheapest merges and of the best splits are combined
+_AS_A_RULE = 4.0  # times the guaranteed saving of a split: the usual one
+_LEAST = 1e-6  # least relative fall of the cost that counts
+_PATIENCE = 4  # failed swaps in a row; from the best solution, half the number of clusters if that is more
+_FEW = 64  # so many of the cheapest merges and best splits are combined
 _KEPT = 8  # solutions to cross the best one with
 
-Swap = tuple[int, int, int]  # clusters that are merged, and the one that is split
-# a start, its number from 0 and the cost to beat -> a result on the device, or None once it will be no cheaper
+Swap = tuple[int, int, int]  # two clusters that are merged, and one that is split
+# a start, its number from 0 and the cost to beat -> a result on the device, or None if it was given up
 Refit = Callable[[Start, int, float], Result | None]
 
 
@@ -57,17 +56,24 @@ def search(
     n_fits: int,
     seed: int,
 ) -> Outcome[Result]:
-    """The cheapest of ``best`` and ``n_fits`` clusterings that follow from it, and what was done.
+    """The cheapest of ``best`` and the ``n_fits`` clusterings searched from it, with a record of the search.
 
     Parameters
     ----------
-    points, best : the data, and the outcome of restarts, still on the device.
-    refit : a fit from a start. fresh : starts, without end.
-    n_fits : budget. seed : of random crosses; what is tried depends on the seeds and the data alone.
+    points, best
+        The data, and the outcome of restarts, still on the device.
+    refit
+        A fit from a start.
+    fresh
+        Starts, without end.
+    n_fits
+        Budget.
+    seed
+        Seed of random crosses; what is tried depends only on the seeds and the data.
 
     Notes
     -----
-    A fit takes O(n K d) for each of its turns; what to try takes O(n K M d + K²).
+    A fit takes O(n K d) for each of its iterations; choosing what to try takes O(n K M d + K²).
     """
     best = best._replace(search=Search(0, 0, points.cost_of(np.array([float(best.result.cost)]))))
     for found in itertools.islice(steps(points, best, refit, fresh, seed=seed), n_fits):
@@ -78,7 +84,7 @@ def search(
 def steps(
     points: FitPoints, best: Outcome[Result], refit: Refit[Result], fresh: Iterator[Start], *, seed: int
 ) -> Iterator[Outcome[Result]]:
-    """As :func:`search`, without end: what there is after every fit."""
+    """As :func:`search`, without end: the outcome after every fit."""
     rng = np.random.default_rng(seed)
     patience = max(_PATIENCE, int(np.shape(best.result.centers)[0]) // 2)
     current, moves, failures, others = best.result, _moves(points, best.result), 0, _Others()
@@ -102,7 +108,7 @@ def steps(
 
 
 class _Others(NamedTuple):
-    """Centres (K, d') of solutions that swaps did not make better than the best, and the number of ends so far."""
+    """Centres (K, d') of solutions that swaps could not make the best, and the number of dead ends so far."""
 
     centers: tuple[npt.NDArray[np.floating], ...] = ()
     n_ends: int = 0
@@ -112,7 +118,7 @@ class _Others(NamedTuple):
         return _Others(kept, self.n_ends + 1)
 
     def next_start(self, rng: np.random.Generator, best: npt.NDArray[np.floating], fresh: Iterator[Start]) -> Start:
-        """Fresh and crossed starts in turn."""
+        """Fresh and crossed starts alternately."""
         if self.n_ends % 2 == 1 or not self.centers:
             return next(fresh)
         return Start(jnp.asarray(crossed(rng, best, self.centers[int(rng.integers(len(self.centers)))])), None)
@@ -121,18 +127,22 @@ class _Others(NamedTuple):
 def crossed(
     rng: np.random.Generator, one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.floating]:
-    """Centres (K, d), each from one of two solutions, of which nearest ones are matched; O(K³)."""
+    """Centres (K, d), each from one of two solutions whose nearest centres are matched; O(K³)."""
     matched = other[linear_sum_assignment(_squared_distances(one, other))[1]]
     return np.where(rng.random((len(one), 1)) < 0.5, one, matched)
 
 
 class Moves(NamedTuple):
-    """What may be tried from one solution.
+    """What to try from one solution.
 
     Attributes
     ----------
-    found : :class:`~fairjax.fca.splits.Splits` as numpy. origin : (d,) that its centres are relative to.
-    swaps : those left to be tried, the most promising first.
+    found : :class:`~fairjax.fca.splits.Splits`
+        As numpy.
+    origin : (d,)
+        To which its centres are relative.
+    swaps
+        Those left to be tried, the most promising first.
     """
 
     found: Splits
@@ -159,7 +169,7 @@ def _moves(points: FitPoints, result: FairClustering | Alignment) -> Moves:
 
 
 def ranked_swaps(found: Splits) -> npt.NDArray[np.intp]:
-    """Swaps (S, 3) of the cheapest merges and the best splits, the one that promises most first.
+    """Swaps (S, 3) of the cheapest merges and the best splits, the most promising first.
 
     Examples
     --------

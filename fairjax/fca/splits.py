@@ -1,13 +1,13 @@
-"""How to split clusters so that each half is as fair as the whole, and what that is sure to save.
+"""How to split clusters so that each half is as fair as the whole, and the saving that is guaranteed.
 
-A cluster is halved at every group's own median of a projection: each half then holds half of each group, so whatever
-bounds the groups' proportions holds as before. With y a point of the cluster, v a unit direction, p = v·(y − mean of
-its group in the cluster), the halves' means lie at least t = E|p| / 2 from that of the cluster along v, on either side:
-half the mean absolute deviation about a mean is no more than that about the median. Centres at ± t v hence save at
-least m t² for a cluster of weight m, before any turn from there, which saves more. There is such a split in every
-cluster in which some group has points that differ.
+A cluster is halved at every group's own median of a projection: each half then holds half of each group, so that any
+bounds on the groups' proportions still hold. For a point y of the cluster and a unit direction v, let p = v·(y − mean
+of its group in the cluster). Along v, the halves' means lie at least t = E|p| / 2 from the cluster's mean, on either
+side: they are as far from it as the mean absolute deviation about the medians, which is at least half that about the
+means. Centres at ± t v therefore save at least m t² for a cluster of weight m, and iterating from there saves more.
+Such a split exists in every cluster where some group has points that differ.
 
-The direction is that of greatest spread within the groups, nearly: a few steps of the power method, each a pass over
+The direction is roughly that of greatest spread within the groups: a few steps of the power method, each a pass over
 the points.
 """
 
@@ -26,13 +26,18 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class Splits(NamedTuple):
-    """The best split that was found for each cluster.
+    """The best split found for each cluster.
 
     Attributes
     ----------
-    centers : (K, d) means of the clusters, relative to ``points.mean``; of one without points its centre.
-    offsets : (K, d) the halves' centres lie at ± these. gains : (K,) by how much the cost falls at least; 0 where
-    there is nothing to split. masses : (K,) weight.
+    centers : (K, d)
+        Means of the clusters, relative to ``points.mean``; a cluster without points keeps its centre.
+    offsets : (K, d)
+        The halves' centres lie at ± these.
+    gains : (K,)
+        By how much the cost falls at least; 0 if there is nothing to split.
+    masses : (K,)
+        Weight.
     """
 
     centers: Array
@@ -117,8 +122,8 @@ def splits(points: GroupedPoints, centers: Array, labels: Array) -> Splits:
 
 
 def _unit(vectors: Array, otherwise: Array) -> Array:
-    """Rows at length 1; ``otherwise`` where one is zero."""
-    # by its largest entry first, whose square can always be told
+    """Rows scaled to length 1; ``otherwise`` where one is zero."""
+    # first by its largest entry, so that no square overflows
     largest = jnp.max(jnp.abs(vectors), 1, keepdims=True)
     vectors = vectors / jnp.where(largest > 0, largest, 1)
     length = jnp.sqrt(jnp.sum(jnp.square(vectors), 1, keepdims=True))
@@ -126,7 +131,7 @@ def _unit(vectors: Array, otherwise: Array) -> Array:
 
 
 def lost(centers: Array, masses: Array, variance: Array) -> Array:
-    """(K,) whether a cluster has no weight, or the same centre (K, d) as one before it, so that it could do more."""
+    """(K,) whether a cluster has no weight, or the same centre (K, d) as an earlier one, and so may be moved."""
     between = jnp.sum(jnp.square(centers[:, None] - centers), -1)
     noise = jnp.square(4 * jnp.finfo(between.dtype).eps) * variance
     earlier = jnp.tril(jnp.ones(between.shape, bool), -1) & (masses > 0)
@@ -134,19 +139,19 @@ def lost(centers: Array, masses: Array, variance: Array) -> Array:
 
 
 def worth_it(gain: Array, cost: Array, variance: Array) -> Array:
-    """Whether a gain is more than rounding noise of the cost and of the points."""
+    """Whether a gain exceeds the rounding noise of the cost and of the points."""
     eps = jnp.finfo(gain.dtype).eps
     return gain > eps * cost + jnp.square(16 * eps) * variance
 
 
 def refilled(found: Splits, useless: Array) -> tuple[Array, Array, Array]:
-    """Centres (K, d) after the clusters of greatest gain have been split into themselves and the ``useless`` (K,) ones.
+    """Centres (K, d) after splitting the clusters of greatest gain; the second halves replace ``useless`` (K,) ones.
 
-    Each is split once, so that some stay useless where they are many.
+    Each is split only once, so that some stay useless if there are many.
 
     Returns
     -------
-    centers : (K, d). parents : (K,) int32, the cluster that each is part of: itself, but for those that were moved.
+    centers : (K, d). parents : (K,) int32, the cluster that each is part of: itself, unless it was moved.
     gain : () by how much the cost falls at least.
     """
     n_clusters = useless.shape[0]
@@ -157,7 +162,7 @@ def refilled(found: Splits, useless: Array) -> tuple[Array, Array, Array]:
     moved = useless & (gains[of_each] > 0)
     own = jnp.arange(n_clusters)
     parents = jnp.where(moved, of_each, own).astype(jnp.int32)
-    # of places that are not moved the offset goes nowhere
+    # the offset of places that are not moved is dropped
     split = jnp.zeros((n_clusters,), bool).at[jnp.where(moved, parents, n_clusters)].set(True, mode="drop")
     side = jnp.where(moved, -1, jnp.where(split, 1, 0)).astype(found.offsets.dtype)
     centers = found.centers[parents] + side[:, None] * found.offsets[parents]

@@ -1,8 +1,8 @@
-"""Points whose rows are spread over devices, laid out there; and results in the data's own units again.
+"""Points whose rows are spread over devices, laid out there; and results back in the data's own units.
 
-Rows of the host go to the devices that the process has, as many to each as to any other device of the mesh, the last
-ones filled up with rows of weight 0. A ``jax.Array`` whose rows are spread already is taken as it lies. No device and
-no process ever has all rows: starts come from a sample, and each process gets the labels of its own rows.
+Rows from the host go to this process's devices, as many to each as to any other device of the mesh, the last devices
+padded with rows of weight 0. A ``jax.Array`` whose rows are already spread stays where it is. No device and no process
+ever has all rows: starts come from a sample, and each process gets the labels of its own rows.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ from fairjax.fca.points import GroupedPoints, coordinates, prepare, whole_blocks
 from fairjax.fca.scaled_points import InUnits, ScaledPoints, check_magnitude, padded, scale_of
 from fairjax.fca.spreading import OWN, WHOLE, over_rows
 
-_SAMPLE = 2**17  # rows that starts come from, at most
-_LEAST = 64  # rows of a device
+_SAMPLE = 2**17  # rows to draw starts from, at most
+_LEAST = 64  # rows per device
 _SPREAD = Rows(AXIS)
 
 
@@ -37,7 +37,10 @@ class Shares:
 
     Attributes
     ----------
-    held : (D,) rows of each that are none of padding. local : (L,) the devices of this process among them.
+    held : (D,)
+        Rows of each, without padding.
+    local : (L,)
+        This process's devices among them.
     """
 
     held: npt.NDArray[np.int64]
@@ -55,9 +58,20 @@ class SpreadPoints(InUnits):
 
     Attributes
     ----------
-    grouped : laid out, with rows over the mesh. mesh, shares : where they are.
-    groups : (n,) of this process's rows, on the host. n_points : n, of this process. n_groups : M. n_features : d.
-    shift : (d,), scale : unit of the points on the device.
+    grouped
+        Laid out, with rows over the mesh.
+    mesh, shares
+        Where they are.
+    groups : (n,)
+        Groups of this process's rows, on the host.
+    n_points
+        n, of this process.
+    n_groups : M
+    n_features : d
+    shift : (d,)
+        Subtracted from the data.
+    scale
+        Unit of the points on the device.
     """
 
     grouped: GroupedPoints
@@ -72,27 +86,27 @@ class SpreadPoints(InUnits):
 
     @property
     def n_columns(self) -> int:
-        """Columns on the device."""
+        """Number of columns on the device."""
         return self.n_features
 
     @property
     def dtype(self) -> Any:
-        """Of the points on the device."""
+        """Dtype of the points on the device."""
         return self.grouped.features.dtype
 
     @property
     def n_rows(self) -> int:
-        """Points of all processes."""
+        """Number of points of all processes."""
         return int(self.shares.held.sum())
 
     @property
     def room(self) -> int:
-        """Rows of each device, padding included."""
+        """Number of rows per device, padding included."""
         return int(self.grouped.weights.shape[0]) // self.mesh.size
 
     @cached_property
     def for_starts(self) -> ScaledPoints:
-        """Where starts come from: at most 131,072 rows drawn at random, in one place, the same in every process."""
+        """The points that starts come from: at most 131,072 random rows, in one place, the same in every process."""
         until = np.cumsum(self.shares.held)
         chosen = np.arange(self.n_rows)
         if self.n_rows > _SAMPLE:
@@ -110,7 +124,7 @@ class SpreadPoints(InUnits):
         )  # fmt: skip
 
     def agreed(self, values: Any) -> Any:
-        """What all processes take for these numbers: those of the first one."""
+        """Values that all processes agree on: those of the first process."""
         return processes.agreed(np.asarray(values))
 
     def own_labels(self, labels: Array) -> npt.NDArray[Any]:
@@ -120,7 +134,7 @@ class SpreadPoints(InUnits):
         return np.concatenate(found)
 
     def own_rows(self, solution: Solution) -> tuple[Any, Any]:
-        """Places (m,) among this process's rows of those that are split, and which of all split rows they are."""
+        """Places (m,) of the split rows among this process's rows, and their places among all split rows."""
         rows = np.asarray(solution.rows)
         first = np.full(self.mesh.size + 1, -1)
         first[self.shares.local] = np.cumsum(self.shares.own) - self.shares.own
@@ -140,12 +154,12 @@ def spread_points(
 ) -> SpreadPoints:
     """Spread this process's points X (n, d), group ids (n,) and weights (n,) or None over the devices of a mesh.
 
-    A process may have no rows, but all of them have to call this.
+    A process may have no rows, but every process must call this.
 
     Raises
     ------
     InputError
-        For values beyond 1e150, and where there are fewer rows than devices.
+        For values beyond 1e150, and for fewer rows than devices.
     """
     forks.check()
     n_points, n_features = X.shape
@@ -186,9 +200,9 @@ def points_as_they_lie(
     *,
     n_groups: int,
 ) -> SpreadPoints:
-    """The same of a ``jax.Array`` X (n, d) whose rows are spread over a mesh of one axis, :data:`AXIS`.
+    """The same for a ``jax.Array`` X (n, d) whose rows are spread over a mesh of one axis, :data:`AXIS`.
 
-    ``groups`` and ``weights`` are those of the rows that this process's devices have.
+    ``groups`` and ``weights`` belong to the rows on this process's devices.
 
     Raises
     ------
@@ -223,7 +237,7 @@ def _local(mesh: Mesh) -> npt.NDArray[np.int64]:
 
 
 def _shares(mesh: Mesh, held: npt.NDArray[Any]) -> Shares:
-    """What all devices hold, of which this process's hold ``held`` (L,)."""
+    """What all devices hold, given the rows ``held`` (L,) by this process's devices."""
     local = _local(mesh)
     everywhere = np.zeros(mesh.size, np.int64)
     everywhere[local] = held
@@ -231,7 +245,7 @@ def _shares(mesh: Mesh, held: npt.NDArray[Any]) -> Shares:
 
 
 def _masses(weights: npt.NDArray[Any] | None, n_points: int) -> npt.NDArray[Any]:
-    """Weights (n,), the greatest of all processes' 1."""
+    """Weights (n,), scaled so that the greatest of all processes is 1."""
     if weights is None:
         return np.ones(n_points)
     return weights / float(processes.greatest(weights.max(initial=0, keepdims=True))[0])
@@ -252,7 +266,7 @@ def _lay_out(
 
 @partial(stage, static_argnames="mesh")
 def _looked_up(points: GroupedPoints, index: npt.NDArray[np.int32], *, mesh: Mesh) -> tuple[Array, Array, Array]:
-    """Points (m, d), group ids and weights (m,) of the rows of these numbers; 0 for no row."""
+    """Points (m, d), group ids and weights (m,) of the rows with these numbers; 0 if there is no such row."""
 
     def look_up(points: GroupedPoints, index: Array) -> tuple[Array, Array, Array]:
         n_own = points.weights.shape[0]
@@ -272,7 +286,7 @@ def _measured(X: Array, *, mesh: Mesh) -> tuple[Array, Array, Array]:
 
     def measure(X: Array) -> tuple[Array, Array, Array]:
         mean = _SPREAD.sum(jnp.mean(X, 0)) / _SPREAD.n_devices
-        # NaN is lost in a maximum over devices on some platforms
+        # on some platforms a maximum over devices loses NaN
         largest = jnp.where(jnp.all(jnp.isfinite(X)), jnp.max(jnp.abs(X)), jnp.inf)
         return mean, _SPREAD.greatest(largest), _SPREAD.greatest(jnp.max(jnp.abs(X - mean)))
 

@@ -1,4 +1,4 @@
-"""The pure functions of the direct route as programs over the devices of a mesh, which hold rows of their own."""
+"""The pure functions of the direct route as programs over the devices of a mesh, each with its own rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,10 @@ OWN, WHOLE = PartitionSpec(AXIS), PartitionSpec()
 def over_rows(
     function: Callable[..., Any], mesh: Mesh | None, results: Any, given: tuple[Any, ...] | None = None
 ) -> Callable[..., Any]:
-    """``function`` with every device at its own rows; without a mesh as it is.
+    """``function`` run by every device on its own rows; unchanged without a mesh.
 
-    ``results`` is the type of what it returns, a tuple of types, or None where all devices have the same. Where
-    arguments lie follows from their types, or is ``given``.
+    ``results`` is the type of what it returns, a tuple of types, or None if all devices return the same. The placement
+    of arguments follows from their types, or is ``given``.
     """
     if mesh is None:
         return function
@@ -35,7 +35,7 @@ def over_rows(
 
 
 def spot(kind: Any) -> Any:
-    """Where the leaves of a type lie: rows on their devices, all else on every one."""
+    """Where the leaves of a type are placed: rows on their devices, all else on every one."""
     if kind is GroupedPoints:
         return _fields(GroupedPoints, features=OWN, groups=OWN, weights=OWN)
     if kind is State:

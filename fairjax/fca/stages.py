@@ -1,7 +1,7 @@
 """The stages of a fit by the direct route, each one compiled program, on one device or over the devices of a mesh.
 
-The control's value, the tolerance and the number of turns are traced. Numbers come as NumPy's, which every process of
-several may pass.
+The control's value, the tolerance and the number of iterations are traced. Numbers are passed as NumPy scalars, which
+all processes may pass.
 """
 
 from functools import partial
@@ -48,7 +48,7 @@ def begin(
     kind: str,
     mesh: Mesh | None,
 ) -> State:
-    """Before the first turn from centres (K, d'), of which some are present (K,), with a history of that length."""
+    """The state before the first iteration from centres (K, d'), of which some are ``present`` (K,)."""
 
     def before(points: GroupedPoints, centers: Array, present: Array, value: Array, members: Any) -> State:
         fairness = _control(points, kind, value, members, centers.shape[0]) if members else None
@@ -70,7 +70,7 @@ def turns(
     kind: str,
     mesh: Mesh | None,
 ) -> State:
-    """Turns until ``pause`` of them are done, or the end."""
+    """Iterate until ``pause`` iterations are done, or to the end."""
 
     def run(points: GroupedPoints, state: State, value: Array, members: Any, *limits: Array) -> State:
         fairness = _control(points, kind, value, members, state.centers.shape[0])
@@ -90,7 +90,7 @@ def finish(
     kind: str,
     mesh: Mesh | None,
 ) -> FairClustering:
-    """Labels and certificate of a ``state`` in which turns have ended."""
+    """Labels and certificate of a final ``state``."""
 
     def end(points: GroupedPoints, state: State, value: Array, members: Any) -> FairClustering:
         return fca.finish(points, _control(points, kind, value, members, state.centers.shape[0]), state)

@@ -1,28 +1,28 @@
-"""The two cheapest clusters of every point, what a pass over the points spends most of its time on.
+"""The two cheapest clusters of every point, where a pass over the points spends most of its time.
 
-Costs are affine in the point, a row of coefficients for each cluster. On a CPU they are one matrix product, and minima
-of its columns. On a GPU that would write the (K, n) costs to memory and read them again five times; a kernel of its own
-(:mod:`~fairjax.fca.two_cheapest_gpu`) reads each point once, as long as its features fit into registers.
+Costs are affine in the point, with a row of coefficients for each cluster. On a CPU they are one matrix product and the
+minima of its columns. On a GPU that would write the (K, n) costs to memory and read them again five times; a kernel
+(:mod:`~fairjax.fca.two_cheapest_gpu`) reads each point only once, if its features fit into registers.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-_MOST_COLUMNS = 48  # features and groups of a point that registers have room for
+_MOST_COLUMNS = 48  # features and groups per point that fit into registers
 
 Cheapest = tuple[Array, Array, Array, Array]
 
 
 def two_cheapest(affine: Array, features: Array, groups: Array) -> Cheapest:
-    """Cheapest and second cheapest cluster (n,) int32 and their costs (n,); of equal ones the first.
+    """Cheapest and second cheapest cluster (n,) int32 and their costs (n,); the first of equal ones.
 
-    ``features`` (d, n) and ``groups`` (n,) int32 are the points; ``affine`` (K, d + M) has for each cluster a
-    coefficient of every feature, and what each group pays besides. With one cluster the second costs infinity.
+    ``features`` (d, n) and ``groups`` (n,) int32 describe the points; ``affine`` (K, d + M) has, for each cluster, a
+    coefficient of every feature and what each group pays in addition. With one cluster the second costs infinity.
     O(n K (d + M)).
     """
     if jax.default_backend() == "gpu" and affine.shape[1] <= _MOST_COLUMNS:
-        # here, since this import takes a fifth of a second
+        # imported here because this takes a fifth of a second
         from fairjax.fca.two_cheapest_gpu import in_registers
 
         return in_registers(affine, features, groups)
@@ -30,7 +30,7 @@ def two_cheapest(affine: Array, features: Array, groups: Array) -> Cheapest:
 
 
 def by_product(affine: Array, features: Array, groups: Array) -> Cheapest:
-    """By a matrix product, minima and a search for them.
+    """By a matrix product, its minima, and a search for their positions.
 
     On a CPU ``argmin`` over more than some twenty clusters takes three times as long.
     """

@@ -7,17 +7,17 @@ Both lower the objective
 
     F = Σ mass · [ min_k Σ_s π_s ‖x_s − μ_k‖² + (w − 1) Σ_{s<r} π_sπ_r ‖x_s − x_r‖² ]   over the tuples of the coupling,
 
-for one and the same partition. A partition drawn anew for each turn, as the authors' code does, may raise it; the
-``refine`` scheme deals the present coupling anew instead, keeps it feasible, and never does. With w ≠ 1 it deals
-tuples, along random directions in space; with w = 1, where F does not depend on who is whose partner within a cluster,
-every block takes a random part of every cluster, the same of both groups.
+for any fixed partition. Drawing a new partition in each iteration, as the authors' code does, may raise it. The
+``refine`` scheme redistributes the current coupling over the blocks instead, keeps it feasible, and never raises F.
+With w ≠ 1 it redistributes tuples, along random directions in space. With w = 1, F does not depend on the partners
+within a cluster, and every block takes a random part of every cluster, the same part in both groups.
 
-With transport weight w = 1 and no partition the least F is the cost of the cheapest fair clustering, which the direct
-route (:func:`fairjax.fca.run`) finds in O(nK) per pass. With w ≠ 1 the transport problem has to be solved.
+With transport weight w = 1 and no partition, the least F is the cost of the cheapest fair clustering, which the direct
+route (:func:`fairjax.fca.run`) finds in O(nK) per pass. With w ≠ 1 the transport problem must be solved.
 
-More than two groups are folded in one after another, the largest first: the tuples of the groups so far are aligned
-with the points of the next under the cost that the joint cost gains. For two groups this is the method of the paper;
-for more, every result is a coupling of all groups, hence exactly fair, but transport is solved to optimality only
+More than two groups are added one after another, the largest first: the tuples of the groups so far are aligned with
+the points of the next group at the cost by which the joint cost grows. For two groups this is the method of the paper.
+For more, every result is a coupling of all groups, hence exactly fair, but transport is solved to optimality only
 group by group, since the multi-marginal problem is hard for w ≠ 1. At w = 1 the direct route's bound says how much
 that costs.
 

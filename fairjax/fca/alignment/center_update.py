@@ -22,15 +22,15 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def optimizer(learning_rate: Array | float) -> "optax.GradientTransformation":
-    """Adam, whose step is about ``learning_rate`` in the units of the points, whatever the number of points."""
-    # not at the top: only this update needs it, and it takes a while to import
+    """Adam, whose step is about ``learning_rate`` in the units of the points, whatever their number."""
+    # imported here: only this update needs it, and the import takes a while
     import optax
 
     return optax.adam(learning_rate)
 
 
 def begin(kind: CenterUpdate, centers: Array) -> Any:
-    """State of the update between turns; none for k-means steps."""
+    """State of the update between iterations; None for k-means steps."""
     return optimizer(0.0).init(centers) if kind == "gradient" else ()
 
 
@@ -45,11 +45,12 @@ def update(
     learning_rate: Array | float,
     n_steps: int,
 ) -> tuple[Array, Array, Any]:
-    """Take ``n_steps`` steps, each with the assignment to the centres before it.
+    """Take ``n_steps`` steps, each with the assignment to the centres before that step.
 
     Returns
     -------
-    centers (K, d); masses (n, K) of the last assignment; memory for the next turn. A cluster without mass stays.
+    centers (K, d); masses (n, K) of the last assignment; memory for the next iteration. A cluster without mass keeps
+    its centre.
     """
 
     def step(_: Array, carry: tuple[Array, Array, Any]) -> tuple[Array, Array, Any]:

@@ -1,13 +1,12 @@
-"""Couplings of the groups, and what they say of clusters: aligned points, assignments by eq. (6), centre sums.
+"""Couplings of the groups, and what they imply for clusters: aligned points, assignments by eq. (6), centre sums.
 
-A *sparse* coupling lists tuples, one point of each group, with their masses: what basic plans give. Every tuple belongs
-to the cluster that is cheapest for all of its points together, which is the centre nearest to its aligned point
-t = Σ_s π_s x_s. Since all groups share the tuples, all have the same proportions over the clusters: perfect fairness,
-whatever the clusters are. A *dense* coupling keeps the whole plan of two groups, as Sinkhorn's have no zeros.
+A *sparse* coupling lists tuples, one point of each group, with their masses, as basic plans give them. Every tuple
+belongs to the cluster that is cheapest for all of its points together, the centre nearest to its aligned point
+t = Σ_s π_s x_s. Since all groups share the tuples, they have the same proportions over the clusters: perfect fairness,
+whatever the clusters are. A *dense* coupling keeps the whole plan of two groups, since Sinkhorn's plans have no zeros.
 
 ``assign`` gives the assignment of eq. (6) in Kim et al. (ICML 2025) as masses (n, K). k-means steps on the aligned
-points need no more than that: the mean of the aligned points of a cluster is the mean of all its points under those
-masses.
+points need nothing else: the mean of a cluster's aligned points is the mean of all its points under those masses.
 """
 
 from typing import NamedTuple
@@ -28,9 +27,12 @@ class Tuples(NamedTuple):
 
     Attributes
     ----------
-    points : (B, E, S) int32 ids of the points in each tuple, one of each of the S groups; n as padding.
-    mass : (B, E) sums to 1 over everything; 0 for padding.
-    released : (B, E) bool, tuples of the set W of FCA-C, whose points go to their own nearest centres.
+    points : (B, E, S) int32
+        Ids of the points in each tuple, one of each of the S groups; n as padding.
+    mass : (B, E)
+        Sums to 1 over everything; 0 for padding.
+    released : (B, E) bool
+        Tuples in the set W of FCA-C, whose points go to their own nearest centres.
     """
 
     points: Array
@@ -43,7 +45,10 @@ class Pairs(NamedTuple):
 
     Attributes
     ----------
-    left, right : (B, n), (B, m) int32 ids of the points, those of all points as padding. plan : (B, n, m), sums to 1.
+    left, right : (B, n), (B, m) int32
+        Ids of the points; the number of all points as padding.
+    plan : (B, n, m)
+        Sums to 1.
     """
 
     left: Array
@@ -61,8 +66,10 @@ def fold(tuples: Tuples, block: Block, entries: Support, released: Array | None)
 
     Parameters
     ----------
-    entries : (B, E') of the plans, from tuples to the points of ``block``.
-    released : (B, E, R) bool, pairs that FCA-C releases, or None.
+    entries : (B, E')
+        Entries of the plans, from tuples to the points of ``block``.
+    released : (B, E, R) bool
+        Pairs that FCA-C releases, or None.
     """
     rows, cols, mass = entries
     rows = jnp.minimum(rows, tuples.mass.shape[1] - 1)
@@ -83,7 +90,10 @@ def assign(coupling: Tuples | Pairs, distances: Array, shares: Array) -> Array:
 
     Parameters
     ----------
-    distances : (n, K) squared distances of all points to the centres. shares : (n,) π of each point's group.
+    distances : (n, K)
+        Squared distances of all points to the centres.
+    shares : (n,)
+        π of each point's group.
 
     Returns
     -------
@@ -103,11 +113,14 @@ def assign(coupling: Tuples | Pairs, distances: Array, shares: Array) -> Array:
 
 
 def complete(masses: Array, wanted: Array) -> Array:
-    """Masses (n, K) with what plans left out: spread over the clusters as the rest is, which keeps the groups alike.
+    """Masses (n, K) with what plans left out: it is spread over the clusters like the rest, so the groups stay alike.
 
     Parameters
     ----------
-    masses : (n, K) as :func:`assign` gives them. wanted : (n,) mass of each point; less by rounding is not missing.
+    masses : (n, K)
+        From :func:`assign`.
+    wanted : (n,)
+        Mass of each point; differences within rounding are ignored.
 
     Examples
     --------
@@ -117,7 +130,7 @@ def complete(masses: Array, wanted: Array) -> Array:
     """
     missing = wanted - jnp.sum(masses, 1)
     missing = jnp.where(missing > jnp.sqrt(jnp.finfo(masses.dtype).eps) * wanted, missing, 0)
-    # the same in all where nothing was placed
+    # equal in all clusters if nothing was placed
     counts = jnp.sum(masses, 0) + jnp.finfo(masses.dtype).tiny
     return masses + missing[:, None] * (counts / jnp.sum(counts))
 
@@ -143,17 +156,17 @@ def _assign_pairs(coupling: Pairs, distances: Array, shares: Array) -> Array:
 
 
 def aligned_points(tuples: Tuples, X: Array, shares: Array) -> Array:
-    """Aligned points t = Σ_s π_s x_s (B, E, d) of the tuples; for fewer than all groups, weighted means."""
+    """Aligned points t = Σ_s π_s x_s (B, E, d) of the tuples; for only some of the groups, weighted means."""
     inside = jnp.minimum(tuples.points, X.shape[0] - 1)
     weights = shares[inside][..., None]
     return jnp.sum(X[inside] * weights, -2) / jnp.sum(weights, -2)
 
 
 def spread(coupling: Tuples | Pairs, X: Array, shares: Array) -> Array:
-    """How far aligned points lie apart: Σ mass Σ_s π_s‖x_s − t‖² = Σ mass Σ_{s<r} π_sπ_r‖x_s − x_r‖².
+    """Spread within the aligned points: Σ mass Σ_s π_s‖x_s − t‖² = Σ mass Σ_{s<r} π_sπ_r‖x_s − x_r‖².
 
-    Over tuples that are not released, since those in W cost no transport. O(B E S d), for dense couplings
-    O(n0 n1 d / B) in one product.
+    Released tuples are left out, since pairs in W cost no transport. O(B E S d), for dense couplings O(n0 n1 d / B) in
+    one product.
     """
     if isinstance(coupling, Pairs):
         return _spread_pairs(coupling, X, shares)

@@ -1,4 +1,4 @@
-"""No cluster is lost on the alignment route either, see :mod:`fairjax.fca.filling`."""
+"""No cluster is lost on the alignment route: see :mod:`fairjax.fca.filling`."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from fairjax.fca.splits import lost, refilled, splits, worth_it
 
 
 def refill(problem: Problem, settings: Settings, state: State) -> tuple[State, Array]:
-    """As :func:`fairjax.fca.refill`, from the turn of least cost, which is kept until one costs less."""
+    """As :func:`fairjax.fca.refill`, from the cheapest iteration, which is kept until another one costs less."""
     n_groups = len(problem.members)
     masses = jax.ops.segment_sum(problem.weights, problem.groups, n_groups)
     points = GroupedPoints(
@@ -42,7 +42,7 @@ def fill(
     *,
     until: Array | int | None = None,
 ) -> State:
-    """Turns as by ``run``, until they end with no centre that could do more elsewhere, or ``until`` turns are done."""
+    """Iterate as ``run`` does until it ends with no centre better used elsewhere, or ``until`` iterations are done."""
 
     def turns(state: State) -> State:
         return run(problem, settings, parameters, key, state, until=until)

@@ -1,4 +1,4 @@
-"""Whole fits by the alignment route, from arrays on the host: solver and partition chosen, restarts, turn by turn."""
+"""Whole fits by the alignment route, from arrays on the host: choice of solver and partition, restarts, iterations."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,7 @@ from fairjax.fca.scaled_points import ScaledPoints, history_length
 from fairjax.fca.search import search
 from fairjax.ot.host import available as host_available
 
-# Adam needs several steps to go as far as one k-means step; its step is a share of the points' standard deviation
+# Adam needs several steps to go as far as one k-means step; its step is a fraction of the points' standard deviation
 _GRADIENT_STEPS = 20
 _LEARNING_RATE = 0.02
 
@@ -45,7 +45,7 @@ class Route:
             solver=solver,
             n_blocks=n_blocks,
             scheme=scheme if n_blocks > 1 else "fixed",
-            # a new random partition may be worse by chance; the others only ever descend
+            # a new random partition may be worse by chance; the other schemes only descend
             patience=5 if scheme == "random" and n_blocks > 1 else 3,
             update=self.center_update,
             n_center_steps=_GRADIENT_STEPS if self.center_update == "gradient" else 1,
@@ -53,7 +53,7 @@ class Route:
 
 
 def exact_solver() -> Solver:
-    """On a CPU POT's network simplex where POT is installed: there it was faster in ``benchmarks/transport.py``."""
+    """On a CPU POT's network simplex, if POT is installed: it was faster there in ``benchmarks/transport.py``."""
     return "host" if jax.default_backend() == "cpu" and host_available() else "exact"
 
 
@@ -70,9 +70,10 @@ def fit(
     seed: int = 0,
     n_search: int = 0,
 ) -> tuple[Outcome[Alignment], Settings]:
-    """Run the alignment route from every start and keep the cheapest result; also the settings that were chosen.
+    """Run the alignment route from every start and keep the cheapest result; also returns the settings that were
+    chosen.
 
-    Parameters as those of :func:`fairjax.fca.fitting.fit`; ``weights`` (n,) are those of the data.
+    Parameters as in :func:`fairjax.fca.fitting.fit`; ``weights`` (n,) are those of the data.
     """
     n_init = n_init if isinstance(init, str) else 1
     problem = alignment.prepare(points.X[: points.n_points], points.groups, points.n_groups, weights)
@@ -81,7 +82,7 @@ def fit(
     parameters = _parameters(points, route, problem, tol)
 
     def once(start: Start, restart: int, span: tuple[float, float]) -> Alignment:
-        # the start has used the key that is folded with its number
+        # the start has already used the key folded with the restart's number
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), restart), 1)
         state = _begin(problem, settings, key, start.centers, length=history_length(max_iter))
         for _ in range(n_clusters + 1):
@@ -118,9 +119,9 @@ def released(
     max_iter: int,
     tol: float,
 ) -> Alignment:
-    """One run of FCA-C, which lets a ``share`` of the pairs of two groups go, from ``centers`` (K, d'); on the device.
+    """One run of FCA-C, which releases a ``share`` of the pairs of two groups, from ``centers`` (K, d'); on the device.
 
-    Partitions are drawn anew for each turn, as the authors' code does.
+    Partitions are drawn anew in each iteration, as in the authors' code.
     """
     problem = alignment.prepare(points.X[: points.n_points], points.groups, points.n_groups, None)
     settings = route.settings([len(ids) for ids in problem.members])
@@ -138,7 +139,7 @@ def released(
 def _parameters(points: ScaledPoints, route: Route, problem: alignment.Problem, tol: float) -> Parameters:
     dtype = problem.X.dtype
     return Parameters(
-        # beyond these bounds costs on the device, of the order of 1, cannot tell the difference
+        # beyond these bounds, costs on the device, which are of order 1, no longer change
         transport_weight=jnp.asarray(min(route.transport_weight, 1e12), dtype),
         reg=jnp.asarray(np.clip(route.reg / points.scale / points.scale, 1e-12, 1e12), dtype),
         released=jnp.zeros((), dtype),

@@ -8,8 +8,8 @@ For two groups the variance identity π0‖x − μ‖² + π1‖y − μ‖² =
 w·π0π1‖x − y‖² + min_k ‖π0 x + π1 y − μ_k‖², the cost of eq. (3) in Kim et al. (ICML 2025), whose weight 2π0π1 is
 w = 2. At w = 1 it is the cost of the cheapest common cluster, and alignment is exact fair assignment.
 
-Groups are folded in one after another. What a tuple of the groups so far adds to any further point is known from K
-numbers, Σ_s π_s ‖x_s − μ_k‖², and its mean; so a new group costs n·m·(K + d) operations and n·m numbers, and the
+Groups are added one after another. What a tuple of the groups so far costs with any further point follows from its mean
+and from K numbers, Σ_s π_s ‖x_s − μ_k‖². So a new group takes n·m·(K + d) operations and n·m numbers, and the
 n × m × d differences are never formed.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["joint_cost", "min_plus", "min_plus_argument", "squared_distances"]
 
 
 def min_plus_argument(left: Array, right: Array) -> Array:
-    """The k (n, m) int32 at which :func:`min_plus` is attained, the lowest where several are."""
+    """The k (n, m) int32 that attains :func:`min_plus`, the lowest if several do."""
 
     def lower(carry: tuple[Array, Array], column: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         least, label = carry
@@ -42,9 +42,15 @@ def joint_cost(left: Array, right: Array, left_points: Array, right_points: Arra
 
     Parameters
     ----------
-    left : (n, K) Σ_s π_s ‖x_s − μ_k‖² over the groups so far. right : (m, K) π ‖y − μ_k‖² of the new group.
-    left_points : (n, d) mean of each tuple, weighted by the shares. right_points : (m, d).
-    pull : () (w − 1)·Π·π with Π the share of the groups so far and π that of the new one; 0 for weight 1.
+    left : (n, K)
+        Σ_s π_s ‖x_s − μ_k‖² over the groups so far.
+    right : (m, K)
+        π ‖y − μ_k‖² of the new group.
+    left_points : (n, d)
+        Mean of each tuple, weighted by the shares.
+    right_points : (m, d)
+    pull : ()
+        (w − 1)·Π·π with Π the share of the groups so far and π that of the new one; 0 for weight 1.
 
     Returns
     -------

@@ -1,11 +1,11 @@
-"""Partitions: the points dealt into blocks of fixed shape that are aligned independently, all in one batch.
+"""Partitions: the points divided into blocks of fixed shape that are aligned independently, all in one batch.
 
-A partition cuts every group, in a random order, into B pieces of equal mass. Where a cut falls inside a point, the
-point lies in both blocks with a part of its mass: at most B − 1 points of a group. So each block holds the same mass of
-every group, there is no remainder, and the blocks' couplings together are a coupling of the whole.
+A partition cuts every group, in random order, into B pieces of equal mass. If a cut falls inside a point, the point
+lies in both blocks, with a part of its mass in each: at most B − 1 points per group. So each block holds the same mass
+of every group, nothing is left over, and the couplings of the blocks together are a coupling of the whole.
 
-The authors' code cuts ⌊min n_s / size⌋ blocks of whole points and puts what is left into one more block, which it
-weighs like a full one: on Bank 10 × 13 points against 1,078 × 1,661. Their number of blocks is kept here.
+The authors' code cuts ⌊min n_s / size⌋ blocks of whole points and puts what is left over into one more block, which it
+weighs like a full one: on Bank 10 × 13 points against 1,078 × 1,661. Here the number of blocks is the same.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,14 @@ _LANES = 16  # partial sums of a point's mass
 
 
 class Block(NamedTuple):
-    """One group's points in every block; blocks of several groups are tuples of these, since sizes differ.
+    """One group's points in every block. Several groups are a tuple of these, since their sizes differ.
 
     Attributes
     ----------
-    points : (B, R) int32 ids of points, the number of all points as padding.
-    masses : (B, R) share of the group's mass; sums to 1 over everything, 0 for padding.
+    points : (B, R) int32
+        Ids of points; the number of all points as padding.
+    masses : (B, R)
+        Share of the group's mass; sums to 1 over everything, 0 for padding.
     """
 
     points: Array
@@ -35,12 +37,12 @@ class Block(NamedTuple):
 
 
 def block_count(sizes: Sequence[int], partition_size: int) -> int:
-    """Number of blocks of about ``partition_size`` points of the smallest group, as in the authors' code."""
+    """Number of blocks with about ``partition_size`` points of the smallest group, as in the authors' code."""
     return max(1, min(sizes) // partition_size)
 
 
 def layout(size: int, n_blocks: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Ranks (B, R) and masses (B, R) of ``size`` equal points cut into blocks of mass 1/B; exact integer arithmetic.
+    """Ranks (B, R) and masses (B, R) of ``size`` equal points cut into blocks of mass 1/B, by exact integer arithmetic.
 
     Examples
     --------
@@ -65,7 +67,12 @@ def deal(key: Array, members: Sequence[Array], n_points: int, n_blocks: int, dty
 
     Parameters
     ----------
-    key : typed random key, consumed. members : per group (n_s,) int32 ids of its points. n_points : number of all.
+    key
+        Typed random key, consumed.
+    members : (n_s,) int32
+        Ids of each group's points.
+    n_points
+        Number of all points.
 
     Returns
     -------
@@ -92,9 +99,9 @@ def whole(members: Sequence[Array], masses: Array) -> tuple[Block, ...]:
 
 
 def in_units(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Weights (m,) of a group as whole numbers of sum 2³⁰, so that sums of masses are exact in 32 bits.
+    """Weights (m,) of a group as integers that sum to 2³⁰, so that sums of masses are exact in 32 bits.
 
-    By largest remainders: off by less than one unit each. A point of less than a unit may be left without.
+    By largest remainders: each is off by less than one unit. A point of less than one unit may get none.
 
     Examples
     --------
@@ -109,12 +116,17 @@ def in_units(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
 
 
 class Regrouped(NamedTuple):
-    """Tuples of a coupling dealt anew, see :func:`regroup`.
+    """Tuples of a coupling redistributed over blocks, see :func:`regroup`.
 
     Attributes
     ----------
-    points : (B, E, 2) int32, mass : (B, E) the tuples. left, right : their distinct points with the mass that they
-    have in the block. fits : (B,) bool, whether these had room; the masses of the others are zero.
+    points : (B, E, 2) int32
+    mass : (B, E)
+        The tuples.
+    left, right
+        Their distinct points, with the points' mass in the block.
+    fits : (B,) bool
+        Whether the block had room; if not, its masses are zero.
     """
 
     points: Array
@@ -127,15 +139,16 @@ class Regrouped(NamedTuple):
 def random_pairs(
     key: Array, members: Sequence[Array], dtype: jnp.dtype, units: Array | None = None
 ) -> tuple[Array, Array]:
-    """A coupling of two groups that knows nothing: both in random order, laid side by side along their masses.
+    """An uninformed coupling of two groups: both in random order, laid side by side along their masses.
 
     Parameters
     ----------
-    units : (n,) int32, the points' masses as :func:`in_units` gives them, or None where all weigh the same.
+    units : (n,) int32
+        The points' masses from :func:`in_units`, or None if all weigh the same.
 
     Returns
     -------
-    points (n0 + n1, 2) int32 and mass (n0 + n1,), of which sum 1; no point lies in more tuples than it must.
+    points (n0 + n1, 2) int32 and mass (n0 + n1,), which sums to 1; no point lies in more tuples than it must.
     """
     first, second = (ids.shape[0] for ids in members)
     keys = jax.random.split(key)
@@ -158,10 +171,10 @@ def random_pairs(
 
 
 def cells(key: Array, positions: Array, mass: Array, n_blocks: int) -> Array:
-    """An order (A,) of tuples of which equal stretches are random compact cells in space; equal for equal positions.
+    """An order (A,) of tuples in which equal stretches are random compact cells in space; equal for equal positions.
 
-    About √B strips across one random direction, and within each along another: compact cells cut off fewer partners
-    than slabs across one direction. positions (A, d), mass (A,) with 0 for padding. O(A log A).
+    About √B strips across one random direction, cut along another: compact cells separate fewer partners than slabs
+    across one direction. positions (A, d), mass (A,) with 0 for padding. O(A log A).
     """
     n_strips = max(1, round(n_blocks**0.5))
     directions = jax.random.normal(key, (positions.shape[1], 2), positions.dtype)
@@ -174,22 +187,26 @@ def cells(key: Array, positions: Array, mass: Array, n_blocks: int) -> Array:
 
 
 def regroup(points: Array, mass: Array, order: Array, n_points: int, n_blocks: int, room: tuple[int, int]) -> Regrouped:
-    """Deal the tuples of a coupling into blocks, in a given order and equally many in each.
+    """Distribute the tuples of a coupling over blocks, in a given order and with equally many in each.
 
-    The blocks' own couplings are the present one, so that aligning each block anew can only lower the cost. A point
+    The blocks' couplings together are the current one, so aligning each block again can only lower the cost. A point
     whose tuples fall into several blocks lies in each with a part of its mass. An order of compact cells in space keeps
-    a point's tuples together, since its partners are near each other: the blocks have few more distinct points
+    a point's tuples together, since its partners are near each other: the blocks have only a few more distinct points
     than those of a partition of whole points.
 
     Parameters
     ----------
-    points : (A, 2), mass : (A,) the tuples, mass 0 for padding. order : (A,) keys to sort by; tuples
-    of equal keys are sorted by their second point.
-    room : most distinct points of the two groups in a block, static.
+    points : (A, 2)
+    mass : (A,)
+        The tuples, mass 0 for padding.
+    order : (A,)
+        Keys to sort by; tuples of equal keys are sorted by their second point.
+    room
+        Largest number of distinct points of the two groups in a block, static.
 
     Returns
     -------
-    With E = room[0] + room[1] − 1 tuples in each block, at least A / B.
+    :class:`Regrouped`, with E = room[0] + room[1] − 1 tuples per block, at least A / B.
     """
     size = sum(room) - 1
     place = jnp.lexsort((points[:, 1], jnp.where(mass > 0, order, jnp.inf)))
@@ -214,20 +231,26 @@ def regroup(points: Array, mass: Array, order: Array, n_points: int, n_blocks: i
 def within_clusters(
     key: Array, members: Sequence[Array], masses: Array, n_blocks: int, room: tuple[int, int]
 ) -> tuple[Block, Block, Array]:
-    """Blocks that hold the same part of every cluster, of both groups: a random one.
+    """Blocks that each hold a random part of every cluster, the same part in both groups.
 
     Each group's points of a cluster, in random order, are cut into ``n_blocks`` pieces of equal mass, and block b takes
-    the b-th piece of every cluster. Where both groups have the same mass in every cluster, they have so in every block:
-    what the points pay to their clusters is then the cost of a coupling of each block, whoever is whose partner.
+    the b-th piece of every cluster. If both groups have the same mass in every cluster, then also in every block: what
+    the points pay to their clusters is then the cost of a coupling of each block, whoever the partners are.
 
     Parameters
     ----------
-    key : typed random key, consumed. members : per group (n_s,) int32 ids of its points. masses : (n, K) of the points
-    in the clusters; sums to 1 over each group. room : most distinct points of the two groups in a block, static.
+    key
+        Typed random key, consumed.
+    members : (n_s,) int32
+        Ids of each group's points.
+    masses : (n, K)
+        Masses of the points in the clusters; sums to 1 over each group.
+    room
+        Largest number of distinct points of the two groups in a block, static.
 
     Returns
     -------
-    A :class:`Block` for either group, and () bool, whether all blocks had room. O(B n K).
+    A :class:`Block` for each group, and () bool, whether all blocks had room. O(B n K).
 
     Examples
     --------
@@ -248,13 +271,13 @@ def within_clusters(
         ends = jnp.cumsum(held, 0)
         begun = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
         cuts = ends[-1] * (jnp.arange(n_blocks + 1) / n_blocks)[:, None].astype(masses.dtype)
-        # what rounding leaves behind the last cut belongs to the last block
+        # what rounding leaves after the last cut belongs to the last block
         cuts = cuts.at[-1].set(jnp.inf)
 
         def piece(
             bounds: tuple[Array, Array], ids: Array = ids, held: Array = held, begun: Array = begun, width: int = width
         ) -> tuple[Block, Array]:
-            # as fractions of the point, which add up to 1 however sums of masses round
+            # as fractions of the point, which add up to 1 even if sums of masses are rounded
             before, after = (jnp.clip((cut - begun) / jnp.where(held > 0, held, 1), 0, 1) for cut in bounds)
             part = jnp.sum((after - before) * held, 1)
             place = jnp.nonzero(part > 0, size=width, fill_value=len(ids))[0]
@@ -268,7 +291,7 @@ def within_clusters(
 
 
 def _level(left: Block, right: Block) -> Block:
-    """``right`` with the masses of the blocks of ``left``: they are the same, but not rounded alike."""
+    """``right`` with the block masses of ``left``: they are equal up to rounding."""
     totals = [jnp.sum(block.masses, 1, keepdims=True) for block in (left, right)]
     return right._replace(masses=right.masses * (totals[0] / jnp.where(totals[1] > 0, totals[1], 1)))
 
@@ -281,7 +304,7 @@ def _distinct(ids: Array, mass: Array, n_points: int, width: int) -> tuple[Block
     slot = jnp.cumsum(first) - 1
     known = ids < n_points
     found = jnp.full((width,), n_points, jnp.int32).at[slot].set(ids, mode="drop")
-    # in several sums, since a point of a small group may have so many tuples that one running sum would lose digits
+    # in several partial sums: a point of a small group may have so many tuples that one sum would lose digits
     lanes = jnp.arange(len(ids)) % _LANES
     parts = jnp.zeros((width, _LANES), mass.dtype).at[slot, lanes].add(jnp.where(known, mass, 0), mode="drop")
     return Block(found, jnp.sum(parts, 1)), jnp.sum(first & known) <= width

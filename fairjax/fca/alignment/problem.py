@@ -1,4 +1,4 @@
-"""What the alignment route works on: the points laid out, settings that compile, parameters that are traced."""
+"""What the alignment route works on: the points as laid out, static settings, and traced parameters."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -24,10 +24,10 @@ class Problem(NamedTuple):
 
     Attributes
     ----------
-    X : (n, d) relative to ``mean``. members : per group (n_s,) int32 ids of its points, the largest group first.
+    X : (n, d) relative to ``mean``. members : (n_s,) int32 ids of each group's points, the largest group first.
     shares : (n,) share π of each point's group. groups : (n,) int32. mean : (d,). variance : () mean squared
-    distance from the mean. weights : (n,) share of each point in all weight; 1/n where all weigh the same. units : (n,)
-    int32 masses within the groups (:func:`~fairjax.fca.alignment.partition.in_units`); None where all weigh the same.
+    distance from the mean. weights : (n,) each point's share of all weight; 1/n if all weigh the same. units : (n,)
+    int32 masses within the groups (:func:`~fairjax.fca.alignment.partition.in_units`); None if all weigh the same.
     """
 
     X: Array
@@ -46,19 +46,24 @@ class Settings:
 
     Attributes
     ----------
-    solver : "exact" runs anywhere, "host" is POT's network simplex on the CPU, "sinkhorn" is regularised.
-    n_blocks : blocks of the partition, see :func:`~fairjax.fca.alignment.partition.block_count`; 1 for none.
-    scheme : partitions drawn anew for each turn as the authors do, one for all turns, or refined: the tuples of the
-        present coupling are dealt anew, so that F never rises. Refining needs two groups, an exact solver and no
-        ``rule``.
-    update, n_center_steps : centre update and its steps per turn.
-    rule : None for FCA; "dearest" for FCA-C as the paper writes it, "cheapest" as the authors' code runs it.
-    patience : turns without a lower cost or objective before stopping; twice as many where most blocks had no room.
+    solver
+        "exact" runs anywhere, "host" is POT's network simplex on the CPU, "sinkhorn" is regularised.
+    n_blocks
+        Blocks of the partition, see :func:`~fairjax.fca.alignment.partition.block_count`; 1 for none.
+    scheme : "random" draws a new partition in each iteration, as the authors do; "fixed" keeps one; "refine"
+        redistributes the tuples of the current coupling, so that F never rises. Refining needs two groups, an exact
+        solver and no ``rule``.
+    update, n_center_steps
+        Centre update and its steps per iteration.
+    rule
+        None for FCA; "dearest" for FCA-C as the paper writes it, "cheapest" as the authors' code runs it.
+    patience
+        Iterations without a lower cost or objective before stopping; twice as many if most blocks had no room.
 
     Raises
     ------
     InputError
-        For a choice that there is not, or a number that is not whole or less than 1.
+        For an unknown choice, or a number that is not an integer of at least 1.
     """
 
     solver: Solver = "exact"
@@ -79,13 +84,20 @@ class Settings:
 
 
 class Parameters(NamedTuple):
-    """What may be traced, and so swept without compiling anew.
+    """What may be traced, and so varied without recompiling.
 
     Attributes
     ----------
-    transport_weight : () w, a multiple of π0π1; 2 is the paper's. reg : () of Sinkhorn, in cost units.
-    released : () the ε of FCA-C: share of the pairs in W. tol : () relative fall that counts as one.
-    learning_rate : () of the gradient update, in the units of the points.
+    transport_weight : ()
+        w, a multiple of π0π1; 2 in the paper.
+    reg : ()
+        Sinkhorn's regularisation, in cost units.
+    released : ()
+        The ε of FCA-C: share of the pairs in W.
+    tol : ()
+        Least relative fall of the cost that counts.
+    learning_rate : ()
+        Learning rate of the gradient update, in the units of the points.
     """
 
     transport_weight: Array | float = 1.0
@@ -101,12 +113,12 @@ def prepare(
     n_groups: int | None = None,
     weights: npt.NDArray[Any] | None = None,
 ) -> Problem:
-    """Lay out points X (n, d) with group ids (n,) and weights (n,) or None, concrete, for alignment; O(n d + n log n).
+    """Lay out concrete points X (n, d), group ids (n,), and weights (n,) or None for alignment; O(n d + n log n).
 
     Raises
     ------
     InputError
-        For ids that do not fit, weights that are negative or not finite, and for a group without weight.
+        For invalid ids, negative or infinite weights, and a group without weight.
 
     Examples
     --------
@@ -147,7 +159,7 @@ def prepare(
 
 
 def check(problem: Problem, settings: Settings) -> None:
-    """Raise InputError for settings that do not go together, or not with the groups; O(1)."""
+    """Raise InputError for settings that conflict with each other or with the groups; O(1)."""
     n_groups, smallest = len(problem.members), min(len(ids) for ids in problem.members)
     if settings.n_blocks > smallest:
         raise InputError(

@@ -1,8 +1,8 @@
 """The set W of FCA-C (Algorithm 2 of Kim et al., ICML 2025): pairs of points that need not share a cluster.
 
-A pair in W costs π0 min_k ‖x − μ_k‖² + π1 min_k ‖y − μ_k‖², its points going to their own nearest centres; any other
-pair costs what alignment costs. The paper puts into W the share ε of all pairs that are dearest to align, those above
-the upper ε-quantile of the cost; the authors' code (as of February 2026) the share ε that are *cheapest*.
+A pair in W costs π0 min_k ‖x − μ_k‖² + π1 min_k ‖y − μ_k‖², since its points go to their own nearest centres; any other
+pair costs what alignment costs. In the paper, W holds the share ε of all pairs that are dearest to align, those above
+the upper ε-quantile of the cost; in the authors' code (as of February 2026), the share ε that are *cheapest*.
 
 What this controls: ε bounds the share of all n0·n1 pairs that are in W, **not** the mass that the coupling puts on
 them, and so not the unfairness. The plan moves into W, where pairs are cheap: on Adult ε = 0.05 already gives plain
@@ -20,17 +20,22 @@ Rule = Literal["dearest", "cheapest"]
 
 
 def upper_quantile(values: Array, a: Array, b: Array, share: Array | float) -> Array:
-    """Least threshold such that the pairs above it carry at most ``share`` of the mass.
+    """Least threshold such that the pairs above it hold at most ``share`` of the mass.
 
     Parameters
     ----------
-    values : (n, m) finite. a, b : (n,), (m,) masses of rows and columns; the mass of a pair is their product, so that
-    equal masses count pairs, and padding of mass 0 does not count. share : () in [0, 1], traced; ``vmap`` over a grid.
+    values : (n, m)
+        Finite.
+    a, b : (n,), (m,)
+        Masses of rows and columns; a pair's mass is their product, so that equal masses count pairs, and padding of
+        mass 0 does not count.
+    share : ()
+        In [0, 1], traced; ``vmap`` over a grid.
 
     Returns
     -------
-    () threshold. Bisection, exact to the spacing of floats at the greatest value: a fixed number of passes over the
-    values in place of a sort.
+    () threshold, by bisection, exact to the spacing of floats at the greatest value: a fixed number of passes over the
+    values instead of a sort.
 
     Examples
     --------
@@ -46,7 +51,7 @@ def upper_quantile(values: Array, a: Array, b: Array, share: Array | float) -> A
     lowest = jnp.min(jnp.where(counted, values, jnp.inf))
     width = highest - lowest
     below = lowest - jnp.maximum(width, jnp.maximum(jnp.abs(lowest), jnp.finfo(values.dtype).tiny))
-    # sums of masses round, and a share that is met exactly must count as met; but no further pair may slip in
+    # sums of masses are rounded: a share that is met exactly must count as met, but no further pair may slip in
     least_pair = jnp.min(jnp.where(a > 0, a, jnp.inf)) * jnp.min(jnp.where(b > 0, b, jnp.inf))
     allowed = whole * share + jnp.minimum(8 * jnp.finfo(values.dtype).eps * whole, least_pair / 2)
 
@@ -67,8 +72,14 @@ def release(costs: Array, nearest: Array, a: Array, b: Array, share: Array | flo
 
     Parameters
     ----------
-    costs : (n, m) of alignment. nearest : (n, m) or broadcastable, π0 min_k ‖x − μ_k‖² + π1 min_k ‖y − μ_k‖².
-    share : () the ε of FCA-C. rule : "dearest" (the paper) or "cheapest" (the authors' code).
+    costs : (n, m)
+        Costs of alignment.
+    nearest : (n, m)
+        Or broadcastable, π0 min_k ‖x − μ_k‖² + π1 min_k ‖y − μ_k‖².
+    share : ()
+        The ε of FCA-C.
+    rule
+        "dearest" (the paper) or "cheapest" (the authors' code).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Labels, centres and certificate from the turn of least cost."""
+"""Labels, centres and certificate from the cheapest iteration."""
 
 from typing import NamedTuple
 
@@ -24,18 +24,27 @@ MESSAGES = {
 
 
 class Alignment(NamedTuple):
-    """Result of a run, from its turn of least cost.
+    """Result of a run, from its cheapest iteration.
 
     Attributes
     ----------
-    centers : (K, d) means of the clusters, in the units of the points.
-    assignment : :class:`~fairjax.assignment.Solution`, of which ``labels`` and the fractions of split points are the
-        plan's, ``prices`` and the bound ``dual`` those of one direct solve at these centres and at the additive gap
-        that the fractions have; ``primal`` is their cost. ``status`` is the transports', see ``MESSAGES``.
-    cost : () (weighted) mean squared distance of the labels. n_iter : (). converged : () bool.
-    history, objectives : (max_iter,) cost and objective F of each turn.
-    transport_gap : () relative gap of the last transport. solved : () share of the blocks that the last turn aligned
-        anew; less than 1 where refining found no room in the others, which kept their coupling.
+    centers : (K, d)
+        Means of the clusters, in the units of the points.
+    assignment : :class:`~fairjax.assignment.Solution`
+        Its ``labels`` and the fractions of split points are the plan's, and ``primal`` is their cost. Its ``prices``
+        and ``dual`` come from one direct solve at these centres, at the fractions' additive gap. ``status`` is the
+        transports', see ``MESSAGES``.
+    cost : ()
+        Weighted mean squared distance of the labels.
+    n_iter : ()
+    converged : () bool
+    history, objectives : (max_iter,)
+        Cost and objective F of each iteration.
+    transport_gap : ()
+        Relative gap of the last transport.
+    solved : ()
+        Share of the blocks that the last iteration aligned again; less than 1 if some had no room to be refined and
+        kept their coupling.
     """
 
     centers: Array
@@ -50,15 +59,16 @@ class Alignment(NamedTuple):
 
 
 def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array | None = None) -> Alignment:
-    """Labels, centres and certificate from the turn of least cost.
+    """Labels, centres and certificate from the cheapest iteration.
 
     Centres are the means of the final labels, as the authors evaluate. A direct solve of the fair assignment to them
-    gives what no plan has: prices that assign new points, and a lower bound on the cost of any assignment as fair,
-    which is one whose additive gap is at most that of the fractions: rounding for FCA, what W allowed for FCA-C.
+    gives what a plan lacks: prices that assign new points, and a lower bound on the cost of any assignment that is as
+    fair, with an additive gap no larger than that of the fractions (rounding for FCA, what W allowed for FCA-C).
 
     Parameters
     ----------
-    how, key : as in :func:`~fairjax.fca.hard_labels`.
+    how, key
+        As in :func:`~fairjax.fca.hard_labels`.
 
     Notes
     -----
@@ -80,7 +90,7 @@ def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array 
         n_groups=n_groups, weights=None if problem.units is None else weights,
     )  # fmt: skip
     if problem.units is not None:
-        # what has no weight is in no tuple; it goes where the rule for new points sends it
+        # a point without weight is in no tuple; it goes where the rule for new points sends it
         priced = jnp.argmin(distances + bound.multipliers[problem.groups], -1).astype(labels.dtype)
         absent = jnp.sum(state.best_masses, -1) <= 0
         labels = jnp.where(absent, priced, labels)
@@ -97,7 +107,7 @@ def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array 
         prices=bound.multipliers,
         pressing=bound.multipliers,
         primal=primal,
-        # rounding must not lift the bound above what was reached
+        # rounding must not lift the bound above the cost
         dual=jnp.minimum(bound.dual, primal),
         gap=gap,
         status=jnp.where(jnp.isfinite(primal), state.worst, 3).astype(jnp.int32),

@@ -1,4 +1,4 @@
-"""From the assignment of eq. (6), in which pairs that a plan splits split points too, to one cluster per point."""
+"""From the assignment of eq. (6), where split pairs of a plan split points too, to one cluster per point."""
 
 from typing import Literal, get_args
 
@@ -28,26 +28,32 @@ def hard_labels(
     key: Array | None = None,
     weights: Array | None = None,
 ) -> Array:
-    """One cluster for each point.
+    """One cluster per point.
 
     Parameters
     ----------
-    masses : (n, K) of eq. (6). groups : (n,) ids. how : static.
-        "argmax" takes the cluster that holds most of the point, the lowest among equals, as the authors' code does;
-        counts then miss the plan's where many points are split. "sample" draws from the fractions: right on average.
-        "balanced" starts from the argmax and changes as little as it can so that every group's counts are the plan's,
+    masses : (n, K)
+        Masses of eq. (6).
+    groups : (n,)
+        Ids.
+    how : static
+        "argmax" takes the cluster that holds most of the point, the lowest of equal ones, as the authors' code does;
+        counts then miss the plan's if many points are split. "sample" draws from the fractions: right on average.
+        "balanced" starts from the argmax and changes as little as possible until every group's counts are the plan's,
         rounded to whole points with the balance in mind.
-    key : typed random key, for "sample". weights : (n,) of the points, of sum 1, for "balanced"; by default all the
-        same.
+    key
+        Typed random key, for "sample".
+    weights : (n,)
+        Weights of the points, with sum 1, for "balanced"; equal by default.
 
     Returns
     -------
-    (n,) int32. O(n K), and O(n K²) per point that "balanced" has to change.
+    (n,) int32. O(n K), plus O(n K²) per point that "balanced" has to change.
 
     Raises
     ------
     InputError
-        For another ``how``, and for "sample" without a key.
+        For an unknown ``how``, and for "sample" without a key.
 
     Examples
     --------

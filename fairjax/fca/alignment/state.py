@@ -1,4 +1,4 @@
-"""What a turn of the alignment route starts from and leaves behind."""
+"""What an iteration of the alignment route starts from and leaves behind."""
 
 from typing import Any, NamedTuple
 
@@ -9,26 +9,44 @@ from fairjax.fca.alignment import center_update, partition
 from fairjax.fca.alignment.coupling import Tuples
 from fairjax.fca.alignment.problem import Problem, Settings, check
 
-# Distinct points of the larger and the smaller group that a block of the refine scheme has room for, in multiples of
-# those of a partition of whole points. Blocks keep the smaller group's points together, so only the larger's are split.
+# Distinct points of the larger and the smaller group that fit into a block of the refine scheme, as multiples of those
+# in a partition of whole points. Blocks keep the smaller group's points together, so only the larger's are split.
 _ROOM = (1.45, 1.15)
 _ROOM_WEIGHTED = (1.6, 1.6)  # blocks of heavy points of one group hold many light ones of the other
 
 
 class State(NamedTuple):
-    """Between two turns.
+    """State between two iterations.
 
     Attributes
     ----------
-    centers : (K, d) relative to the mean. potentials : (n,) dual of each point in its last transport.
-    tuples : the coupling, for the refine scheme; None for others. memory : of the centre update.
-    masses : (n, K) assignment of eq. (6); each group sums to 1.
-    objective : () F before the last centre update. cost : () mean squared distance under ``masses``, after it.
-    best_centers, best_masses, best_cost, best_objective : of the turn of least cost, and the least objective so far.
-    costs, objectives : (max_iter,) history, NaN where no turn was.
-    gap, status : () greatest relative gap and status of the last transport. worst : () int32 status of all turns.
-    solved : () share of the blocks that were aligned anew in the last turn: 1 but where refining found no room.
-    n_iter, stale : () int32, turns, and turns since something fell. converged : () bool.
+    centers : (K, d)
+        Relative to the mean.
+    potentials : (n,)
+        Dual of each point in its last transport.
+    tuples
+        The coupling, for the refine scheme; None for others.
+    memory
+        Memory of the centre update.
+    masses : (n, K)
+        Assignment of eq. (6); each group sums to 1.
+    objective : ()
+        F before the last centre update.
+    cost : ()
+        Mean squared distance under ``masses``, after it.
+    best_centers, best_masses, best_cost, best_objective
+        Of the cheapest iteration, and the least objective so far.
+    costs, objectives : (max_iter,)
+        History, NaN after the last iteration.
+    gap, status : ()
+        Greatest relative gap and status of the last transport.
+    worst : () int32
+        Status of all iterations.
+    solved : ()
+        Share of the blocks that the last iteration aligned again: 1 unless refining found no room.
+    n_iter, stale : () int32
+        Iterations, and iterations since a cost or objective fell.
+    converged : () bool
     """
 
     centers: Array
@@ -54,7 +72,9 @@ class State(NamedTuple):
 
 
 def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, max_iter: int = 100) -> State:
-    """Before the first turn; ``centers`` (K, d) in the units of the points. The key is only for the refine scheme.
+    """The state before the first iteration; ``centers`` (K, d) in the units of the points.
+
+    Only the refine scheme uses the key.
 
     O(n (K + log n)).
 
@@ -71,7 +91,7 @@ def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, ma
         points, mass = partition.random_pairs(key, problem.members, X.dtype, problem.units)
         left, right = room(problem, settings.n_blocks, centers.shape[0])
         shape = (settings.n_blocks, left + right - 1)
-        # of n0 + n1 tuples the last has no mass, and a single block has no place for it
+        # the last of n0 + n1 tuples has no mass, and a single block has no place for it
         n_places = shape[0] * shape[1]
         points, mass = points[:n_places], mass[:n_places]
         extra = n_places - mass.shape[0]
@@ -106,10 +126,10 @@ def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, ma
 
 
 def room(problem: Problem, n_blocks: int, n_clusters: int) -> tuple[int, int]:
-    """Most distinct points of the two groups in a block of the refine scheme."""
+    """Largest number of distinct points of the two groups in a block of the refine scheme."""
     sizes = [ids.shape[0] for ids in problem.members]
     slacks = _ROOM if problem.units is None else _ROOM_WEIGHTED
-    # a block's piece of every cluster may hold one point more, which is cut
+    # a block's piece of every cluster may hold one more point, which is cut
     left, right = (
         min(size, int(slack * -(-size // n_blocks)) + 2 + n_clusters) for size, slack in zip(sizes, slacks, strict=True)
     )

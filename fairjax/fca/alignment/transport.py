@@ -1,4 +1,4 @@
-"""Phase 1 of FCA: transport between the groups for the present centres, all blocks of the partition in one batch."""
+"""Phase 1 of FCA: transport between the groups at the current centres, all blocks of the partition in one batch."""
 
 from functools import partial
 from typing import NamedTuple
@@ -19,12 +19,17 @@ from fairjax.fca.alignment.state import State, room
 
 
 class Aligned(NamedTuple):
-    """Outcome of one transport of all blocks.
+    """Result of one transport of all blocks.
 
     Attributes
     ----------
-    coupling : sparse, or for Sinkhorn dense. potentials : (n,). gap, status : () of all blocks together, the worst.
-    solved : () share of the blocks that were aligned anew; in the others, refined, there was no room.
+    coupling
+        Sparse, or dense for Sinkhorn.
+    potentials : (n,)
+    gap, status : ()
+        The worst of all blocks.
+    solved : ()
+        Share of the blocks that were aligned again; the others had no room to be refined.
     """
 
     coupling: Tuples | Pairs
@@ -35,10 +40,10 @@ class Aligned(NamedTuple):
 
 
 def align(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
-    """Phase 1: transport between the groups for the present centres, all blocks in one batch.
+    """Phase 1: transport between the groups at the current centres, all blocks in one batch.
 
-    O(n0 n1 (K + d) / B) for the costs of B blocks and as much memory as they take, and the transports themselves; a
-    partition takes O(n log n).
+    O(n0 n1 (K + d) / B) time and memory for the costs of B blocks, plus the transports themselves; a partition takes
+    O(n log n).
     """
     if settings.scheme == "refine":
         return _refined(problem, settings, parameters, key, state)
@@ -58,7 +63,7 @@ def point_masses(problem: Problem) -> Array:
 
 
 def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
-    """The present coupling dealt into blocks, each aligned anew where there is room; F never rises."""
+    """The current coupling divided into blocks, each aligned again if it has room; F never rises."""
     dealt = redeal(problem, settings, parameters, key, state)
     found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right))
     assert isinstance(found.coupling, Tuples)
@@ -74,18 +79,18 @@ def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: 
 def redeal(
     problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State
 ) -> partition.Regrouped:
-    """The present coupling of the refine scheme dealt into blocks: its tuples, and what of them is to be aligned anew.
+    """The refine scheme's current coupling divided into blocks: its tuples, and the part that is to be aligned again.
 
-    Blocks where all points had room hold the same mass of both groups, and have a coupling no dearer than the present
-    one; the others keep their tuples. O(n log n) for tuples, O(B n K) for clusters.
+    Blocks with room for all their points hold the same mass of both groups, and have a coupling no dearer than the
+    current one; the others keep their tuples. O(n log n) for tuples, O(B n K) for clusters.
     """
     assert state.tuples is not None
     held, n_points = state.tuples, problem.X.shape[0]
     points, mass = held.points.reshape(-1, 2), held.mass.reshape(-1)
-    # by the point of the smaller group, whose partners are several and near each other
+    # by the point of the smaller group, which has several partners near each other
     smaller = jnp.minimum(points[:, 1], n_points - 1)
     cells = partition.cells(key, problem.X[smaller], mass, settings.n_blocks)
-    # the first coupling is random: its tuples stay in their order, which keeps each point's together
+    # the first coupling is random: its tuples stay in order, so that each point's stay together
     order = jnp.where(state.n_iter == 0, jnp.arange(len(cells), dtype=cells.dtype), cells)
     rooms = room(problem, settings.n_blocks, state.centers.shape[0])
     dealt = partition.regroup(points, mass, order, n_points, settings.n_blocks, rooms)
@@ -99,14 +104,14 @@ def redeal(
         anew = dealt._replace(left=left, right=right, fits=jnp.ones_like(dealt.fits))
         return jax.tree.map(partial(jnp.where, fit), anew, dealt)
 
-    # at weight 1 only clusters count, not partners, who are then too far apart for compact cells to hold them
+    # at weight 1 only clusters count, not partners, who are then too far apart to stay together in compact cells
     return jax.lax.cond(jnp.asarray(parameters.transport_weight) == 1, by_clusters, lambda: dealt)
 
 
 def _fold_all(
     problem: Problem, settings: Settings, parameters: Parameters, state: State, blocks: tuple[Block, ...]
 ) -> Aligned:
-    """The groups aligned one after another within their blocks, from the points' present potentials."""
+    """The groups aligned one after another within their blocks, starting from the points' current potentials."""
     dtype, last = problem.X.dtype, problem.X.shape[0] - 1
     tuples = alone(blocks[0])
     coupling: Tuples | Pairs = tuples
@@ -167,10 +172,10 @@ def _solve(
     duals: tuple[Array, Array],
     warm: Array,
 ) -> ot.OTSolution | ot.BasicSolution:
-    """Transport in all blocks (B, E, R), from the points' duals if ``warm`` ()."""
+    """Transport in all blocks (B, E, R), starting from the points' duals if ``warm`` ()."""
     if settings.solver == "sinkhorn":
-        # blocks of mass 1, which the entropy refers to; from the duals of other blocks it takes more iterations than
-        # from its own annealing
+        # blocks of mass 1, which the entropy refers to; the duals of other blocks would cost more iterations than
+        # starting over with annealing
         n_blocks = settings.n_blocks
         found = ot.sinkhorn(costs, a * n_blocks, b * n_blocks, jnp.asarray(parameters.reg, costs.dtype))
         return found._replace(plan=found.plan / n_blocks)
@@ -188,9 +193,9 @@ def entries(solution: ot.OTSolution | ot.BasicSolution) -> ot.Support:
 def _travel(
     potentials: Array, tuples: Tuples | None, block: Block, solution: ot.OTSolution | ot.BasicSolution
 ) -> Array:
-    """Potentials (n,) with those of the last transport; they belong to points, and go with them into other blocks.
+    """Potentials (n,) updated with those of the last transport; they belong to points, and follow them between blocks.
 
-    Duals of a block are fixed but for a constant; that which makes both sides' means equal lets blocks be mixed.
+    A block's duals are fixed up to a constant; the one that makes the means of both sides equal lets blocks be mixed.
     """
 
     def mean(values: Array, masses: Array) -> Array:
@@ -201,7 +206,7 @@ def _travel(
     shift = jnp.zeros(()) if a is None else (mean(solution.f, a) - mean(solution.g, block.masses)) / 2
 
     def write(potentials: Array, points: Array, values: Array, masses: Array) -> Array:
-        # a point that is in several blocks keeps the greatest, whatever the order of writing
+        # a point in several blocks keeps the greatest, whatever the order of writing
         points = jnp.where((masses > 0) & jnp.isfinite(values), points, len(potentials))
         fresh = jnp.full_like(potentials, -jnp.inf).at[points].max(values, mode="drop")
         return jnp.where(jnp.isfinite(fresh), fresh, potentials)

@@ -1,4 +1,4 @@
-"""The turns of the alignment route: partition, transport, centre update, until nothing falls any more."""
+"""Iterations of the alignment route: partition, transport, centre update, until neither cost nor objective falls."""
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,10 @@ from fairjax.fca.alignment.transport import align, point_masses
 
 
 def step(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> State:
-    """One turn: partition, transport, centre update.
+    """One iteration: partition, transport, centre update.
 
-    ``key`` is that of the run: turn t takes its own from it, so that turns can be continued at will. The costs of B
-    blocks take O(n0 n1 (K + d) / B), then their transports, and the centres O(n K d).
+    ``key`` belongs to the run: iteration t derives its own key from it, so a run can be continued at will. The costs of
+    B blocks take O(n0 n1 (K + d) / B), then their transports, and the centres O(n K d).
     """
     X, dtype = problem.X, problem.X.dtype
     w = jnp.asarray(parameters.transport_weight, dtype)
@@ -37,10 +37,10 @@ def step(problem: Problem, settings: Settings, parameters: Parameters, key: Arra
     better = cost < state.best_cost
     enough = 1 - jnp.asarray(parameters.tol, dtype)
     fell = (cost < state.best_cost * enough) | (objective < state.best_objective * enough)
-    # where most blocks had no room, that nothing fell says only half as much; where all had none, it says nothing
+    # if most blocks had no room, an iteration without a fall counts half; if all had none, it does not count
     said = jnp.where(found.solved > 0.5, 2, jnp.where(found.solved > 0, 1, 0))
     stale = jnp.where(fell | (state.n_iter == 0), 0, state.stale + said)
-    # a transport that failed leaves nothing to go on with
+    # a failed transport leaves nothing to continue from
     failed = (found.status > 1) | ~jnp.isfinite(cost)
     return State(
         centers=centers,
@@ -75,12 +75,12 @@ def run(
     *,
     until: Array | int | None = None,
 ) -> State:
-    """Turns until neither cost nor objective fall, or ``until`` turns are done (default: as long as the history is).
+    """Iterate until neither cost nor objective falls, or ``until`` iterations are done (default: the history's length).
 
     Examples
     --------
-    FCA-C (Algorithm 2), which the estimator does not offer: with no pairs in W both groups are spread alike, with a
-    fifth of them in W this is plain k-means:
+    FCA-C (Algorithm 2), which the estimator does not offer: with no pairs in W both groups are spread alike; with a
+    fifth of them in W the result is plain k-means:
 
     >>> import jax, jax.numpy as jnp, numpy as np
     >>> from fairjax.fca import alignment
