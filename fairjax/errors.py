@@ -1,20 +1,20 @@
-"""The exception that says: the input, not the program, is at fault; one for a lost process; and a warning."""
+"""Exceptions for bad input, exhausted memory and a lost process, and a warning."""
 
 
 class InputError(ValueError):
-    """Bad input, told in one sentence: what was found, what was expected, what to do.
+    """Bad input, explained in one sentence: what was found, what was expected, what to do.
 
-    The command line prints it on standard error and ends with exit code 2.
+    The command line prints it on standard error and exits with code 2.
     """
 
 
 class OutOfMemoryError(InputError, MemoryError):
-    """The data and settings ask for more memory than there is; says what would fit."""
+    """The data and settings need more memory than there is; the message says what would fit."""
 
 
 class ReplacementWarning(UserWarning):
-    """Rows are drawn with replacement, since a batch of a training asks for more than there are."""
+    """A training batch asks for more rows than there are, so rows are drawn with replacement."""
 
 
 class LostProcessError(RuntimeError):
-    """Another process of the same program is gone, and this one cannot go on without it."""
+    """Another process of the same program was lost, and this one cannot continue without it."""

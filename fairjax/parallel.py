@@ -1,4 +1,4 @@
-"""Devices and meshes: the one place that knows of them. Everything else takes a mesh, or nothing."""
+"""Devices and meshes: the only module that creates them. Everything else takes a mesh, or none."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def data_mesh(n_devices: int | None = None) -> Mesh:
     Raises
     ------
     InputError
-        If there are not so many.
+        If there are fewer devices.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def data_mesh(n_devices: int | None = None) -> Mesh:
 
 
 def split_rows(mesh: Mesh) -> NamedSharding:
-    """First axis spread over the mesh, whatever follows whole on each device."""
+    """First axis spread over the mesh; the other axes whole on each device."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
@@ -52,12 +52,12 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def by_rows(array: Array) -> Array:
-    """An array whose rows are spread over devices, by a mesh of one axis over just these; nothing is copied.
+    """An array whose rows are spread over devices, resharded to a mesh of one axis over just these; nothing is copied.
 
     Raises
     ------
     InputError
-        If it is not spread by rows, or where a process has a copy of rows but not the first one.
+        If it is not spread by rows, or if a process holds only second copies of rows.
 
     Examples
     --------
@@ -92,29 +92,29 @@ def start(
     """Join the processes of one program, so that ``jax.devices()`` are those of all of them.
 
     Every process calls it, once, before it uses JAX. Then ``FCA(n_devices="all").fit(...)`` clusters the rows of all
-    processes: each gives its own, as many as it has or none, and gets their labels. Without arguments the processes are
-    found by JAX: under SLURM, Open MPI, Kubernetes and on TPUs.
+    processes: each passes its own rows, possibly none, and gets their labels. Without arguments JAX finds the processes
+    itself: under SLURM, Open MPI, Kubernetes and on TPUs.
 
     Parameters
     ----------
     coordinator : str, optional
-        ``"HOST:PORT"`` at which process 0 can be reached by all.
+        ``"HOST:PORT"`` at which all processes can reach process 0.
     n_processes, process : int, optional
-        How many there are, and which one this is, from 0 on; with a coordinator.
+        How many there are, and the number of this one, from 0 on; with a coordinator.
     timeout : float
         Seconds to wait for the others.
 
     Raises
     ------
     InputError
-        If the coordinator does not answer or processes do not come in time, two have the same number, JAX finds none,
-        or has been used before.
+        If the coordinator does not answer, processes do not come in time, two have the same number, JAX finds none,
+        or JAX has already been used.
 
     Notes
     -----
-    Where a process is lost later, a fit of the others ends in a :class:`~fairjax.errors.LostProcessError`; where that
-    was process 0, JAX may end them itself. Whoever can reach the coordinator's port can take part: use it in networks
-    that are your own.
+    If a process is lost later, a fit on the others ends in a :class:`~fairjax.errors.LostProcessError`; if it was
+    process 0, JAX may end them itself. Anyone who can reach the coordinator's port can take part: use it only in
+    networks that you trust.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def start(
                 f"JAX finds no other processes here ({error}); give a coordinator, n_processes and process"
             ) from error
         raise InputError(f"the processes could not be joined: {error}") from error
-    # the devices of all, and a line to each: from here on a process that is lost is missed at once
+    # gather once, which connects all processes: from here on a lost process is noticed at once
     processes.gathered(b"")
 
 

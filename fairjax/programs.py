@@ -1,7 +1,7 @@
 """Compiled programs kept on disk, so that the next process need not compile them again.
 
-JAX does that for every program that takes more than some time to compile, fairjax's and others'. They go into a folder
-of their own for each kind of processor, because native code of one need not run on another that shares the disk.
+JAX does that for every program that takes long enough to compile, fairjax's and others'. Each kind of processor has its
+own folder, because native code for one may not run on another that shares the disk.
 """
 
 import contextlib
@@ -13,24 +13,24 @@ from pathlib import Path
 from fairjax.datasets.files import user_cache
 from fairjax.errors import InputError
 
-MIN_SECONDS = 0.1  # of compiling: what takes less is not kept
+MIN_SECONDS = 0.1  # of compiling: programs that take less are not kept
 _MOST_BYTES = 200 * 2**20
 
 _folder: Path | None = None
 
 
 def keep_programs(folder: str | os.PathLike[str] | None = None) -> Path:
-    """Let JAX keep compiled programs on disk from now on, and find those of earlier processes there.
+    """Let JAX keep compiled programs on disk from now on, and use those of earlier processes.
 
-    A fit of a few hundred rows spends some seconds compiling and hundredths of a second clustering; with its programs
-    on disk a new process is spared most of that. It switches JAX's persistent compilation cache on, for all of the
-    process, which no import of fairjax does. The command line always uses it.
+    A fit of a few hundred rows takes some seconds to compile and hundredths of a second to cluster; with programs on
+    disk a new process saves most of that. This switches on JAX's persistent compilation cache for the whole process,
+    which importing fairjax never does. The command line always uses it.
 
     Parameters
     ----------
     folder : path, optional
-        Where programs go, in a folder of its own for the kind of processor; by default ``compiled`` in the user's cache
-        for fairjax. The oldest are removed while they take more than 200 MiB.
+        Where programs go, in a subfolder for the kind of processor; by default ``compiled`` in the user's cache for
+        fairjax. The oldest are removed while they take more than 200 MiB in all.
 
     Returns
     -------
@@ -55,25 +55,25 @@ def keep_programs(folder: str | os.PathLike[str] | None = None) -> Path:
     inside = prepared(user_cache() / "compiled" if folder is None else Path(folder))
     jax.config.update("jax_compilation_cache_dir", str(inside))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_SECONDS)
-    # whether there is a cache is decided once, by the first compilation
+    # JAX decides once, at the first compilation, whether there is a cache
     compilation_cache.reset_cache()
     keep_in(inside)
     return inside
 
 
 def keep_in(folder: Path | None) -> None:
-    """Keep the programs of fits there from now on, in a form that need not be traced again; or none any more."""
+    """Keep the programs of fits in ``folder`` from now on, in a form that needs no tracing; None stops that."""
     global _folder
     _folder = folder
 
 
 def kept_in() -> Path | None:
-    """Where the programs of fits are kept, if anywhere."""
+    """The folder where programs of fits are kept, or None."""
     return _folder
 
 
 def prepared(folder: Path) -> Path:
-    """The folder for this kind of processor, made, writable, and not too full."""
+    """The folder for this kind of processor: created, writable, and not too full."""
     inside = folder / _processor()
     try:
         inside.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def _processor() -> str:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the oldest programs while they take more than their due."""
+    """Remove the oldest programs while the folder is over its limit."""
     files = sorted((file for file in folder.iterdir() if file.is_file()), key=lambda file: file.stat().st_mtime)
     excess = sum(file.stat().st_size for file in files) - _MOST_BYTES
     for file in files:

@@ -2,12 +2,12 @@
 
 Everything here is a pure function of arrays that works under `jax.jit` and `jax.vmap`, in float32 and
 float64. Weights double as masks: a row of weight zero is never drawn as a centre, moves no centre and adds
-no cost, so data sets of different sizes are batched by padding them with such rows. At least one weight has
-to be positive; without any, nothing is NaN, but nothing has a meaning either.
+no cost, so data sets of different sizes can be batched by padding them with such rows. At least one weight must
+be positive; without any, results are finite but meaningless.
 
-The cost is everywhere the weighted *mean* squared distance, ``sum_i w_i min_k |x_i - mu_k|^2 / sum_i w_i``.
+The cost is always the weighted *mean* squared distance, ``sum_i w_i min_k |x_i - mu_k|^2 / sum_i w_i``.
 
-`fit` does all at once; `init_plus_plus` and `run` are its two halves; `init` and `step` are the loop inside
+`fit` does everything; `init_plus_plus` and `run` are its two halves; `init` and `step` are the loop inside
 `run`, for callers that drive it themselves.
 """
 

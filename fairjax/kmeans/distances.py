@@ -16,8 +16,10 @@ def squared_distances(X: ArrayLike, centers: ArrayLike) -> Array:
 
     Parameters
     ----------
-    X : (n, d) points.
-    centers : (K, d) centres.
+    X : (n, d)
+        Points.
+    centers : (K, d)
+        Centres.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def distances_by_center(X: Array, centers: Array) -> Array:
 
 
 def clear_distances(X: Array, centers: Array) -> Array:
-    """Squared distances (K, n), zero where they may be rounding noise: equal points are seen to be equal."""
+    """Squared distances (K, n), set to zero if they may be rounding noise, so that equal points count as equal."""
     found = distances_by_center(X, centers)
     noise = 4 * jnp.finfo(X.dtype).eps * (jnp.sum(X**2, axis=1) + jnp.sum(centers**2, axis=1)[:, None])
     return jnp.where(found > noise, found, 0)
@@ -53,7 +55,7 @@ def clear_distances(X: Array, centers: Array) -> Array:
 
 def nearest(X: Array, centers: Array) -> tuple[Array, Array]:
     """Label of the nearest centre and squared distance to it, both (n,)."""
-    # |x|^2 is the same for all centres and joins after the minimum.
+    # |x|^2 is the same for all centres, so add it after the minimum.
     scores = jnp.sum(centers**2, axis=1)[:, None] - 2 * jnp.matmul(centers, X.T, precision="highest")
     gaps = jnp.maximum(jnp.min(scores, axis=0) + jnp.sum(X**2, axis=1), 0)
     return jnp.argmin(scores, axis=0).astype(jnp.int32), gaps

@@ -21,7 +21,7 @@ from fairjax.kmeans.sums import cluster_sums
 
 
 class KMeansResult(NamedTuple):
-    """Outcome of `run` or `fit`; labels and cost belong to the centres returned."""
+    """Outcome of `run` or `fit`; labels and cost belong to the returned centres."""
 
     labels: Array
     """(n,) int32, nearest centre; rows of weight zero are labelled too."""
@@ -32,7 +32,7 @@ class KMeansResult(NamedTuple):
     n_iter: Array
     """() int32, Lloyd steps taken."""
     converged: Array
-    """() bool, whether the centres stopped moving (to within the tolerance) before `max_iter` was spent."""
+    """() bool, whether the centres stopped moving (to within the tolerance) within `max_iter` steps."""
 
 
 @jax.jit
@@ -44,24 +44,28 @@ def run(
     max_iter: ArrayLike = 300,
     tol: ArrayLike = 1e-4,
 ) -> KMeansResult:
-    """Lloyd's iteration from the given centres until they rest.
+    """Lloyd's iteration from the given centres until they settle.
 
     It stops when the squared Frobenius norm of the last move is at most `tol` times the mean over the
     features of their weighted variance (scikit-learn's rule; with ``tol=0`` the centres must not move at
-    all), when `max_iter` is spent, or at once when a number is no longer finite (then `converged` is false).
-    The data are centred at their mean meanwhile, for accurate distances.
+    all), after `max_iter` steps, or at once when a number is no longer finite (then `converged` is false).
+    During the iteration the data are centred at their mean, for accurate distances.
 
     Parameters
     ----------
-    X : (n, d) points.
-    centers : (K, d) starting centres; equal ones are allowed.
-    weights : (n,) non-negative, all ones by default.
-    max_iter, tol : traced, so other values do not recompile.
+    X : (n, d)
+        Points.
+    centers : (K, d)
+        Starting centres; equal ones are allowed.
+    weights : (n,)
+        Non-negative, all ones by default.
+    max_iter, tol
+        Traced, so other values do not recompile.
 
     Returns
     -------
     KMeansResult
-        Time O(n K d) per step. Under `vmap` the loop runs until the slowest member rests; members that rest
+        Time O(n K d) per step. Under `vmap` the loop runs until the slowest member settles; members that settle
         earlier keep their own result and count.
 
     Raises
@@ -94,7 +98,7 @@ def run(
 
 
 class State(NamedTuple):
-    """What the next step needs, and what the stopping rule looks at."""
+    """What the next step and the stopping rule need."""
 
     centers: Array
     """(K, d) current centres."""
@@ -136,7 +140,7 @@ class LloydStep(NamedTuple):
     centers: Array
     """(K, d) new centres."""
     labels: Array
-    """(n,) int32, nearest old centre, the lowest index where several are equally near."""
+    """(n,) int32, nearest old centre, the lowest index if several are equally near."""
     cost: Array
     """() weighted mean squared distance to the old centres."""
     shift: Array
@@ -149,13 +153,14 @@ def lloyd_step(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> LloydSte
 
     A cluster without weight is restarted, as in scikit-learn, on the point farthest from its nearest centre,
     which leaves its old cluster. Several empty clusters are filled one after the other, each on the point
-    farthest from the centres *and* from the points already used so, hence never twice on the same position
-    (scikit-learn ranks the points once). When every point lies on a centre, the clusters still empty keep
+    farthest from the centres *and* from the points used for earlier ones, so never twice at the same position
+    (scikit-learn ranks the points once). When every point lies on a centre, clusters that are still empty keep
     their centres. The cost never rises under this rule.
 
     Parameters
     ----------
-    X, weights, centers : as in `cluster_sums`; equal centres are allowed.
+    X, weights, centers
+        As in `cluster_sums`; equal centres are allowed.
 
     Returns
     -------
@@ -189,7 +194,7 @@ def _fill_empty(X: Array, weights: Array, centers: Array, sums: Array, mass: Arr
 
     def fill(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         empty, sums, mass = carry
-        # Tied to the carry, or the compiler hoists the distances as invariant and computes them always.
+        # Tied to the carry, or the compiler would hoist the distances as invariant and always compute them.
         points, places, _ = lax.optimization_barrier((X, centers, empty))
         distances = clear_distances(points, places)
         labels = jnp.argmin(distances, axis=0)
@@ -208,7 +213,7 @@ def _fill_empty(X: Array, weights: Array, centers: Array, sums: Array, mass: Arr
         empty, _, sums, mass = lax.while_loop(lambda carry: carry[0].any(), fill_one, (empty, gaps, sums, mass))
         return empty, sums, mass
 
-    # A loop of at most one turn: under `vmap` it is skipped when no member has an empty cluster, whereas
-    # `cond` would always pay for both branches.
+    # A loop of at most one iteration: under `vmap` it is skipped if no member has an empty cluster, whereas
+    # `cond` would always run both branches.
     _, sums, mass = lax.while_loop(lambda carry: carry[0].any(), fill, (mass <= 0, sums, mass))
     return sums, mass

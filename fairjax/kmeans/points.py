@@ -1,4 +1,4 @@
-"""Points, weights and centres as they come in, checked; and weighted means of points."""
+"""Points, weights and centres as given, checked; and weighted means of points."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -16,7 +16,7 @@ def as_points(X: ArrayLike) -> Array:
 
 
 def as_weighted_points(X: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
-    """Return X, (n, d), and weights, (n,), of one floating type; without weights every row weighs one."""
+    """Return X (n, d) and weights (n,) in one floating type; without weights every row weighs one."""
     X = as_points(X)
     if weights is None:
         return X, jnp.ones_like(X[:, 0])
@@ -35,11 +35,11 @@ def as_centers(centers: ArrayLike, X: Array) -> Array:
 
 
 def weighted_mean(X: Array, weights: Array) -> Array:
-    """Return the mean of the rows, (d,); zero where no weight is positive."""
+    """Return the mean of the rows, (d,); zero if no weight is positive."""
     return per_unit(jnp.matmul(weights, X, precision="highest"), weights)
 
 
 def per_unit(total: Array, weights: Array) -> Array:
-    """Divide a weighted sum by the sum of the weights, or leave it where that is zero."""
+    """Divide a weighted sum by the sum of the weights, or leave it if that is zero."""
     mass = jnp.sum(weights)
     return total / jnp.where(mass > 0, mass, 1)

@@ -32,24 +32,32 @@ def fit(
 
     Parameters
     ----------
-    key : typed random key, consumed.
-    X : (n, d) points.
-    n_clusters : number of clusters K (static).
-    weights : (n,) non-negative, all ones by default.
-    n_init : number of restarts (static); memory grows with it.
-    init : ``"k-means++"`` (see `init_plus_plus`) or ``"random"`` (see `init_random`), static.
-    n_local_trials : see `init_plus_plus` (static).
-    max_iter, tol : see `run` (traced).
+    key
+        Typed random key, consumed.
+    X : (n, d)
+        Points.
+    n_clusters
+        Number of clusters K (static).
+    weights : (n,)
+        Non-negative, all ones by default.
+    n_init
+        Number of restarts (static); memory grows with it.
+    init
+        ``"k-means++"`` (see `init_plus_plus`) or ``"random"`` (see `init_random`), static.
+    n_local_trials
+        See `init_plus_plus` (static).
+    max_iter, tol
+        See `run` (traced).
 
     Returns
     -------
     KMeansResult
-        That of lowest cost.
+        The restart of lowest cost.
 
     Raises
     ------
     InputError
-        If a shape, a count or `init` makes no sense.
+        For an invalid shape, count or `init`.
 
     Examples
     --------

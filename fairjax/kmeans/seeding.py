@@ -35,27 +35,32 @@ def init_plus_plus(
     candidates are drawn with probability proportional to weight times squared distance to the nearest centre
     so far, and the one that lowers the cost most is kept.
 
-    Where the points have fewer than K distinct positions, all of these are taken first, and the centres that
-    remain repeat points drawn by weight alone. Positions that differ by no more than the rounding error of
-    their distance count as one.
+    If the points have fewer than K distinct positions, all of these are taken first, and the remaining centres
+    repeat points drawn by weight alone. Positions that differ by no more than the rounding error of their
+    distance count as one.
 
     Parameters
     ----------
-    key : typed random key, consumed.
-    X : (n, d) points.
-    n_clusters : number of centres K (static); may exceed n.
-    weights : (n,) non-negative, all ones by default; rows of weight zero are never drawn.
-    n_local_trials : candidates per centre (static), by default ``2 + floor(log K)``.
+    key
+        Typed random key, consumed.
+    X : (n, d)
+        Points.
+    n_clusters
+        Number of centres K (static); may exceed n.
+    weights : (n,)
+        Non-negative, all ones by default; rows of weight zero are never drawn.
+    n_local_trials
+        Candidates per centre (static), by default ``2 + floor(log K)``.
 
     Returns
     -------
-    (K, d) rows of `X`. Time O(n d K n_local_trials), memory O(n n_local_trials). Rows of weight zero
-    appended to the data leave the draws as they are.
+    (K, d) rows of `X`. Time O(n d K n_local_trials), memory O(n n_local_trials). Appending rows of weight zero
+    to the data does not change the draws.
 
     Raises
     ------
     InputError
-        If a shape or `n_clusters` or `n_local_trials` makes no sense.
+        For an invalid shape, `n_clusters` or `n_local_trials`.
 
     Examples
     --------
@@ -91,11 +96,15 @@ def init_random(key: Array, X: ArrayLike, n_clusters: int, weights: ArrayLike | 
 
     Parameters
     ----------
-    key : typed random key, consumed.
-    X : (n, d) points.
-    n_clusters : number of centres K (static). Where fewer rows have a positive weight, all of them are taken
-        and then repeated in turn.
-    weights : (n,) non-negative, all ones by default; rows of weight zero are never drawn.
+    key
+        Typed random key, consumed.
+    X : (n, d)
+        Points.
+    n_clusters
+        Number of centres K (static). If fewer rows have a positive weight, all of them are taken and then repeated in
+        turn.
+    weights : (n,)
+        Non-negative, all ones by default; rows of weight zero are never drawn.
 
     Returns
     -------
@@ -104,7 +113,7 @@ def init_random(key: Array, X: ArrayLike, n_clusters: int, weights: ArrayLike | 
     Raises
     ------
     InputError
-        If a shape or `n_clusters` makes no sense.
+        For an invalid shape or `n_clusters`.
 
     Examples
     --------
@@ -123,10 +132,10 @@ def init_random(key: Array, X: ArrayLike, n_clusters: int, weights: ArrayLike | 
 
 
 def _draw(key: Array, mass: Array, fallback: Array, count: int) -> Array:
-    """Draw `count` indices with probability proportional to `mass`, or to `fallback` where that is all zero.
+    """Draw `count` indices with probability proportional to `mass`, or to `fallback` if that is all zero.
 
-    The inverse of the cumulative distribution, first over blocks, then inside one: no long cumulative sum,
-    which would be slow and lose digits, and the same draw whatever is padded behind.
+    By inverting the cumulative distribution, first over blocks, then inside one: no long cumulative sum, which
+    would be slow and lose digits, and the draw does not depend on padding at the end.
     """
     mass = jnp.where(jnp.any(mass > 0), mass, fallback)
     blocks = jnp.pad(mass, (0, -mass.size % _BLOCK)).reshape(-1, _BLOCK)
@@ -141,9 +150,9 @@ def _draw(key: Array, mass: Array, fallback: Array, count: int) -> Array:
 
 
 def _invert(mass: Array, level: Array) -> tuple[Array, Array]:
-    """First index of positive mass whose cumulative mass reaches `level`, and what of `level` is left for it.
+    """First index of positive mass whose cumulative mass reaches `level`, and the part of `level` left for it.
 
-    Rounding may put the level beyond the end; the last index of positive mass is meant then.
+    If rounding puts the level beyond the end, it is the last index of positive mass.
     """
     cumulative = jnp.where(mass > 0, jnp.cumsum(mass), -1)
     index = jnp.argmax(cumulative >= jnp.minimum(level, jnp.max(cumulative))).astype(jnp.int32)

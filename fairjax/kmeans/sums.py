@@ -15,20 +15,23 @@ from fairjax.kmeans.points import as_centers, as_weighted_points
 def cluster_sums(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> tuple[Array, Array, Array, Array]:
     """Assign every point to its nearest centre and add up each cluster.
 
-    The sums over disjoint sets of rows add up, so this is also the part of a Lloyd step that devices holding
+    Sums over disjoint sets of rows can be added, so this is also the part of a Lloyd step that devices with
     different rows compute on their own.
 
     Parameters
     ----------
-    X : (n, d) points.
-    weights : (n,) non-negative.
-    centers : (K, d) centres.
+    X : (n, d)
+        Points.
+    weights : (n,)
+        Non-negative.
+    centers : (K, d)
+        Centres.
 
     Returns
     -------
     sums : (K, d) weighted sum of the points of each cluster.
     mass : (K,) weight of each cluster.
-    labels : (n,) int32, nearest centre, the lowest index where several are equally near.
+    labels : (n,) int32, nearest centre, the lowest index if several are equally near.
     total : () weighted *sum* of squared distances to the nearest centre.
 
     Raises
@@ -63,7 +66,7 @@ def cluster_sums(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> tuple[
 
     def add_chunk(i: Array, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         sums, mass, labels, total = carry
-        # The last chunk starts early enough to be full; the rows it shares with its predecessor count once.
+        # The last chunk starts early enough to be full; rows that it shares with the previous chunk count once.
         start = jnp.minimum(i * rows, n - rows)
         fresh = start + jnp.arange(rows, dtype=jnp.int32) >= i * rows
         chunk_weights = jnp.where(fresh, lax.dynamic_slice_in_dim(weights, start, rows), 0)
@@ -83,9 +86,9 @@ def cluster_sums(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> tuple[
 def _chunk_rows(n: int, n_clusters: int, n_features: int) -> int:
     """Rows that `cluster_sums` takes at a time.
 
-    On CPU a chunk is about 4 MB of float32, so that it stays in cache; elsewhere only memory is guarded.
+    On CPU a chunk is about 4 MB of float32, so that it stays in cache; elsewhere the limit only bounds memory.
     Large chunks have a multiple of 16 rows (so an odd n gets at least two of them): the vector loops that XLA
-    makes for other sizes were measured three to seven times slower.
+    generates for other sizes were measured to be three to seven times slower.
     """
     most = max((2**20 if jax.default_backend() == "cpu" else 2**28) // (n_clusters + n_features), 1024)
     if n <= most and (n % 16 == 0 or n < 1024):

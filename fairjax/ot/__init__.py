@@ -1,4 +1,4 @@
-"""Batched optimal transport between weighted point sets; knows nothing of fairness."""
+"""Batched optimal transport between weighted point sets; it does not deal with fairness."""
 
 from fairjax.ot.exact import exact
 from fairjax.ot.factors import Factors

@@ -1,4 +1,4 @@
-"""Arguments of the solvers, checked and brought to arrays."""
+"""Arguments of the solvers, checked and converted to arrays."""
 
 import warnings
 
@@ -11,20 +11,20 @@ from fairjax.errors import InputError
 
 
 def real_array(name: str, values: ArrayLike) -> Array:
-    """Values as an array of floats of at least 32 bits, the least in which masses can be told to agree.
+    """Values as an array of at least 32-bit floats, which masses need so that their sums can be compared.
 
     Raises
     ------
     InputError
-        For values that are no real numbers.
+        For values that are not real numbers.
     """
     try:
         with warnings.catch_warnings():
-            # jax takes text for the name of a type, and numpy warns of some
+            # jax takes text for the name of a dtype, and numpy warns about some names
             warnings.simplefilter("ignore", DeprecationWarning)
             array = jnp.asarray(values)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is no array of numbers ({error}); expected real numbers") from None
+        raise InputError(f"{name} is not an array of numbers ({error}); expected real numbers") from None
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise InputError(f"{name} has dtype {array.dtype}; expected real numbers")
     if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -33,5 +33,5 @@ def real_array(name: str, values: ArrayLike) -> Array:
 
 
 def is_traced(*values: Array | None) -> bool:
-    """Whether any of the values is known only when the program runs, so that it cannot be checked before."""
+    """Whether any of the values is traced, and so cannot be checked eagerly."""
     return any(isinstance(value, jax.core.Tracer) for value in values)

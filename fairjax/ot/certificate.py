@@ -24,13 +24,13 @@ def col_duals(problem: Problem, f: Array) -> Array:
 
 
 def tightened(problem: Problem, g: Array) -> tuple[Array, Array]:
-    """Feasible duals that are tight in every row and every column, by two c-transforms of g (m,)."""
+    """Feasible duals that are tight in every row and column, by two c-transforms of g (m,)."""
     f = row_duals(problem, g)
     return f, col_duals(problem, f)
 
 
 def certify(problem: Problem, plan: Array, g: Array, n_iter: Array, tolerance: ArrayLike) -> OTSolution:
-    """Plan (n, m) and duals g (m,) of any quality as a solution: duals made feasible, gap measured, status set; O(n m).
+    """Any plan (n, m) and duals g (m,) as a solution: duals made feasible, gap measured, status set; O(n m).
 
     Examples
     --------
@@ -59,14 +59,18 @@ def certify(problem: Problem, plan: Array, g: Array, n_iter: Array, tolerance: A
 
 
 class Sums(NamedTuple):
-    """Over a plan and feasible duals, each ().
+    """Sums over a plan and feasible duals, each ().
 
     Attributes
     ----------
-    cost, loss : sums of mass times cost and times slack.
-    magnitude : sum of mass times |cost| + |f| + |g|, which bounds the rounding of both.
-    missing, unpaid : ℓ1 error of the marginals, and their signed errors at the price of the duals.
-    mass : of the problem.
+    cost, loss
+        Sums of mass times cost and times slack.
+    magnitude
+        Sum of mass times |cost| + |f| + |g|, which bounds the rounding of both.
+    missing, unpaid
+        ℓ1 error of the marginals, and their signed errors at the price of the duals.
+    mass
+        Mass of the problem.
     """
 
     cost: Array
@@ -81,15 +85,15 @@ def judged(sums: Sums, tolerance: ArrayLike) -> tuple[Array, Array, Array, Array
     """Dual value a·f + b·g, relative gap, marginal error and status, each ().
 
     The gap is Σ plan_ij (cost_ij − f_i − g_j) over the cost: summing the slack loses no digits where primal and dual
-    agree in most of theirs. A plan that misses its marginals by more than rounding is not feasible, and its cost is no
-    upper bound: then the gap is infinite.
+    agree in most of theirs. A plan that misses its marginals by more than rounding is infeasible, and its cost is not
+    an upper bound: then the gap is infinite.
     """
     eps = jnp.finfo(sums.cost.dtype).eps
     negligible = 4 * eps * sums.magnitude
-    # marginals that are met to rounding cost no digits of the dual value
+    # marginal errors within rounding do not change the dual value
     unpaid = jnp.where(jnp.abs(sums.unpaid) <= negligible, 0, sums.unpaid)
     dual = sums.cost - sums.loss + unpaid
-    # a cost of zero to rounding has no relative gap
+    # a cost that is zero up to rounding has no relative gap
     free = (jnp.abs(sums.cost) <= 100 * negligible) & (sums.loss <= negligible)
     tiny = jnp.finfo(sums.cost.dtype).tiny
     gap = jnp.where(free, 0, jnp.maximum(sums.loss, 0) / jnp.maximum(jnp.abs(sums.cost), tiny))

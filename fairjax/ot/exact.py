@@ -2,9 +2,10 @@
 
 Duals first, then flow: over-relaxed Sinkhorn scalings bring the duals near the optimum
 (:mod:`fairjax.ot.smoothing`, matrix products), successive shortest paths make them exact and place the mass
-(:mod:`fairjax.ot.paths`), a last pass takes cycles out of the plan (:mod:`fairjax.ot.forest`).
+(:mod:`fairjax.ot.paths`), and a last pass removes cycles from the plan (:mod:`fairjax.ot.forest`).
 
-What else was tried, by rows scanned (the unit of all three) on one FCA block of Adult, 1077 × 2179, to gap 1e-6:
+Alternatives that were tried, by rows scanned (the unit of all three) on one FCA block of Adult, 1077 × 2179, to gap
+1e-6:
 
 * ε-scaling auction with real masses: 790,000 bids. Sixty per row at every ε: with unequal masses a bid displaces parts
   of several holders, who all bid again.
@@ -33,7 +34,7 @@ from fairjax.ot.solution import OTSolution
 
 _COLD = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 _WARM = (0.0003, 0.0001)
-# columns in step at a time on a CPU, where larger working sets leave the cache
+# columns processed at a time on a CPU, where larger working sets leave the cache
 _IN_STEP = 4096
 
 
@@ -52,34 +53,35 @@ def exact(
     costs : (..., n, m) float, or :class:`fairjax.ot.Factors`
         Any finite values; every leading axis is a batch.
     a, b : (..., n), (..., m) float, optional
-        Masses, uniform with sum 1 by default. Zero is padding: it changes nothing, whatever cost stands there.
+        Masses, uniform with sum 1 by default. Zero means padding, which changes nothing, whatever its costs.
         Both must carry the same mass, to :func:`fairjax.ot.mass_tolerance` (1e-9 relative in float64 and 1e-5 in
-        float32). They may span many orders of magnitude: what rounding leaves between the two sums falls to the
-        greatest mass of the smaller side, and every other point gets its own to rounding, however small.
+        float32). They may span many orders of magnitude: the rounding difference between the two sums is given to the
+        largest mass of the smaller side, and every other point keeps its own mass to rounding, however small.
     init : (f, g), optional
-        Duals (..., n) and (..., m) to start from, such as those of a solution of similar costs; need not be feasible.
+        Duals (..., n) and (..., m) to start from, such as those of a solution for similar costs; they may be
+        infeasible.
     max_iter : int, optional
-        Steps of the path search, static. The mass that is left when they are used up goes where there is room, at
-        whatever cost and to rounding of the sum: status 1, unless the gap is within tolerance all the same.
+        Steps of the path search, static. Mass that is left after them goes where there is room, at whatever cost and
+        exact only to rounding of the sum: status 1, unless the gap is within tolerance anyway.
 
     Returns
     -------
     OTSolution
-        With a basic plan: its support is a forest, of at most n+m−1 entries. ``n_iter`` counts rows scanned. Status 0
-        means a relative gap of at most :func:`fairjax.ot.gap_tolerance` (1e-6 in float64 and 1e-5 in float32); as a
-        rule it is at rounding.
+        With a basic plan: its support is a forest with at most n+m−1 entries. ``n_iter`` counts rows scanned. Status 0
+        means a relative gap of at most :func:`fairjax.ot.gap_tolerance` (1e-6 in float64 and 1e-5 in float32); usually
+        it is at rounding level.
 
     Raises
     ------
     InputError
-        For shapes that do not fit, values that are no real numbers, a ``max_iter`` below 1, and for concrete masses
-        that disagree or are negative. Under ``jit`` masses set the status, as costs that are not finite between points
-        with mass always do.
+        For shapes that do not match, values that are not real numbers, a ``max_iter`` below 1, and concrete masses that
+        disagree or are negative. Under ``jit`` such masses set the status instead; non-finite costs between points with
+        mass always do.
 
     Notes
     -----
-    Works under ``jit``, ``vmap`` and ``grad``: ``primal`` and ``dual`` have the gradient of the optimal value, the plan
-    for the costs and the duals for the masses. O((n + m) s + n m) time with s rows scanned, O(n m) memory.
+    Works under ``jit``, ``vmap`` and ``grad``: ``primal`` and ``dual`` have the gradient of the optimal value, which
+    is the plan for the costs and the duals for the masses. O((n + m) s + n m) time with s rows scanned, O(n m) memory.
 
     Examples
     --------
@@ -95,7 +97,7 @@ def exact(
 
 @cache
 def _solver(warm: bool, max_iter: int | None) -> Callable[[Problem], OTSolution]:
-    """A solver of a batch of problems; a batch axis that ``vmap`` adds is merged with the one it has."""
+    """A solver for a batch of problems; a batch axis that ``vmap`` adds is merged with the existing one."""
 
     @jax.custom_batching.custom_vmap
     def solver(*problem: Any) -> OTSolution:
@@ -122,13 +124,13 @@ def _solve_batch(problem: Problem, warm: bool, max_iter: int | None) -> OTSoluti
         return found._replace(plan=jnp.swapaxes(found.plan, -1, -2), f=found.g, g=found.f)
 
     f, g = jax.vmap(tightened)(problem, g)
-    # with as many columns as rows masses mostly match, and few paths are left in any case
+    # with as many columns as rows, masses mostly match, and few paths are left anyway
     g = smoothed_duals(costs, a, b, f, g, _WARM if warm else _COLD, n_kernels=1 if n == m else 4)
     f, g = jax.vmap(tightened)(problem, g)
     flow = _in_turn(Problem(costs, a, b, f, g), 1000 * (n + m) if max_iter is None else max_iter)
 
     def finished(problem: Problem, flow: Flow) -> OTSolution:
-        # nothing to add as a rule; cycles that this closes are cancelled, and the plan stays basic
+        # usually nothing is left to add; if this closes cycles, they are cancelled, so the plan stays basic
         plan = basic(problem.costs, flow.mass.T + in_order(flow.supply, flow.room))
         return certify(problem, plan, flow.g, flow.n_iter, gap_tolerance(plan.dtype))
 
@@ -136,7 +138,7 @@ def _solve_batch(problem: Problem, warm: bool, max_iter: int | None) -> OTSoluti
 
 
 def _in_turn(problem: Problem, max_iter: int) -> Flow:
-    """:func:`shortest_paths`, on a CPU for a few problems at a time."""
+    """:func:`shortest_paths`, a few problems at a time on a CPU."""
     n_batch, _, m = problem.costs.shape
     size = n_batch
     if jax.default_backend() == "cpu":

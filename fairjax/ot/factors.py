@@ -1,4 +1,4 @@
-"""Costs given by thin factors: a problem of n × m pairs told in n + m rows."""
+"""Costs given by thin factors: a problem with n × m pairs described by n + m rows."""
 
 from typing import NamedTuple
 
@@ -11,21 +11,24 @@ from fairjax.errors import InputError
 from fairjax.ot.arguments import real_array
 
 _HIGHEST = jax.lax.Precision.HIGHEST
-UNROLLED = 16  # steps of a reduction that are fused into one pass over the n·m numbers
-_FEW_FEATURES = 8  # up to which summing differences is faster than a product of matrices
+UNROLLED = 16  # steps of a reduction fused into one pass over the n·m numbers
+_FEW_FEATURES = 8  # up to this many, summing differences is faster than a matrix product
 
 
 class Factors(NamedTuple):
-    """The costs min_k (left_ik + right_jk) + weight · ‖x_i − y_j‖²; either part may be left out.
+    """The costs min_k (left_ik + right_jk) + weight · ‖x_i − y_j‖²; either part may be omitted.
 
-    The first part is the way through the cheapest of K hubs, the second the squared distance. Solvers take it in place
-    of ``costs``; the n × m × K sums and n × m × d differences are never formed. O(n m (K + d)) time, n·m numbers.
+    The first part is the route through the cheapest of K hubs, the second the squared distance. Solvers accept it in
+    place of ``costs``; the n × m × K sums and n × m × d differences are never formed. O(n m (K + d)) time, n·m numbers.
 
     Attributes
     ----------
-    left, right : (..., n, K), (..., m, K), or None. What it costs to reach the hubs from either side.
-    x, y : (..., n, d), (..., m, d), or None. Rounding is of the order eps·(‖x‖² + ‖y‖²): let the points be centred.
-    weight : () or (...), 1 by default. Of the squared distance.
+    left, right : (..., n, K), (..., m, K), or None
+        Cost of reaching the hubs from either side.
+    x, y : (..., n, d), (..., m, d), or None
+        Rounding is of the order eps·(‖x‖² + ‖y‖²): centre the points.
+    weight : () or (...)
+        Weight of the squared distance, 1 by default.
 
     Examples
     --------
@@ -51,7 +54,7 @@ def cost_array(costs: Costs) -> Array:
     Raises
     ------
     InputError
-        For values that are no real numbers, and for factors that do not fit each other.
+        For values that are not real numbers, and for factors that do not match each other.
     """
     if not isinstance(costs, Factors):
         return real_array("costs", costs)
@@ -75,7 +78,7 @@ def cost_array(costs: Costs) -> Array:
 
 
 def _pair(factors: Factors, first: str, second: str) -> tuple[Array, Array] | None:
-    """Both sides of a part, None where it is left out."""
+    """Both sides of a part, or None if it is omitted."""
     given = [getattr(factors, name) for name in (first, second)]
     n_given = sum(side is not None for side in given)
     if n_given == 0:
@@ -114,7 +117,7 @@ def min_plus(left: Array, right: Array) -> Array:
 def squared_distances(x: Array, y: Array) -> Array:
     """Squared distances (..., n, m) of points (..., n, d) and (..., m, d), clipped at zero; one product, O(n m d).
 
-    Rounding is of the order eps·(‖x‖² + ‖y‖²): let the points be centred.
+    Rounding is of the order eps·(‖x‖² + ‖y‖²): centre the points.
     """
     cross = jnp.matmul(x, jnp.swapaxes(y, -1, -2), precision=_HIGHEST)
     squares = jnp.sum(jnp.square(x), -1)[..., :, None] + jnp.sum(jnp.square(y), -1)[..., None, :]
@@ -122,7 +125,7 @@ def squared_distances(x: Array, y: Array) -> Array:
 
 
 def pairwise_distances(x: Array, y: Array) -> Array:
-    """:func:`squared_distances` for many points on both sides: of few features, by differences in one fused pass."""
+    """:func:`squared_distances` for many points on both sides: with few features, by differences in one fused pass."""
     if x.shape[-1] > _FEW_FEATURES:
         return squared_distances(x, y)
     columns = zip(jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0), strict=True)

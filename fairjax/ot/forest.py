@@ -1,8 +1,8 @@
 """From an optimal plan to a basic one: cycles of its support are cancelled until it is a forest.
 
-A plan's support is a forest exactly when no cycle is left after leaves have been taken off again and again. A cycle is
-found without a serial search: every end of an edge has one way on that does not turn back, so walks are orbits of a
-map, and repeated squaring of the map finds one. Mass sent round a cycle of tight edges changes no cost.
+A plan's support is a forest exactly when repeatedly removing leaves leaves no cycle. A cycle is found without a serial
+search: every end of an edge has one continuation that does not turn back, so walks are orbits of a map, and repeated
+squaring of the map finds one. Sending mass round a cycle of tight edges does not change the cost.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Edges(NamedTuple):
 def basic(costs: Array, plan: Array) -> Array:
     """A plan (n, m) with the same marginals, at no greater cost, whose support is a forest within that of ``plan``.
 
-    O(n m) and, for each cycle, O((n + m) log(n + m)). Plans with more than 4 (n + m) entries come back as they are.
+    O(n m) and, for each cycle, O((n + m) log(n + m)). Plans with more than 4 (n + m) entries are returned unchanged.
     """
     n, m = plan.shape
     size = min(n * m, 4 * (n + m))
@@ -66,7 +66,7 @@ def _cancelled(edges: Edges, n: int, m: int) -> Array:
 
 
 def _cycle(edges: Edges, alive: Array, n: int, m: int) -> Array:
-    """How often (L,) int32 a closed walk takes each edge from row to column, less how often from column to row."""
+    """How often (L,) int32 a closed walk takes each edge from row to column, minus how often from column to row."""
     count = alive.shape[0]
     ids = jnp.arange(count, dtype=jnp.int32)
 

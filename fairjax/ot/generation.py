@@ -1,12 +1,13 @@
-"""Exact transport on the host from few edges: duals nearly right choose them, POT's sparse network simplex solves, what
-its duals price negatively joins.
+"""Exact transport on the host from few edges: nearly optimal duals select them, POT's sparse network simplex solves,
+and edges that its duals price negatively are added.
 
 The dense network simplex spends its time on edges that no good plan uses. So the duals are first brought near the
 optimum by Sinkhorn scalings in single precision (the method of :mod:`fairjax.ot.smoothing`, in numpy, a block at a time
-so that the kernel stays in the cache); every row and every column then offers its few edges of least reduced cost.
-The restricted problem and the pricing of all other edges alternate until nothing is priced negatively: exact, and two
-or three rounds as a rule. On the blocks of Adult (2500 × 1076, transport weight 2) that takes a third of the dense
-solver's time. Without the scalings, duals of the turn before are off by 2–10 % of the cost, and the rounds are 8 to 30.
+so that the kernel stays in the cache); every row and column then offers its few edges of least reduced cost. Solving
+the restricted problem and pricing all other edges alternate until no edge is priced negatively: the result is exact,
+usually after two or three rounds. On the blocks of Adult (2500 × 1076, transport weight 2) that takes a third of the
+dense solver's time. Without the scalings, duals of the previous iteration are off by 2–10 % of the cost, and it takes
+8 to 30 rounds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,16 +22,16 @@ Places = npt.NDArray[np.intp]
 COLD, WARM = (0.05, 0.005), (0.02, 0.003)  # temperatures relative to the mean reduced cost
 _SCALINGS = 12  # at each temperature
 _RELAXATION = 1.7
-_LARGEST = 1e3  # factor by which one scaling may change
+_LARGEST = 1e3  # largest factor of one scaling
 _PER_ROW, _PER_COL = 8, 12  # edges to start with
-_PER_POINT = 6  # most edges, times n + m, that join in one round
+_PER_POINT = 6  # most edges, times n + m, added in one round
 _MAX_ROUNDS = 12
 _ROWS = 64
 _SIMPLEX_STEPS = 10**9
 
 
 class Flow(NamedTuple):
-    """An optimal plan as a list: ends (E,) and masses (E,) of its edges, column duals g (m,), programmes solved."""
+    """An optimal plan as a list: ends (E,) and masses (E,) of its edges, column duals g (m,), and programmes solved."""
 
     rows: Places
     cols: Places
@@ -44,12 +45,14 @@ def by_generation(costs: Values, a: Values, b: Values, g: Values | None) -> Flow
 
     Parameters
     ----------
-    costs : (n, m), of a range of about 1; the other edges are priced in its dtype, up to rounding.
-    g : (m,) duals to start from, None for none.
+    costs : (n, m)
+        With a range of about 1; the other edges are priced in its dtype, up to rounding.
+    g : (m,)
+        Duals to start from, or None.
 
     Returns
     -------
-    Flow, or None where the rounds were not enough.
+    Flow, or None if the rounds were not enough.
     """
     from ot.lp.emd_wrap import emd_c_sparse
 
@@ -64,7 +67,7 @@ def by_generation(costs: Values, a: Values, b: Values, g: Values | None) -> Flow
             a, b, rows.astype(np.uint64), cols.astype(np.uint64), costs[rows, cols].astype(float),
             _SIMPLEX_STEPS, np.ascontiguousarray(f, float), np.ascontiguousarray(g, float),
         )  # fmt: skip
-        # POT's potentials may all be far from zero, which would cost digits in single precision
+        # POT's potentials may all be far from zero, which would lose digits in single precision
         level = float(g @ b)
         f, g = f + level, g - level
         slack = costs - f.astype(costs.dtype)[:, None]
@@ -87,7 +90,7 @@ def feasible_path(a: Values, b: Values) -> Places:
     ends = np.sort(np.concatenate([ends_a[:-1], ends_b[:-1]]))
     rows = np.concatenate([[0], np.searchsorted(ends_a[:-1], ends, side="right")])
     cols = np.concatenate([[0], np.searchsorted(ends_b[:-1], ends, side="right")])
-    # where both end at once, rounding may tell them apart: join the corners
+    # where both end at once, rounding may separate them: join the corners
     corners = rows * len(b) + np.concatenate([cols[:1], cols[:-1]])
     return np.union1d(rows * len(b) + cols, corners)
 
@@ -95,7 +98,7 @@ def feasible_path(a: Values, b: Values) -> Places:
 def _smoothed(
     costs: Values, a: Values, b: Values, g: Values, temperatures: Sequence[float]
 ) -> tuple[Values, Values, Values]:
-    """Feasible duals f (n,), g (m,) nearer the optimum, and the reduced costs (n, m); all in single precision."""
+    """Feasible duals f (n,), g (m,) nearer to the optimum, and the reduced costs (n, m); all in single precision."""
     single = np.float32
     costs, a, b = costs.astype(single, copy=False), a.astype(single), b.astype(single)
     f, g, reduced = _tightened(costs, g.astype(single))
@@ -107,8 +110,8 @@ def _smoothed(
         step = single(temperature * spread)
         np.exp(np.divide(reduced, -step, out=kernel), out=kernel)
         u, v = np.ones_like(a), np.ones_like(b)
-        # Every row and column has an edge of reduced cost 0, so that no sum vanishes. Products are einsums: BLAS runs
-        # each on all cores, and its threads wait for those of the other problems.
+        # Every row and column has an edge of reduced cost 0, so no sum vanishes. Products are einsums: BLAS would use
+        # all cores for each, and its threads would wait for those of the other problems.
         for _ in range(_SCALINGS):
             v = _scaled(v, b, np.einsum("i,ij->j", u, kernel))
             u = _scaled(u, a, np.einsum("ij,j->i", kernel, v))
@@ -144,7 +147,7 @@ def _cheapest(reduced: Values) -> Places:
 
 
 def _least_of_rows(values: Values, count: int) -> Iterator[tuple[Places, Places]]:
-    """Rows (r, 1), a few at a time because the indices of all would not fit the cache, and their least columns."""
+    """Rows (r, 1) and their least columns, a few rows at a time, since the indices of all would not fit the cache."""
     count = min(count, values.shape[1])
     for first in range(0, len(values), _ROWS):
         some = np.ascontiguousarray(values[first : first + _ROWS])

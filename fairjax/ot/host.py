@@ -1,7 +1,7 @@
 """POT's network simplex behind a host callback: the reference on a CPU.
 
 The solver releases Python's lock, so a batch is spread over threads. All but small problems are solved from few edges
-(:mod:`fairjax.ot.generation`), and by POT's dense solver where that does not end soon.
+(:mod:`fairjax.ot.generation`), or by POT's dense solver if that takes too many rounds.
 """
 
 import os
@@ -25,7 +25,7 @@ from fairjax.ot.generation import Flow, by_generation
 from fairjax.ot.problem import Duals, Problem, gap_tolerance, mass_tolerance, solve, with_gradient
 from fairjax.ot.solution import BasicSolution, OTSolution, Support
 
-_SMALL = 1 << 17  # entries up to which the dense solver is the faster one
+_SMALL = 1 << 17  # up to this many entries the dense solver is faster
 _SIMPLEX_STEPS = 10**9
 _LEAST_POT = "0.9.7"  # the first with emd_c_sparse
 
@@ -37,9 +37,10 @@ def host(
 
     Parameters
     ----------
-    costs, a, b : as in :func:`fairjax.ot.exact`.
+    costs, a, b
+        As in :func:`fairjax.ot.exact`.
     init : (f, g), optional
-        Duals to start from. Those of similar costs save some of the time that finding duals takes.
+        Duals to start from. Those for similar costs save some of the time spent on finding duals.
 
     Returns
     -------
@@ -50,12 +51,12 @@ def host(
     Raises
     ------
     InputError
-        As :func:`fairjax.ot.exact`, and where POT 0.9.7 or newer is not installed: ``pip install 'fairjax[host]'``.
+        As :func:`fairjax.ot.exact`, and if POT 0.9.7 or newer is not installed: ``pip install 'fairjax[host]'``.
 
     Notes
     -----
-    Works under ``jit``, ``vmap`` and ``grad`` wherever host callbacks do. Under ``vmap`` all problems come in one call.
-    O(n m) memory. Time is O(n m) for smoothing and pricing edges, beside the pivots of the network simplex, whose
+    Works under ``jit``, ``vmap`` and ``grad`` wherever host callbacks do. Under ``vmap`` all problems arrive in one
+    call. O(n m) memory. Time is O(n m) for smoothing and pricing edges, plus the pivots of the network simplex, whose
     number has no useful bound.
 
     Examples
@@ -69,27 +70,30 @@ def host(
 
 
 def host_basic(costs: Array, a: Array, b: Array, *, init: Duals | None = None) -> BasicSolution:
-    """:func:`host` for a batch (B, n, m) of problems, without forming their plans: several passes over memory less.
+    """:func:`host` for a batch (B, n, m) of problems, without forming their plans: it saves passes over memory.
 
     Parameters
     ----------
-    costs : (B, n, m) float. a, b : (B, n), (B, m). init : (f, g) as in :func:`host`.
+    costs : (B, n, m) float
+    a, b : (B, n), (B, m)
+    init : (f, g)
+        As in :func:`host`.
 
     Returns
     -------
     BasicSolution
-        Its duals are feasible up to rounding. Masses that disagree or are negative, and costs or duals to start from
-        that are not finite, set the status, also eagerly; then there is no mass, and values and duals are NaN.
+        Its duals are feasible up to rounding. Masses that disagree or are negative, and non-finite costs or starting
+        duals, set the status, even eagerly; then the mass is zero, and values and duals are NaN.
 
     Raises
     ------
     InputError
-        Where POT 0.9.7 or newer is not installed.
+        If POT 0.9.7 or newer is not installed.
 
     Notes
     -----
-    Works under ``jit`` and ``vmap``, without gradients. Time and memory of the solver as for :func:`host`, O(n + m) for
-    what is made of its answer.
+    Works under ``jit`` and ``vmap``, without gradients. The solver takes time and memory as for :func:`host`;
+    processing its answer takes O(n + m).
 
     Examples
     --------
@@ -106,7 +110,7 @@ def host_basic(costs: Array, a: Array, b: Array, *, init: Duals | None = None) -
 
 
 def available() -> bool:
-    """Whether POT is installed in a version with what :func:`host` needs, its sparse network simplex.
+    """Whether POT is installed in a version with the sparse network simplex that :func:`host` needs.
 
     Examples
     --------
@@ -118,7 +122,7 @@ def available() -> bool:
 
 
 def _lacking() -> str | None:
-    """What is installed in place of a POT that :func:`host` can use; None where it can."""
+    """Which unusable POT is installed, or that none is; None if :func:`host` can use it."""
     try:
         from ot import __version__
         from ot.lp import emd_wrap
@@ -139,7 +143,7 @@ def _insist_on_pot() -> None:
 def _certified(
     costs: Array, a: Array, b: Array, rows: Array, cols: Array, mass: Array, f: Array, g: Array, n_iter: Array
 ) -> BasicSolution:
-    """What the entries (E,) of a plan and feasible duals prove of one problem; O(n + m)."""
+    """What the entries (E,) of a plan and feasible duals prove for one problem; O(n + m)."""
     mass_a, mass_b = jnp.sum(a), jnp.sum(b)
     invalid = (n_iter < 0) | ~jnp.isfinite(mass_a + mass_b)
     disagree = jnp.abs(mass_a - mass_b) > mass_tolerance(costs.dtype) * jnp.maximum(mass_a, mass_b)
@@ -182,7 +186,7 @@ def _solver(warm: bool) -> Callable[[Problem], OTSolution]:
 
 
 def _shapes(costs: Array, a: Array, b: Array) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Of what :func:`_solve_batch` returns."""
+    """Shapes and dtypes of what :func:`_solve_batch` returns."""
     *batch, n, m = costs.shape
     n_entries = (*batch, n + m - 1)
     ends, mass = jax.ShapeDtypeStruct(n_entries, jnp.int32), jax.ShapeDtypeStruct(n_entries, costs.dtype)
@@ -193,8 +197,9 @@ def _shapes(costs: Array, a: Array, b: Array) -> tuple[jax.ShapeDtypeStruct, ...
 def _called(function: Callable[..., Sequence[np.ndarray]], shapes: Any, *leaves: Array) -> Any:
     """Outputs of a function of numpy arrays.
 
-    On a CPU it works on the buffers themselves: ``pure_callback`` makes arrays of them first, which can wait for ever
-    for the thread that the callback runs on, and which drops digits where float64 is on for the caller's thread only.
+    On a CPU it works on the buffers themselves: ``pure_callback`` would first convert them to arrays, which can
+    deadlock with the thread that runs the callback, and which drops digits if float64 is enabled only in the caller's
+    thread.
     """
     if jax.default_backend() != "cpu":
         return jax.pure_callback(function, shapes, *leaves, vmap_method="broadcast_all")
@@ -207,9 +212,10 @@ def _called(function: Callable[..., Sequence[np.ndarray]], shapes: Any, *leaves:
 
 
 def _solve_batch(warm: bool, *leaves: ArrayLike) -> tuple[np.ndarray, ...]:
-    """Rows, columns and masses (..., n+m−1) of basic plans, feasible duals, and how many programmes each one took.
+    """Rows, columns and masses (..., n+m−1) of basic plans, feasible duals, and the number of programmes solved for
+    each.
 
-    Rows and columns are n and m as padding. The number is −1 where costs, masses or duals are no numbers.
+    Rows and columns are n and m as padding. The number is −1 if costs, masses or duals are invalid.
     """
     costs, a, b, g = (np.asarray(leaf) for leaf in leaves)
     *batch, n, m = costs.shape
@@ -242,7 +248,7 @@ class Written(NamedTuple):
 
 
 def _solve_one(costs: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray, warm: bool, out: Written) -> int:
-    # POT drops points without mass, and with them the duals' places
+    # POT drops points without mass, which would shift the duals
     rows, cols = np.flatnonzero(a), np.flatnonzero(b)
     if len(rows) == 0 or len(cols) == 0:
         return 0
@@ -266,7 +272,7 @@ def _solve_one(costs: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray, w
     count = len(by_row)
     out.rows[:count], out.cols[:count] = rows[flow.rows[by_row]], cols[flow.cols[by_row]]
     out.mass[:count] = flow.mass[by_row] * mass
-    # of the costs themselves, so that they are feasible in their precision
+    # computed from the costs themselves, so that they are feasible in that precision
     duals = (flow.g * scale).astype(costs.dtype)
     reduced = inside - duals
     lowered = reduced.min(1)

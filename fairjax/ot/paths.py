@@ -1,10 +1,10 @@
-"""Successive shortest paths: optimal flow and duals from any duals to start from, for a batch of problems in step.
+"""Successive shortest paths: optimal flow and duals from any feasible duals, for a batch of problems in lockstep.
 
 A problem alternates between two modes. *Search* grows the tree of shortest paths from a row with mass left, one row
 scanned per step: O(m) for its reduced costs, O(m) for the nearest column, O(n) for the rows that hold mass there.
 When the nearest column has room, the duals move (Ahuja, Magnanti & Orlin, Network Flows, section 9.7) and *walk* sends
 the path's bottleneck along it, one column per step. Every step keeps the reduced costs non-negative, and zero where
-mass flows, so that what has been placed is optimal at any time.
+mass flows, so that the mass placed so far is always placed optimally.
 
 The batch axis is explicit: under ``vmap`` a loop would copy its whole state, the (m, n) flow included, at every step.
 Indices of minima come from two plain reductions: XLA's ``argmin`` is ten times slower on a CPU.
@@ -23,10 +23,14 @@ class Flow(NamedTuple):
 
     Attributes
     ----------
-    mass : (B, m, n) flow from row to column, transposed so that what a column receives is contiguous.
-    supply, room : (B, n), (B, m) not placed when the steps were used up, zero otherwise; their sums agree.
-    f, g : (B, n), (B, m) duals with f_i + g_j ≤ cost_ij up to rounding, equal where mass flows.
-    n_iter : (B,) int32 rows scanned.
+    mass : (B, m, n)
+        Flow from row to column, transposed so that what a column receives is contiguous.
+    supply, room : (B, n), (B, m)
+        Mass not placed after the last step, usually zero; their sums agree.
+    f, g : (B, n), (B, m)
+        Duals with f_i + g_j ≤ cost_ij up to rounding, equal where mass flows.
+    n_iter : (B,) int32
+        Rows scanned.
     """
 
     mass: Array
@@ -38,7 +42,7 @@ class Flow(NamedTuple):
 
 
 class _Given(NamedTuple):
-    """The problem; the ``last`` (B,) row to be planted is one of greatest mass, which takes what rounding leaves."""
+    """The problem; ``last`` (B,) is the row to be planted last, one of greatest mass, which absorbs the rounding."""
 
     costs: Array  # (B, n, m)
     a: Array  # (B, n)
@@ -64,12 +68,12 @@ class _Given(NamedTuple):
 
     @property
     def crumb(self) -> float:
-        """What rounding leaves of a mass that is used up, as a share of it."""
+        """Rounding residue of a mass that is used up, as a share of it."""
         return 64 * float(jnp.finfo(self.costs.dtype).eps)
 
 
 class _Tree(NamedTuple):
-    """Shortest paths from a root: a row's distance is inf outside the tree, a column's where it is not reached."""
+    """Shortest paths from a root: a row's distance is inf outside the tree, a column's if it is not reached."""
 
     row_distance: Array  # (B, n)
     col_distance: Array  # (B, m)
@@ -105,8 +109,8 @@ class _State(NamedTuple):
 def shortest_paths(costs: Array, a: Array, b: Array, f: Array, g: Array, max_steps: int) -> Flow:
     """Send the masses a (B, n) to b (B, m) at least cost (B, n, m), from feasible duals f (B, n) and g (B, m).
 
-    A step costs O(n + m) per problem, so take the smaller side as rows. Rows and columns without mass take no part.
-    After ``max_steps`` steps no new path is taken.
+    A step costs O(n + m) per problem, so use the smaller side as rows. Rows and columns without mass are ignored.
+    After ``max_steps`` steps no new path is started.
     """
     given = _Given(costs, a, b, _first(a == jnp.max(a, 1, keepdims=True)), max_steps)
     state = jax.lax.while_loop(partial(_goes_on, given), partial(_step, given), _begin(given, f, g))
@@ -146,7 +150,7 @@ def _begin(given: _Given, f: Array, g: Array) -> _State:
 
 
 def _goes_on(given: _Given, state: _State) -> Array:
-    # a path has at most n columns; costs near the largest float may overflow to one that has no end
+    # a path has at most n columns; costs near the largest float may overflow into one that never ends
     walking = (state.at >= 0) & (state.n_steps < given.max_steps + given.a.shape[1])
     return jnp.any(state.active & ((state.n_steps < given.max_steps) | walking))
 
@@ -166,7 +170,7 @@ def _step(given: _Given, state: _State) -> _State:
 
 
 def _plant(given: _Given, tree: _Tree, ends: _Ends, active: Array, ended: Array) -> tuple[_Tree, Array]:
-    """A new tree where the last walk has ended; where no column has room any more, the problem is done."""
+    """A new tree where the last walk has ended; if no column has room left, the problem is done."""
     other = _first((ends.supply > 0) & ~given.is_last)
     n = given.a.shape[1]
     root = jnp.where(other < n, other, given.last)
@@ -188,7 +192,7 @@ def _plant(given: _Given, tree: _Tree, ends: _Ends, active: Array, ended: Array)
 
 
 def _search(given: _Given, state: _State) -> tuple[_State, Array]:
-    """Scan a waiting row; when none waits any more, settle the nearest column. Says who has found room."""
+    """Scan a waiting row; if none is waiting, settle the nearest column. Returns where room was found."""
     tree, ends = state.tree, state.ends
     _, n, m = given.costs.shape
     scanning = tree.row < n
@@ -203,7 +207,7 @@ def _search(given: _Given, state: _State) -> tuple[_State, Array]:
     free = jnp.where(tree.settled, jnp.inf, distance)
     length = jnp.min(free, 1)
     col = jnp.minimum(_first(free == length[:, None]), m - 1)
-    # a walk under way is ended, so that mass, supply and room agree
+    # a walk in progress is finished, so that mass, supply and room agree
     nearest = state.active & (state.at < 0) & ~jnp.any(waiting, 1) & (state.n_steps < given.max_steps)
     found = nearest & (ends.room[given.each, col] > 0)
     settle = (nearest & ~found)[:, None]
@@ -226,7 +230,7 @@ def _search(given: _Given, state: _State) -> tuple[_State, Array]:
 
 
 def _reprice(given: _Given, ends: _Ends, tree: _Tree, at: Array, found: Array) -> _Ends:
-    """Move the duals so that the path found becomes tight, and take from its ends what it will carry."""
+    """Move the duals so that the path found becomes tight, and subtract from its ends what it will carry."""
     col = jnp.maximum(at, 0)
     length, taken = tree.col_distance[given.each, col][:, None], found[:, None]
     through = tree.bottleneck[given.each, tree.col_parent[given.each, col]]
@@ -245,7 +249,7 @@ def _reprice(given: _Given, ends: _Ends, tree: _Tree, at: Array, found: Array) -
 
 
 def _walk(given: _Given, state: _State) -> tuple[_State, Array]:
-    """Send the amount over one column of the path. Says who has come to the root."""
+    """Send the amount over one column of the path. Returns where the root was reached."""
     m = given.b.shape[1]
     walking = state.at >= 0
     col = jnp.maximum(state.at, 0)

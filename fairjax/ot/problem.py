@@ -1,4 +1,4 @@
-"""The transport problem: two weighted point sets and the costs between them, checked and brought to one form."""
+"""The transport problem: two weighted point sets and the costs between them, checked and put into one form."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,13 +20,16 @@ Duals = tuple[ArrayLike, ArrayLike]
 
 
 class Problem(NamedTuple):
-    """One transport problem that a solver can take as it is: finite, balanced, padding without cost.
+    """One transport problem in the form that solvers take: finite, balanced, with no costs for padding.
 
     Attributes
     ----------
-    costs : (n, m) float. 0 in the rows and columns without mass, so that junk there has no effect.
-    a, b : (n,), (m,) masses, non-negative; b is rescaled to carry the mass of a to rounding.
-    f, g : (n,), (m,) duals to start from, 0 where nothing is known.
+    costs : (n, m) float
+        0 in rows and columns without mass, whose costs then have no effect.
+    a, b : (n,), (m,)
+        Masses, non-negative; b is rescaled to carry the mass of a to rounding.
+    f, g : (n,), (m,)
+        Duals to start from, 0 if none are known.
     """
 
     costs: Array
@@ -68,15 +71,15 @@ def solve(
     init: Duals | None,
     *parameters: Array,
 ) -> OTSolution:
-    """Check the arguments, solve all problems in one compiled call of a solver, take back answers to invalid ones.
+    """Check the arguments, solve all problems in one compiled call, and mask the answers to invalid ones.
 
     The solver takes a :class:`Problem` with a batch axis B and ``parameters``; it is compiled once per object, so pass
-    the same one for the same options.
+    the same object for the same options.
 
     Raises
     ------
     InputError
-        For shapes that do not fit, and for concrete masses that disagree or are negative.
+        For shapes that do not match, and for concrete masses that disagree or are negative.
     """
     costs, a, b, f, g = _arrays(costs, a, b, init)
     _check_masses(a, b)
@@ -106,13 +109,14 @@ def _solve(
 def with_gradient(solver: Callable[[Problem], OTSolution]) -> Callable[[Problem], OTSolution]:
     """A solver whose values have the gradient of the optimal value: the plan for the costs, the duals for the masses.
 
-    The envelope theorem; the solver itself is not differentiated. Plan and duals are piecewise constant: no gradient.
+    By the envelope theorem; the solver itself is not differentiated. Plan and duals are piecewise constant and have no
+    gradient.
     """
 
     def solved(problem: Problem) -> OTSolution:
         fixed = jax.lax.stop_gradient(problem)
         found = jax.lax.stop_gradient(solver(fixed))
-        # differences are zero one by one: their sums would not be where they overflow
+        # each difference is zero, unlike a difference of sums that overflow
         still = jnp.sum(found.plan * (problem.costs - fixed.costs), (-2, -1))
         still += jnp.sum(found.f * (problem.a - fixed.a), -1) + jnp.sum(found.g * (problem.b - fixed.b), -1)
         return found._replace(primal=found.primal + still, dual=found.dual + still)
@@ -121,9 +125,9 @@ def with_gradient(solver: Callable[[Problem], OTSolution]) -> Callable[[Problem]
 
 
 def prepare(costs: Array, a: Array, b: Array, f: Array, g: Array) -> tuple[Problem, Array]:
-    """The problem in the form that solvers take, and its status () int32 as far as the input decides it.
+    """The problem in the form that solvers take, and its status () int32 as far as the input determines it.
 
-    An invalid problem becomes an empty one, which costs no iterations.
+    An invalid problem becomes an empty one, which takes no iterations.
     """
     rows, cols = a > 0, b > 0
     costs, f, g = jnp.where(rows[:, None] & cols, costs, 0), jnp.where(rows, f, 0), jnp.where(cols, g, 0)
@@ -169,7 +173,7 @@ def _arrays(
 
 
 def _check_masses(a: Array, b: Array) -> None:
-    """Raise where concrete masses are no transport problem; traced and non-finite ones set the status instead."""
+    """Raise if concrete masses do not form a transport problem; traced and non-finite ones set the status instead."""
     if is_traced(a, b):
         return
     for name, masses in (("a", np.asarray(a)), ("b", np.asarray(b))):

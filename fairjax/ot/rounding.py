@@ -1,13 +1,13 @@
-"""From a plan that does not have its marginals to one that has."""
+"""From a plan that misses its marginals to one that meets them."""
 
 import jax.numpy as jnp
 from jax import Array
 
 
 def rounded(plan: Array, a: Array, b: Array) -> Array:
-    """The plan (n, m) with marginals a (n,) and b (m,), in ℓ1 within twice its marginal error of the one given.
+    """The plan (n, m) with marginals a (n,) and b (m,), within twice the given plan's marginal error of it in ℓ1.
 
-    Rows and columns that carry too much are scaled down; what is then missing is spread as a product (Altschuler, Weed
+    Rows and columns that carry too much are scaled down; the mass then missing is spread as a product (Altschuler, Weed
     & Rigollet, NeurIPS 2017, algorithm 2). O(n m).
 
     Examples
@@ -27,9 +27,9 @@ def rounded(plan: Array, a: Array, b: Array) -> Array:
 
 
 def in_order(supply: Array, room: Array) -> Array:
-    """The plan (n, m) that fills columns in order (the north-west corner rule), of at most n+m−1 entries. O(n m).
+    """The plan (n, m) that fills columns in order (the north-west corner rule), with at most n+m−1 entries. O(n m).
 
-    Two sequences of intervals on one line, ``supply`` (n,) and ``room`` (m,): each pair gets the length it shares.
+    Two sequences of intervals on one line, ``supply`` (n,) and ``room`` (m,): each pair gets the length that it shares.
 
     Examples
     --------

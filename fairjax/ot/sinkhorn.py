@@ -1,9 +1,9 @@
 """Entropic transport: ott-jax's Sinkhorn from an annealed start, then a plan with exact marginals and its gap.
 
 The start comes from :mod:`fairjax.ot.smoothing`, which anneals the temperature down to ``reg`` by matrix products; that
-is ε-scaling at a tenth of the cost of iterations in the log domain. ott-jax iterates in the log domain from there to
-the tolerance. Its implicit gradient (0.6.0) warns of deprecations and did not end within minutes on a 6 × 8 problem at
-a tolerance of 1e-11, so the fixed point is differentiated by one dense solve of our own.
+is ε-scaling at a tenth of the cost of iterations in the log domain. From there ott-jax iterates in the log domain to
+the tolerance. Its implicit gradient (0.6.0) raises deprecation warnings and did not finish within minutes on a 6 × 8
+problem at a tolerance of 1e-11, so the fixed point is differentiated by a dense solve of our own.
 """
 
 import warnings
@@ -29,7 +29,7 @@ from fairjax.ot.rounding import rounded
 from fairjax.ot.smoothing import smoothed_duals
 from fairjax.ot.solution import OTSolution
 
-# relative to the mean cost, never below reg; from given duals at reg at once
+# relative to the mean cost, never below reg; given duals start at reg
 _COLD, _WARM = (0.1, 0.03, 0.01, 0.003, 0.001), (0.0,)
 
 
@@ -47,13 +47,14 @@ def sinkhorn(
 
     Parameters
     ----------
-    costs, a, b : as in :func:`fairjax.ot.exact`.
+    costs, a, b
+        As in :func:`fairjax.ot.exact`.
     reg : () or (...) float
         Weight of the entropy, in the units of the costs for a total mass of 1, as in POT and as the λ of the FCA paper.
-        For a temperature relative to the costs pass a multiple of their mean. May be traced.
-    init : (f, g), optional
-        Duals to start from instead of annealing, such as those of a solution of similar costs at the same ``reg``;
-        from those of the solution itself only the digits beyond single precision are left to find.
+            For a temperature relative to the costs pass a multiple of their mean. May be traced.
+        init : (f, g), optional
+            Duals to start from instead of annealing, such as those of a solution for similar costs at the same ``reg``;
+            those of the solution itself leave only the digits beyond single precision to find.
     tolerance : float, optional
         ℓ1 error of the marginals before rounding, relative to the mass; 1e-6 in float64 and 1e-4 in float32. Static.
     max_iter : int
@@ -63,19 +64,20 @@ def sinkhorn(
     -------
     OTSolution
         With a dense plan. Status 0 says that the iterations have converged; the gap, to the problem *without* entropy,
-        is of the order of ``reg`` and is no part of the status. ``g`` is the dual of the entropic problem, from which
-        a next solve starts, ``f`` its c-transform; ``dual`` comes from one more c-transform.
-        ``n_iter`` counts iterations in the log domain, annealing apart.
+        is of the order of ``reg`` and does not affect the status. ``g`` is the dual of the entropic problem, from which
+        another solve can start, and ``f`` its c-transform; ``dual`` comes from one more c-transform.
+        ``n_iter`` counts iterations in the log domain, without annealing.
 
     Raises
     ------
     InputError
-        As :func:`fairjax.ot.exact`, and for a ``reg`` that does not fit or, concrete, is not positive and finite.
+        As :func:`fairjax.ot.exact`, and for a ``reg`` of the wrong shape, or a concrete one that is not positive and
+        finite.
 
     Notes
     -----
-    Works under ``jit`` and ``vmap``. Differentiable in reverse in costs, a, b and reg by the implicit function theorem
-    at the fixed point, as accurately as ``tolerance``. O(n m) per iteration, O(m² (n + m)) for a gradient.
+    Works under ``jit`` and ``vmap``. Reverse-mode differentiable in costs, a, b and reg by the implicit function
+    theorem at the fixed point, to the accuracy of ``tolerance``. O(n m) per iteration, O(m² (n + m)) for a gradient.
 
     Examples
     --------
@@ -103,7 +105,7 @@ def _solver(warm: bool, tolerance: float | None, max_iter: int) -> Callable[...,
         regs = regs.astype(dtype)
         error = (1e-6 if jnp.finfo(dtype).bits >= 64 else 1e-4) if tolerance is None else tolerance
         fixed, fixed_regs = jax.lax.stop_gradient((problem, regs))
-        # given duals are the scalings of a solution: c-transforms of the columns' would lose what they know
+        # given duals are those of a solution: c-transforms of the columns' would lose their information
         f, g = (jax.vmap(row_duals)(fixed, fixed.g), fixed.g) if warm else jax.vmap(tightened)(fixed, fixed.g)
         g = smoothed_duals(fixed.costs, fixed.a, fixed.b, f, g, _WARM if warm else _COLD, floor=fixed_regs, n_kernels=2)
         return jax.vmap(partial(_solve_one, tolerance=error, max_iter=max_iter))(
@@ -143,7 +145,7 @@ def _solve_one(problem: Problem, g: Array, reg: Array, *, tolerance: float, max_
     f, g = jax.lax.stop_gradient((jnp.where(share_a > 0, found.f, 0), jnp.where(share_b > 0, found.g, 0)))
     f, g = _attached(costs, share_a, share_b, reg, f, g)
     plan = jnp.where(active, jnp.exp(jnp.where(active, (f[:, None] + g - costs) / reg, 0)), 0)
-    # ott-jax's own word is not enough where exponents overflow
+    # ott-jax's own convergence flag is not reliable when exponents overflow
     missing = jnp.sum(jnp.abs(share_a - jnp.sum(plan, 1))) + jnp.sum(jnp.abs(share_b - jnp.sum(plan, 0)))
     met = jnp.asarray(found.converged) & (empty | (missing <= 2 * tolerance + 1e3 * jnp.finfo(costs.dtype).eps))
     plan = mass * rounded(plan, share_a, share_b)
@@ -154,7 +156,7 @@ def _solve_one(problem: Problem, g: Array, reg: Array, *, tolerance: float, max_
 
 @jax.custom_vjp
 def _attached(costs: Array, a: Array, b: Array, reg: Array, f: Array, g: Array) -> tuple[Array, Array]:
-    """The duals (f, g) themselves, with the derivatives that the marginals' equations imply."""
+    """The same duals (f, g), with the derivatives that the marginal equations imply."""
     return f, g
 
 
@@ -163,7 +165,7 @@ def _attach(*leaves: Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
 
 
 def _implied(leaves: tuple[Array, ...], cotangents: tuple[Array, Array]) -> tuple[Array, ...]:
-    """One system of the size of the columns: the Jacobian of the marginals, rows eliminated, the null vector fixed."""
+    """One system of the size of the columns: the Jacobian of the marginals, rows eliminated, null vector fixed."""
     costs, a, b, reg, f, g = leaves
     active = (a > 0)[:, None] & (b > 0)
     exponents = jnp.where(active, (f[:, None] + g - costs) / reg, 0)

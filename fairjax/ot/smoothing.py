@@ -1,9 +1,9 @@
 """Duals near the optimum from a few over-relaxed Sinkhorn iterations along falling temperatures, in single precision.
 
-They need not be exact: :mod:`fairjax.ot.paths` ends what they begin. So the kernel exp(−reduced cost / temperature) is
-formed a few times per temperature and between that the scalings are matrix-vector products (Schmitzer, SIAM J. Sci.
-Comput. 2019), ten times cheaper than log-sum-exps; over-relaxation (Thibault et al., 2021) converges several times
-faster, which matters more for the number of paths left than a lower temperature does.
+They need not be exact: :mod:`fairjax.ot.paths` finishes the job. So the kernel exp(−reduced cost / temperature) is
+formed a few times per temperature, and in between the scalings are matrix-vector products (Schmitzer, SIAM J. Sci.
+Comput. 2019), ten times cheaper than log-sum-exps. Over-relaxation (Thibault et al., 2021) converges several times
+faster, which reduces the number of remaining paths more than a lower temperature does.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 _RELAXATION = 1.7
-_PRODUCTS = 30  # scalings between two formations of the kernel
-_LARGEST = 1e3  # factor by which one scaling may change, so that an exponential never overflows
+_PRODUCTS = 30  # scalings per formation of the kernel
+_LARGEST = 1e3  # largest factor of one scaling, so that an exponential never overflows
 
 
 def smoothed_duals(
@@ -31,9 +31,9 @@ def smoothed_duals(
 ) -> Array:
     """Duals g (B, m) near the optimum for costs (B, n, m), from feasible duals f (B, n) and g (B, m).
 
-    ``temperatures`` are relative to the mean reduced cost of what is given, ``floor`` (B,) is the least, in cost units;
-    each gets ``n_kernels`` kernels, and those below the floor are left out.
-    O(n m) per product, 60 products per kernel.
+    ``temperatures`` are relative to the mean reduced cost of the given duals; ``floor`` (B,) is the lowest, in cost
+    units. Each temperature gets ``n_kernels`` kernels; those below the floor are skipped. O(n m) per product, 60
+    products per kernel.
     """
     dtype = costs.dtype
     single = jnp.float32
@@ -58,7 +58,7 @@ def smoothed_duals(
     def kernel(turn: Array, duals: tuple[Array, Array]) -> tuple[Array, Array]:
         _, g = duals
         temperature = jnp.maximum(falling[turn // n_kernels], lowest)[:, None]
-        # rows first: they lose nothing of what the columns' duals know
+        # rows first: they keep all information in the columns' duals
         f = temperature * (log_a - _log_sum((g[:, None] - reduced) / temperature[..., None], -1))
         g = temperature * (log_b - _log_sum((f[..., None] - reduced) / temperature[..., None], -2))
         plan = jnp.exp((f[..., None] + g[:, None] - reduced) / temperature[..., None])
@@ -72,7 +72,7 @@ def smoothed_duals(
         u, v = jax.lax.fori_loop(0, _PRODUCTS, product, (jnp.ones_like(f), jnp.ones_like(g)))
         return f + temperature * jnp.log(u), g + temperature * jnp.log(v)
 
-    # the least temperature need be reached only once
+    # the lowest temperature is needed only once
     above = jnp.max(jnp.sum(falling[:, None] > lowest, 0))
     n_turns = n_kernels * jnp.minimum(above + 1, len(temperatures))
     _, smooth = jax.lax.fori_loop(0, n_turns, kernel, (jnp.zeros_like(log_a), jnp.zeros_like(log_b)))

@@ -23,26 +23,26 @@ MESSAGES = {
 
 
 class OTSolution(NamedTuple):
-    """A transport plan with the proof of how good it is; every leaf has the batch axes of the costs.
+    """A transport plan with a proof of how good it is; every leaf has the batch axes of the costs.
 
     Attributes
     ----------
     plan : (..., n, m)
-        Mass from row to column, non-negative; rows sum to a, columns to b. NaN where the status is 2 or 3.
+        Mass from row to column, non-negative; rows sum to a, columns to b. NaN if the status is 2 or 3.
     f, g : (..., n), (..., m)
         Feasible duals, f_i + g_j ≤ cost_ij wherever both ends carry mass; 0 where a point carries none.
     primal, dual : (...)
-        Cost of ``plan`` and a proven lower bound on the cost of any plan, whatever the status: a·f + b·g, for Sinkhorn
-        after one more c-transform, since its g is kept as it is to start from.
+        Cost of ``plan``, and a proven lower bound on the cost of any plan, whatever the status: a·f + b·g (for Sinkhorn
+        after one more c-transform, since its own g is kept for warm starts).
     gap : (...)
-        (primal − dual) / |primal|, summed as slack without cancellation; 0 when below rounding. Infinite where the
-        marginals are missed by more than rounding, since the cost of such a plan is no upper bound.
+        (primal − dual) / |primal|, summed as slack without cancellation; 0 when below rounding. Infinite if the
+        marginals are missed by more than rounding, since the cost of such a plan is not an upper bound.
     marginal_error : (...)
-        ℓ1 distance of the plan's marginals from a and b, both together, over the total mass.
+        ℓ1 distance of the plan's marginals from a and b together, divided by the total mass.
     status : (...) int32
         0 solved, 1 gap not within tolerance, 2 masses disagree, 3 invalid input; texts in ``fairjax.ot.MESSAGES``.
     n_iter : (...) int32
-        Iterations, of the kind that the solver's documentation names.
+        Iterations, in the unit that the solver documents.
 
     Examples
     --------
@@ -88,12 +88,12 @@ class Support(NamedTuple):
 
 
 class BasicSolution(NamedTuple):
-    """An :class:`OTSolution` that lists the entries of its basic plan in place of the plan, whose n·m numbers it saves.
+    """An :class:`OTSolution` that lists the entries of its basic plan instead of the plan, which saves n·m numbers.
 
     Attributes
     ----------
-    entries : :class:`Support` of the plan, without mass where the status is 2 or 3. The others as in OTSolution, NaN
-    there.
+    entries : :class:`Support`
+        Entries of the plan, without mass if the status is 2 or 3. All other fields as in OTSolution, NaN in that case.
 
     Examples
     --------
@@ -117,12 +117,12 @@ class BasicSolution(NamedTuple):
 
 
 def support(solution: OTSolution) -> Support:
-    """The at most n+m−1 positive entries of an exact plan (NaN plans have none).
+    """The positive entries of an exact plan, at most n+m−1 (NaN plans have none).
 
     Raises
     ------
     InputError
-        Eagerly, when a plan has more positive entries, as those of :func:`fairjax.ot.sinkhorn` have. Under ``jit`` the
+        Eagerly, if a plan has more positive entries, as those of :func:`fairjax.ot.sinkhorn` have. Under ``jit`` the
         first n+m−1 are returned.
 
     Notes
@@ -151,7 +151,7 @@ def support(solution: OTSolution) -> Support:
 
 
 def positive_entries(plan: Array, size: int) -> Support:
-    """The positive entries (size,) of a plan (n, m), padded, or the first of them where there are more.
+    """The positive entries (size,) of a plan (n, m), padded, or the first of them if there are more.
 
     One pass over the plan counts them in chunks; only chunks that hold one are looked at again.
     """
@@ -174,14 +174,14 @@ def positive_entries(plan: Array, size: int) -> Support:
 
 
 def check(solution: OTSolution) -> OTSolution:
-    """The solution itself when every problem of the batch is solved.
+    """The solution itself, if every problem of the batch is solved.
 
     Raises
     ------
     InputError
-        When a problem has status 2 or 3.
+        If a problem has status 2 or 3.
     RuntimeError
-        When one has status 1. Call it on the host: it needs concrete values.
+        If one has status 1. Call it on the host: it needs concrete values.
 
     Notes
     -----
