@@ -266,12 +266,12 @@ def test_masses_that_disagree_under_jit(solver):
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((None,), {}, "costs is no array of numbers"),
-        (([["a", "b"]],), {}, "costs is no array of numbers"),
+        ((None,), {}, "costs is not an array of numbers"),
+        (([["a", "b"]],), {}, "costs is not an array of numbers"),
         ((np.ones((2, 2), complex),), {}, "costs has dtype complex"),
         ((np.ones(3),), {}, r"costs has shape \(3,\)"),
         ((np.ones((0, 3)),), {}, "every axis at least 1"),
-        ((np.ones((2, 2)), "a"), {}, "a is no array of numbers"),
+        ((np.ones((2, 2)), "a"), {}, "a is not an array of numbers"),
         ((np.ones((2, 2)),), {"init": np.zeros(2)}, r"a pair \(f, g\)"),
         ((np.ones((2, 2)),), {"init": (np.zeros(3), np.zeros(2))}, r"init\[0\] has shape"),
         ((ot.Factors(),), {}, "costs has no factors"),

@@ -1,1 +1,1 @@
-"""What several rooms of the package need, and users do not: see the first line of each module."""
+"""Internals that several parts of the package share: see the first line of each module."""

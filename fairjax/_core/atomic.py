@@ -1,8 +1,8 @@
-"""Files that are written wholly or not at all, one or several together, as careful programs replace other people's.
+"""Files written completely or not at all, one or several together, with care for the files they replace.
 
-New content goes to a file beside the old one and then takes its place. What was there keeps its permissions, its
-owner where that may be, and its extended attributes; a link keeps pointing where it did; a file that is
-write-protected is refused.
+New content goes into a temporary file beside the old one, which then takes its place. The permissions, extended
+attributes and, if allowed, the owner of the old file are kept; a link keeps its target; a write-protected file is
+refused.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _REMEDY = "give a file name in a folder you may write to"
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A stream whose content takes the place of ``path`` when the block ends, unless it ends in an exception.
+    """A stream whose content replaces ``path`` when the block ends without an exception.
 
     Raises
     ------
@@ -56,19 +56,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_all(files: Sequence[tuple[str, bytes | str]]) -> None:
-    """Write all files or, where one cannot be written, none: each beside its place first, then into it.
+    """Write all files, or none if one of them cannot be written: first beside their places, then into them.
 
     Raises
     ------
     InputError
-        As `replacing`; what was replaced before the failure is put back.
+        As `replacing`; files replaced before the failure are restored.
     """
     with signals.guard(_never):
         _write_all(files)
 
 
 def _never() -> bool:
-    """No signal ends the process early while files are half-written."""
+    """False: no signal may end the process while files are half-written."""
     return False
 
 
@@ -93,7 +93,7 @@ def _write_all(files: Sequence[tuple[str, bytes | str]]) -> None:
         for folder in {target.parent for target, _ in old}:
             _settle_folder(folder)
     except BaseException:
-        # the last one was not replaced, or was when the next one failed; either way the old file is the right one
+        # the last file may or may not have been replaced when the error came; either way the old one is right
         for target, kept in old:
             with contextlib.suppress(OSError):
                 if kept is not None:
@@ -119,7 +119,7 @@ def target_of(path: str | os.PathLike[str]) -> Path:
 
 
 def beside(target: Path, ending: str = "part") -> Path:
-    """A name in the same folder that nobody has, which says whose it is."""
+    """An unused name in the same folder, which shows the file that it belongs to."""
     return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.{ending}")
 
 
@@ -127,25 +127,25 @@ def beside(target: Path, ending: str = "part") -> Path:
 def _told(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError) as error:  # the latter of a loop of links
+    except (OSError, RuntimeError) as error:  # RuntimeError for a loop of links
         why = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot write {visible(path, 200)}: {why}; {_REMEDY}") from error
 
 
 def _kept(target: Path) -> Path | None:
-    """The old file under another name, so that it can be put back; None if there is none."""
+    """The old file under another name, so that it can be restored; None if there is none."""
     if not target.exists():
         return None
     kept = beside(target, "old")
     try:
         os.link(target, kept)
-    except (OSError, AttributeError):  # a file system, or a system, without hard links
+    except (OSError, AttributeError):  # file systems or platforms without hard links
         shutil.copy2(target, kept)
     return kept
 
 
 def _take_after(partial: Path, target: Path) -> None:
-    """Give the new file the permissions and attributes of the old one, and its owner where we may."""
+    """Give the new file the permissions and attributes of the old one, and its owner if allowed."""
     if not target.exists():
         return
     found = target.stat()
@@ -163,13 +163,13 @@ def _settle(stream: BinaryIO) -> None:
 
 
 def settle(path: Path) -> None:
-    """Let the content of a file that was written outlast a loss of power."""
+    """Flush a written file to disk, so that its content survives a power failure."""
     with open(path, "rb+") as stream:
         os.fsync(stream.fileno())
 
 
 def _settle_folder(folder: Path) -> None:
-    """Let the new names outlast a loss of power, where the system can."""
+    """Flush the new names in a folder to disk, where the system can."""
     with contextlib.suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -1,10 +1,10 @@
 """How programs are compiled, by platform and by the size of the data.
 
 On CPUs the compiler has two ways to turn fused operations into machine code. The newer one makes passes over many rows
-up to a quarter faster, and takes twice as long to compile a program of a thousand operations. Programs are compiled for
-every new size, and on few rows run for less time than that takes: there the older one is what the user waits less for.
+up to a quarter faster, but takes twice as long to compile a program of a thousand operations. Programs are compiled for
+every new size; on few rows they run for less time than they take to compile, so the older way is quicker overall.
 
-A GPU runs these programs as a hundred small kernels in each step of a loop. They start a fifth sooner where the loops,
+A GPU runs these programs as a hundred small kernels in each step of a loop. They start a fifth faster if the loops,
 too, are recorded as graphs, which is not the compiler's default.
 """
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 _SMALL = 2**20  # entries of the largest array
 
 
-# the kinds of commands that are recorded by default, and loops
+# the kinds of commands recorded by default, plus loops
 _IN_GRAPHS = "FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL"
 
 Options = dict[str, bool | int | str]
@@ -30,7 +30,7 @@ Options = dict[str, bool | int | str]
 
 @functools.cache
 def _known(*options: tuple[str, bool | int | str]) -> Options:
-    """The options, or none where the compiler does not know them."""
+    """The options, or none if the compiler does not know them."""
     try:
         jax.jit(lambda: 0, compiler_options=dict(options))()
     except jax.errors.JaxRuntimeError:
@@ -39,7 +39,7 @@ def _known(*options: tuple[str, bool | int | str]) -> Options:
 
 
 def options(size: int) -> Options:
-    """Options of the compiler for a program whose largest argument has ``size`` entries."""
+    """Compiler options for a program whose largest argument has ``size`` entries."""
     platform = jax.default_backend()
     if platform == "gpu":
         return _known(("xla_gpu_enable_command_buffer", _IN_GRAPHS), ("xla_gpu_graph_min_graph_size", 1))
@@ -49,9 +49,9 @@ def options(size: int) -> Options:
 
 
 def stage(function: Callable[P, T], *, static_argnames: str | tuple[str, ...] = ()) -> Callable[P, T]:
-    """``jax.jit`` of a function that is called from the host only, compiled as suits the size of its arguments.
+    """``jax.jit`` of a function that is only called from the host, with compiler options that suit its arguments' size.
 
-    Static arguments are given by name. Where programs are kept on disk, so is this one.
+    Pass static arguments by name. If programs are kept on disk, this one is too.
     """
     names = (static_argnames,) if isinstance(static_argnames, str) else static_argnames
 
@@ -73,7 +73,7 @@ _listening = False
 
 
 def seconds() -> float:
-    """Seconds that this process has spent compiling since the first call."""
+    """Seconds that this process has spent compiling since the first call of this function."""
     global _listening
     if not _listening:
         jax.monitoring.register_event_duration_secs_listener(_hear)

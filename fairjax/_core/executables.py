@@ -1,11 +1,11 @@
-"""Compiled programs kept on disk with what it takes to call them, so that a later process need not even trace them.
+"""Compiled programs kept on disk with all that is needed to call them, so that later processes need not trace them.
 
-JAX's own cache spares a process compiling. But it finds a program by its text, which has to be traced and lowered
-first: two thirds of a second for each of the larger programs of a fit. Here a program is found by its function, by the
-types of its arguments, and by all else that its text depends on: settings, versions, and the source of this package.
+JAX's own cache saves a process compiling. But it finds a program by its text, which must first be traced and lowered:
+two thirds of a second for each of the larger programs of a fit. Here a program is found by its function, the types of
+its arguments, and all else that its text depends on: settings, versions, and the source of this package.
 
-Nothing is kept until :mod:`fairjax.programs` names a folder. Whoever may write there may run code in this process, as
-in the folder of JAX's own cache.
+Nothing is kept until :mod:`fairjax.programs` names a folder. Anyone who can write there can run code in this process,
+as with the folder of JAX's own cache.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from fairjax._core.atomic import replacing
 from fairjax.errors import InputError
 
 _SUFFIX = ".program"
-# of what pickle and JAX raise for a file that is cut short, of another version, or none of ours
+# what pickle and JAX raise for a file that is truncated, from another version, or not ours
 _UNREADABLE = (
     OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, ImportError,
     NotImplementedError, pickle.PickleError, zlib.error, jax.errors.JaxRuntimeError,
@@ -41,9 +41,9 @@ def call(
     program: Any, function: Callable[..., Any], options: Mapping[str, Any], static_argnames: tuple[str, ...],
     args: tuple[Any, ...], kwargs: dict[str, Any],
 ) -> Any:  # fmt: skip
-    """``program(*args, **kwargs)``, a jitted ``function``, by the executable on disk where there is one."""
+    """``program(*args, **kwargs)``, a jitted ``function``, run from the executable on disk if there is one."""
     folder = programs.kept_in()
-    # an executable belongs to the device that it was compiled for; those of accelerators have not been tried
+    # an executable belongs to the device that it was compiled for; accelerators have not been tried
     simple = jax.default_backend() == "cpu" and jax.device_count() == 1
     if folder is None or not simple or _setting("jax_disable_jit"):
         return program(*args, **kwargs)
@@ -68,13 +68,13 @@ def call(
 
 @contextlib.contextmanager
 def _without_the_cache_of_jax() -> Iterator[None]:
-    """What comes out of that cache cannot be written again: parts of its code are missing then."""
+    """Bypass that cache: programs loaded from it cannot be written again, as parts of their code are missing."""
     from jax.experimental.compilation_cache import compilation_cache
 
     with _compiling:
         before = _setting("jax_enable_compilation_cache")
         jax.config.update("jax_enable_compilation_cache", False)
-        # whether there is a cache is decided once
+        # JAX decides only once whether there is a cache
         compilation_cache.reset_cache()
         try:
             yield
@@ -84,12 +84,12 @@ def _without_the_cache_of_jax() -> Iterator[None]:
 
 
 def _setting(name: str) -> Any:
-    """A setting of JAX as it holds in this thread."""
+    """A setting of JAX as it applies in this thread."""
     return getattr(jax.config, name, None)
 
 
 def _surroundings() -> tuple[Any, ...]:
-    """All but function and arguments that a program depends on."""
+    """Everything a program depends on besides its function and arguments."""
     settings = [(name, _setting(name)) for name in sorted(jax.config.values) if "cache" not in name]
     return settings, *_machine()
 
@@ -104,31 +104,31 @@ def _machine() -> tuple[Any, ...]:
 
 
 def _source() -> list[tuple[str, int, int]]:
-    """Name, time and size of every file of this package's source."""
+    """Name, modification time and size of every source file of this package."""
     root = Path(__file__).parent.parent
     files = ((path, path.stat()) for path in sorted(root.rglob("*.py")))
     return [(str(path.relative_to(root)), at.st_mtime_ns, at.st_size) for path, at in files]
 
 
 def _read(path: Path, structure: Any) -> Any:
-    """The executable in a file, or None where there is none that can be used."""
+    """The executable in a file, or None if there is no usable one."""
     from jax.experimental import serialize_executable
 
     with contextlib.suppress(*_UNREADABLE):
         content, result = pickle.loads(zlib.decompress(path.read_bytes()))
         compiled = serialize_executable.deserialize_and_load(content, structure, jax.tree.structure(result))
-        path.touch()  # the oldest go first
+        path.touch()  # the oldest are removed first
         return compiled
     return None
 
 
 def _write(path: Path, compiled: Any) -> None:
-    """Keep the executable, unless it or the disk does not allow that."""
+    """Keep the executable, if it and the disk allow that."""
     from jax.experimental import serialize_executable
 
     with contextlib.suppress(InputError, *_UNREADABLE):
         content, _, result = serialize_executable.serialize(compiled)
-        # a tree's structure cannot be pickled, but a tree can
+        # the structure of a tree cannot be pickled, but a tree can
         example = jax.tree.unflatten(result, range(result.num_leaves))
         packed = zlib.compress(pickle.dumps((content, example)), 1)
         with replacing(path) as stream:

@@ -1,4 +1,4 @@
-"""Processes forked from one in which JAX was at work: its threads are gone there, and a computation waits for ever."""
+"""Processes forked from one that had used JAX: its threads do not exist there, so a computation would never end."""
 
 import os
 import sys
@@ -9,25 +9,25 @@ _lost = False
 
 
 def _look() -> None:
-    """Whether the process that was forked had started JAX's devices; JAX has no public word for that."""
+    """Note whether the forked process had started JAX's devices; JAX has no public function for that."""
     global _lost
     bridge = sys.modules.get("jax._src.xla_bridge")
     _lost = bool(getattr(bridge, "_backends", None))
 
 
 def watch() -> None:
-    """From now on notice forks of this process."""
+    """Notice forks of this process from now on."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_look)
 
 
 def check() -> None:
-    """Refuse to compute where the threads that would do it stayed behind.
+    """Refuse to compute in a process without the threads to do it.
 
     Raises
     ------
     InputError
-        In a process that `os.fork` made after JAX had begun to compute.
+        In a process made by `os.fork` after JAX had begun to compute.
     """
     if _lost:
         raise InputError(

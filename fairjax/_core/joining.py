@@ -1,8 +1,8 @@
-"""Processes that meet before JAX connects them, so that one that does not come is named in a sentence.
+"""Processes meet before JAX connects them, so that an error can name a process that is missing.
 
-JAX's own client ends the whole process with a trace of its C++ calls when nobody answers in time. So all processes
-first meet at the coordinator's address, over plain sockets: every one tells its number to process 0, which lets them go
-once all are there, and leaves the address to JAX.
+JAX's own client ends the whole process with a C++ stack trace when nobody answers in time. So all processes first meet
+at the coordinator's address, over plain sockets: each sends its number to process 0, which releases them once all are
+there, and leaves the address to JAX.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ _AGAIN = 0.1  # seconds between two tries
 
 
 def meet(host: str, port: int, n_processes: int, process: int, timeout: float) -> None:
-    """Come back when all processes have come, at most ``timeout`` seconds later.
+    """Return when all processes have come, at most ``timeout`` seconds later.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def meet(host: str, port: int, n_processes: int, process: int, timeout: float) -
 
 
 def _receive(port: int, n_processes: int, until: float, timeout: float) -> None:
-    """At process 0: wait for the others, then let them go."""
+    """At process 0: wait for the others, then release them."""
     try:
         both = socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if both else socket.AF_INET
@@ -71,7 +71,7 @@ def _receive(port: int, n_processes: int, until: float, timeout: float) -> None:
 
 
 def _call(host: str, port: int, process: int, until: float, timeout: float) -> None:
-    """At the others: tell process 0 that this one is there, and wait until all are."""
+    """At the others: report to process 0, and wait until all are there."""
     reached = False
     while (left := until - time.monotonic()) > 0:
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=left) as line:
@@ -92,7 +92,7 @@ def _call(host: str, port: int, process: int, until: float, timeout: float) -> N
 
 
 def _number(caller: socket.socket) -> int | None:
-    """The number that a caller tells, or None for one that is no process of ours."""
+    """The number that a caller sends, or None if it is not one of our processes."""
     with contextlib.suppress(OSError, ValueError, UnicodeDecodeError):
         name, number = caller.recv(64).decode().split()
         return int(number) if name == _HELLO and int(number) > 0 else None

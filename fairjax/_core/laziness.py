@@ -1,4 +1,4 @@
-"""Work that is done only where it is needed, under ``vmap`` too."""
+"""Work that is done only if it is needed, even under ``vmap``."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,11 +23,11 @@ def only_if(
     """``compute(*operands)`` where ``needed`` () holds, else ``otherwise`` (a pytree of the same shapes and dtypes).
 
     ``jax.lax.cond`` computes both branches for every member of a batch; this skips ``compute`` unless some member
-    needs it. ``but`` as in :func:`~fairjax._core.varying.varying_as`: along these axes ``needed`` does not vary.
+    needs it. For ``but`` see :func:`~fairjax._core.varying.varying_as`: ``needed`` does not vary along these axes.
     """
 
     def once(carry: tuple[Array, Tree]) -> tuple[Array, Tree]:
-        # tied to the loop: the compiler moves what does not change out of loops, and so would do it always
+        # tied to the carry: otherwise the compiler would hoist the work out of the loop and always do it
         tied, _ = jax.lax.optimization_barrier((operands, carry))
         return varying_as((jnp.array(False), compute(*tied)), carry, but=but)
 

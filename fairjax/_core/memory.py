@@ -1,4 +1,4 @@
-"""Memory that ran out, in a sentence: what was asked for, what is free, and what would fit."""
+"""Running out of memory, explained in a sentence: what was asked for, what is free, and what would fit."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ from fairjax.errors import InputError, OutOfMemoryError
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _ASKED = re.compile(r"allocat\w* ([\d.,]+) ?([KMGT]?)i?(?:B|bytes)", re.IGNORECASE)
-_JAX = ("JaxRuntimeError", "XlaRuntimeError")  # types that only JAX knows
-_SAFE = 0.5  # of what is free: one block is seldom all that is needed
+_JAX = ("JaxRuntimeError", "XlaRuntimeError")  # types that JAX does not export
+_SAFE = 0.5  # of the free memory: one block is seldom all that is needed
 
 
 def is_exhausted(error: BaseException) -> bool:
@@ -31,7 +31,7 @@ def is_exhausted(error: BaseException) -> bool:
 
 
 def asked_for(error: BaseException) -> float | None:
-    """Bytes that could not be had, where the error tells them.
+    """Bytes that could not be allocated, if the error says so.
 
     Examples
     --------
@@ -45,13 +45,13 @@ def asked_for(error: BaseException) -> float | None:
 
 
 def free() -> float | None:
-    """Bytes that this process may still have: of an accelerator if there is one, else of the machine and its limits."""
+    """Bytes that this process can still get: of an accelerator if there is one, else of the machine and its limits."""
     found = [amount for amount in (_device(), _machine(), _address_space(), _container()) if amount is not None]
     return min(found, default=None)
 
 
 def sentence(error: BaseException, n_rows: int, n_clusters: int) -> str:
-    """Say what was asked for and what would fit, with so many rows and clusters.
+    """Say what was asked for and what would fit, for these numbers of rows and clusters.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def sentence(error: BaseException, n_rows: int, n_clusters: int) -> str:
 
 @contextmanager
 def explained(n_rows: int, n_clusters: int) -> Iterator[None]:
-    """Within the block, memory that runs out ends in an `OutOfMemoryError` with that sentence."""
+    """Within the block, running out of memory raises an `OutOfMemoryError` with that sentence."""
     try:
         yield
     except InputError:
@@ -89,13 +89,13 @@ def _giga(amount: float) -> str:
 
 
 def _rounded(number: int) -> int:
-    """Two digits, which are all that is known."""
+    """Rounded to two digits, which are all that is known."""
     unit = 10 ** max(len(str(number)) - 2, 0)
     return number // unit * unit
 
 
 def _device() -> float | None:
-    """Of an accelerator, where JAX runs on one."""
+    """Free memory of an accelerator, if JAX runs on one."""
     import sys
 
     jax = sys.modules.get("jax")
@@ -114,7 +114,7 @@ def _machine() -> float | None:
 
 
 def _address_space() -> float | None:
-    """Of the process, where its addresses are limited (ulimit -v)."""
+    """Free address space of the process, if it is limited (ulimit -v)."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -126,7 +126,7 @@ def _address_space() -> float | None:
 
 
 def _container() -> float | None:
-    """Of the control group, where that is limited."""
+    """Free memory of the control group, if it is limited."""
     with contextlib.suppress(OSError, ValueError):
         limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
         if limit != "max":

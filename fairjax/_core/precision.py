@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Double(NamedTuple):
-    """A float64 array that keeps its digits outside of :func:`in_double`: as two of the caller's dtype, to be added."""
+    """A float64 array that keeps its digits outside :func:`in_double`: the sum of two arrays of the caller's dtype."""
 
     high: Array
     low: Array
@@ -25,7 +25,7 @@ class Double(NamedTuple):
         return cls(values, jnp.zeros_like(values))
 
     def whole(self) -> Array:
-        """The values again, inside of :func:`in_double`."""
+        """The values again, inside :func:`in_double`."""
         return self.high + self.low
 
 
@@ -40,7 +40,7 @@ def _doubled(tree: Any) -> Any:
 def rounded(values: Array, dtype: DTypeLike) -> Array:
     """Values as ``dtype`` would hold them, in their own dtype.
 
-    Not by conversion there and back, which compilers may leave out.
+    Converting there and back will not do: compilers may remove it.
     """
     digits = jnp.finfo(dtype)
     return jax.lax.reduce_precision(values, digits.nexp, digits.nmant)
@@ -59,11 +59,11 @@ def _returned(dtype: Any, tree: Any) -> Any:
 def in_double(function: Callable[P, T]) -> Callable[P, T]:
     """``function`` computed in double precision.
 
-    Floating-point arrays among its arguments are converted to float64, those among its results to the dtype that the
-    first argument's floating-point arrays had; a :class:`Double` keeps its digits. It works inside ``jit``, ``vmap``,
-    ``scan`` and ``shard_map`` whether or not JAX's ``jax_enable_x64`` is on. What JAX lowers or batches later, outside
-    of the context, may not name its dtype: :func:`first_least` stands in for ``argmin``, :func:`product` for
-    ``matmul`` and ``einsum``.
+    Floating-point arguments are converted to float64, floating-point results back to the dtype of the first such
+    argument; a :class:`Double` keeps its digits. It works inside ``jit``, ``vmap``, ``scan`` and ``shard_map``,
+    whether or not JAX's ``jax_enable_x64`` is on. Operations that JAX lowers or batches later, outside the context,
+    must not name their dtype: use :func:`first_least` for ``argmin``, and :func:`product` for ``matmul`` and
+    ``einsum``.
     """
 
     @functools.wraps(function)
@@ -79,8 +79,8 @@ def in_double(function: Callable[P, T]) -> Callable[P, T]:
 def first_least(values: Array, axis: int = -1) -> Array:
     """Index (int32) of the least value along an axis, the first of equal ones; as ``argmin``, see :func:`in_double`.
 
-    One reduction of pairs: comparing with the minimum afterwards may fail, since a compiler that fuses the values into
-    both uses may round them in two ways.
+    One reduction of pairs: comparing with the minimum afterwards may fail, because a compiler that fuses the values
+    into both uses may round them differently.
     """
     axis = axis % values.ndim
     index = jax.lax.broadcasted_iota(jnp.int32, values.shape, axis)
@@ -95,6 +95,6 @@ def first_least(values: Array, axis: int = -1) -> Array:
 
 
 def product(a: Array, b: Array) -> Array:
-    """Product of matrices or vectors at full precision, of the dtype of its factors; see :func:`in_double`."""
+    """Product of matrices or vectors at full precision, in the dtype of its factors; see :func:`in_double`."""
     contracted = (((a.ndim - 1,), (0,)), ((), ()))
     return jax.lax.dot_general(a, b, contracted, precision=jax.lax.Precision.HIGHEST)

@@ -1,7 +1,7 @@
-"""What the processes of one program tell each other outside of compiled programs: small things, once a fit.
+"""Messages between the processes of one program, outside compiled programs: small ones, once per fit.
 
-One process is the usual case, and hears only itself. Where there are several (see :func:`fairjax.parallel.start`), all
-of them have to ask alike, or all wait for those that did not.
+Usually there is one process, which hears only itself. If there are several (see :func:`fairjax.parallel.start`), all
+of them must make the same calls, or they wait for each other forever.
 """
 
 import atexit
@@ -26,7 +26,7 @@ _leaving = False
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Within the block, a process that is lost ends in a `LostProcessError`."""
+    """Within the block, losing a process raises a `LostProcessError`."""
     try:
         yield
     except (ValueError, RuntimeError) as error:
@@ -41,7 +41,7 @@ def explained() -> Iterator[None]:
 
 
 def _leave_alone() -> None:
-    """Have this process end without JAX's farewell, which would wait for the lost one, and abort then."""
+    """Let this process exit without JAX's shutdown, which would wait for the lost process and then abort."""
     global _leaving
     if not _leaving:
         _leaving = True
@@ -61,7 +61,7 @@ def gathered(message: bytes) -> list[bytes]:
     Raises
     ------
     LostProcessError
-        If one of them is lost.
+        If one of them was lost.
     """
     if jax.process_count() == 1:
         return [message]
@@ -72,7 +72,7 @@ def gathered(message: bytes) -> list[bytes]:
 def _gathered(message: bytes) -> list[bytes]:
     from jax.experimental.multihost_utils import process_allgather
 
-    # as bytes, since JAX may not have the types of others, such as 64-bit numbers
+    # as bytes, since JAX may not support the types of others, such as 64-bit numbers
     sizes = np.asarray(process_allgather(np.asarray([len(message)], np.int32))).reshape(-1)
     packed = np.zeros(max(int(sizes.max()), 1), np.uint8)
     packed[: len(message)] = np.frombuffer(message, np.uint8)
@@ -81,19 +81,19 @@ def _gathered(message: bytes) -> list[bytes]:
 
 
 def told(value: Any) -> list[Any]:
-    """What every process tells, in their order: anything that JSON can hold."""
+    """Every process's value, in their order: anything that JSON can hold."""
     return [json.loads(message) for message in gathered(json.dumps(value).encode())]
 
 
 def agreed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What the first process has, of numbers that all have worked out for themselves."""
+    """The first process's numbers, where all processes have computed their own."""
     if jax.process_count() == 1:
         return values
     return np.frombuffer(gathered(np.ascontiguousarray(values).tobytes())[0], values.dtype).reshape(values.shape)
 
 
 def total(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The sum over processes of numbers, entry by entry; all have as many."""
+    """The sum of numbers over processes, entry by entry; all must have equally many."""
     if jax.process_count() == 1:
         return values
     found = [np.frombuffer(part, values.dtype) for part in gathered(np.ascontiguousarray(values).tobytes())]
@@ -101,7 +101,7 @@ def total(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def greatest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The greatest over processes of numbers, entry by entry; all have as many."""
+    """The maximum of numbers over processes, entry by entry; all must have equally many."""
     if jax.process_count() == 1:
         return values
     found = [np.frombuffer(part, values.dtype) for part in gathered(np.ascontiguousarray(values).tobytes())]

@@ -1,4 +1,4 @@
-"""Word from long work to whoever watches: nobody by default, a bar on the command line."""
+"""Progress reports of long work: ignored by default, shown as a bar on the command line."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +20,12 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 
 def report(stage: str, share: float) -> None:
-    """Tell what is being done and which share of the whole, from 0 to 1, is behind."""
+    """Report what is being done, and which share of the whole, from 0 to 1, is done."""
     watcher = _watcher.get()
     if watcher is not None:
         watcher(stage, share)
 
 
 def report_to() -> Watcher:
-    """Who is told at present; nobody is a function that does nothing."""
+    """The current watcher; by default a function that does nothing."""
     return _watcher.get() or (lambda _stage, _share: None)

@@ -1,12 +1,12 @@
 """How the rows of arrays are spread over devices: the one place with collective operations.
 
-Inside of ``jax.shard_map`` every device holds rows of its own, as many as any other, and runs the same program. What a
-program says of all rows (sums, the least of something, a few rows that all devices look at) goes through here; without
-a mesh all of it is the identity, or plain indexing, and leaves no trace in the compiled program.
+Inside ``jax.shard_map`` every device holds rows of its own, as many as any other, and runs the same program. Whatever
+concerns all rows (sums, minima, a few rows that all devices look at) goes through here; without a mesh it is the
+identity, or plain indexing, and leaves no trace in the compiled program.
 
-Rows have numbers that all devices agree on: those of the first device come first. What is looked up by number is added
-up over the devices, of which one has the row and the others have zeros. So its size is that of the question, however
-many rows there are, and however unevenly those that are asked for are spread.
+Rows have numbers that all devices agree on: those of the first device come first. A row is looked up by number as a sum
+over the devices, of which one has the row and the others contribute zeros. So the cost depends on the number of rows
+looked up, not on how many there are or how unevenly the wanted ones are spread.
 """
 
 from collections.abc import Callable
@@ -24,17 +24,17 @@ Tree = TypeVar("Tree")
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Rows:
-    """Rows that are spread over an axis of a mesh, or all of them in one place.
+    """Rows that are spread over an axis of a mesh, or all in one place.
 
     Parameters
     ----------
     axis : str or tuple of str, optional
-        Name of the axis inside of ``jax.shard_map``; several are taken together. None, the default: there is no mesh.
+        Name of the axis inside ``jax.shard_map``; several axes are used as one. None, the default, means no mesh.
 
     Notes
     -----
-    A static value: it compares and hashes by the name, and has no leaves as part of a pytree. Numbers of rows are
-    32-bit integers, so that there may be 2^31 of them.
+    A static value: it compares and hashes by the name, and has no leaves as part of a pytree. Row numbers are
+    32-bit integers, so there may be up to 2^31 rows.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Rows:
 
     @property
     def n_devices(self) -> int:
-        """Over how many devices rows are spread; inside of ``shard_map``."""
+        """Number of devices over which rows are spread; inside ``shard_map``."""
         return 1 if self.axis is None else jax.lax.axis_size(self.axis)
 
     def sum(self, parts: Tree) -> Tree:
@@ -74,11 +74,11 @@ class Rows:
         return value if self.axis is None else jax.lax.pmax(value, self.axis)
 
     def all(self, holds: Array) -> Array:
-        """Whether it holds on all devices, entry by entry."""
+        """Whether the condition holds on all devices, entry by entry."""
         return holds if self.axis is None else self.least(holds.astype(jnp.int32)) > 0
 
     def gather(self, part: Array) -> Array:
-        """The parts (m, ...) of all devices one after the other, (D m, ...), on each of them."""
+        """The parts (m, ...) of all devices joined in order, (D m, ...), on each of them."""
         if self.axis is None:
             return part
         places = jnp.zeros((self.n_devices, *part.shape), part.dtype)
@@ -91,17 +91,17 @@ class Rows:
         return own if self.axis is None else own + self._first(n_own).astype(dtype)
 
     def own(self, index: Array, n_own: int) -> Array:
-        """Where the device has the rows of these numbers (m,) among its ``n_own``; ``n_own`` or more for all others."""
+        """Places (m,) of rows with these numbers (m,) on this device; ``n_own`` or more for rows of other devices."""
         if self.axis is None:
             return index
         local = index - self._first(n_own).astype(index.dtype)
         return jnp.where((local >= 0) & (local < n_own), local, n_own)
 
     def at(self, index: Array, look_up: Callable[[Array], Tree], n_own: int) -> Tree:
-        """What ``look_up`` tells, an array (m, ...) or several, of the rows of these numbers (m,), on every device.
+        """What ``look_up`` returns (arrays (m, ...)) for the rows with these numbers (m,), on every device.
 
-        It is asked for places among the ``n_own`` rows of a device, and for ``n_own`` or more, of which any finite
-        answer will do. For a number that no device has, the result is such an answer.
+        It is called with places among the ``n_own`` rows of a device, and with ``n_own`` or more, where it may return
+        any finite values. The result for a number that no device has is such a value.
         """
         if self.axis is None:
             return look_up(index)
@@ -116,7 +116,8 @@ class Rows:
     def ranked(self, n_flagged: Array, rank: Array, find: Callable[[Array], Array], n_own: int) -> Array:
         """Numbers (m,) of the flagged rows that have these ranks (m,) among all flagged ones; D ``n_own`` for no row.
 
-        ``n_flagged`` () int32 is how many the device has, and ``find`` tells where it has them, by ranks among its own.
+        ``n_flagged`` () int32 is the device's number of flagged rows; ``find`` returns their places, given ranks among
+        them.
         """
         if self.axis is None:
             return jnp.where(rank < n_flagged, find(rank), n_own)

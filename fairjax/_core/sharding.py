@@ -1,4 +1,4 @@
-"""Arrays whose rows lie on several devices: seen from outside of any program, taken as they lie."""
+"""Arrays whose rows lie on several devices, seen from outside any program; they stay where they are."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from fairjax.errors import InputError
 
 
 def over_devices(array: Any) -> bool:
-    """Whether it is a JAX array, not traced, of which several devices hold something."""
+    """Whether it is a concrete JAX array with parts on several devices."""
     concrete = isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer)
     return concrete and len(array.sharding.device_set) > 1
 
 
 def of_rows(array: Any) -> tuple[Mesh, str | tuple[str, ...]] | None:
-    """The mesh, and the axis of it over which the rows of an array are spread; None where they lie in one place.
+    """The mesh and the axis over which the rows of an array are spread; None if they are in one place.
 
     Raises
     ------
     InputError
-        If it is spread otherwise: by its columns, or by no mesh.
+        If it is spread in another way: by columns, or not by a mesh.
     """
     if not over_devices(array) or array.sharding.is_fully_replicated:
         return None
@@ -42,13 +42,13 @@ def of_rows(array: Any) -> tuple[Mesh, str | tuple[str, ...]] | None:
 
 
 def own_rows(array: Any) -> Any:
-    """The rows of an array that this process's devices have, on the host; anything else as it is."""
+    """The rows of an array on this process's devices, copied to the host; anything else unchanged."""
     if not over_devices(array):
         return array
     return np.concatenate([np.asarray(part) for part in parts(array)])
 
 
 def parts(array: Any) -> list[Any]:
-    """The parts of its rows that this process's devices have, each once, in their order."""
+    """The row blocks on this process's devices, each once, in their order."""
     found = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
     return [found[start] for start in sorted(found)]

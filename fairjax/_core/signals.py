@@ -1,7 +1,7 @@
-"""Signals that end a program while its main thread is away in compiled code, where Python hears nothing.
+"""Signals that end a program while its main thread is in compiled code, where Python cannot react.
 
-Python runs its handlers in the main thread, between two of its own instructions; a compilation of some seconds lets
-them wait. A thread that the system tells at once ends the process in its place, where nothing would be lost by that.
+Python runs its handlers in the main thread, between two of its own instructions; a compilation of some seconds delays
+them. A thread that the system notifies at once ends the process instead, unless something would be lost.
 """
 
 import os
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-PATIENCE = 1.0  # seconds in which the main thread may end by itself
+PATIENCE = 1.0  # seconds that the main thread has to end by itself
 _PAUSE = 0.1
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -23,7 +23,7 @@ _watching = False
 
 @contextmanager
 def guard(may_end: Callable[[], bool]) -> Iterator[None]:
-    """Within the block the process is not ended early unless ``may_end()``, which another thread asks."""
+    """Within the block, do not end the process early unless ``may_end()``, which another thread calls, is true."""
     _guards.append(may_end)
     try:
         yield
@@ -33,16 +33,16 @@ def guard(may_end: Callable[[], bool]) -> Iterator[None]:
 
 @contextmanager
 def watching(numbers: Sequence[int], farewell: Callable[[int], None]) -> Iterator[None]:
-    """Within the block, end the process on these signals once the main thread had its time and no guard objects.
+    """Within the block, end the process on these signals once the main thread has had its time, unless a guard objects.
 
-    The signals need handlers of Python's own. Does nothing in another thread than the main one, within another such
-    block, beside a library that has the system's word already, and where the system has no pipes of that kind.
+    The signals need Python handlers. Does nothing in a thread other than the main one, within another such block, if a
+    library already uses the system's notification, and on systems without such pipes.
 
     Parameters
     ----------
     numbers : sequence of int
     farewell : callable
-        Is given the number, and says the last words; the exit code is 128 more.
+        Called with the number, to print a last message; the exit code is the number plus 128.
     """
     global _watching
     if os.name != "posix" or _watching or threading.current_thread() is not threading.main_thread():
@@ -67,7 +67,7 @@ def watching(numbers: Sequence[int], farewell: Callable[[int], None]) -> Iterato
         _watching = False
         over.set()
         signal.set_wakeup_fd(-1)
-        os.close(writer)  # which ends the thread's reading
+        os.close(writer)  # ends the thread's reading
         thread.join(PATIENCE)
 
 

@@ -1,3 +1,3 @@
-"""What the status of any solver may be: each room has its own texts for them."""
+"""Status codes that all solvers share; each subpackage has its own texts for them."""
 
 SOLVED, UNSOLVED, INFEASIBLE, INVALID = 0, 1, 2, 3

@@ -1,4 +1,4 @@
-"""Names and values of other people's files inside a sentence: short, on one line, without control characters."""
+"""Names and values from foreign files inside a sentence: short, on one line, without control characters."""
 
 import re
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from typing import Any
 
 LONGEST = 60  # characters of one name or value in a sentence
 SHOWN = 5  # names in a list
-# C0 and C1 controls and the marks that turn the direction of writing: a terminal would act on them
+# C0 and C1 controls and the marks that change the writing direction: a terminal would act on them
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 def visible(text: Any, longest: int | None = None) -> str:
-    r"""Return text that is safe to print: control characters written out, and cut in the middle where it is long.
+    r"""Return text that is safe to print: control characters escaped, long text cut in the middle.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def visible(text: Any, longest: int | None = None) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a name or value in quotes, or a number bare, fit for a sentence.
+    """Return a name or value in quotes, or a bare number, for use in a sentence.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def listed(values: Sequence[Any], most: int = SHOWN) -> str:
 
 
 def reason(error: BaseException, longest: int = 200) -> str:
-    """Return what an exception of a library says, on one line, for the middle of a sentence."""
+    """Return the message of a library exception on one line, for use inside a sentence."""
     text = " ".join(str(error).split()).rstrip(".")
     return visible(text, longest) if text else type(error).__name__
 

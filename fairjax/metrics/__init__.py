@@ -2,16 +2,16 @@
 
 Every score is a pure function of cluster labels ``(n,)``, group or class ids ``(n,)`` and, for the cost,
 the points ``(n, d)``; it returns a JAX array and may be used under ``jax.jit`` and ``jax.vmap``. All but
-the cost depend on the points only through the table n_kt of counts: :mod:`fairjax.metrics.tables` holds the
-same scores as functions of that table, for whoever builds it once, sums it over devices, or has it from a
-publication.
+the cost depend on the points only through the table n_kt of counts: :mod:`fairjax.metrics.tables` has the
+same scores as functions of that table, for callers that build it once, sum it over devices, or take it from
+a publication.
 
-Groups and classes may also be any values that :meth:`fairjax.FCA.fit` takes (text, dates, columns of a frame), which
-are numbered in sorted order; :func:`frame` puts the scores of every cluster or group into a table.
+Groups and classes may also be any values that :meth:`fairjax.FCA.fit` takes (text, dates, columns of a frame); they
+are numbered in sorted order. :func:`frame` puts the scores of every cluster or group into a table.
 
-Sizes (``n_clusters``, ``n_groups``, ``n_classes``) are static: read off concrete arrays when left out,
-required when the array is traced. Points may carry ``weights``; weight 0 means absent, which is how padding
-is written.
+Sizes (``n_clusters``, ``n_groups``, ``n_classes``) are static: inferred from concrete arrays if omitted,
+required for traced ones. Points may carry ``weights``; weight 0 means absent, which is also how to mark
+padding.
 """
 
 from fairjax.metrics import tables

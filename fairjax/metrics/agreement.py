@@ -20,8 +20,8 @@ def accuracy(
 ) -> jax.Array:
     """Clustering accuracy: the share of points whose cluster, renamed as well as possible, is their class.
 
-    ACC = max over one-to-one maps m of (1/N) Σ_i 1[class_i = m(label_i)]. With more clusters than classes the
-    clusters left over count as wrong, with fewer the classes left over do.
+    ACC = max over one-to-one maps m of (1/N) Σ_i 1[class_i = m(label_i)]. With more clusters than classes, the
+    points of unmatched clusters count as wrong; with fewer, the points of unmatched classes do.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def matched_labels(
 
     Returns
     -------
-    int32 array of shape (n,): the class each point's cluster is matched to, -1 where the cluster has none.
+    int32 array of shape (n,): the class that each point's cluster is matched to, -1 if the cluster has none.
 
     Raises
     ------
@@ -110,12 +110,12 @@ def nmi(
     labels, classes, weights, n_clusters, n_classes
         As in :func:`accuracy`.
     average
-        ``"arithmetic"``, as the code of DFC and FCMI and scikit-learn have it, or ``"geometric"``, as
-        Strehl and Ghosh (2002) and the text of the DFC paper do.
+        ``"arithmetic"``, as in the code of DFC and FCMI and in scikit-learn, or ``"geometric"``, as in
+        Strehl and Ghosh (2002) and the text of the DFC paper.
 
     Returns
     -------
-    Float scalar in [0, 1]; 1 when both are a single part, 0 when just one of them is.
+    Float scalar in [0, 1]; 1 if both have a single part, 0 if just one of them does.
 
     Raises
     ------

@@ -33,10 +33,10 @@ def clustering_cost(
     labels
         Cluster of each point, integers 0..n_clusters-1, shape (n,). Either these or `probabilities`.
     centers
-        Centres, shape (K, d). Left out: the weighted mean of each cluster, the cheapest centres there are.
+        Centres, shape (K, d); by default the weighted mean of each cluster, the cheapest centres possible.
     weights
-        Weight of each point, shape (n,), not negative; 1 for all when left out. A point of weight 0 is not
-        looked at, even if it holds NaN.
+        Weight of each point, shape (n,), not negative; 1 for all when left out. A point of weight 0 is ignored,
+        even if it holds NaN.
     probabilities
         Fractional assignment A, shape (n, K), rows summing to 1.
     n_clusters
@@ -44,18 +44,18 @@ def clustering_cost(
 
     Returns
     -------
-    Float scalar in squared units of `X`: float64 where that is enabled and given, else float32. NaN if all
+    Float scalar in squared units of `X`: float64 if that is enabled and given, otherwise float32. NaN if all
     weights are 0.
 
     Raises
     ------
     InputError
-        For shapes that do not fit, bad labels or weights, both or neither of `labels` and `probabilities`,
+        For shapes that do not match, bad labels or weights, both or neither of `labels` and `probabilities`,
         and a missing size of traced labels.
 
     Notes
     -----
-    Differences are squared as such, never expanded to ‖x‖² - 2x·μ + ‖μ‖²: in float32 the expansion loses the
+    Differences are squared directly, never expanded to ‖x‖² - 2x·μ + ‖μ‖²: in float32 the expansion loses the
     digits of a cost that is small beside the norms. O(n·d) work for labels, O(n·K·d) for probabilities.
 
     Examples

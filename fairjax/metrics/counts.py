@@ -9,16 +9,16 @@ from jax.typing import ArrayLike
 from fairjax.errors import InputError
 from fairjax.metrics._inputs import as_array, check_ids, check_same_length, check_weights, floating
 
-# Length of a running float sum before partial sums are joined.
+# Number of terms in a running float sum before partial sums are joined.
 _BLOCK = 256
 
 
 @functools.partial(jax.jit, static_argnames="size")
 def segment_totals(values: jax.Array, ids: jax.Array, size: int) -> jax.Array:
-    """Sum `values` (n, ...) over the points of each id; ids outside 0..size-1 count nowhere.
+    """Sum `values` (n, ...) over the points of each id; ids outside 0..size-1 are ignored.
 
     Float sums run over blocks of points, then over blocks of blocks, so that the relative error of a float32
-    total does not grow with n as that of one running sum does. Integer sums are exact.
+    total does not grow with n, as it would in one running sum. Integer sums are exact.
 
     Returns
     -------
@@ -54,8 +54,8 @@ def contingency(
     weights
         Weight of each point, shape (n,), not negative; 1 for all when left out.
     n_clusters, n_groups
-        Static sizes; one more than the greatest id when left out. Required for a traced array. Ids beyond
-        them raise when they can be read, and are left out of the count when they are traced.
+        Static sizes; one more than the greatest id when left out. Required for a traced array. Larger ids raise
+        an error if they can be read, and are not counted if they are traced.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def soft_contingency(
     Raises
     ------
     InputError
-        For shapes that do not fit, bad group ids or weights, and a missing size of a traced array.
+        For shapes that do not match, bad group ids or weights, and a missing size of a traced array.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def soft_contingency(
 
 
 def n_nonempty(labels: ArrayLike, *, weights: ArrayLike | None = None, n_clusters: int | None = None) -> jax.Array:
-    """Count the clusters that hold any weight; a balance is to be read beside this number.
+    """Count the clusters that hold any weight; read a balance together with this number.
 
     Parameters
     ----------

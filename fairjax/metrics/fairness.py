@@ -1,7 +1,7 @@
 """Fairness of a clustering towards groups: how evenly each group is spread over the clusters.
 
-Symbols: n_kt weight of group t in cluster k, n_k of the cluster, n_t of the group, N in all; K clusters, M
-groups. Clusters without weight are left out unless said otherwise, and so are groups without weight.
+Symbols: n_kt weight of group t in cluster k, n_k of the cluster, n_t of the group, N of all points; K clusters,
+M groups. Clusters and groups without weight are ignored unless stated otherwise.
 """
 
 import jax
@@ -35,7 +35,7 @@ def balance(
         though its tables hold the ratio). ``"relative"``: min_k min_t min(r_t/r_kt, r_kt/r_t) with r_kt =
         n_kt/n_k and r_t = n_t/N (Bera et al. 2019), whose greatest value is 1 whatever the group sizes.
     strict
-        Let an empty cluster score 0, rather than be left out; see also :func:`fairjax.metrics.n_nonempty`.
+        Let an empty cluster score 0 instead of ignoring it; see also :func:`fairjax.metrics.n_nonempty`.
     weights
         Weight of each point, shape (n,), not negative; 1 for all when left out.
     n_clusters, n_groups
@@ -71,7 +71,7 @@ def max_balance(
     weights: ArrayLike | None = None,
     n_groups: int | None = None,
 ) -> jax.Array:
-    """Best balance that any clustering of these points can have; one cluster of all points attains it.
+    """Best balance that any clustering of these points can have; a single cluster of all points attains it.
 
     For the ratio it is min_t n_t / max_t n_t, for the fraction min_t n_t/N, for the relative kind 1.
 
@@ -165,7 +165,7 @@ def entropy(
 ) -> jax.Array:
     """Entropy of each group's spread over the clusters, in nats: H_t = -Σ_k q_tk log q_tk, q_tk = n_kt/n_t.
 
-    This is what the tables of DFC hold ("a / b", one number for each group); the formula printed in that
+    The tables of DFC hold this entropy ("a / b", one number for each group); the formula printed in that
     paper divides by the cluster's size instead and cannot reach the maxima listed there.
 
     Parameters
@@ -173,8 +173,8 @@ def entropy(
     labels, groups, weights, n_clusters, n_groups
         As in :func:`balance`.
     smoothing
-        Added inside the logarithm, log(q_tk + smoothing). The code published with DFC has 1e-5, which lowers
-        the result by about K times as much; the default is Shannon's entropy.
+        Added inside the logarithm, log(q_tk + smoothing). The code published with DFC uses 1e-5, which lowers
+        the result by about K times that; the default is Shannon's entropy.
     reduce
         ``"none"`` for one number per group, ``"mean"`` for their mean (FCMI).
 
@@ -215,9 +215,8 @@ def mnce(
 
     Returns
     -------
-    Float scalar ≥ 0: 0 when some cluster holds one group only. For groups of equal size at most 1; for others
-    it can exceed 1, when every cluster is more even than the data. With one group it is 1. NaN if all weights
-    are 0.
+    Float scalar ≥ 0: 0 when some cluster holds only one group. At most 1 for groups of equal size; for others it
+    exceeds 1 if every cluster is more even than the data. With one group it is 1. NaN if all weights are 0.
 
     Raises
     ------
@@ -262,7 +261,7 @@ def f_beta(
 
     Returns
     -------
-    Float scalar ≥ 0; 0 when NMI and MNCE both are.
+    Float scalar ≥ 0; 0 when NMI and MNCE are both 0.
 
     Raises
     ------
@@ -345,7 +344,7 @@ def calders_verwer(
     reduce
         ``"max"``, ``"mean"`` or ``"weighted"`` over the non-empty clusters, as in :func:`fwd`.
     n_groups
-        Accepted as elsewhere; only 2 has a meaning here.
+        Accepted as elsewhere; only 2 is meaningful here.
 
     Returns
     -------
@@ -354,7 +353,7 @@ def calders_verwer(
     Raises
     ------
     InputError
-        For any number of groups but two, bad ids or weights, an unknown `reduce`, and traced labels without
+        Unless there are exactly two groups, for bad ids or weights, an unknown `reduce`, and traced labels without
         `n_clusters`.
 
     Examples

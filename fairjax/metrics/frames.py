@@ -1,4 +1,4 @@
-"""Scores of a clustering as a table: of every cluster, group or attribute, of all points, and of the worst."""
+"""Scores of a clustering as a table: for every cluster, group or attribute, for all points, and for the worst."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -27,19 +27,19 @@ def frame(
     centers: Any = None,
     weights: Any = None,
 ) -> "pd.DataFrame":
-    """Tell the scores of a clustering in a table: where it is fair, where it is not, and for whom it costs most.
+    """Put the scores of a clustering into a table: where it is fair, where it is not, and for whom it costs most.
 
     Parameters
     ----------
     labels
         Cluster of each point, integers from 0 on, shape (n,).
     groups
-        The protected attribute, any values, shape (n,); or several, of which each combination is a group: a frame, a
-        dict or a list of columns, an array (n, m).
+        The protected attribute, any values, shape (n,). Or several attributes, whose combinations are the groups: a
+        frame, a dict or a list of columns, or an array (n, m).
     by
         What the rows are. ``"cluster"``: clusters, then ``overall`` (all points as one cluster, whose balance is the
-        best possible) and ``worst`` (of the clusters that hold points). ``"group"``: groups, then the same.
-        ``"attribute"``: the attributes one by one, and their combinations.
+        best possible) and ``worst`` (of the clusters that hold points). ``"group"``: groups, then the same two.
+        ``"attribute"``: each attribute, then their combinations.
     X
         Points (n, d), an array or a frame, for the column ``cost``.
     centers
@@ -51,9 +51,9 @@ def frame(
     -------
     DataFrame
         By cluster: ``size`` (number or weight of points), ``share`` of all, ``balance`` (least ratio of two groups),
-        ``relative_balance`` (least ratio of a group's share here and overall), ``evenness`` (entropy of the groups over
-        that overall; the least is MNCE), ``cost`` (mean squared distance), and every group's share of the cluster;
-        ``worst`` of these is the one furthest from overall. NaN where a cluster is empty.
+        ``relative_balance`` (least ratio of a group's share here and overall), ``evenness`` (entropy of the groups,
+        relative to the overall one; the least is MNCE), ``cost`` (mean squared distance), and every group's share of
+        the cluster; ``worst`` is the value furthest from overall. NaN if a cluster is empty.
 
         By group: ``size``, ``share``, ``gap`` (Σ_k of how far the group's proportions are from those of all points),
         ``entropy`` of its spread over the clusters in nats, ``cost``.
@@ -64,7 +64,8 @@ def frame(
     Raises
     ------
     InputError
-        For another `by`, labels that are no ids, missing or too few groups, points, centres or weights that do not fit.
+        For an unknown `by`, invalid labels, missing or too few groups, and points, centres or weights that do not
+        match.
 
     Notes
     -----
@@ -180,7 +181,7 @@ def _entropy(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _relative(entropies: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Over the last one; 1 where that is 0, since one group leaves nothing to mix."""
+    """Entropies divided by the last one; 1 where that is 0, since one group leaves nothing to mix."""
     return np.where(np.isnan(entropies), np.nan, 1.0) if entropies[-1] == 0 else entropies / entropies[-1]
 
 

@@ -1,7 +1,6 @@
-"""Tables of clusters by groups, and their scores, in numpy: in double precision, and with nothing to compile.
+"""Tables of clusters by groups, and their scores, in numpy: in double precision, with nothing to compile.
 
-For what is worked out once at the end of a fit. Batches and gradients are the matter of
-:mod:`~fairjax.metrics.tables`.
+For what is computed once at the end of a fit. For batches and gradients see :mod:`~fairjax.metrics.tables`.
 """
 
 from typing import Any
@@ -28,7 +27,7 @@ def contingency(
 
 
 def balance(table: Table) -> float:
-    """Smallest ratio of two groups' weights in a cluster of the table (K, M); clusters without weight are left out."""
+    """Smallest ratio of two groups' weights in a cluster of the table (K, M); clusters without weight are ignored."""
     filled = table[table.max(1) > 0]
     return float((filled.min(1) / filled.max(1)).min())
 

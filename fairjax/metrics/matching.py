@@ -64,7 +64,7 @@ def _best_matching(gain: jax.Array) -> jax.Array:
 def _match_rows(cost: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Match every row of a (r, c) table, r ≤ c, at least cost; return both directions.
 
-    Column c is a pretended one that holds the row now being inserted; row r stands for "no row".
+    Column c is a dummy that holds the row being inserted; row r stands for "no row".
     """
     r, c = cost.shape
     worst = jnp.inf if jnp.issubdtype(cost.dtype, jnp.floating) else jnp.iinfo(cost.dtype).max

@@ -2,9 +2,9 @@
 
 A table holds counts or weights, integer or float, of shape (K, M); integers are converted to the default
 float type, floats keep theirs. Rows without weight are *empty clusters*, columns without weight *absent
-groups*: both are left out of every minimum, maximum and mean, so a table padded with zeros scores as the
-bare one. A table of zeros scores NaN. All functions are pure and work under ``jit`` and ``vmap``; each is
-compiled as a whole, for options given by name and for every shape anew.
+groups*: both are ignored in every minimum, maximum and mean, so padding a table with zeros does not change its
+scores. A table of zeros scores NaN. All functions are pure and work under ``jit`` and ``vmap``; each is
+compiled as a whole, once per shape and per choice of its named options.
 """
 
 import functools
@@ -120,7 +120,7 @@ def mnce(table: ArrayLike) -> jax.Array:
     conditional = _entropy(_cluster_shares(counts), axis=1)
     overall = _entropy(_divide(counts.sum(0), counts.sum()), axis=0)
     least = jnp.min(jnp.where(counts.sum(1) > 0, conditional, jnp.inf))
-    # With one group present there is nothing to mix: every clustering is as mixed as the data.
+    # With only one group present there is nothing to mix: every clustering is as mixed as the data.
     mixed = _present(counts).sum() > 1
     return _unless_void(jnp.where(mixed, _divide(least, overall), 1.0), counts)
 
@@ -174,7 +174,7 @@ def accuracy(table: ArrayLike) -> jax.Array:
     0.875
     """
     counts = _table(table)
-    # The table as given goes in: integer counts are matched exactly.
+    # Pass the table unconverted: integer counts are matched exactly.
     column = best_matching(table)
     matched = jnp.take_along_axis(counts, jnp.maximum(column, 0)[:, None], axis=1)[:, 0]
     return _unless_void(_divide(jnp.where(column >= 0, matched, 0.0).sum(), counts.sum()), counts)
@@ -197,14 +197,14 @@ def nmi(table: ArrayLike, *, average: str = "arithmetic") -> jax.Array:
     information = jnp.maximum(xlogy(joint, jnp.where(joint > 0, ratio, 1.0)).sum(), 0.0)
     h_rows, h_columns = _entropy(rows, axis=0), _entropy(columns, axis=0)
     norm = jnp.sqrt(h_rows * h_columns) if average == "geometric" else (h_rows + h_columns) / 2
-    # Two partitions into one part each agree wholly; one such part tells nothing of a real partition.
+    # Two partitions with one part each agree fully; one of them says nothing about a real partition.
     trivial = ((rows > 0).sum() == 1) & ((columns > 0).sum() == 1)
     return _unless_void(jnp.where(trivial, 1.0, _divide(information, norm)), counts)
 
 
 @jax.jit
 def f_beta(agreement: ArrayLike, evenness: ArrayLike, *, beta: ArrayLike = 1.0) -> jax.Array:
-    """Weighted harmonic mean of an NMI and an MNCE, 0 when both are; see :func:`fairjax.metrics.f_beta`.
+    """Weighted harmonic mean of an NMI and an MNCE, 0 when both are 0; see :func:`fairjax.metrics.f_beta`.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def _cluster_shares(counts: jax.Array) -> jax.Array:
 
 
 def _divide(a: ArrayLike, b: ArrayLike) -> jax.Array:
-    """Divide with x/0 = 0, and without the NaN gradient that dividing first and masking after would give."""
+    """Divide with x/0 = 0, and without the NaN gradient that masking after the division would give."""
     nonzero = jnp.asarray(b) > 0
     return jnp.where(nonzero, a / jnp.where(nonzero, b, 1), 0.0)
 
