@@ -422,7 +422,7 @@ def test_progress_is_told_and_interruption_ends_the_fit():
         ({"attributes": "separately", "method": "exact"}, "aligns one set of groups"),
         ({"init": "best"}, r"'aligned', 'k-means\+\+', 'random' or an array"),
         ({"init": np.zeros((2, 3))}, "shape \\(2, 3\\)"),
-        ({"init": [["a"]]}, "no array of numbers"),
+        ({"init": [["a"]]}, "not an array of numbers"),
     ],
 )
 def test_bad_parameters(changes, message):

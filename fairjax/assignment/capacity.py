@@ -64,12 +64,12 @@ def capacity_assignment(
     costs : (n, K) float
         Cost of each point in each cluster, any finite values.
     lower, upper : float or (K,), optional
-        Bounds on the weight in each cluster; by default none. They may be traced. Whole numbers up to 2^24 keep their
-        digits in float32.
-    weights : (n,) float, optional
-        Non-negative weights of the points, 1 by default; 0 for padding, which then changes nothing. Labels of weighted
         Bounds on the weight in each cluster; none by default. They may be traced. Whole numbers up to 2^24 are exact in
         float32.
+    weights : (n,) float, optional
+        Non-negative weights of the points, 1 by default; 0 for padding, which then changes nothing. Labels of weighted
+        points may miss the bounds by less than the heaviest point.
+    tolerances, max_iter
         As for :func:`~fairjax.assignment.fair_assignment`.
 
     Returns

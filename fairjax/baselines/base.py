@@ -340,7 +340,7 @@ def _centers_of(init: Any, shape: tuple[int, int]) -> npt.NDArray[np.float64] | 
     try:
         centers = np.asarray(init, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"init is no array of numbers ({error}); expected (K, d) centres") from error
+        raise InputError(f"init is not an array of numbers ({error}); expected (K, d) centres") from error
     if centers.shape != shape or not np.isfinite(centers).all():
         raise InputError(f"init has shape {centers.shape}; expected finite centres of shape {shape}")
     return centers

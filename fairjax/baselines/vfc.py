@@ -170,7 +170,7 @@ class VFC(PricedRule):
         try:
             target = np.asarray(self.target, np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(f"target is no array of numbers ({error}); expected one share per group") from error
+            raise InputError(f"target is not an array of numbers ({error}); expected one share per group") from error
         if target.shape != (problem.n_groups,) or not (target >= 0).all() or abs(target.sum() - 1) > 1e-6:
             raise InputError(
                 f"target is {self.target!r}; expected {problem.n_groups} shares ≥ 0 that sum to 1, in the order of the "

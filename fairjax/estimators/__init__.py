@@ -1,8 +1,8 @@
 """The scikit-learn surface: `FCA`, on top of the pure functions in :mod:`fairjax.fca`.
 
-``fca`` is the estimator; ``settings`` checks its parameters and ``inputs`` what is given to `fit`, ``rule`` assigns
-points by the fitted prices, and ``endings`` puts into words how a fit ended. The estimators of the deep methods are in
-:mod:`fairjax.deep`.
+``fca`` is the estimator; ``settings`` checks its parameters, ``given`` and ``inputs`` check the arguments of `fit`,
+``rule`` assigns points by the fitted prices, and ``endings`` describes how a fit ended. The estimators of the deep
+methods are in :mod:`fairjax.deep`.
 """
 
 from fairjax.estimators.fca import FCA

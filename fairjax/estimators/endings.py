@@ -1,4 +1,4 @@
-"""How a fit of FCA ended, in words: statuses, warnings, and remarks on its clusters."""
+"""How a fit of FCA ended, in words: statuses, warnings, and remarks about its clusters."""
 
 import warnings
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ def message(method: str, status: int) -> str:
 
 
 def explain(method: str, status: int, *, gap: float, converged: bool, max_iter: int) -> None:
-    """Raise InputError where there is no result, and warn of one that stopped short."""
+    """Raise InputError if there is no result, and warn if it stopped short."""
     words = message(method, status)
     if status > 1:
         raise InputError(words)
@@ -31,15 +31,15 @@ def explain(method: str, status: int, *, gap: float, converged: bool, max_iter: 
         warnings.warn(f"{words} (gap {gap:.1e})", ConvergenceWarning, stacklevel=3)
     elif not converged:
         warnings.warn(
-            f"the {'centres' if method == 'direct' else 'cost'} had not settled after max_iter={max_iter} turns; "
-            "the clusters are fair, but more turns or a larger tol may end at a lower cost",
+            f"the {'centres' if method == 'direct' else 'cost'} had not settled after max_iter={max_iter} iterations; "
+            "the clusters are fair, but more iterations or a larger tol may end at a lower cost",
             ConvergenceWarning,
             stacklevel=3,
         )
 
 
 def remark(table: npt.NDArray[np.floating], centers: npt.NDArray[np.floating]) -> str:
-    """What there is to say of clusters that are no clusters of their own, if anything; ``table`` (K, M) of weights."""
+    """A remark on clusters that are empty or share a centre, if there are any; ``table`` (K, M) of weights."""
     n_clusters = len(centers)
     n_filled, n_distinct = int(np.count_nonzero(table.sum(1))), len(np.unique(centers, axis=0))
     if n_filled < n_clusters:
@@ -56,7 +56,7 @@ def remark(table: npt.NDArray[np.floating], centers: npt.NDArray[np.floating]) -
 
 
 def of_search(search: "Search") -> str:
-    """What a search did, in a sentence."""
+    """The result of a search, in a sentence."""
     first, last = float(search.costs[0]), float(search.costs[-1])
     fell = f"the cost fell from {first:.6g} to {last:.6g}" if search.n_improvements else "the cost did not fall"
     return f"The search took {search.n_fits} {'fit' if search.n_fits == 1 else 'fits'}; {fell}."

@@ -23,10 +23,10 @@ __all__ = ["FCA"]
 class FCA(FittedFCA):
     """Fair k-means: every protected group is spread over the clusters as over the whole data set.
 
-    Minimises the mean squared distance of the points to their cluster's centre, under a fairness control: turns of
-    exact fair assignment and centre update (Fair Clustering via Alignment, Kim et al., ICML 2025), from the k-means
-    solution. The cost falls with every turn; the end is a local optimum, as in k-means, with a proof that no
-    assignment to its centres that is as fair costs less than a stated bound.
+    Minimises the mean squared distance of the points to their cluster's centre under a fairness control: it alternates
+    exact fair assignment and centre update (Fair Clustering via Alignment, Kim et al., ICML 2025), starting from a
+    k-means solution. The cost falls with every iteration. The result is a local optimum, as in k-means, with a proof
+    that no equally fair assignment to its centres costs less than a stated bound.
 
     Parameters
     ----------
@@ -37,37 +37,38 @@ class FCA(FittedFCA):
         Σ_k |q_0k − q_1k| ≤ ε, with q_s the proportions of group s; for more, each group's proportions lie within
         ε/2 (in ℓ1) of a common profile. Small sets meet it up to the rounding of whole points.
     min_balance : float, optional
-        In place of `epsilon`: a floor on the ratio of any two groups' weights in every cluster, at most the
+        Instead of `epsilon`: a floor on the ratio of any two groups' weights in every cluster, at most the
         ratio in the whole data set. At equal balance it costs less than `epsilon`.
     method : {"direct", "exact", "sinkhorn"}, default="direct"
         Route: the direct one solves each assignment exactly through its dual. The alignment routes are the paper's:
-        optimal transport between the groups, exact or entropy-regularised, block by block. They give perfect fairness
-        only, any `transport_weight`, and take longer. (The paper's FCA-C is in :mod:`fairjax.fca.alignment`; its ε
-        bounds a share of pairs, not the unfairness, which `epsilon` of the direct route does.)
+        optimal transport between the groups, exact or entropy-regularised, block by block. They only give perfect
+        fairness, allow any `transport_weight`, and take longer. (The paper's FCA-C is in :mod:`fairjax.fca.alignment`;
+        its ε bounds a share of pairs, not the unfairness, which `epsilon` of the direct route does.)
     n_init : int or "auto", default=1
-        Number of restarts; the cheapest result is kept. 1 if `init` is an array. The first starts are the same
-        whatever their number. "auto" is 10 for ``init="random"`` and 1 otherwise, as in scikit-learn.
+        Number of restarts; the cheapest result is kept. 1 if `init` is an array. The first starts do not depend on
+        their number. "auto" is 10 for ``init="random"`` and 1 otherwise, as in scikit-learn.
     search : int, default=0
-        Fits after the restarts, most of them with a centre of the best solution moved from where there is one too many
-        to where there is one too few (see `fairjax.fca.search`). With several clusters this ends lower than as many
-        restarts, and such a fit takes less time than one from the start.
+        Fits after the restarts. Most of them move a centre of the best solution from where there is one too many to
+        where there is one too few (see `fairjax.fca.search`). With several clusters this reaches a lower cost than as
+        many restarts, and such a fit takes less time than one from scratch.
     max_iter : int, default=100
-        Most turns of one fit.
+        Maximum number of iterations of one fit.
     tol : float, default=1e-4
-        The turns end when the centres' root mean square movement falls below this share of the points' standard
-        deviation; on the alignment routes when for some turns nothing fell by this share, neither cost nor objective.
+        The fit stops when the centres' root mean square movement falls below this share of the points' standard
+        deviation; on the alignment routes, when neither cost nor objective has fallen by this share for some
+        iterations.
     init : {"aligned", "k-means++", "random"} or array-like (K, d), default="aligned"
-        Starting centres: the solution of k-means on points matched between the groups (see
-        `fairjax.fca.aligned_start`; as a rule the end is cheaper, and no cluster lies where only one group is), that
-        of plain k-means from a k-means++ seeding (the protocol of the paper; also where no group has K distinct
-        points), K distinct random points, or those given.
+        Starting centres. "aligned": the solution of k-means on points matched between the groups (see
+        `fairjax.fca.aligned_start`; the result is usually cheaper, and no cluster lies where only one group is).
+        "k-means++": that of plain k-means from a k-means++ seeding (the protocol of the paper; also used where no group
+        has K distinct points). "random": K distinct random points. Or the given centres.
     center_update : {"lloyd", "gradient"}, default="lloyd"
-        Centre update of the alignment routes: means of the aligned points, or steps of Adam. The direct route moves
-        every centre to its points' mean.
+        Centre update of the alignment routes: means of the aligned points, or steps of Adam. The direct route always
+        moves centres to the mean of their points.
     partition_size : int, default=1024
         Alignment routes: transport in blocks of about as many points of the smallest group. Larger is nearer to the
         whole problem; time and memory grow in proportion. Exact transport between two groups refines the partition
-        from turn to turn, so that the blocks cost little.
+        from iteration to iteration, so that the blocks cost little.
     reg : float, default=0.01
         Entropy of method "sinkhorn", in cost units (squared distance). Larger is faster and less fair.
     transport_weight : float, default=1.0
@@ -79,40 +80,40 @@ class FCA(FittedFCA):
     random_state : int, RandomState instance or None, default=None
         Source of the random starts; an int repeats the run.
     n_devices : int or "all", default=1
-        Direct route: over how many devices of JAX's platform rows are spread. Each holds its part and a few thousand
-        rows near the boundaries; starts come from a sample of at most 131,072 rows. With several processes (see
-        `fairjax.parallel.start`) it is "all": each gives `fit` its own rows, of which there may be none, and gets
-        their labels, and all else is of all rows.
+        Direct route: number of devices of JAX's platform over which rows are spread. Each holds its part and a few
+        thousand rows near the boundaries; starts come from a sample of at most 131,072 rows. With several processes
+        (see `fairjax.parallel.start`) pass "all": each process passes its own rows to `fit`, possibly none, and gets
+        their labels; everything else covers all rows.
 
     Attributes
     ----------
     labels_ : ndarray (n,), int32
         Cluster of each point; not after `fit_blocks`.
     cluster_centers_ : ndarray (K, d)
-        Centres. A cluster is left without points, with a warning, only where no other can be split in a way that is
-        as fair and costs less, as where X has fewer distinct rows than clusters.
+        Centres. A cluster is left without points, with a warning, only if no other cluster can be split as fairly at a
+        lower cost, for example if X has fewer distinct rows than clusters.
     cost_, inertia_ : float
-        (Weighted) mean squared distance of the points to the centres of their clusters, and the sum, as
-        `sklearn.cluster.KMeans` has it.
+        (Weighted) mean squared distance of the points to the centres of their clusters, and the sum, as in
+        `sklearn.cluster.KMeans`.
     balance_, max_balance_ : float
         Smallest ratio of two groups' weights in a cluster, and the best value that the data allow; 1 for one group.
         With ``attributes="separately"`` the least of `attribute_balances_`.
     attribute_balances_ : list of (float, float)
-        With ``attributes="separately"`` balance and best value by each column; otherwise empty.
+        With ``attributes="separately"``, balance and best value for each column; otherwise empty.
     n_iter_ : int
-        Turns of the restart that was kept.
+        Iterations of the restart that was kept.
     converged_ : bool
-        Whether its centres settled within `max_iter` turns.
+        Whether its centres settled within `max_iter` iterations.
     status_, message_ : int, str
         How the last assignment ended (0 solved, 1 stopped short), and the same in words.
     gap_ : float
-        How far, at most, the assignment is above the cheapest one to these centres that is as fair: (cost − proven
-        bound) / cost, before points on a boundary are rounded to one cluster. Where the cost is next to nothing it is
-        relative to a thousandth of what another cluster typically costs more. On the alignment routes it shows what
+        Upper bound on how far the assignment is above the cheapest equally fair one to these centres: (cost − proven
+        bound) / cost, before points on a boundary are rounded to one cluster. If the cost is next to nothing, it is
+        relative to a thousandth of the typical extra cost of another cluster. On the alignment routes it shows what
         blocks, regularisation and a `transport_weight` other than 1 cost.
     labels_gap_ : float
-        The same of `labels_`, (`cost_` − proven bound) / `cost_`: what rounding costs. It may be below zero, since the
-        labels' counts may be up to one point off the fair ones.
+        The same for `labels_`, (`cost_` − proven bound) / `cost_`: the cost of rounding. It may be below zero, since
+        the labels' counts may be up to one point off the fair ones.
     multipliers_ : ndarray (M, K)
         Price in cost units that a point of a group pays to enter a cluster: the rule for new points.
     groups_ : ndarray (M,)
@@ -121,32 +122,32 @@ class FCA(FittedFCA):
         The same as text; ``("all",)`` if none were given.
     result_ : :class:`~fairjax.fca.FairClustering` or :class:`~fairjax.fca.Alignment`
         The whole result as numpy: history of the cost, fractions of split points (all of them: `assignment`), primal
-        and dual values, status; on the alignment routes also the share of the blocks that the last turn solved.
+        and dual values, status; on the alignment routes also the share of the blocks that the last iteration solved.
     fairness_ : :class:`~fairjax.fca.fitting.Fairness`
         The control and its value.
     start_centers_ : ndarray (K, d)
-        Where the restart that was kept began.
+        Starting centres of the restart that was kept.
     unfair_ : tuple of float and ndarray (n,), or None
-        Cost and labels of plain k-means, where that restart began with it.
+        Cost and labels of plain k-means, if that restart began with it.
     search_ : :class:`~fairjax.fca.restarts.Search` or None
-        How many fits the search took, how often the cost fell, and the least cost after each of them.
+        Number of fits that the search took, how often the cost fell, and the least cost after each fit.
     transport_ : :class:`~fairjax.fca.alignment.Settings` or None
-        How the alignment routes were run: the solver ("host", POT's, where that is the faster one), blocks and scheme.
+        How the alignment routes were run: the solver ("host" is POT's, used where it is faster), blocks and scheme.
     preparation_ : :class:`~fairjax.datasets.Preparation` or None
-        Of a model that was loaded: how the columns of its table became points.
+        For a loaded model: how the columns of its table became points.
     streamed_ : :class:`~fairjax.fca.streaming.fitting.Streamed`
-        After `fit_blocks` only: what the fit ended with, the counts of the labels among it.
+        After `fit_blocks` only: the outcome of the fit, including the counts of the labels.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
     Notes
     -----
-    O(n K d) time per turn, as one Lloyd step of k-means takes; 32-bit floats unless JAX's 64-bit mode is on. Points
-    are centred in their own type first. The first fit of a new size compiles for some seconds.
+    O(n K d) time per iteration, like a Lloyd step of k-means; 32-bit floats unless JAX's 64-bit mode is on. Points
+    are first centred in their own dtype. The first fit of a new size takes some seconds to compile.
 
     Examples
     --------
-    Clusters as balanced as the data, and what lies near together where groups need not be spread alike:
+    Clusters as balanced as the data, and then the natural clusters, where groups need not be spread alike:
 
     >>> import numpy as np
     >>> from fairjax import FCA
@@ -205,13 +206,13 @@ class FCA(FittedFCA):
         X : array-like (n, d)
             Points: an array, or a frame of numbers (of pandas, Polars, Arrow, or any library with
             ``__arrow_c_stream__`` or ``__dataframe__``); finite. A ``jax.Array`` whose rows are spread over devices
-            is taken as it lies, whatever `n_devices` (`sensitive_features` and `sample_weight` may be spread alike).
+            stays where it is, whatever `n_devices` (`sensitive_features` and `sample_weight` may be spread alike).
         y : ignored
-            With a warning where it may have been meant for `sensitive_features`, which is not given.
+            A warning is given if it may have been meant as `sensitive_features`, which is missing.
         sensitive_features : array-like (n,) or several of them, optional
-            The protected attribute: any hashable values, of any number of groups. A frame, a dict or a list of columns,
-            or an array (n, m) holds several, of which each combination is a group (see `attributes`). None means one
-            group, for which this is plain k-means; `group_names_` then says ``("all",)``.
+            The protected attribute: any hashable values, with any number of groups. A frame, a dict or a list of
+            columns, or an array (n, m) holds several, whose combinations are the groups (see `attributes`). None means
+            one group, for which this is plain k-means; `group_names_` is then ``("all",)``.
         sample_weight : array-like (n,), optional
             Weights ≥ 0 of the points, in cost and in counts.
 
@@ -223,9 +224,9 @@ class FCA(FittedFCA):
         Raises
         ------
         InputError
-            For a parameter out of its range, both controls at once, a balance that the data do not allow, lengths
-            that differ, missing values, and weights that are negative, not finite or all zero. It is a ValueError.
-            Where memory runs out it is an `OutOfMemoryError`, a MemoryError too, which says what would fit.
+            For a parameter out of its range, both controls at once, a balance that the data do not allow, different
+            lengths, missing values, and weights that are negative, not finite or all zero. It is a ValueError.
+            If memory runs out, it is an `OutOfMemoryError`, also a MemoryError, which says what would fit.
         """
         from fairjax._core import processes
         from fairjax.fca import fitting, restarts
@@ -257,7 +258,7 @@ class FCA(FittedFCA):
             else:
                 outcome, self.transport_ = alignment_fitting.fit(points, settings.route(self), weights, **options)
         self.__dict__.pop("streamed_", None)
-        # what a report compares with: plain k-means where the fit began with it, and the start
+        # a report compares with plain k-means, if the fit began with it, and with the start
         unfair = outcome.start.unfair
         self.start_centers_ = points.centers_of(outcome.start.centers)
         self.unfair_ = None if unfair is None else restarts.cost_and_labels(points, unfair)
@@ -286,39 +287,39 @@ class FCA(FittedFCA):
         resume: bool = False,
         block_rows: int | None = None,
     ) -> Self:
-        """Cluster a table that is read block by block, again in every turn, and never held as a whole.
+        """Cluster a table that is read block by block, again in every iteration, and never held in memory as a whole.
 
-        The first reading counts the groups and draws a sample of some 10^5 rows, in which the fit begins as `fit` does
-        (with `init`, `n_init`, `search` as they are set). Turns over the whole table follow, each of one pass as a
-        rule, up to `max_iter` of them. What the fit ends with is proven over all rows, as in memory.
+        The first pass counts the groups and draws a sample of some 10^5 rows, which is clustered as in `fit` (with
+        `init`, `n_init` and `search`). Iterations over the whole table follow, up to `max_iter` of them, usually with
+        one pass each. The result is proven over all rows, as in memory.
 
         Parameters
         ----------
         blocks : re-iterable of blocks
-            Of ``(features, groups)`` or ``(features, groups, weights)``: arrays (r, d), (r,) or None for one group, and
-            (r,), of any number of rows r. :func:`fairjax.datasets.scan` gives such a table of files.
+            Each is ``(features, groups)`` or ``(features, groups, weights)``: arrays (r, d), (r,) or None for one
+            group, and (r,), with any number of rows r. :func:`fairjax.datasets.scan` returns such a table of files.
         checkpoint_dir : path, optional
-            Folder that keeps the state after every turn, a few thousand bytes.
+            Folder that keeps the state after every iteration, a few thousand bytes.
         resume : bool, default=False
-            Go on from the state there, if there is one; the end is the same as without the interruption.
+            Continue from the state there, if there is one; the result is the same as without the interruption.
         block_rows : int, optional
-            Rows that are computed with at a time; 262,144 by default.
+            Rows processed at a time; 262,144 by default.
 
         Returns
         -------
         FCA
-            The fitted estimator, without ``labels_``: `write_labels` writes them to files. ``streamed_`` has what the
-            fit ended with, the counts of the labels among it.
+            The fitted estimator, without ``labels_``: `write_labels` writes them to files. ``streamed_`` holds the
+            outcome of the fit, including the counts of the labels.
 
         Raises
         ------
         InputError
-            As `fit`; for a table that can be read only once or changes while it is read (rows and files are named),
-            and for a checkpoint of other data or settings.
+            As `fit`; also for a table that can be read only once or changes while it is read (rows and files are
+            named), and for a checkpoint of other data or settings.
 
         Notes
         -----
-        O(n K d) time for each pass, and memory that does not depend on n. Without files:
+        O(n K d) time for each pass, and memory that does not depend on n. Blocks need not come from files:
 
         >>> import numpy as np
         >>> from fairjax import FCA

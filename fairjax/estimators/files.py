@@ -1,4 +1,4 @@
-"""A fitted FCA as a file: what is written, and what is checked before it is believed."""
+"""A fitted FCA as a file: what is written, and what is checked before it is trusted."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from fairjax.saving.common import (
 )
 from fairjax.saving.words import Words, check_array
 
-# axes of a result: clusters, features, groups, points, points that may be split, turns; the others are scalars
+# axes of a result: clusters, features, groups, points, points that may be split, iterations; the others are scalars
 _AXES = {
     "centers": "Kd",
     "labels": "n",
@@ -38,7 +38,7 @@ _AXES = {
 }
 _WHOLE = ("labels", "rows", "status", "n_iter", "n_passes")
 _TRUTHS = ("met", "converged")
-_MAY_BE_NAN = ("history", "objectives", "transport_gap")  # turns that were not taken, and what some routes do not know
+_MAY_BE_NAN = ("history", "objectives", "transport_gap")  # after the last iteration, or unknown to a route
 
 
 def save(model: FCA, target: archive.Target, preparation: Preparation | None) -> None:
@@ -80,7 +80,7 @@ def restore(words: Words, arrays: Arrays) -> FCA:
     Raises
     ------
     InputError
-        For anything that a fit could not have left.
+        For anything that no fit could have produced.
     """
     chosen = words.object("settings")
     if chosen.get("init") is None:
@@ -106,12 +106,12 @@ def restore(words: Words, arrays: Arrays) -> FCA:
     if words.has("unfair_cost"):
         labels = _checked(arrays, "unfair_labels", "n", sizes, "i", 0, sizes["K"] - 1)
         model.unfair_ = words.number("unfair_cost", 0), labels
-    # a fit over blocks from given centres has nothing to search in
+    # a fit over blocks from given centres has nothing to search
     idle = words.has("streamed") and "search_costs" not in arrays
     model.search_ = None if idle else _search(model, arrays)
     if words.has("streamed"):
         model.streamed_ = stream_files.restored(Words(words.object("streamed")), arrays, model.result_, sizes)
-        del model.labels_  # of no rows
+        del model.labels_  # it has no rows
     model.preparation_ = preparation_of(words, model.n_features_in_)
     return model
 
@@ -174,7 +174,7 @@ def _checked(
     array = _array(arrays, name)
     if array.ndim == len(axes):
         for axis, length in zip(axes, array.shape, strict=True):
-            # what no setting tells, the first array does
+            # sizes that no setting gives are set by the first array
             sizes.setdefault(axis, length)
     shape = tuple(sizes.get(axis, -1) for axis in axes)
     if name.rpartition("/")[2] in _MAY_BE_NAN:

@@ -1,4 +1,4 @@
-"""What a fitted FCA can do: assign new points, measure them, and tell its fair assignment before rounding."""
+"""What a fitted FCA can do: assign new points, score them, and return its fair assignment before rounding."""
 
 import os
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ How = Literal["soft", "argmax", "sample"]
 
 
 class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
-    """The part of :class:`fairjax.FCA` that needs what `fit` has found, and no solver."""
+    """The part of :class:`fairjax.FCA` that needs the results of `fit`, but no solver."""
 
     n_clusters: int
     labels_: npt.NDArray[np.int32]
@@ -35,10 +35,11 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     preparation_: "Preparation | None"
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
-        """Assign points, new ones too, by the rule that is optimal for the fitted ones.
+        """Assign points, including new ones, by the rule that is optimal for the fitted ones.
 
-        A point x of group s belongs to the cluster k of least ‖x − μ_k‖² + multipliers_[s, k]. For points like the
-        fitted ones the clusters stay as fair, up to chance; a fitted point on a boundary may be assigned elsewhere.
+        A point x of group s goes to the cluster k with the least ‖x − μ_k‖² + multipliers_[s, k]. For points like the
+        fitted ones the clusters stay equally fair, up to chance; a fitted point on a boundary may be assigned
+        elsewhere.
 
         Parameters
         ----------
@@ -49,12 +50,12 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         Returns
         -------
         ndarray (n,), int32
-            Of a ``jax.Array`` that is spread over devices, those of the rows that this process's devices have.
+            For a ``jax.Array`` that is spread over devices, labels of the rows on this process's devices.
 
         Raises
         ------
         InputError
-            For a group value that `fit` has not seen, and where `sensitive_features` is missing or superfluous.
+            For a group value not seen in `fit`, and if `sensitive_features` is missing or superfluous.
         """
         check_is_fitted(self)
         group_codes.check_pairing(X, sensitive_features)
@@ -65,7 +66,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         return rule.cheapest(X, groups, self.cluster_centers_, self.multipliers_)
 
     def _predict_by_parts(self, X: Any, sensitive_features: Any) -> npt.NDArray[np.int32]:
-        """Labels of the rows that this process's devices have, one device's after the other's."""
+        """Labels of the rows on this process's devices, one device after the other."""
         from fairjax._core import sharding
 
         values, until, labels = sharding.own_rows(sensitive_features), 0, []
@@ -76,7 +77,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         return np.concatenate(labels)
 
     def transform(self, X: Any) -> npt.NDArray[Any]:
-        """Distance of points to every centre; the groups have no part in it.
+        """Distance of points to every centre; groups play no part.
 
         Parameters
         ----------
@@ -85,14 +86,14 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         Returns
         -------
         ndarray (n, K)
-            Euclidean distances, in the type of X; a frame after ``set_output(transform="pandas")``.
+            Euclidean distances, in the dtype of X; a frame after ``set_output(transform="pandas")``.
         """
         check_is_fitted(self)
         X = inputs.points_of(self, X)
         return rule.distances(X, self.cluster_centers_)
 
     def score(self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None) -> float:
-        """Sum of squared distances of points to the centres that `predict` assigns them to, negated: higher is better.
+        """Negative sum of squared distances of points to the centres that `predict` assigns them to: higher is better.
 
         Parameters
         ----------
@@ -110,24 +111,24 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         Raises
         ------
         InputError
-            As `predict`, and for weights that do not fit.
+            As `predict`, and for weights that do not match.
         """
-        X = frames.points(X)  # once: a stream is gone when it was read
+        X = frames.points(X)  # only once: a stream can be read only once
         labels = self.predict(X, sensitive_features=sensitive_features)
         X = inputs.points_of(self, X)
         weights = inputs.weights_of(sample_weight, len(X))
         return -rule.spread(X, labels, self.cluster_centers_, weights)
 
     def assignment(self, how: How = "soft", *, random_state: Any = None) -> npt.NDArray[Any]:
-        """The fair assignment of the fitted points as it was before `labels_` were rounded to the groups' counts.
+        """The fair assignment of the fitted points, before `labels_` were rounded to the groups' counts.
 
-        On the alignment routes it is eq. (6) of the paper: a point that the coupling splits belongs to several clusters
-        in part. Many points are split by Sinkhorn, few by exact transport and a handful by the direct route.
+        On the alignment routes it is eq. (6) of the paper: a point that the coupling splits belongs partly to several
+        clusters. Sinkhorn splits many points, exact transport few, and the direct route a handful.
 
         Parameters
         ----------
         how : {"soft", "argmax", "sample"}, default="soft"
-            The fractions; the cluster that holds most of each point, the lowest among equals, as the authors' code
+            The fractions; the cluster that holds most of each point (the lowest of equal ones), as the authors' code
             labels; or one drawn from the fractions, which is right on average.
         random_state : int, RandomState instance or None, default=None
             Source of the draw.
@@ -140,7 +141,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         Raises
         ------
         InputError
-            For another `how`.
+            For an unknown `how`.
         """
         if how not in get_args(How):
             raise InputError(f"how is {how!r}; expected 'soft', 'argmax' or 'sample'")
@@ -159,21 +160,21 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     def write_labels(self, blocks: Iterable[Any], folder: str | os.PathLike[str]) -> None:
         """Write the labels of the rows that `fit_blocks` was given, as Parquet files in a folder of their own.
 
-        There is ``part-00000.parquet`` and so on, one for each file of a table that was scanned, with the columns
-        ``row`` (its number in the whole table, from 0), those of `key`, and ``cluster``; and ``manifest.json``, which
-        lists them with centres, prices, counts and the certificate. The folder appears when all of it is written; one
-        that this method wrote before is replaced. Reads the table once, O(n K d).
+        There is ``part-00000.parquet`` and so on, one for each file of a scanned table, with the columns ``row`` (its
+        number in the whole table, from 0), those of `key`, and ``cluster``; and ``manifest.json``, which lists them
+        with centres, prices, counts and the certificate. The folder appears once everything is written, and replaces an
+        earlier one that this method wrote. Reads the table once, O(n K d).
 
         Parameters
         ----------
         blocks : re-iterable of blocks
-            The table of the fit.
+            The table that was fitted.
         folder : path
 
         Raises
         ------
         InputError
-            If the table is another one, the folder is not one of labels, or it cannot be written.
+            If the table is a different one, the folder holds other files, or it cannot be written.
         """
         from fairjax.estimators import stream_labels
 
@@ -182,7 +183,7 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         stream_labels.write(self, blocks, folder)
 
     def __getattr__(self, name: str) -> Any:
-        """Say where labels are that are not kept."""
+        """Explain where the labels are if they are not kept."""
         if name == "labels_" and "streamed_" in vars(self):
             raise AttributeError(
                 "a fit over blocks keeps no labels_: write them to files by write_labels(table, folder), or get those "
@@ -191,21 +192,21 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def save(self, path: "Target", *, preparation: "Preparation | None" = None) -> None:
-        """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
+        """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), completely or not at all.
 
-        It holds all fitted attributes, the labels of the fitted rows among them, but not the rows.
+        It holds all fitted attributes, including the labels of the fitted rows, but not the rows.
 
         Parameters
         ----------
         path : path, or stream of bytes
-            Taken as it is; ``.npz`` is the usual ending. :func:`fairjax.load` reads it.
+            Used as given; ``.npz`` is the usual ending. :func:`fairjax.load` reads it.
         preparation : fairjax.datasets.Preparation, optional
             How the columns of a table became X, for ``fairjax predict``.
 
         Raises
         ------
         InputError
-            If the file cannot be written, or group values are no text, numbers or None.
+            If the file cannot be written, or group values are not text, numbers or None.
         """
         from fairjax.estimators import files
 

@@ -1,4 +1,4 @@
-"""What is given to `fit` of FCA: rows of this process or of a sharded array, checked, and brought to the devices."""
+"""The arguments of `fit` of FCA: rows of this process or of a sharded array, checked, and moved to the devices."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,9 +22,20 @@ class Given(NamedTuple):
 
     Attributes
     ----------
-    X : (n, d) of this process, or a ``jax.Array`` of all rows, spread over ``mesh``. groups : (n,) ids of this process.
-    weights : (n,) of this process, or None. known : the M group values. masses : (M,) weights of the groups.
-    n_rows : of all processes. mesh : over whose devices rows are to be; None for one device.
+    X : (n, d)
+        Rows of this process, or a ``jax.Array`` of all rows, spread over ``mesh``.
+    groups : (n,)
+        Ids of this process.
+    weights : (n,)
+        Weights of this process, or None.
+    known
+        The M group values.
+    masses : (M,)
+        Weights of the groups.
+    n_rows
+        Number of rows of all processes.
+    mesh
+        The devices for the rows; None for one device.
     """
 
     X: Any
@@ -36,19 +47,19 @@ class Given(NamedTuple):
     mesh: "Mesh | None"
 
     def total(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The sum over all processes that take part."""
+        """The sum over all participating processes."""
         from fairjax._core import processes
 
         return values if self.mesh is None else processes.total(values)
 
     def seed(self, own: int) -> int:
-        """The seed of the first process that takes part, which all of them take."""
+        """The seed of the first participating process, which all of them use."""
         from fairjax._core import processes
 
         return own if self.mesh is None else int(processes.told(own)[0])
 
     def to_devices(self) -> "FitPoints":
-        """The points on the devices that are to have them."""
+        """The points on their devices."""
         from fairjax.fca.scaled_points import scale_points
         from fairjax.fca.spread_points import points_as_they_lie, spread_points
 
@@ -61,7 +72,7 @@ class Given(NamedTuple):
 
 
 class _Own(NamedTuple):
-    """What this process has: ``X`` as in :class:`Given`, ids (n,) and the values behind them, and weights."""
+    """What this process has: ``X`` as in :class:`Given`, ids (n,), the values that they stand for, and weights."""
 
     X: Any
     ids: npt.NDArray[Any]
@@ -70,7 +81,7 @@ class _Own(NamedTuple):
 
 
 def read(model: "FCA", X: Any, sensitive_features: Any, sample_weight: Any) -> Given:
-    """Check what is given to `fit`; with several processes, all of them, or none does.
+    """Check the arguments of `fit`; of several processes either all raise an error, or none.
 
     Raises
     ------
@@ -93,7 +104,7 @@ def read(model: "FCA", X: Any, sensitive_features: Any, sample_weight: Any) -> G
 
 
 def _mesh(model: "FCA", X: Any, *, lies: bool) -> tuple["Mesh | None", Any]:
-    """The mesh for the rows, if any, and X over it where it is spread already."""
+    """The mesh for the rows, if any, and X over that mesh if it is already spread."""
     import jax
 
     from fairjax import parallel
@@ -123,7 +134,9 @@ def _mesh(model: "FCA", X: Any, *, lies: bool) -> tuple["Mesh | None", Any]:
 def _together(
     model: "FCA", X: Any, sensitive_features: Any, sample_weight: Any
 ) -> tuple[_Own, npt.NDArray[np.int32], npt.NDArray[Any], int]:
-    """What this process has, its group ids among the values of all processes, these, and how many rows all have."""
+    """What this process has, its group ids among the values of all processes, these values, and the number of all
+    rows.
+    """
     import jax
 
     from fairjax._core import processes

@@ -1,4 +1,4 @@
-"""What is given to `fit` beside the points: weights, and the groups with their masses."""
+"""The arguments of `fit` besides the points: weights, and the groups with their masses."""
 
 import sys
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from fairjax.errors import InputError
 
 
 def sharding() -> Any:
-    """The module of that name, which imports JAX."""
+    """The module ``fairjax._core.sharding``, which imports JAX."""
     from fairjax._core import sharding
 
     return sharding
 
 
 def points_of(model: Any, X: Any, *, reset: bool = False, least: int = 1) -> npt.NDArray[Any]:
-    """Points (n, d) of an array or a frame of any library as the model takes them; with ``reset`` it learns its names.
+    """Points (n, d) from an array or a frame of any library; with ``reset`` the model records the feature names.
 
-    There have to be ``least`` of them.
+    There must be at least ``least`` of them.
 
     Raises
     ------
     InputError
-        For columns of a frame that are no numbers or have gaps, and for text. scikit-learn tells the rest.
+        For text, and for columns of a frame that are not numbers or have gaps. scikit-learn reports other errors.
     """
     with frames.reading():
         points, types = frames.points(X), [np.float64, np.float32]
@@ -35,18 +35,18 @@ def points_of(model: Any, X: Any, *, reset: bool = False, least: int = 1) -> npt
 
 
 def is_sharded(X: Any) -> bool:
-    """Whether X is an array of JAX of which several devices have rows."""
-    # of which this module knows nothing as long as nobody has imported it
+    """Whether X is a JAX array with rows on several devices."""
+    # X cannot be a JAX array unless JAX has been imported
     return "jax" in sys.modules and sharding().over_devices(X) and not X.sharding.is_fully_replicated
 
 
 def check_sharded(model: Any, X: Any) -> int:
-    """Refuse what is no (n, d) array of numbers among arrays on devices; the model learns its number of features.
+    """Refuse sharded arrays that are not (n, d) arrays of numbers; the model records its number of features.
 
     Returns
     -------
     int
-        Rows that this process has.
+        Number of rows that this process has.
     """
     numeric = X.dtype.kind in "fiub" or "float" in X.dtype.name
     if X.ndim != 2 or 0 in X.shape or not numeric:
@@ -57,14 +57,14 @@ def check_sharded(model: Any, X: Any) -> int:
 
 
 def groups_of(sensitive_features: Any, n_samples: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-    """Group ids (n,) and the M values behind them; without an attribute one group, whose value is None."""
+    """Group ids (n,) and the M values that they stand for; without an attribute one group, whose value is None."""
     if sensitive_features is None:
         return np.zeros(n_samples, np.int32), np.array([None], dtype=object)
     return group_codes.encode(sensitive_features, n_samples)
 
 
 def members_of(known: npt.NDArray[Any], parameter: str = "attributes='separately'") -> list[npt.NDArray[np.float64]]:
-    """For each of several attributes which groups (M,), combinations of their values, have each value: (M_a, M).
+    """For each of several attributes, which groups (M,), combinations of their values, have each value: (M_a, M).
 
     Raises
     ------
@@ -90,7 +90,7 @@ def members_of(known: npt.NDArray[Any], parameter: str = "attributes='separately
 def balances_of(
     table: npt.NDArray[np.float64], members: Sequence[npt.NDArray[np.float64]]
 ) -> list[tuple[float, float]]:
-    """Balance by each attribute, and the best that the data allow, of weights (K, M) of combinations."""
+    """Balance for each attribute, and the best that the data allow, from weights (K, M) of combinations."""
     from fairjax.metrics import host
 
     found = []
@@ -102,7 +102,7 @@ def balances_of(
 
 
 def balance_of(table: npt.NDArray[np.float64], members: Sequence[npt.NDArray[np.float64]]) -> float:
-    """Balance of weights (K, M), the least by any attribute where each is to be fair by itself."""
+    """Balance of weights (K, M); the least over the attributes if each is to be fair by itself."""
     from fairjax.metrics import host
 
     return min((own for own, _ in balances_of(table, members)), default=host.balance(table))
@@ -121,9 +121,9 @@ def known_groups_of(sensitive_features: Any, n_samples: int, known: npt.NDArray[
 
 
 def weights_of(sample_weight: Any, n_samples: int, *, alone: bool = True) -> npt.NDArray[np.float64] | None:
-    """Weights (n,) that are finite, at least 0 and not all 0; None where none are given.
+    """Weights (n,) that are finite, at least 0 and not all 0; None if none are given.
 
-    If these rows are not ``alone``, theirs may be all 0, and there may be none of them.
+    Unless these rows are ``alone``, their weights may all be 0, and there may be no rows.
     """
     if sample_weight is None:
         return None

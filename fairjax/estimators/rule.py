@@ -1,4 +1,4 @@
-"""Points and fitted centres, in numpy and a block of rows at a time: nothing is compiled for a new number of rows."""
+"""Points and fitted centres, in numpy and a block of rows at a time: no compilation for a new number of rows."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def cheapest(X: Array, groups: npt.NDArray[np.int32], centers: Array, multiplier
     >>> cheapest(X, groups, centers, np.array([[0.0, 0.0], [0.5, -0.5]])).tolist()
     [0, 1]
     """
-    # distances from a point amid the centres, so that a common offset costs no digits
+    # distances from the middle of the centres, so that a common offset costs no digits
     middle = centers.mean(0, dtype=np.float64)
     inside = centers - middle
     prices = multipliers + (inside**2).sum(1)
@@ -31,7 +31,7 @@ def cheapest(X: Array, groups: npt.NDArray[np.int32], centers: Array, multiplier
 
 
 def distances(X: Array, centers: Array) -> Array:
-    """Euclidean distances (n, K) of points X (n, d) to centres (K, d), in the type of X; O(n K d).
+    """Euclidean distances (n, K) of points X (n, d) to centres (K, d), in the dtype of X; O(n K d).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The parameters of FCA: checked, and brought into the form that the routes take."""
+"""The parameters of FCA: checked, and converted to the form that the routes take."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from fairjax.fca.alignment.fitting import Route
     from fairjax.fca.fitting import Fairness
 
-_RANDOM_STARTS = 10  # of n_init="auto", as many as scikit-learn takes
+_RANDOM_STARTS = 10  # for n_init="auto", as in scikit-learn
 
 
 def check(model: "FCA") -> None:
-    """Raise InputError for a parameter out of its range, or for two that do not go together."""
+    """Raise InputError for a parameter out of its range, or for two that conflict."""
     check_choice("method", model.method, ("direct", "exact", "sinkhorn"))
     check_choice("center_update", model.center_update, ("lloyd", "gradient"))
     check_choice("attributes", model.attributes, ("jointly", "separately"))
@@ -55,7 +55,7 @@ def check(model: "FCA") -> None:
 
 
 def route(model: "FCA") -> "Route":
-    """How an alignment route is to be run."""
+    """How to run an alignment route."""
     from fairjax.fca.alignment.fitting import Route
 
     assert model.method != "direct"
@@ -67,14 +67,14 @@ def route(model: "FCA") -> "Route":
 def fairness(model: "FCA", max_balance: float, members: Sequence[npt.NDArray[np.float64]] = ()) -> "Fairness":
     """The control and its value; InputError for a floor above the best balance that the data allow.
 
-    ``members`` of the groups are those of several attributes, each to be fair by itself.
+    ``members`` gives the groups of several attributes, each to be fair by itself.
     """
     from fairjax.fca.fitting import Fairness
 
     members = tuple(members)
     if model.min_balance is None:
         return Fairness("gap", float(model.epsilon), members)
-    # the best possible balance, printed with a few digits, must not be refused
+    # a floor equal to the best possible balance, as printed with a few digits, must be accepted
     if model.min_balance > max_balance * (1 + 1e-6):
         raise InputError(
             f"min_balance={model.min_balance:g} cannot be met: the groups' sizes allow at most {max_balance:.6g}; "
@@ -91,7 +91,7 @@ def restarts(model: "FCA") -> int:
 
 
 def start(init: Any, n_clusters: int, n_features: int) -> str | npt.NDArray[np.float64]:
-    """The way to find a start, or finite centres (K, d)."""
+    """The name of a kind of start, or finite centres (K, d)."""
     if isinstance(init, str):
         if init not in ("aligned", "k-means++", "random"):
             raise InputError(f"init is {init!r}; expected 'aligned', 'k-means++', 'random' or an array of centres")
@@ -99,7 +99,7 @@ def start(init: Any, n_clusters: int, n_features: int) -> str | npt.NDArray[np.f
     try:
         centers = np.asarray(init, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"init is no array of numbers ({error}); expected (K, d) centres") from error
+        raise InputError(f"init is not an array of numbers ({error}); expected (K, d) centres") from error
     if centers.shape != (n_clusters, n_features) or not np.isfinite(centers).all():
         raise InputError(f"init has shape {centers.shape}; expected finite centres of shape {(n_clusters, n_features)}")
     return centers
@@ -141,7 +141,7 @@ def _check_alignment(model: "FCA") -> None:
 
 
 def check_range(name: str, value: Any, highest: float) -> None:
-    """Raise InputError unless a setting is a number from 0 to the highest, and finite."""
+    """Raise InputError unless a setting is a finite number from 0 to ``highest``."""
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not 0 <= float(value) <= highest or np.isinf(float(value)):
         bounds = "finite number of at least 0" if np.isinf(highest) else f"number from 0 to {highest:g}"

@@ -1,4 +1,4 @@
-"""The state of a fit over blocks on disk, after each turn: some thousand bytes, whole or not at all."""
+"""The state of a fit over blocks on disk, after each iteration: some thousand bytes, completely or not at all."""
 
 import contextlib
 import os
@@ -26,15 +26,14 @@ class Keeper:
     Parameters
     ----------
     folder : path
-        Made if it is not there.
+        Created if missing.
     resume : bool
-        Whether to go on from the state that is there, if any; otherwise there must be none.
+        Whether to continue from the state there, if any; otherwise there must be none.
 
     Raises
     ------
     InputError
-        If nothing can be written to the folder, another fit writes there, or there is a state and it is not to be
-        resumed.
+        If the folder cannot be written, another fit writes to it, or it holds a state that is not to be resumed.
     """
 
     def __init__(self, folder: str | os.PathLike[str], resume: bool) -> None:
@@ -46,7 +45,7 @@ class Keeper:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._folder):
                 pass
-            self._lock = open(self._folder / _LOCK, "a+")  # noqa: SIM115  # held as long as this object
+            self._lock = open(self._folder / _LOCK, "a+")  # noqa: SIM115  # noqa: SIM115  # held as long as this object
         except OSError as error:
             raise InputError(
                 f"checkpoints cannot be written to {str(folder)!r} ({error.strerror or error}); give a folder that is "
@@ -63,7 +62,7 @@ class Keeper:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         self._lock.close()
 
     def _refuse_to_replace(self) -> None:
@@ -74,22 +73,22 @@ class Keeper:
             )
 
     def claim(self, identity: dict[str, Any]) -> None:
-        """What belongs to every state that is kept from now on, and must belong to the one that is there."""
+        """Set what identifies the fit: every state kept from now on carries it, and an existing one must match it."""
         self._identity = identity
 
     def keep(self, state: "State") -> None:
-        """Write a state in place of the one before."""
+        """Write a state in place of the previous one."""
         arrays = {name: np.asarray(value) for name, value in state._asdict().items()}
         arrays |= {f"origin/{name}": np.asarray(value) for name, value in self.origin.items()}
         archive.write(self._path, {"format": _FORMAT, "identity": self._identity}, arrays)
 
     def restored(self) -> "tuple[State, dict[str, Any]] | None":
-        """The state that is there, and where its fit began; None where there is none, or it is not asked for.
+        """The state in the folder, and where its fit began; None if there is none, or it is not to be resumed.
 
         Raises
         ------
         InputError
-            If it is of other data or of other settings; what differs is named.
+            If it belongs to other data or other settings; the message names the difference.
         """
         from fairjax.fca.streaming.turns import State
 
@@ -111,7 +110,7 @@ class Keeper:
         return State(**values), self.origin
 
     def _hold(self) -> None:
-        """Let no other fit write here as long as this process lives."""
+        """Keep other fits from writing here while this process lives."""
         with contextlib.suppress(ImportError):
             import fcntl
 
@@ -127,7 +126,7 @@ class Keeper:
 
 
 def _difference(kept: Any, now: dict[str, Any]) -> str:
-    """In words, what a fit of today has other than the one that was kept."""
+    """In words, how this fit differs from the one that was kept."""
     remedy = "give the same, or another folder for a new fit"
     with contextlib.suppress(KeyError, TypeError, AttributeError):
         for name, value in kept["settings"].items():

@@ -1,4 +1,4 @@
-"""What a fit over blocks adds to the file of a model: the rule that repeats its labels, and their counts."""
+"""What a fit over blocks adds to a model's file: the rule that reproduces its labels, and their counts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ _PREFIX = "streamed/"
 
 
 def told(found: "Streamed") -> tuple[dict[str, Any], dict[str, Any]]:
-    """Words and arrays."""
+    """Words and arrays to be written."""
     rule = found.rule
     words = {
         "scale": rule.scale,
@@ -31,7 +31,7 @@ def told(found: "Streamed") -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def restored(words: Words, arrays: dict[str, Any], result: "FairClustering", sizes: dict[str, int]) -> "Streamed":
-    """What `told` gave, beside the result that is written down as of any fit; InputError for anything else."""
+    """What `told` returned, given the result that every file of a fit holds; InputError for anything else."""
     from fairjax.fca.streaming.fitting import Rule, Streamed
 
     n_clusters, n_features, n_groups = sizes["K"], sizes["d"], sizes["M"]

@@ -1,4 +1,4 @@
-"""Labels of a fit over blocks, as Parquet files in a folder that appears whole."""
+"""Labels of a fit over blocks, as Parquet files in a folder that appears only when complete."""
 
 import contextlib
 import copy
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fairjax.estimators.fitted import FittedFCA
 
 MANIFEST = "manifest.json"
-_PART_ROWS = 2**22  # of a table that has no files
+_PART_ROWS = 2**22  # for a table that has no files
 _KIND = "fairjax labels"
 
 
@@ -106,7 +106,7 @@ def without_rows(model: "FCA") -> "FCA":
 
 
 def check_target(folder: str | os.PathLike[str]) -> None:
-    """InputError unless labels may be written there: nothing, an empty folder, or one that they were written to."""
+    """InputError unless labels may be written there: nothing, an empty folder, or an older folder of labels."""
     target = Path(folder).resolve()
     label = visible(folder, 200)
     if target.exists() and not target.is_dir():
@@ -124,7 +124,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _never() -> bool:
-    """No signal ends the process early while a folder changes places."""
+    """False: no signal may end the process while folders are being swapped."""
     return False
 
 
@@ -144,7 +144,7 @@ def _told(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _take_place(partial: Path, target: Path) -> None:
-    """Rename the folder; one of older labels makes way, and comes back where that fails."""
+    """Rename the folder; one with older labels is moved away, and moved back if that fails."""
     if not target.exists() or not any(target.iterdir()):
         os.replace(partial, target)
         return
@@ -168,7 +168,7 @@ class Part(NamedTuple):
 
 
 class _Recorder:
-    """A table that, while it is iterated, notes which part of the labels each block belongs to."""
+    """A table that records, while it is iterated, which part of the labels each block belongs to."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
@@ -260,7 +260,7 @@ class Parts:
         self.written[-1]["rows"] += len(labels)
 
     def close(self) -> None:
-        """End the present file."""
+        """Finish the current file."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -1,7 +1,7 @@
 """Models as files: `load` reads what the `save` of any estimator wrote.
 
-``atomic`` writes files wholly or not at all, ``archive`` is the format, ``words`` and ``common`` check what a file
-tells. What is written of a model is said beside it: :mod:`fairjax.estimators.files`, :mod:`fairjax.deep.methods.files`.
+``archive`` is the format; ``words`` and ``common`` check the contents of a file. What is written for each kind of
+model is defined beside it: :mod:`fairjax.estimators.files`, :mod:`fairjax.deep.methods.files`.
 """
 
 from fairjax.saving.loading import load

@@ -1,7 +1,7 @@
-"""Archives of plain arrays and one JSON text, read as something that a stranger may have sent.
+"""Archives of plain arrays and one JSON text, read with no trust in where they come from.
 
 An archive is an NPZ file without compression: arrays of numbers by name, and a JSON object as bytes. Nothing in it is
-run, since pickles are refused, and nothing is allocated that the file itself is too small to hold.
+executed, since pickles are refused, and nothing larger than the file itself is allocated.
 """
 
 import io
@@ -29,7 +29,7 @@ _WORDS = "words"
 _ENDING = ".npy"
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _LONGEST = 160  # characters of a message that quotes the file
-# what the readers of ZIP, NPY and JSON raise on content that none of them expects
+# what the readers of ZIP, NPY and JSON raise for content that they do not expect
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -50,14 +50,14 @@ Target = str | os.PathLike[str] | BinaryIO
 
 
 def write(target: Target, words: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write words and arrays of numbers by name; a file appears whole or not at all.
+    """Write words and arrays of numbers by name; the file appears completely or not at all.
 
-    ``target`` is a path, or a stream of bytes that can be written.
+    ``target`` is a path or a writable binary stream.
 
     Raises
     ------
     InputError
-        If the words are not for JSON, or the file cannot be written.
+        If the words cannot be stored as JSON, or the file cannot be written.
     """
     try:
         text = json.dumps(words, allow_nan=False)
@@ -77,8 +77,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
     Raises
     ------
     InputError
-        If the file is not there, or is not one that `write` made: compressed, with pickles, with parts that claim to be
-        longer than they are, without words.
+        If the file does not exist, or was not made by `write`: compressed, with pickles, with parts that claim to be
+        longer than they are, or without words.
     """
     file = Path(path)
     try:
@@ -99,23 +99,23 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
 
 
 class ForeignError(InputError):
-    """The file is whole, but needs something that is not there; the text goes on from the file's name."""
+    """The file is intact, but needs something that is missing; the text continues after the file's name."""
 
 
 @contextmanager
 def believing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Within the block, say of which file it is that something is wrong."""
+    """Within the block, name the file in every error."""
     try:
         yield
     except ForeignError as error:
         raise InputError(f"{str(path)!r} {error}") from error
     except (*_UNREADABLE, ArithmeticError, AttributeError) as error:
-        # the checks say what they know of; a stranger's file may hold what no check thought of
+        # the checks name the faults that they know; a foreign file may have others
         raise _damaged(path, error) from error
 
 
 def _damaged(path: str | os.PathLike[str], error: BaseException) -> InputError:
-    """The error that says a file is not what it should be, in one short line."""
+    """An error in one short line: the file is not what it should be."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
     return InputError(f"{str(path)!r} is not a saved model, or is damaged ({text})")

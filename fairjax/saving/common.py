@@ -1,4 +1,4 @@
-"""What the words of every saved model have in common."""
+"""What the words of all saved models share."""
 
 from typing import Any, TypeVar
 
@@ -11,20 +11,20 @@ from fairjax.errors import InputError
 from fairjax.saving.archive import ForeignError
 from fairjax.saving.words import Words, is_plain
 
-FORMAT = 1  # of the file; a later one may hold what this version does not know
+FORMAT = 1  # of the file; later formats may hold what this version does not know
 
 Model = TypeVar("Model", bound=BaseEstimator)
 
 
 def check_format(words: Words) -> None:
-    """Refuse a file of a later format than this version knows."""
-    found = words.whole("format", 1, default=1)  # files of 0.1 have none
+    """Refuse a file with a later format than this version knows."""
+    found = words.whole("format", 1, default=1)  # files of 0.1 have no format
     if found > FORMAT:
         raise ForeignError(f"has format {found}, and this version of fairjax reads up to {FORMAT}: take a newer one")
 
 
 def plain_settings(model: BaseEstimator) -> dict[str, Any]:
-    """Parameters by name, numbers of NumPy as Python's; a random state only where it is a number."""
+    """Parameters by name, NumPy numbers as Python's; a random state only if it is a number."""
     settings = {name: group_codes.plain(value) for name, value in model.get_params(deep=False).items()}
     seed = settings["random_state"]
     settings["random_state"] = seed if isinstance(seed, int) else None
@@ -32,12 +32,12 @@ def plain_settings(model: BaseEstimator) -> dict[str, Any]:
 
 
 def model_of(kind: type[Model], settings: dict[str, Any]) -> Model:
-    """An estimator with these settings, whose ranges are still to be checked.
+    """An estimator with these settings; their ranges are not yet checked.
 
     Raises
     ------
     InputError
-        For a setting that the class does not have, or a random state that is no number.
+        For a setting that the class does not have, or a random state that is not a number.
     """
     unknown = set(settings) - set(kind._get_param_names())
     if unknown:
@@ -61,7 +61,7 @@ def group_words(model: Any) -> dict[str, Any]:
 
 
 def preparation_of(words: Words, n_features: int) -> Preparation | None:
-    """How a table's columns became the points of the fit, where the file tells it."""
+    """How a table's columns became the points of the fit, if the file says so."""
     if not words.has("preparation"):
         return None
     found = Preparation.from_json(words.object("preparation"))
@@ -80,7 +80,7 @@ def feature_words(model: Any, preparation: Preparation | None) -> dict[str, Any]
 
 
 def restore_features(model: Any, words: Words) -> None:
-    """Put number and names of the features back into the model."""
+    """Restore the number and names of the features in the model."""
     model.n_features_in_ = words.whole("n_features", 1)
     names = words.texts("feature_names")
     if names:

@@ -17,10 +17,10 @@ def load(path: str | os.PathLike[str], *, network: Any = None) -> Any:
     Parameters
     ----------
     path : path
-        The file. Nothing in it is run: it holds arrays and a JSON text, no pickle, and both are checked, so that a
-        damaged or foreign file is told as such.
+        The file. Nothing in it is executed: it holds arrays and a JSON text, no pickle, and both are checked, so that a
+        damaged or foreign file is reported as such.
     network : nnx.Module, optional
-        Where a deep method was fitted with a module of the user's own: one of the same structure.
+        For a deep method fitted with a module of the user's own: one with the same structure.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def load(path: str | os.PathLike[str], *, network: Any = None) -> Any:
     Raises
     ------
     InputError
-        If the file is not there, damaged, no model, or of a later format.
+        If the file does not exist, is damaged, is not a model, or has a later format.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The words of a saved model, believed only after a look at each: types, ranges, lengths."""
+"""The words of a saved model, each checked before it is trusted: types, ranges, lengths."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,19 +13,19 @@ _ABSENT = object()
 
 
 class Words:
-    """Values by name; every method returns one of a kind, and raises InputError for any other.
+    """Values by name; every method returns one kind, and raises InputError for any other.
 
     Parameters
     ----------
     values : mapping
-        As JSON gave them.
+        As parsed from JSON.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
     def has(self, name: str) -> bool:
-        """Whether it is told, and not null."""
+        """Whether it is present and not null."""
         return self._values.get(name) is not None
 
     def text(self, name: str) -> str:
@@ -80,9 +80,9 @@ class Words:
         return dict(self._take(name, lambda value: isinstance(value, Mapping), "an object"))
 
     def groups(self, name: str = "groups", names: str = "group_names") -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-        """The distinct values (M,) of the groups, and their names; None alone where no attribute was given."""
+        """The distinct values (M,) of the groups, and their names; only None if no attribute was given."""
         found = self._take(name, lambda v: _is_list(v) and len(v) > 0, "plain values")
-        # several attributes together are a tuple, which JSON has as a list
+        # several attributes together form a tuple, which JSON stores as a list
         values = [tuple(value) if _is_list(value) else value for value in found]
         if not all(map(is_plain, values)):
             raise InputError(f"{name} is {found!r}; expected plain values")
@@ -95,7 +95,7 @@ class Words:
         return known, texts
 
     def choice(self, name: str, known: Mapping[str, Any]) -> Any:
-        """What a text stands for."""
+        """What a text stands for, among the ``known`` ones."""
         return known[self._take(name, lambda value: isinstance(value, str) and value in known, " or ".join(known))]
 
     def _take(self, name: str, fits: Callable[[Any], bool], kind: str, default: Any = _ABSENT) -> Any:
@@ -136,7 +136,7 @@ def _is_number(value: Any) -> bool:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a group's value is one that JSON keeps: text, a number, a truth, or several of them in a tuple."""
+    """Whether a group's value survives JSON: text, a number, a boolean, or several of them in a tuple."""
     if isinstance(value, tuple):
         return bool(value) and all(part is not None and is_plain(part) for part in value)
     return value is None or isinstance(value, (str, bool)) or _is_number(value)
