@@ -177,3 +177,19 @@ def test_methods_that_know_no_groups_take_part():
     )
     assert weighted.frame["status"].tolist() == ["refused"]
     assert "does not know" in weighted.notes[0]
+
+
+def test_the_best_of_several_restarts_is_the_run():
+    told = {"methods": ["kmeans", "fca", "fairlets"], "levels": (1.0,), "n_clusters": K, "n_seeds": 1, "init": "random"}
+    once, best = fairjax.compare(X, SEX, **told), fairjax.compare(X, SEX, n_init=5, **told)
+    costs = [found.runs["objective"].to_numpy() for found in (once, best)]
+    assert costs[1][0] <= costs[0][0]
+    assert costs[1][1] < costs[0][1]  # fair clusters from the first random start are not the best
+    assert costs[1][2] == costs[0][2]  # it has starts of its own
+    assert best.n_init == 5
+    assert "1 start, each the best of 5" in repr(best)
+    assert fairjax.compare(X, SEX, n_init="auto", **told | {"methods": "kmeans"}).n_init == 10
+    with pytest.raises(InputError, match="n_init is 0"):
+        fairjax.compare(X, SEX, n_init=0)
+    with pytest.raises(InputError, match="n_init is 'many'; expected one of 'auto'"):
+        fairjax.compare(X, SEX, n_init="many")

@@ -15,7 +15,16 @@ from typing import Any, NoReturn
 from fairjax import __version__
 from fairjax._core import memory
 from fairjax._core.text import visible
-from fairjax.cli import deferred, distributed, interrupt, long_fits, numbers, table_options, terminal
+from fairjax.cli import (
+    bench_options,
+    deferred,
+    distributed,
+    interrupt,
+    long_fits,
+    numbers,
+    table_options,
+    terminal,
+)
 from fairjax.cli.wording import as_options
 from fairjax.errors import InputError, LostProcessError
 
@@ -96,7 +105,8 @@ def _fail(code: int, sentence: str) -> int:
 # what people type who know other programs
 _ALIASES = {"--n-clusters": "--clusters", "--k": "--clusters", "-k": "--clusters", "--random-state": "--seed",
             "--output": "--out", "-o": "--out", "--groups": "--sensitive", "--sensitive-features": "--sensitive",
-            "--delimiter": "--separator", "--sep": "--separator", "--columns": "--features"}  # fmt: skip
+            "--delimiter": "--separator", "--sep": "--separator", "--columns": "--features",
+            "--method": "--methods"}  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,6 +122,8 @@ class _Parser(argparse.ArgumentParser):
             typed = unknown[0].split("=", 1)[0]
             near = [_ALIASES[typed]] if _ALIASES.get(typed) in known else get_close_matches(typed, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
+            if _ALIASES.get(typed) not in known and (others := _commands_with(self, typed)):
+                hint = f"; this option belongs to {' and '.join(f'{self.prog} {other}' for other in others)}"
             command.error(f"unrecognized arguments: {listed_plainly(unknown)}{hint}")
         return options
 
@@ -124,6 +136,12 @@ def _subparser(parser: _Parser, command: str) -> _Parser:
     actions = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     found: _Parser = next(actions).choices[command]
     return found
+
+
+def _commands_with(parser: _Parser, option: str) -> list[str]:
+    """Commands that have an option of this name."""
+    actions = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return [name for name, known in next(actions).choices.items() if option in known._option_string_actions]
 
 
 def listed_plainly(words: Sequence[str]) -> str:
@@ -308,27 +326,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "clustering, from the same starts, each at its fairest and its published setting.",
     )
     _add_input(bench, "*", 10)
-    bench.add_argument(
-        "--methods", default="kmeans,falg,fca", metavar="A,B",
-        help="methods to compare (default: kmeans,falg,fca), of kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, "
-        "sfc, fairlets, spfc, mpfc, fca-alignment, fca-c, sec, dbscan, fca; at their fairest and published settings",
-    )  # fmt: skip
-    bench.add_argument(
-        "--init", default="aligned", metavar="I",
-        help="where runs begin: aligned (default), k-means++ or random, as for fit",
-    )  # fmt: skip
-    bench.add_argument("--seeds", type=numbers.count, default=3, metavar="N", help="number of starts (default: 3)")
-    bench.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the first start (default: 0)")
-    bench.add_argument(
-        "--time-limit", type=float, metavar="SECONDS",
-        help="a method of which one start takes longer has no further ones; a run that has begun is not broken off",
-    )  # fmt: skip
-    bench.add_argument(
-        "--curve", metavar="FILE",
-        help="also run twelve values of each control from one start, and draw them to this file: .svg, .png or .pdf",
-    )  # fmt: skip
-    bench.add_argument("--out", metavar="FILE", help="write the table: .csv, .tsv, .parquet, .xlsx, or all as .json")
-    bench.add_argument("--report", metavar="HTML", help="write a page with the tables and the curves of --curve")
+    bench_options.add(bench)
     _add_scaling(bench)
     _add_turns(bench)
     bench.add_argument("--json", action="store_true", help="print one JSON object in place of the table")

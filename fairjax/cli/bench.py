@@ -22,6 +22,7 @@ from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.comparison import Comparison
+    from fairjax.estimators import FCA
 
 _PICTURES, _JSON = (".svg", ".png", ".pdf"), ".json"
 
@@ -29,6 +30,7 @@ _PICTURES, _JSON = (".svg", ".png", ".pdf"), ".json"
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Compare on every data set and print a table, or JSON."""
     check_choice("--init", options.init, tuple(bench_tables.FROM))
+    _check_controls(options)
     _check_files(options)
     compilation.keep_programs()
     methods = _methods(options.methods)
@@ -147,16 +149,35 @@ def _held(
     return compare(
         data.matrix,
         data.groups,
-        methods=methods,
+        methods=methods if curve else [*methods, *_asked(options)],
         n_clusters=options.clusters,
         n_seeds=n_seeds,
         init=options.init,
         max_iter=options.max_iter,
         tol=options.tol,
         first_seed=options.seed,
+        n_init=1 if curve else options.n_init,
+        search=0 if curve else options.search,
         time_limit=options.time_limit,
         curve=curve,
     )
+
+
+def _check_controls(options: argparse.Namespace) -> None:
+    """Refuse controls out of their range; what these data do not allow is a row without figures, and a note."""
+    from fairjax.estimators import settings
+
+    for name, most in (("epsilon", 2), ("min_balance", 1)):
+        if (value := getattr(options, name)) is not None:
+            settings.check_range(name, value, most)
+
+
+def _asked(options: argparse.Namespace) -> "list[FCA]":
+    """FCA with the controls of the command line, each a row beside those of the methods."""
+    from fairjax.estimators import FCA
+
+    controls = {"epsilon": options.epsilon, "min_balance": options.min_balance}
+    return [FCA(options.clusters, **{name: value}) for name, value in controls.items() if value is not None]
 
 
 def _compare(
@@ -183,6 +204,7 @@ def _compare(
         "max_balance": found.max_balance,
         "init": found.init,
         "seeds": found.n_seeds,
+        "n_init": found.n_init,
         "start_seconds": round(found.start_seconds, 6),
         "compile_seconds": round(compilation.seconds() - compiled, 4),
         "methods": [{"method": method, **_plain(row)} for method, row in found.frame.iterrows()],

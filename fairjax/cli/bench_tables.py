@@ -70,14 +70,18 @@ def _cell(value: float | None, form: str, nothing: str = "-") -> str:
 
 def _legend(result: Mapping[str, Any]) -> str:
     sentences = [
-        f"Medians over {counted(result['seeds'], 'start')}, status the worst; the best possible balance is "
-        f"{result['max_balance']:.4f}.",
+        f"Medians over {counted(result['seeds'], 'start')}{_restarts(result)}, status the worst; the best possible "
+        f"balance is {result['max_balance']:.4f}.",
         "Missed: points by which the labels miss what the method promises.",
         "FCA ≥ b holds every ratio of two groups at b or more." if _has(result, "FCA ≥") else "",
         f"A method's time is {FROM[result['init']]}; finding the start took {result['start_seconds']:.3f} s, compiling "
         f"{result['compile_seconds']:.1f} s.",
     ]
     return " ".join(filter(None, sentences))
+
+
+def _restarts(result: Mapping[str, Any]) -> str:
+    return f", each the best of {result['n_init']} restarts" if result["n_init"] > 1 else ""
 
 
 def _has(result: Mapping[str, Any], beginning: str) -> bool:

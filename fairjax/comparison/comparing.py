@@ -1,12 +1,12 @@
 """`fairjax.compare`: checks, and the contest behind it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from fairjax._core import memory
-from fairjax._core.checks import check_count
+from fairjax._core.checks import check_choice, check_count
 from fairjax._core.text import counted
 from fairjax.comparison.table import Comparison
 from fairjax.errors import InputError
@@ -27,6 +27,8 @@ def compare(
     max_iter: int = 100,
     tol: float = 1e-4,
     first_seed: int = 0,
+    n_init: int | Literal["auto"] = 1,
+    search: int = 0,
     sample_weight: Any = None,
     time_limit: float | None = None,
     curve: bool = False,
@@ -58,6 +60,11 @@ def compare(
     max_iter, tol
         When the turns of FCA end, as for :class:`fairjax.FCA`; others have their own limits.
     first_seed : int, default=0
+    n_init : int or "auto", default=1
+        Restarts of each start; the best is the run, and its seconds are those of all. "auto" is 10 for
+        ``init="random"`` and 1 otherwise.
+    search : int, default=0
+        Fits of "fca" after the restarts, as for :class:`fairjax.FCA`.
     sample_weight : array-like (n,), optional
         Weights ≥ 0 of the points. Methods that know none have a row without figures.
     time_limit : float, optional
@@ -97,11 +104,15 @@ def compare(
     """
     from fairjax.comparison.contest import Contest
     from fairjax.comparison.entrants import Facts, entrants
+    from fairjax.estimators import settings
 
     check_count("n_clusters", n_clusters)
     check_count("n_seeds", n_seeds)
     check_count("max_iter", max_iter)
     check_count("first_seed", first_seed, least=0)
+    check_count("search", search, least=0)
+    _check_restarts(n_init)
+    each = settings.restarts_of(n_init, init)
     _check_numbers(tol, time_limit)
     levels = tuple(np.atleast_1d(levels).tolist())
     if not levels or not all(0 < level <= 1 for level in levels):
@@ -111,11 +122,26 @@ def compare(
     facts = Facts(problem.max_balance, spread, int(n_clusters))
     rows = entrants(methods, facts, levels, curve=bool(curve))
     with memory.explained(problem.n_points, int(n_clusters)):
-        contest = Contest(problem, init, int(max_iter), float(tol), time_limit, timed=not curve)
+        contest = Contest(
+            problem, init, int(max_iter), float(tol), time_limit, timed=not curve, n_init=each, search=int(search)
+        )
         runs = contest.hold(rows, range(int(first_seed), int(first_seed) + int(n_seeds)))
     return Comparison.of(
-        runs, problem=problem, n_seeds=int(n_seeds), init=init, notes=contest.notes, start_seconds=contest.start_seconds
+        runs,
+        problem=problem,
+        n_seeds=int(n_seeds),
+        n_init=each,
+        init=init,
+        notes=contest.notes,
+        start_seconds=contest.start_seconds,
     )
+
+
+def _check_restarts(n_init: Any) -> None:
+    if isinstance(n_init, str):
+        check_choice("n_init", n_init, ("auto",))
+    else:
+        check_count("n_init", n_init)
 
 
 def _check_numbers(tol: Any, time_limit: Any) -> None:

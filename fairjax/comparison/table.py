@@ -49,6 +49,8 @@ class Comparison:
         What there is to say of rows that were refused or stopped.
     start_seconds : float
         Median time of finding a start, which is in no row but that of k-means, where it is the start.
+    n_init : int
+        Restarts of each start, of which the best is the run.
     """
 
     runs: "pd.DataFrame"
@@ -58,6 +60,7 @@ class Comparison:
     max_balance: float
     notes: tuple[str, ...] = ()
     start_seconds: float = float("nan")
+    n_init: int = 1
 
     @classmethod
     def of(
@@ -66,6 +69,7 @@ class Comparison:
         *,
         problem: "Problem",
         n_seeds: int,
+        n_init: int,
         init: str,
         notes: Sequence[str],
         start_seconds: Sequence[float],
@@ -81,6 +85,7 @@ class Comparison:
             problem.max_balance,
             tuple(notes),
             float(np.median(start_seconds)),
+            n_init,
         )
 
     @property
@@ -163,7 +168,8 @@ class Comparison:
             ax.plot(medians["balance"], medians["cost"], color=colour, linewidth=1.2)
 
     def __repr__(self) -> str:
-        begun = f"({counted(self.n_seeds, 'start')} by init={self.init!r})"
+        best = f", each the best of {self.n_init}" if self.n_init > 1 else ""
+        begun = f"({counted(self.n_seeds, 'start')}{best} by init={self.init!r})"
         return f"{self.frame.to_string(float_format='{:.4g}'.format)}\n{begun}"
 
     def _repr_html_(self) -> str:

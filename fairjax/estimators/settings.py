@@ -85,9 +85,20 @@ def fairness(model: "FCA", max_balance: float, members: Sequence[npt.NDArray[np.
 
 def restarts(model: "FCA") -> int:
     """Number of starts to try."""
-    if model.n_init == "auto":
-        return _RANDOM_STARTS if isinstance(model.init, str) and model.init == "random" else 1
-    return int(model.n_init)
+    return restarts_of(model.n_init, model.init)
+
+
+def restarts_of(n_init: int | str, init: Any) -> int:
+    """Number of starts to try, from a number or "auto".
+
+    Examples
+    --------
+    >>> restarts_of("auto", "random"), restarts_of("auto", "aligned"), restarts_of(3, "random")
+    (10, 1, 3)
+    """
+    if n_init == "auto":
+        return _RANDOM_STARTS if isinstance(init, str) and init == "random" else 1
+    return int(n_init)
 
 
 def start(init: Any, n_clusters: int, n_features: int) -> str | npt.NDArray[np.float64]:

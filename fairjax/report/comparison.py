@@ -72,12 +72,17 @@ def render(results: Sequence[Record], *, version: str, command: str = "") -> str
     )
 
 
+def _restarts(result: Record) -> str:
+    n_init = result.get("n_init", 1)
+    return f", each the best of {n_init} restarts" if n_init > 1 else ""
+
+
 def _section(place: int, result: Record) -> str:
     size = (
         f"{plural(result['n'], 'point')}, {plural(result['n_features'], 'feature')}, "
         f"{plural(result['n_groups'], 'group')}, {plural(result['n_clusters'], 'cluster')}. Medians over "
-        f"{plural(result['seeds'], 'start')}; the status is the worst of them. The best possible balance is "
-        f"{number(result['max_balance'])}."
+        f"{plural(result['seeds'], 'start')}{_restarts(result)}; the status is the worst of them. The best possible "
+        f"balance is {number(result['max_balance'])}."
     )
     times = (
         f"Seconds are those of a compiled fit from its start on; finding the start took "
