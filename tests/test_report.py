@@ -31,7 +31,7 @@ from fairjax.report import page as page_module
 from fairjax.report.chance import Chance
 
 CHANCE = Chance(np.array([2.4, 2.6]), np.array([0.9, 0.8]), np.array([0.5, 0.3]))
-VOID = {"meta", "link", "br", "hr", "img", "input"}
+VOID = {"meta", "link", "br", "wbr", "hr", "img", "input"}
 
 
 class Page(HTMLParser):

@@ -1,8 +1,10 @@
 """The few pieces of HTML that every section is made of."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
+_BREAK = re.compile(r"([=_/.])(?=\w)")
 _NARROW, _BROAD = 5, 10  # columns beyond which a table is wider than a phone, or than the page
 
 
@@ -41,9 +43,14 @@ def cell_of(markup: str, kind: str = "") -> Html:
     return Html(f'<td class="{kind}">{markup}</td>' if kind else f"<td>{markup}</td>")
 
 
+def _broken(name: str) -> str:
+    """Escape the name of a column, which breaks where its parts are joined rather than within a word."""
+    return _BREAK.sub(r"\1<wbr>", esc(name))
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str, kind: str = "") -> str:
     """Return a table whose first column names its rows; other cells are plain text or :func:`cell_of`."""
-    top = "".join(f'<th scope="col">{esc(name)}</th>' for name in head)
+    top = "".join(f'<th scope="col">{_broken(name)}</th>' for name in head)
     lines = []
     for first, *rest in rows:
         cells = "".join(cell if isinstance(cell, Html) else cell_of(esc(cell)) for cell in rest)
