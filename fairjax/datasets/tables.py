@@ -148,6 +148,7 @@ def read_table(
     notes += constant
     notes += chosen.remarks(columns) + ([] if groups is None else [*groups.notes, *_given_away(columns, groups)])
     del columns
+    _give_back()
     scaled = encoding.standardize(raw) if standardize else raw
     return Dataset(
         name=visible(Path(label).name, 120),

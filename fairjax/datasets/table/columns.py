@@ -182,23 +182,40 @@ def _from_typed(base: Column, cells: Any) -> Column:
     # what cannot be converted is of no plain type after all
     with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            wide = cells.cast(pa.float64(), safe=False)
-            column = numeric_column(base, np.array(wide.to_numpy(), dtype=np.float64), type="number")
+            column = numeric_column(base, _floats(cells), type="number")
             if not pa.types.is_floating(kind) and _too_large(column.numbers):
-                return _exact(_with_levels(column, cells.cast(pa.string())))
+                return _exact(_with_levels(column, cells))
             return column
         if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
             stamps = cells.cast(pa.timestamp("ms"), safe=False)
-            days = stamps.to_numpy().astype("datetime64[ms]")
-            numbers = np.where(np.isnat(days), np.nan, days.astype(np.int64) / 86_400_000)
-            plain = not getattr(kind, "tz", None) and bool(np.all((numbers == np.floor(numbers)) | np.isnan(numbers)))
-            texts = pc.cast(stamps.cast(pa.date32()) if plain else cells, pa.string())  # days without a time
-            return _with_levels(numeric_column(base, numbers, type="date"), texts)
+            days = pc.divide(pc.cast(stamps.cast(pa.int64()), pa.float64()), 86_400_000.0)
+            plain = not getattr(kind, "tz", None) and pc.all(pc.equal(days, pc.floor(days))).as_py() is not False
+            column = numeric_column(base, _floats(days), type="date")
+            return _with_levels(column, stamps.cast(pa.date32()) if plain else cells)  # days without a time
     return replace(base, codes=np.zeros(len(cells), np.int32), notes=(f"values of type {visible(kind, 60)}",))
 
 
-def _with_levels(column: Column, texts: Any) -> Column:
-    codes, words, _ = _encode(texts)
+def _floats(cells: Any, *, safe: bool = False) -> npt.NDArray[np.float64]:
+    """Return cells as floats, NaN where there are none, in memory of Arrow's: it goes back to the system when asked.
+
+    What NumPy frees in pieces of this size mostly stays with the process. Doubles of one piece are not copied.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wide = pc.cast(cells, pa.float64(), safe=safe)
+    if wide.null_count:
+        wide = pc.fill_null(wide, np.nan)
+    if isinstance(wide, pa.ChunkedArray):
+        wide = wide.chunk(0) if wide.num_chunks == 1 else wide.combine_chunks()
+    if isinstance(wide, pa.ChunkedArray):  # no cells, or an older Arrow
+        wide = pa.concat_arrays(wide.chunks) if wide.num_chunks else pa.array([], pa.float64())
+    values: npt.NDArray[np.float64] = wide.to_numpy()
+    return values
+
+
+def _with_levels(column: Column, cells: Any) -> Column:
+    codes, words, _ = _encode(cells)
     return replace(column, codes=codes, levels=tuple(words.to_pylist()))
 
 
@@ -217,8 +234,8 @@ def _exact(column: Column) -> Column:
     return replace(column, n_distinct=len(column.levels), notes=(*column.notes, note))
 
 
-def _encode(texts: Any) -> tuple[npt.NDArray[np.int32], Any, tuple[str, ...]]:
-    """Return codes (-1 for a gap), the sorted distinct texts, and what to tell of those that became one.
+def _encode(cells: Any) -> tuple[npt.NDArray[np.int32], Any, tuple[str, ...]]:
+    """Return codes (-1 for a gap), the sorted distinct cells as text, and what to tell of those that became one.
 
     Blanks around them are left out, and so is what cannot be seen: characters without width, and whether an accent is
     a character of its own. Only distinct texts are looked at, since there are mostly few.
@@ -226,12 +243,12 @@ def _encode(texts: Any) -> tuple[npt.NDArray[np.int32], Any, tuple[str, ...]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    packed = pc.dictionary_encode(texts)
+    packed = pc.dictionary_encode(cells)
     if isinstance(packed, pa.ChunkedArray):
         packed = packed.unify_dictionaries().combine_chunks()
         if isinstance(packed, pa.ChunkedArray):
             packed = packed.chunk(0) if packed.num_chunks else pa.array([], pa.string()).dictionary_encode()
-    found = packed.dictionary
+    found = packed.dictionary if is_text(packed.dictionary) else pc.cast(packed.dictionary, pa.string())
     plain = pc.utf8_trim_whitespace(found)
     trimmed = pc.utf8_trim_whitespace(pc.utf8_trim(pc.utf8_normalize(plain, "NFC"), characters=_UNSEEN))
     words = pc.unique(pc.if_else(pc.equal(trimmed, ""), None, trimmed)).drop_null()
@@ -286,10 +303,9 @@ def _from_text(base: Column, cells: Any, table: RawTable) -> Column:
 def _quick(base: Column, filled: Any) -> Column | None:
     """Return a column of plain numbers by one pass of Arrow; None where some cell is something else."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     try:
-        values = np.array(pc.cast(filled, pa.float64()).to_numpy(), dtype=np.float64)
+        values = _floats(filled, safe=True)
     except pa.ArrowInvalid:
         return None
     if _too_large(values):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -68,9 +68,8 @@ def read_delimited(content: Content, told: Dialect) -> RawTable:
     if header:
         names = [(table.column(i)[0].as_py() or "").strip() for i in range(width)]
         table = table.slice(1)
-    return RawTable(
-        names=names, cells=table, label=label, dialect=found, notes=tuple(notes), line_of=_Lines(data, start, found)
-    )
+    line_of = _plain_lines(data, start, table.num_rows, header) or _Lines(data, start, found)
+    return RawTable(names=names, cells=table, label=label, dialect=found, notes=tuple(notes), line_of=line_of)
 
 
 def _rule(data: bytes, start: int, found: Dialect) -> tuple[int, int] | None:
@@ -160,7 +159,7 @@ def _by_arrow(data: bytes, start: int, found: Dialect, width: int) -> pa.Table:
         try:
             return arrow.read_csv(
                 pa.py_buffer(data).slice(start),
-                read_options=arrow.ReadOptions(column_names=names, block_size=block),
+                read_options=arrow.ReadOptions(column_names=names, block_size=block, use_threads=False),
                 parse_options=arrow.ParseOptions(
                     delimiter=found.separator or ",",
                     quote_char=found.quote or False,
@@ -240,6 +239,16 @@ def _decimal(rows: list[list[str]], head: str, found: Dialect) -> str | None:
     cells: Iterator[str] = (cell for row in _first_rows(head, found, 200)[1:] or rows for cell in row)
     signs = {sign for sign in map(decimal_sign, cells) if sign}
     return signs.pop() if len(signs) == 1 else None
+
+
+def _plain_lines(data: bytes, start: int, n_rows: int, header: bool) -> Callable[[int], int] | None:
+    """Return how rows are counted as lines where each is one and none is blank, so that the text need not be kept."""
+    ends = b"\n" if b"\n" in data else b"\r"
+    if ends == b"\n" and data.count(b"\r") not in (0, data.count(b"\n")):
+        return None
+    lines = data.count(ends, start) + (not data.endswith(ends))
+    first = data.count(ends, 0, start) + 1 + header
+    return (lambda row: row + first) if lines == n_rows + header else None
 
 
 class _Lines:

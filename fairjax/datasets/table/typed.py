@@ -26,15 +26,17 @@ _SIDE_ARRAYS = ("sensitive", "groups", "y", "target")
 
 def read_parquet(content: Content) -> RawTable:
     """Read a Parquet file; pandas' index, where it is no range, is a column like others."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        source = pq.ParquetFile(io.BytesIO(content.data))
+        source = pq.ParquetFile(pa.BufferReader(content.data))
         cells = source.metadata.num_rows * max(source.metadata.num_columns, 1)
         if cells * _CELL > 64 * bound(len(content.data)):
             raise too_large(content.label, len(content.data))
-        table = source.read()
+        table = source.read(use_threads=False)
         table.validate(full=True)  # damaged text would show itself only later
+        pa.default_memory_pool().release_unused()  # what decoding took
     except InputError:
         raise
     except Exception as error:  # whatever the parser meets in a user's bytes is a fault of the file
