@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+import time
 import warnings
 
 import numpy as np
@@ -246,8 +247,10 @@ def check_tampered(folder, tmp_path, capsys, count, seed):
     codes = []
     for _ in range(count):
         (tmp_path / "m.npz").write_bytes(tampered(content, draw))
+        began = time.process_time()
         code, out, err = run(capsys, "predict", tmp_path / "m.npz", folder / "people.csv")
         assert code in (0, 2)
+        assert time.process_time() - began < 10
         assert (err.count("\n"), bool(out)) == ((0, True) if code == 0 else (1, False))
         assert len(err) < 2500
         assert not (set(out) | set(err)) & {chr(c) for c in (*range(10), *range(11, 32), *range(127, 160))}
@@ -261,4 +264,6 @@ def test_a_few_tampered_models(folder, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_thousand_tampered_models(folder, tmp_path, capsys):
+    resource = pytest.importorskip("resource")
     check_tampered(folder, tmp_path, capsys, 1000, 1)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 << 20  # KiB

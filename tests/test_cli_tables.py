@@ -9,11 +9,13 @@ import os
 import random
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from fairjax import cli
@@ -287,6 +289,15 @@ def seeds():
         stream = io.BytesIO()
         put(stream)
         found.append((name, stream.getvalue()))
+    found.append(("a.csv.zst", pa.compress(text, codec="zstd", asbytes=True)))
+    stream = io.BytesIO()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    found.append(("a.arrow", stream.getvalue()))
+    stream = io.BytesIO()
+    frame.to_excel(stream, index=False)
+    found.append(("a.xlsx", stream.getvalue()))
     stream = io.BytesIO()
     np.savez(stream, X=frame[["age", "income"]].fillna(0).to_numpy(float), sensitive=frame["sex"].to_numpy(str))
     found.append(("a.npz", stream.getvalue()))
@@ -325,14 +336,30 @@ WAYS = (
 )
 
 
-def check_endings(folder, capsys, count, seed):
-    """Every mutated file ends in 0 or 2, with a sentence and no character that a terminal would obey."""
+def inside(content, draw):
+    """A workbook with one of its files mutated, since a changed byte of the archive is seldom more than that."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new:
+        changed = draw.choice(old.namelist())
+        for name in old.namelist():
+            new.writestr(name, mutated(old.read(name), draw) if name == changed else old.read(name))
+    return stream.getvalue()
+
+
+def check_endings(folder, capsys, count, seed, fits=0):
+    """Every mutated file ends in 0 or 2, in seconds, with a sentence and no character that a terminal would obey."""
     draw, files, codes = random.Random(seed), seeds(), []
-    for _ in range(count):
+    for i in range(count):
         name, content = draw.choice(files)
-        (folder / name).write_bytes(mutated(content, draw))
-        code, out, err = run(capsys, "inspect", name, *draw.choice(WAYS))
-        assert code in (0, 2)
+        change = inside if name == "a.xlsx" and draw.random() < 0.8 else mutated
+        (folder / name).write_bytes(change(content, draw))
+        command = ["inspect", name, *draw.choice(WAYS)]
+        if i < fits:
+            command = ["fit", name, *draw.choice(WAYS), "--clusters", "2", "--json", "--max-iter", "2"]
+        began = time.process_time()
+        code, out, err = run(capsys, *command)
+        assert code in (0, 2), (command, err)
+        assert time.process_time() - began < (60 if i < fits else 10), command  # a fit may have to be compiled
         assert not (set(out) | set(err)) & {chr(c) for c in (*range(10), *range(11, 32), *range(127, 160))}
         assert (err.count("\n"), bool(out)) == ((0, True) if code == 0 else (1, False))
         assert len(err) < 2500
@@ -348,5 +375,5 @@ def test_a_few_mutated_files(folder, capsys):
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_ten_thousand_mutated_files(folder, capsys, seed):
     resource = pytest.importorskip("resource")
-    check_endings(folder, capsys, 1000, seed)
+    check_endings(folder, capsys, 1000, seed, fits=30)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 << 20  # KiB

@@ -11,6 +11,8 @@ import pytest
 
 from fairjax.datasets import read_table
 from fairjax.datasets.table import Dialect, infer, read_raw_table
+from fairjax.datasets.table.inspection import inspect_table
+from fairjax.datasets.table.results import encode, with_clusters
 from fairjax.errors import InputError
 
 ROWS = [["20", "1.5", "F"], ["30", "2.25", "M"], ["40", "9", "F"], ["50", "0.5", "M"]]
@@ -270,3 +272,28 @@ def test_ranges_that_lie_over_each_other_end(write):
     table = read_raw_table(write(content.getvalue(), "people.xlsx"))
     assert table.cells.column(1).to_pylist() == [1.5] * 4
     assert any("1 range of merged cells" in note for note in table.notes)
+
+
+def test_dates_that_no_calendar_has_and_types_that_a_format_lacks_come_back(write):
+    table = pa.table(
+        {
+            "x": [1.5, float("nan"), 3.0],
+            "far": pa.array([2**60, 0, None], pa.timestamp("us")),
+            "both": pa.UnionArray.from_sparse(
+                pa.array([0, 1, 0], pa.int8()), [pa.array([1, 2, 3]), pa.array(["a", "b", "c"])]
+            ),
+        }
+    )
+    stream = io.BytesIO()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    path = write(stream.getvalue(), "people.arrow")
+    assert len(inspect_table(path).columns) == 3
+    raw = read_raw_table(path)
+    found, _ = with_clusters(raw, np.arange(3), np.array([2, 0, 1], np.int32), None, None)
+    for ending in (".csv", ".parquet", ".xlsx"):
+        back = read_raw_table(write(encode(found, ending), f"back{ending}"))
+        assert back.names == ["x", "far", "both", "cluster"]
+        assert [str(cell) for cell in back.cells.column(3).to_pylist()] == ["2", "0", "1"]
+        assert [str(cell) for cell in back.cells.column(2).to_pylist()] == ["1", "b", "3"]
+        assert infer(back, 0).n_missing == 1

@@ -16,7 +16,7 @@ from fairjax.datasets.table.encoding import MOST_LEVELS
 from fairjax.datasets.table.features import names_rows, notes_by_column
 from fairjax.datasets.table.grouping import Attribute, GroupSettings, make_groups
 from fairjax.datasets.table.proxies import Proxy, find_proxies
-from fairjax.datasets.table.rawtable import RawTable
+from fairjax.datasets.table.rawtable import RawTable, plain_values
 from fairjax.datasets.table.reading import read_raw_table
 from fairjax.datasets.table.sensitive import sensitive_columns
 from fairjax.errors import InputError
@@ -237,7 +237,7 @@ def _attributes(protected: Sequence[Column], settings: GroupSettings) -> dict[st
 
 
 def _examples(table: RawTable, column: Column) -> tuple[str, ...]:
-    cells = table.cells.column(column.position).slice(0, 200).to_pylist()
+    cells = plain_values(table.cells.column(column.position).slice(0, 200))
     seen = dict.fromkeys(visible(str(cell).strip(), 24) for cell in cells if cell is not None and str(cell).strip())
     return tuple(list(seen)[:_EXAMPLES])
 

@@ -143,6 +143,17 @@ def is_text(column: Any) -> bool:
     return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
+def plain_values(column: Any) -> list[Any]:
+    """Return the cells as Python's own values; dates in years that Python's calendar has not, 1 to 9999, as text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return list(pc.cast(column, pa.string()).to_pylist())
+
+
 def _empty(column: Any) -> bool:
     return bool(_blank(column).all())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from fairjax._core.text import counted, shown
 from fairjax.datasets.table.dialect import BLANKS, Dialect
-from fairjax.datasets.table.rawtable import RawTable, is_text, unknown_column
+from fairjax.datasets.table.rawtable import RawTable, is_text, plain_values, unknown_column
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def check_key(table: RawTable, positions: Sequence[int]) -> None:
     first, last = (np.asarray(found.column(f"row_{end}")) for end in ("min", "max"))
     if len(first) < table.n_rows:
         twice = int(np.flatnonzero(first < last)[np.argmin(first[first < last])])
-        value = ", ".join(str(found.column(name)[twice].as_py()) for name in names)
+        value = ", ".join(str(*plain_values(found.column(name).slice(twice, 1))) for name in names)
         raise InputError(
             f"the key {named} has the value {shown(value)} in {table.place(int(first[twice]))} and in "
             f"{table.place(int(last[twice]))}; name columns that tell all rows apart, or say --columns"
@@ -162,17 +163,29 @@ def encode(table: pa.Table, suffix: str, *, dialect: Dialect | None = None, plai
 def _texts(column: Any) -> list[str]:
     if is_text(column):
         return ["" if value is None else value for value in column.to_pylist()]
-    return ["" if value is None else str(value) for value in column.to_pylist()]
+    return ["" if value is None else str(value) for value in plain_values(column)]
 
 
 def _parquet(table: pa.Table) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = [_typed(table.column(i)) for i in range(table.num_columns)]
+    columns = [_storable(_typed(table.column(i))) for i in range(table.num_columns)]
     stream = io.BytesIO()
     pq.write_table(pa.table(columns, names=table.column_names), stream)
     return stream.getvalue()
+
+
+def _storable(column: Any) -> Any:
+    """A column as it is, or as text where Parquet has no such type, as for unions of several."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.write_table(pa.table({"": column.slice(0, 0)}), io.BytesIO())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return pa.array([None if value is None else str(value) for value in plain_values(column)], pa.string())
+    return column
 
 
 def _typed(column: Any) -> Any:
@@ -203,7 +216,7 @@ def _excel(table: pa.Table) -> bytes:
         )
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("clusters")
-    columns = [_typed(table.column(i)).to_pylist() for i in range(table.num_columns)]
+    columns = [plain_values(_typed(table.column(i))) for i in range(table.num_columns)]
 
     def cell(value: Any) -> Any:
         if isinstance(value, str):
@@ -211,9 +224,10 @@ def _excel(table: pa.Table) -> bytes:
             written = openpyxl.cell.WriteOnlyCell(sheet, value=text[:32_767])
             written.data_type = "s"  # text, even where it begins as a formula does
             return written
-        if getattr(value, "tzinfo", None) is not None:
-            return str(value)
-        return value if value is None or isinstance(value, (int, float, bool)) or hasattr(value, "year") else str(value)
+        if isinstance(value, float) and not np.isfinite(value):
+            return None if np.isnan(value) else str(value)
+        date = getattr(value, "year", 0) >= 1900 and getattr(value, "tzinfo", None) is None  # others Excel has not
+        return value if value is None or date or isinstance(value, (int, float, bool, Decimal)) else str(value)
 
     sheet.append([cell(name) for name in table.column_names])
     for row in zip(*columns, strict=True):
