@@ -77,8 +77,9 @@ def sent(text: str) -> dict[str, int]:
     return {"operations": len(sizes), "largest_bytes": max(sizes, default=0)}
 
 
-def run(n: int, mesh: Any, seed: int | None = None) -> tuple[dict[str, Any], Any]:
+def run(n: int, mesh: Any, seed: int | None = None, dtype: Any = np.float32) -> tuple[dict[str, Any], Any]:
     X, groups, centers = data(n)
+    X, centers = X.astype(dtype), centers.astype(dtype)
     if seed is not None:
         order = np.random.default_rng(seed).permutation(n)
         X, groups = X[order], groups[order]
@@ -98,6 +99,13 @@ def run(n: int, mesh: Any, seed: int | None = None) -> tuple[dict[str, Any], Any
         "seconds": measure.spread(seconds),
         "compile_seconds": compiling,
     }, assigned
+
+
+def double(mesh: Any) -> dict[str, float]:
+    """The same in double precision: what spreading changes apart from last digits. Turns then differ as these do."""
+    with jax.enable_x64(True):
+        one, spread, shuffled = (run(2**17, *how, dtype=np.float64)[0] for how in ((None,), (mesh,), (None, 1)))
+    return {"rows": 2**17, "spread": apart(one, spread), "shuffled": apart(one, shuffled)}
 
 
 def told(found: Any) -> dict[str, Any]:
@@ -139,6 +147,7 @@ def main() -> None:
         "argument_share": spread["argument_bytes"] / one["argument_bytes"],
         "cost_difference": apart(one, spread),
         "shuffled_cost_difference": [apart(one, run(n, None, seed)[0]) for seed in (1, 2)],
+        "double_cost_difference": double(mesh),
         "labels_that_differ": int(np.sum(labels[0] != labels[1])),
         "seconds_ratio": spread["seconds"]["least"] / one["seconds"]["least"],
         "sent": {str(rows): shapes(rows, mesh) for rows in (n, 2**24, 2**26)},

@@ -92,8 +92,9 @@ def start(
     """Join the processes of one program, so that ``jax.devices()`` are those of all of them.
 
     Every process calls it, once, before it uses JAX. Then ``FCA(n_devices="all").fit(...)`` clusters the rows of all
-    processes: each passes its own rows, possibly none, and gets their labels. Without arguments JAX finds the processes
-    itself: under SLURM, Open MPI, Kubernetes and on TPUs.
+    processes: each passes its own rows, possibly none, and gets their labels. So does
+    ``FCA(n_devices="all").fit_blocks(...)`` with blocks. Without arguments JAX finds the processes itself: under SLURM,
+    Open MPI, Kubernetes and on TPUs.
 
     Parameters
     ----------

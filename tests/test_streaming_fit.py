@@ -1,5 +1,6 @@
 """Fits over blocks: as in memory, whatever the cut, in few passes, with a certificate; labels and checkpoints."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -23,8 +24,9 @@ from fairjax.errors import InputError
 from fairjax.estimators import stream_labels
 from fairjax.fca.fitting import Fairness
 from fairjax.fca.streaming import fitting, labels, turns
-from fairjax.fca.streaming.feed import ahead
+from fairjax.fca.streaming.feed import Workshop, ahead
 from fairjax.fca.streaming.intake import Intake
+from fairjax.fca.streaming.scratch import Scratch
 from fairjax.fca.streaming.survey import survey
 
 N, D, K, M = 6000, 3, 4, 3
@@ -134,6 +136,56 @@ def test_centres_without_rows_are_put_to_use():
     state = fitting.run(whole, fitting.begin(whole, start), 60)
     assert state.converged
     assert len(state.history) < 10
+
+
+def test_a_group_that_only_the_last_block_has():
+    X, groups = people()
+    order = np.argsort(groups, kind="stable")
+    last = int(np.argmax(groups[order] == "c"))
+    start, counts = X[:K].astype(float), []
+    for blocks in (cut(X, groups, 2000), cut(X[order], groups[order], 1000, last)):
+        whole, seen = problem(blocks)
+        assert seen.groups.tolist() == ["a", "b", "c"]
+        found = fitting.finish(whole, fitting.begin(whole, start))
+        assert found.status == 0
+        counts.append(found.counts)
+    np.testing.assert_array_equal(*counts)
+
+
+def test_a_copy_of_the_table_changes_nothing(tmp_path, monkeypatch):
+    X, groups = people()
+    whole, _ = problem(cut(X, groups, 700, 2500))
+    plain = fitting.finish(whole, fitting.run(whole, fitting.begin(whole, X[:K].astype(float)), 3))
+    kept = Scratch(tmp_path)
+    whole = dataclasses.replace(whole, workshop=Workshop(kept))
+    state = turns.step(whole, fitting.begin(whole, X[:K].astype(float)))
+    monkeypatch.setattr(whole.intake, "table", None)  # which is not read again
+    found = fitting.finish(whole, fitting.run(whole, state, 3))
+    assert found.cost == plain.cost
+    np.testing.assert_array_equal(found.counts, plain.counts)
+    assert not list(tmp_path.iterdir())  # it has no name
+    kept.close()
+    with pytest.raises(InputError, match=r"cannot be kept in .*nowhere.* \(No such file or directory\)"):
+        FCA(K).fit_blocks(cut(X40, G40), scratch_dir=tmp_path / "nowhere")
+
+
+def test_a_disk_that_is_full_while_the_table_is_copied(tmp_path, monkeypatch):
+    X, groups = people()
+    whole, _ = problem(cut(X, groups))
+    kept = Scratch(tmp_path)
+    whole = dataclasses.replace(whole, workshop=Workshop(kept))
+
+    class Full:
+        def seek(self, _):
+            pass
+
+        def write(self, _):
+            raise OSError(28, os.strerror(28))
+
+    kept.close()
+    monkeypatch.setattr(kept, "_file", Full())
+    with pytest.raises(InputError, match=r"No space left on device.*more room as scratch_dir, or leave that out"):
+        turns.step(whole, fitting.begin(whole, X[:K].astype(float)))
 
 
 def test_the_cut_changes_nothing():

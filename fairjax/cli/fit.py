@@ -38,8 +38,9 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         stream.run(options, arguments)
         return
     distributed.check(options)
-    if options.block_rows is not None:
-        raise InputError("--block-rows belongs to --stream; say that too, or leave it out")
+    for name in ("block_rows", "scratch_dir"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} belongs to --stream; say that too, or leave it out")
     compilation.keep_programs()  # before a method is looked at, which imports JAX
     other = options.method in baselines.methods()
     learned = not other and options.method not in deep.ROUTES

@@ -25,6 +25,11 @@ def add(fit: argparse.ArgumentParser) -> None:
         "pattern in quotes such as 'people/*.parquet'; --out then names a folder for the labels",
     )  # fmt: skip
     fit.add_argument(
+        "--scratch-dir", metavar="FOLDER",
+        help="with --stream: folder on a quick disk where the rows are kept as they are computed with while the fit "
+        "lasts, 4 bytes a number, so that later passes need not decode DATA again",
+    )  # fmt: skip
+    fit.add_argument(
         "--block-rows", type=numbers.count, metavar="N",
         help="with --stream: rows that are computed with at a time (default: 262144)",
     )  # fmt: skip

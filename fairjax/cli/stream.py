@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = ("epsilon", "min_balance", "init", "n_init", "search", "max_iter", "tol")  # named as FCA names them
 _READ = ("drop", "separator")  # of the options for tables, those that have a meaning here
-_STREAMED = ("--block-rows", "--checkpoint-dir", "--resume")
+_STREAMED = ("--block-rows", "--scratch-dir", "--checkpoint-dir", "--resume")
 _MOST_SHOWN = 20  # clusters
 
 
@@ -85,8 +85,8 @@ def _check(options: argparse.Namespace) -> None:
     way = "--stream" if options.stream else "--distributed"
     if not options.stream:
         foreign |= {
-            "--block-rows": options.block_rows, "--checkpoint-dir": options.checkpoint_dir,
-            "--resume": options.resume or None,
+            "--block-rows": options.block_rows, "--scratch-dir": options.scratch_dir,
+            "--checkpoint-dir": options.checkpoint_dir, "--resume": options.resume or None,
         }  # fmt: skip
     given = [name for name, value in foreign.items() if value is not None]
     if given:
@@ -156,7 +156,11 @@ def _streamed(table: "BlockTable", options: argparse.Namespace, crew: "Crew") ->
         # the summary and the JSON object say so in words of their own
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = _model(options, crew).fit_blocks(
-            table, checkpoint_dir=options.checkpoint_dir, resume=options.resume, block_rows=options.block_rows
+            table,
+            checkpoint_dir=options.checkpoint_dir,
+            resume=options.resume,
+            block_rows=options.block_rows,
+            scratch_dir=options.scratch_dir,
         )
     found = model.streamed_
     return model, Ending(found.rule.n_rows, found.counts, found.n_passes)

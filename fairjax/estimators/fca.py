@@ -286,6 +286,7 @@ class FCA(FittedFCA):
         checkpoint_dir: str | os.PathLike[str] | None = None,
         resume: bool = False,
         block_rows: int | None = None,
+        scratch_dir: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Cluster a table that is read block by block, again in every iteration, and never held in memory as a whole.
 
@@ -304,6 +305,9 @@ class FCA(FittedFCA):
             Continue from the state there, if there is one; the result is the same as without the interruption.
         block_rows : int, optional
             Rows processed at a time; 262,144 by default.
+        scratch_dir : path, optional
+            Folder on a quick disk with room for 4 (d + 2) bytes a row, for a file that lasts as long as the fit. The
+            first iteration writes the rows there as they are processed, so that later ones need not decode the table.
 
         Returns
         -------
@@ -319,7 +323,10 @@ class FCA(FittedFCA):
 
         Notes
         -----
-        O(n K d) time for each pass, and memory that does not depend on n. Blocks need not come from files:
+        O(n K d) time for each pass, and memory that does not depend on n. With ``n_devices="all"`` and several
+        processes (:func:`fairjax.parallel.start`), each passes its share of the blocks, possibly none, and all get the
+        same result; process 0 alone writes checkpoints, from which any number of processes may continue. Blocks need
+        not come from files:
 
         >>> import numpy as np
         >>> from fairjax import FCA
@@ -332,7 +339,9 @@ class FCA(FittedFCA):
         """
         from fairjax.estimators import streaming
 
-        streaming.fit(self, blocks, checkpoint_dir=checkpoint_dir, resume=resume, block_rows=block_rows)
+        streaming.fit(
+            self, blocks, checkpoint_dir=checkpoint_dir, resume=resume, block_rows=block_rows, scratch_dir=scratch_dir
+        )
         return self
 
     def fit_predict(

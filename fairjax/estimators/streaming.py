@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fairjax.fca import FairClustering
     from fairjax.fca.streaming.fitting import Streamed
     from fairjax.fca.streaming.intake import Intake
+    from fairjax.fca.streaming.scratch import Scratch
     from fairjax.fca.streaming.survey import Survey
     from fairjax.fca.streaming.together import Leader
     from fairjax.fca.streaming.turns import Problem, Report, State
@@ -37,25 +38,37 @@ def fit(
     checkpoint_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     block_rows: int | None = None,
+    scratch_dir: str | os.PathLike[str] | None = None,
 ) -> None:
     """See :meth:`fairjax.FCA.fit_blocks`."""
     from fairjax._core import processes
+    from fairjax.fca.streaming.scratch import Scratch
 
     with contextlib.ExitStack() as stack, processes.explained():
         crew = processes.Crew(model.n_devices == "all")
         keeper: Keeper | None = None
+        scratch: Scratch | None = None
         with crew.as_one():
             _check(model, checkpoint_dir, resume, block_rows)
             if checkpoint_dir is not None and crew.leads:
                 keeper = stack.enter_context(Keeper(checkpoint_dir, resume))
+            if scratch_dir is not None:
+                scratch = stack.enter_context(contextlib.closing(Scratch(scratch_dir)))
         crew.check_same(str({n: v for n, v in model.get_params().items() if n != "random_state"}), "settings")
-        _fit(model, table, keeper, block_rows, crew)
+        _fit(model, table, keeper, block_rows, scratch, crew)
     endings.explain(model.method, model.status_, gap=model.gap_, converged=model.converged_, max_iter=model.max_iter)
     if remark := endings.remark(model.streamed_.counts.T, model.cluster_centers_):
         warnings.warn(remark, ConvergenceWarning, stacklevel=3)
 
 
-def _fit(model: "FCA", table: Iterable[Any], keeper: Keeper | None, block_rows: int | None, crew: "Crew") -> None:
+def _fit(
+    model: "FCA",
+    table: Iterable[Any],
+    keeper: Keeper | None,
+    block_rows: int | None,
+    scratch: "Scratch | None",
+    crew: "Crew",
+) -> None:
     from fairjax._core import processes
     from fairjax.fca.streaming import together
     from fairjax.fca.streaming.survey import survey
@@ -68,7 +81,7 @@ def _fit(model: "FCA", table: Iterable[Any], keeper: Keeper | None, block_rows: 
         if crew.leads:
             leader = together.Leader(crew) if crew.size > 1 else None
             try:
-                found, origin = _led(model, seen, intake, keeper, block_rows, identity, leader)
+                found, origin = _led(model, seen, intake, keeper, block_rows, scratch, identity, leader)
             except (processes.ToldError, LostProcessError):
                 raise
             except Exception as error:
@@ -76,7 +89,7 @@ def _fit(model: "FCA", table: Iterable[Any], keeper: Keeper | None, block_rows: 
                     leader.stop(str(error))
                 raise
         else:
-            found, told = together.follow(crew, intake)
+            found, told = together.follow(crew, intake, scratch)
             origin = {name: told[f"origin/{name}"] for name in ("start", "search")}
     model.max_balance_ = float(seen.masses.min() / seen.masses.max())
     model.fairness_ = settings.fairness(model, model.max_balance_)
@@ -90,6 +103,7 @@ def _led(
     intake: "Intake",
     keeper: Keeper | None,
     block_rows: int | None,
+    scratch: "Scratch | None",
     identity: dict[str, Any],
     leader: "Leader | None",
 ) -> "tuple[Streamed, dict[str, Any]]":
@@ -112,6 +126,7 @@ def _led(
         tol=float(model.tol),
         block_rows=fitting.BLOCK_ROWS if block_rows is None else int(block_rows),
         go_over=one_pass if leader is None else leader,
+        scratch=scratch,
     )
     state, origin = _begun(model, keeper, problem, seen, identity)
     told = _reporting(model, intake.n_rows or 0, len(state.history))

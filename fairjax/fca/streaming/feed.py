@@ -9,12 +9,15 @@ import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fairjax.fca.streaming.intake import Floats, Intake, Rows
+
+if TYPE_CHECKING:
+    from fairjax.fca.streaming.scratch import Scratch
 
 T = TypeVar("T")
 
@@ -77,25 +80,30 @@ Spare = queue.SimpleQueue[Block]
 
 
 class Workshop:
-    """What one pass leaves for the next: blocks to be filled again, and the thread that reads ahead.
+    """What one pass leaves for the next: blocks to be filled again, a copy, and the thread that reads ahead.
 
     Memory that is asked for anew all the time, by a thread that is another one each time, is not all given back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: "Scratch | None" = None) -> None:
         self.spare: Spare = queue.SimpleQueue()
         self.reader = ThreadPoolExecutor(1, "fairjax-reader")
+        self.scratch = scratch
 
 
 def blocks(intake: Intake, layout: Layout, workshop: Workshop) -> Generator[Block, None, None]:
     """The rows of a table in blocks, read ahead by a thread; close it if it is left early."""
-    return ahead(fill(intake, layout, workshop.spare), workshop.reader)
+    scratch = workshop.scratch
+    if scratch is not None and scratch.holds(layout):
+        return ahead(scratch.blocks(layout, workshop.spare), workshop.reader)
+    source = fill(intake, layout, workshop.spare)
+    return ahead(source if scratch is None else scratch.kept(source, layout), workshop.reader)
 
 
 def fill(intake: Intake, layout: Layout, spare: Spare | None = None) -> Iterator[Block]:
     """The rows of a table in blocks, which take the place of ``spare`` ones."""
     spare = queue.SimpleQueue() if spare is None else spare
-    block, end = _empty(layout, intake.first, spare), 0
+    block, end = empty(layout, intake.first, spare), 0
     for rows in intake:
         begin, n_rows = 0, rows.columns.shape[1]
         while begin < n_rows:
@@ -104,7 +112,7 @@ def fill(intake: Intake, layout: Layout, spare: Spare | None = None) -> Iterator
             begin, end = begin + taken, end + taken
             if end == layout.size:
                 yield block._replace(n_rows=end)
-                block, end = _empty(layout, block.first + end, spare), 0
+                block, end = empty(layout, block.first + end, spare), 0
     if end:
         block.weights[end:] = 0
         yield block._replace(n_rows=end)
@@ -112,7 +120,8 @@ def fill(intake: Intake, layout: Layout, spare: Spare | None = None) -> Iterator
         spare.put(block)
 
 
-def _empty(layout: Layout, first: int, spare: Spare) -> Block:
+def empty(layout: Layout, first: int, spare: Spare) -> Block:
+    """A block to be filled from row number ``first`` on."""
     with contextlib.suppress(queue.Empty):
         return spare.get_nowait()._replace(first=first, n_rows=0)
     return Block(

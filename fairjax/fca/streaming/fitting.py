@@ -16,10 +16,11 @@ from fairjax.fca.points import block_shape
 from fairjax.fca.restarts import Init, Outcome
 from fairjax.fca.scaled_points import padded, scale_points
 from fairjax.fca.streaming import solves, turns
-from fairjax.fca.streaming.feed import Layout
+from fairjax.fca.streaming.feed import Layout, Workshop
 from fairjax.fca.streaming.intake import Intake
 from fairjax.fca.streaming.passes import Found, one_pass
 from fairjax.fca.streaming.rule import Copies, Rule, listed, whole_copies
+from fairjax.fca.streaming.scratch import Scratch
 from fairjax.fca.streaming.survey import Survey
 from fairjax.fca.streaming.turns import Last, Problem, Report, State
 
@@ -68,6 +69,7 @@ def problem_of(
     block_rows: int = BLOCK_ROWS,
     n_open: int | None = None,
     go_over: Callable[..., Found] = one_pass,
+    scratch: Scratch | None = None,
 ) -> Problem:
     """The problem of a surveyed table; ``n_open`` rows stay open (by default one in 512, from 2^15 to 2^17)."""
     size = padded(min(survey.n_rows, block_rows), 64)
@@ -93,7 +95,8 @@ def problem_of(
         fairness,
         tol,
         min(n_open, padded(survey.n_rows, 64)),
-        go_over=go_over,
+        Workshop(scratch),
+        go_over,
     )
 
 

@@ -19,6 +19,7 @@ from fairjax.fca.streaming.intake import Floats, GroupIds, Intake
 from fairjax.fca.streaming.nearest import Open
 from fairjax.fca.streaming.passes import Found, Watch, one_pass
 from fairjax.fca.streaming.rule import Rule
+from fairjax.fca.streaming.scratch import Scratch
 
 _ROOM = 2  # times its even share of the open rows is what a process may send
 
@@ -74,7 +75,7 @@ class Leader:
             "n_open": n_open, "near": near,
         }  # fmt: skip
         self._crew.shared(asked)
-        return _found_by_all(self._crew, intake, asked, Workshop() if workshop is None else workshop, watch)
+        return _found_by_all(self._crew, intake, asked, layout, Workshop() if workshop is None else workshop, watch)
 
     def end(self, found: Streamed, more: Arrays) -> None:
         """Tell the others how the fit has ended."""
@@ -85,7 +86,7 @@ class Leader:
         self._crew.shared({"kind": "stop", "why": why})
 
 
-def follow(crew: Crew, intake: Intake) -> tuple[Streamed, Arrays]:
+def follow(crew: Crew, intake: Intake, scratch: Scratch | None = None) -> tuple[Streamed, Arrays]:
     """Do the passes that the first process asks for, up to the end; and what it says then.
 
     Raises
@@ -93,7 +94,7 @@ def follow(crew: Crew, intake: Intake) -> tuple[Streamed, Arrays]:
     InputError
         If that process, or another one, meets bad input.
     """
-    workshop = Workshop()
+    workshop, layout = Workshop(scratch), None
     while True:
         asked = crew.shared({})
         kind = str(asked["kind"])
@@ -101,15 +102,22 @@ def follow(crew: Crew, intake: Intake) -> tuple[Streamed, Arrays]:
             refuse([str(asked["why"])])
         if kind == "end":
             return _whole(asked), asked
-        _found_by_all(crew, intake, asked, workshop, None)
+        # one and the same for all passes, by which the copy is known
+        layout = _layout(asked) if layout is None else layout
+        _found_by_all(crew, intake, asked, layout, workshop, None)
 
 
-def _found_by_all(crew: Crew, intake: Intake, asked: Arrays, workshop: Workshop, watch: Watch | None) -> Found:
+def _layout(asked: Arrays) -> Layout:
     n_parts, n_features, length = (int(size) for size in asked["shape"])
-    layout = Layout(
+    return Layout(
         (n_parts, n_features, length), np.dtype(str(asked["dtype"])), np.asarray(asked["shift"]),
         float(asked["scale"]), float(asked["heaviest"]),
     )  # fmt: skip
+
+
+def _found_by_all(
+    crew: Crew, intake: Intake, asked: Arrays, layout: Layout, workshop: Workshop, watch: Watch | None
+) -> Found:
     n_open = int(asked["n_open"])
     own, failure = None, ""
     try:
