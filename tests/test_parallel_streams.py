@@ -23,6 +23,7 @@ from fairjax._core import processes
 from fairjax.datasets import shares
 from fairjax.errors import InputError
 from fairjax.fca.streaming import together
+from fairjax.fca.streaming import turns as streaming_turns
 from fairjax.fca.streaming.survey import survey
 
 N, K = 2000, 3
@@ -81,7 +82,7 @@ def by(size, monkeypatch, work):
         own.crew = Threads(size, index, meeting, table)
         try:
             return work(own.crew)
-        except InputError as error:
+        except (InputError, ZeroDivisionError) as error:
             return error
 
     with ThreadPoolExecutor(size) as pool:
@@ -199,6 +200,10 @@ def test_copies_of_a_row_are_dealt_over_processes(monkeypatch, tmp_path):
     np.testing.assert_array_equal(found, model.streamed_.counts)
 
 
+def broken(*_):
+    raise ZeroDivisionError("by nothing")
+
+
 def test_bad_rows_of_one_process_are_told_by_all(monkeypatch, tmp_path):
     X, sex = np.ones((10, 2)), np.arange(10) % 2
     bad = X.copy()
@@ -216,6 +221,10 @@ def test_bad_rows_of_one_process_are_told_by_all(monkeypatch, tmp_path):
     # what only the first process finds out
     found = by(2, monkeypatch, lambda crew: FCA(30, n_devices="all").fit_blocks([(X, sex)]))
     assert all("the table has 20 rows, less than n_clusters=30" in str(error) for error in found)
+    monkeypatch.setattr(streaming_turns, "step", broken)
+    found = by(2, monkeypatch, lambda crew: FCA(2, n_devices="all").fit_blocks([(X, sex)]))
+    assert [type(error) for error in found] == [ZeroDivisionError, processes.ToldError]
+    assert "process 0: ZeroDivisionError: by nothing" in str(found[1])
     found = by(2, monkeypatch, lambda crew: FCA(2 + crew.index, n_devices="all").fit_blocks([(X, sex)]))
     assert all("processes 0 and 1 have other settings" in str(error) for error in found)
 

@@ -147,15 +147,20 @@ class Crew:
 
     @contextlib.contextmanager
     def as_one(self) -> Iterator[None]:
-        """Bad input that one process meets within the block is told by all of them at its end."""
-        failure: InputError | None = None
+        """What goes wrong within the block in one process is told by all of them at its end."""
+        failure: Exception | None = None
         try:
             yield
-        except InputError as error:
+        except LostProcessError:
+            raise
+        except Exception as error:
             failure = error
-        if self.size == 1 and failure is not None:
+        if self.size > 1:
+            texts = self.told("" if failure is None else described(failure))
+            if failure is None or isinstance(failure, InputError):
+                refuse(texts)
+        if failure is not None:
             raise failure
-        refuse(self.told("" if failure is None else str(failure)))
 
     def check_same(self, value: str, what: str) -> None:
         """InputError in all processes where one of them has another value than the first."""
@@ -165,6 +170,11 @@ class Crew:
                 raise ToldError(
                     f"processes 0 and {process} have other {what}, {every[0]} and {other}; expected the same in each"
                 )
+
+
+def described(error: Exception) -> str:
+    """What other processes are told of an exception: a sentence, and its kind where it is not meant for users."""
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
 
 
 def refuse(failures: Sequence[str]) -> None:

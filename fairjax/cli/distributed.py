@@ -71,7 +71,11 @@ def crew(options: argparse.Namespace) -> "Crew":
     from fairjax import parallel
 
     timeout = {} if options.join_timeout is None else {"timeout": options.join_timeout}
-    parallel.start(options.coordinator, n_processes=options.processes, process=options.process, **timeout)
+    try:
+        parallel.start(options.coordinator, n_processes=options.processes, process=options.process, **timeout)
+    except InputError as error:
+        named = str(error).replace("a coordinator, n_processes and process", "--coordinator, --processes and --process")
+        raise InputError(named) from error
     return Crew(True)
 
 

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from fairjax._core import group_codes, memory, progress
 from fairjax._core.checks import check_count
 from fairjax._core.text import counted
-from fairjax.errors import InputError, LostProcessError
+from fairjax.errors import InputError
 from fairjax.estimators import endings, settings
 from fairjax.estimators.stream_checkpoints import Keeper
 
@@ -82,11 +82,9 @@ def _fit(
             leader = together.Leader(crew) if crew.size > 1 else None
             try:
                 found, origin = _led(model, seen, intake, keeper, block_rows, scratch, identity, leader)
-            except (processes.ToldError, LostProcessError):
-                raise
             except Exception as error:
                 if leader is not None:  # or the others would wait for what does not come
-                    leader.stop(str(error))
+                    leader.stop(processes.described(error))
                 raise
         else:
             found, told = together.follow(crew, intake, scratch)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fairjax._core.processes import Arrays, Crew, refuse
+from fairjax._core.processes import Arrays, Crew, described, refuse
 from fairjax._core.text import counted
 from fairjax.errors import InputError
 from fairjax.fca.streaming import nearest
@@ -51,10 +51,15 @@ def intake_of(crew: Crew, table: Any, groups: GroupIds | None = None, n_rows: in
 
 
 class Leader:
-    """How the first process has a pass done by all."""
+    """How the first process has a pass done by all.
+
+    Attributes
+    ----------
+    ended : whether the others wait for nothing more, as at the end and after a pass that failed.
+    """
 
     def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+        self._crew, self.ended = crew, False
 
     def __call__(
         self,
@@ -74,16 +79,23 @@ class Leader:
             "scale": layout.scale, "heaviest": layout.heaviest, "centers": centers, "prices": prices,
             "n_open": n_open, "near": near,
         }  # fmt: skip
+        workshop = Workshop() if workshop is None else workshop
+        self.ended = True
         self._crew.shared(asked)
-        return _found_by_all(self._crew, intake, asked, layout, Workshop() if workshop is None else workshop, watch)
+        found = _found_by_all(self._crew, intake, asked, layout, workshop, watch)
+        self.ended = False
+        return found
 
     def end(self, found: Streamed, more: Arrays) -> None:
         """Tell the others how the fit has ended."""
+        self.ended = True
         self._crew.shared({"kind": "end"} | dict(more) | dict(_flat(found)))
 
     def stop(self, why: str) -> None:
-        """Tell the others that it cannot be ended."""
-        self._crew.shared({"kind": "stop", "why": why})
+        """Tell the others that it cannot be ended, unless they know."""
+        if not self.ended:
+            self.ended = True
+            self._crew.shared({"kind": "stop", "why": why})
 
 
 def follow(crew: Crew, intake: Intake, scratch: Scratch | None = None) -> tuple[Streamed, Arrays]:
@@ -119,19 +131,22 @@ def _found_by_all(
     crew: Crew, intake: Intake, asked: Arrays, layout: Layout, workshop: Workshop, watch: Watch | None
 ) -> Found:
     n_open = int(asked["n_open"])
-    own, failure = None, ""
+    own: Found | None = None
+    failure: Exception | None = None
     try:
         own = _nothing(asked) if intake.n_rows == 0 else one_pass(
             intake, layout, asked["centers"], asked["prices"], n_open=min(n_open, -(-_ROOM * n_open // crew.size)),
             near=float(asked["near"]), workshop=workshop, watch=watch,
         )  # fmt: skip
-    except InputError as error:
-        failure = str(error)
-    told: dict[str, Any] = {"failure": failure}
+    except Exception as error:  # of whatever kind, for the others wait
+        failure = error
+    told: dict[str, Any] = {"failure": "" if failure is None else described(failure)}
     if own is not None:
         told |= {"counts": own.counts, "sums": own.sums, "cost": own.cost, "radius": own.radius}
         told |= {f"open/{name}": part for name, part in own.open._asdict().items()}
     every = crew.gathered(told)
+    if failure is not None and not isinstance(failure, InputError):
+        raise failure
     refuse([str(part["failure"]) for part in every])
     opens = [Open(**{name: part[f"open/{name}"] for name in Open._fields}) for part in every]
     opened, radius = nearest.merged(opens, [float(part["radius"]) for part in every], n_open)
