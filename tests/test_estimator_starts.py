@@ -125,3 +125,16 @@ def test_rows_that_are_all_the_same(value, dtype):
         model = FCA(2, random_state=0).fit(X, sensitive_features=sex)
     assert (model.cost_, model.balance_) == (0, 1)
     np.testing.assert_array_equal(model.cluster_centers_, np.full((2, 1), value))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_best_balance_of_a_rare_group_is_perfect_fairness(seed):
+    """As a number of float32, two of sixty is a little less; with so little room the solver would get nowhere."""
+    rng = np.random.default_rng(seed)
+    X, rare = np.round(2 * rng.normal(size=(60, 2))), np.arange(60) < 2
+    balanced, fair = (
+        FCA(K, init="random", random_state=0, **asked).fit(X, sensitive_features=rare)
+        for asked in ({"min_balance": 2 / 58}, {"epsilon": 0.0})
+    )
+    assert (balanced.result_.assignment.status, fair.result_.assignment.status) == (0, 0)
+    assert balanced.cost_ == pytest.approx(fair.cost_, rel=1e-5)

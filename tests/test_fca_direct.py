@@ -369,6 +369,20 @@ def test_absent_centers_change_nothing(name, n_open):
     np.testing.assert_allclose(padded.centers[:K], plain.centers, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", CONTROLS)
+def test_another_trial_ends_in_the_same_clustering(name):
+    d = data(4)
+    state, found = fit(d, name)
+    _, advance, finish = routines(name)
+    with jax.enable_x64(True), optimiser(False):
+        state = advance(d, CONTROLS[name], fca.direct.tried_again(state, 3), MAX_ITER, 1e-4, MAX_ITER)
+        again = jax.tree.map(np.asarray, finish(d, CONTROLS[name], state))
+    assert (state.trial, state.n_iter) == (3, found.n_iter)
+    assert_certified(d, again, name)
+    np.testing.assert_allclose(again.centers, found.centers, rtol=1e-12)
+    assert again.cost == pytest.approx(float(found.cost), rel=1e-6)
+
+
 @pytest.mark.parametrize(("name", "most"), [("epsilon", 3000), ("min_balance", 3800)])
 def test_programs_are_small(name, most):
     """Compiling takes half a millisecond an operation, for each new size of the data; the solver is in there once."""

@@ -12,7 +12,7 @@ from fairjax._core.status import INFEASIBLE, SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
 from fairjax.assignment import screening
 from fairjax.assignment.attributes import AnyControl
-from fairjax.assignment.terms import Prices, Tolerances, cold_for, trials
+from fairjax.assignment.terms import N_TRIALS, Prices, Tolerances, cold_for
 
 Tree = TypeVar("Tree")
 
@@ -152,9 +152,8 @@ def solve(given: Problem, fairness: AnyControl, tolerances: Tolerances, max_iter
             labels, fractions = varying_as((nothing.result.labels, nothing.result.probabilities), costs, groups, share)
             nothing = nothing._replace(result=nothing.result._replace(labels=labels, probabilities=fractions))
         begin = varying_as((jnp.int32(0), nothing), (costs, groups, share, fairness), but=rows.axes)
-        n_trials = trials(costs.dtype).boundary.shape[0]
         return jax.lax.while_loop(
-            lambda carry: (carry[1].result.status == UNSOLVED) & (carry[0] < n_trials), again, begin
+            lambda carry: (carry[1].result.status == UNSOLVED) & (carry[0] < N_TRIALS), again, begin
         )[1]
 
     if n_points <= _ALL_OPEN:

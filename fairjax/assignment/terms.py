@@ -15,6 +15,7 @@ from fairjax.assignment.programme import Points, group_sums
 FLOOR = 1e-3  # of the scale of the costs: a gap is relative to this where the cost itself is less
 NEAR = 1e-3  # of the scale of the costs: the nearest that a start may be
 _CAP = 10.0  # times a group's dearest cost, see Trial
+N_TRIALS = 7
 
 
 class Tolerances(NamedTuple):
@@ -71,10 +72,14 @@ def trials(dtype: DTypeLike) -> Trial:
     costs, or not too far from them; and perfect fairness, which satisfies every control, so that nothing dearer is
     returned. What satisfies a trial's control satisfies the control as asked.
     """
-    exact, none = controls.ROUNDING, float("inf")
-    usual, narrow, short = (exact, 0.9, none), (1e-7, 0.9, none), (exact, 0.5, none)
+    # a bound that was given in this dtype has no more digits than this
+    given, none = max(controls.ROUNDING, 2 * float(jnp.finfo(dtype).eps)), float("inf")
+    exact = controls.ROUNDING
+    usual, heavy, narrow = (given, 0.9, none), (exact, 0.9, none), (1e-7, 0.9, none)
+    short = (exact, 0.5, none)
     near, nearer, fair = (exact, 0.9, 100 * _CAP), (exact, 0.5, _CAP), (none, 0.9, _CAP)
-    table = (usual, usual, narrow, short, nearer, near, fair)
+    table = (usual, heavy, narrow, short, nearer, near, fair)
+    assert len(table) == N_TRIALS
     leeway, boundary, cap = np.asarray(table, dtype).T
     light = np.isin(np.arange(len(table)), (0, table.index(near)))
     return Trial(jnp.asarray(leeway), jnp.asarray(boundary), jnp.asarray(cap), jnp.asarray(light))

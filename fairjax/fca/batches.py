@@ -25,7 +25,7 @@ from fairjax._core.compiling import stage
 from fairjax._core.status import SOLVED, UNSOLVED
 from fairjax.assignment import screening
 from fairjax.assignment.asking import control
-from fairjax.assignment.terms import default_tolerances
+from fairjax.assignment.terms import N_TRIALS, default_tolerances
 from fairjax.errors import InputError
 from fairjax.fca import lane_queue
 from fairjax.fca.direct import finish, init, open_points
@@ -199,19 +199,24 @@ def fit_batch(
     def fits(members: Members, n_open: int) -> FairBatch:
         static: dict[str, Any] = {"n_groups": n_groups, "kind": kind, "max_iter": max_iter, "n_open": n_open}
         if on_cpu:
-            small = kind == "gap" and lane_queue.fits_in_lanes(n_points, n_groups, n_clusters)
+            small = kind == "gap" and "trial" not in shared
+            small &= lane_queue.fits_in_lanes(n_points, n_groups, n_clusters)
             if small and _length(members) >= _MANY:
                 return _in_lanes(partial(_fit, **static), members, shared, tol, threads, n_groups, max_iter)
             return _in_threads(partial(_fit, **static), members, shared, tol, threads)
         return _side_by_side(partial(_fits, **static), members, shared, tol, n_points * (n_clusters + np.shape(X)[-1]))
 
     found = fits(members, n_open)
-    # more points are tied than may stay open, as with many duplicates: open them all
-    unsolved = np.flatnonzero(found.status == UNSOLVED)
-    if n_open < n_points and len(unsolved):
+    # more points are tied than may stay open, as with many duplicates: open them all; then trial after trial
+    for trial in range(n_open >= n_points, N_TRIALS):
+        unsolved = np.flatnonzero(found.status == UNSOLVED)
+        if not len(unsolved):
+            break
+        shared["trial"] = np.asarray(trial, np.int32)
         again = fits({name: leaf[unsolved] for name, leaf in members.items()}, n_points)
+        better = again.status != UNSOLVED if trial else np.ones(len(unsolved), bool)
         for leaf, mended in zip(found, again, strict=True):
-            leaf[unsolved] = mended
+            leaf[unsolved[better]] = mended[better]
     return found
 
 
@@ -333,6 +338,8 @@ def _fit_one(given: dict[str, Array], tol: Array, *, n_groups: int, kind: str, m
     points = prepare(given["X"], given["groups"], given.get("weights"), n_groups=n_groups)
     fairness = control(points.masses, **{"epsilon" if kind == "gap" else "min_balance": given["values"]})
     state = init(points, given["centers"], max_iter=max_iter, n_open=n_open)
+    if "trial" in given:
+        state = state._replace(trial=given["trial"])
     found = finish(points, fairness, fill(points, fairness, state, tol=tol))
     best = found.assignment
     return FairBatch(

@@ -70,6 +70,8 @@ class State(NamedTuple):
         The last one.
     ended : () bool
         Whether it is the final one, to the cheapest centres and full tolerance.
+    trial : () int32
+        Which of :func:`~fairjax.assignment.terms.trials` solves problems in which all points are open.
     present : (K,) bool
         The centres that exist; None if all do.
     """
@@ -87,6 +89,7 @@ class State(NamedTuple):
     converged: Array
     assignment: Assignment
     ended: Array
+    trial: Array
     present: Array | None = None
 
 
@@ -174,6 +177,7 @@ def init(
         jnp.array(False),
         screening.nothing(squared_distances(points, centers, present), warm, n_open),
         jnp.array(False),
+        none,
         present,
     )
 
@@ -207,7 +211,7 @@ def step(
     foreseen = state.warm._replace(y=state.warm.y + jnp.where(last, 0, state.drift))
     found = screening.assign(
         squared_distances(points, centers, state.present), control, foreseen,
-        tolerances=wanted, n_open=state.assignment.rows.shape[0], thorough=last,
+        tolerances=wanted, n_open=state.assignment.rows.shape[0], thorough=last, trial=state.trial,
     )  # fmt: skip
     moved = _moved(points, state, foreseen, found, tol, tolerances)
     kept = state._replace(best_centers=centers)
@@ -334,6 +338,21 @@ def run(
     )
 
 
+def tried_again(state: State, trial: ArrayLike) -> State:
+    """A ``state`` in which :func:`run` has ended, to be run on: it assigns the points to the same centres once more.
+
+    By another ``trial``, from a cold start; for problems in which all points are open, see :class:`State`.
+    """
+    again = jnp.zeros_like(state.ended)
+    return state._replace(
+        centers=state.best_centers,
+        warm=state.warm._replace(reach=jnp.full_like(state.warm.reach, jnp.inf)),
+        converged=~again,
+        ended=again,
+        trial=jnp.asarray(trial, jnp.int32),
+    )
+
+
 def finish(
     points: GroupedPoints, control: AnyControl, state: State, *, tolerances: Tolerances | None = None
 ) -> FairClustering:
@@ -342,7 +361,7 @@ def finish(
     O(n d), and O(m K²) for each of the m open points that has to move.
     """
     tolerances = default_tolerances(points.features.dtype) if tolerances is None else tolerances
-    best = screening.conclude(state.assignment, control, tolerances=tolerances, spread=points.spread)
+    best = screening.conclude(state.assignment, control, tolerances=tolerances, trial=state.trial, spread=points.spread)
     unsolved = ~state.ended & (best.status == SOLVED)
     best = best._replace(status=jnp.where(unsolved, UNSOLVED, best.status).astype(jnp.int32))
     return FairClustering(

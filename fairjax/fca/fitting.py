@@ -16,9 +16,10 @@ import numpy.typing as npt
 from jax import Array
 
 from fairjax._core import progress
-from fairjax._core.status import UNSOLVED
+from fairjax._core.status import SOLVED, UNSOLVED
+from fairjax.assignment.terms import N_TRIALS
 from fairjax.fca import stages
-from fairjax.fca.direct import FairClustering, State, open_points
+from fairjax.fca.direct import FairClustering, State, open_points, tried_again
 from fairjax.fca.filling import are_full, is_full
 from fairjax.fca.restarts import FitPoints, Init, Outcome, Start, best_of, fresh_starts, span_of
 from fairjax.fca.scaled_points import ScaledPoints, history_length, padded_clusters
@@ -328,7 +329,7 @@ def _to_the_end(problem: _Problem, state: State, span: tuple[float, float]) -> S
 def _filled(problem: _Problem, state: State, span: tuple[float, float]) -> FairClustering:
     """The result of a final ``state``, or of further iterations if a cluster would be lost."""
     grouped = problem.points.grouped
-    best = problem.finish(state)
+    best, ended = problem.finish(state), state
     for _ in range(int(state.centers.shape[0])):
         if problem.is_full(best):
             break
@@ -339,5 +340,26 @@ def _filled(problem: _Problem, state: State, span: tuple[float, float]) -> FairC
         result = problem.finish(state)
         if not float(result.cost) < float(best.cost):
             break
-        best = result
+        best, ended = result, state
+    return _tried(problem, ended, best)
+
+
+def _tried(problem: _Problem, state: State, best: FairClustering) -> FairClustering:
+    """The result of a final ``state`` or, if that is not solved with all points open, of the first trial that is.
+
+    If none is, the one with the smallest proven gap.
+    """
+    if state.assignment.rows.shape[0] < problem.n_padded:
+        return best
+    for trial in range(1, N_TRIALS):
+        if int(best.assignment.status) != UNSOLVED:
+            break
+        state = problem.turns(tried_again(state, trial), int(state.n_iter))
+        best = min(best, problem.finish(state), key=_how_far)
     return best
+
+
+def _how_far(result: FairClustering) -> tuple[bool, bool, float]:
+    """How far a result is from solved, first by what is worse."""
+    best = result.assignment
+    return int(best.status) != SOLVED, not bool(best.met), float(best.gap)
