@@ -61,10 +61,10 @@ def test_every_branch_decodes(data, watched):
 def test_what_cannot_be_watched_or_swept(data):
     with pytest.raises(InputError, match="there is no stage 'DFC'; expected one of 'FCMI'"):
         analysis.watch(KEY, data, CONFIG, {}, every=10, stage="DFC")
-    with pytest.raises(InputError, match="watch follows one seed"):
-        analysis.watch(jax.random.split(KEY, 2), data, CONFIG, {}, every=10)
     with pytest.raises(InputError, match="'epochs' cannot be swept in one batch; expected one of 'a_balance'"):
         analysis.sweep(jax.random.split(KEY, 2), data, CONFIG, "epochs", [1, 2])
+    with pytest.raises(InputError, match="expected as many of each, which belong together"):
+        analysis.variants(KEY[None], CONFIG, {"a_onehot": [0.1, 0.0], "group_weight": [0.2]})
     with pytest.raises(InputError, match="too few or too small to probe"):
         analysis.group_probe(POINTS, np.zeros(96))
     with pytest.raises(InputError, match="20 rows are too few for a perplexity of 30"):
@@ -97,6 +97,15 @@ def test_a_sweep_equals_single_runs(data):
             alike = np.mean(found == alone, axis=-1) > 0.9
             assert np.mean(labels == alone) > 0.9
             assert np.sum(alike) == 1
+
+
+@pytest.mark.slow
+def test_several_seeds_are_watched_at_once(data, watched):
+    keys, many = analysis.variants(KEY[None], CONFIG, {"group_weight": [CONFIG.group_weight, 50.0]})
+    result, (last,) = analysis.watch(keys, data, many, {"z": analysis.latent_rows(many, data)}, every=36)
+    assert last.values["z"].shape == (2, 96, 3)
+    np.testing.assert_allclose(last.values["z"][0], watched[1][-1].values["z"], atol=1e-3)
+    assert result.labels.shape == (2, 96)
 
 
 @pytest.mark.slow
@@ -137,9 +146,17 @@ def test_figures_say_what_they_show(figures, tmp_path):
     bars = figures.unfairest({"k-means": worst}, ["a", "b", "c"])
     heights = [bar.get_height() for bar in bars.axes[0].containers[1]]
     np.testing.assert_allclose(heights, worst.shares)
+    grid = figures.grid(np.arange(6).reshape(2, 3) / 6, ["0", "1"], ["x", "y", "z"], xlabel="b", ylabel="a", title="t")
+    assert [text.get_text() for text in grid.axes[0].texts] == ["0.00", "0.17", "0.33", "0.50", "0.67", "0.83"]
+    marked = figures.scatters(
+        places, {"group": (GROUPS, ["a", "b", "c"])}, marks={"centres": ("*", {"before": POINTS[:2, :2]})}
+    )
+    np.testing.assert_allclose(marked.axes[0].collections[-1].get_offsets(), POINTS[:2, :2])
+    assert len(marked.axes[1].collections) == 1
+    assert [text.get_text() for text in marked.axes[1].get_legend().get_texts()] == ["a", "b", "c", "centres"]
     drawn = figures.images({"input": RNG.random((3, 8, 8)), "output": RNG.random((3, 8, 8, 1))})
     assert len(drawn.axes) == 6
-    for number, figure in enumerate((scatter, lines, bars, drawn)):
+    for number, figure in enumerate((scatter, lines, bars, grid, marked, drawn)):
         figure.savefig(tmp_path / f"{number}.png", dpi=40)
 
 

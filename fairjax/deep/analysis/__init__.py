@@ -9,7 +9,7 @@ from fairjax.deep.analysis.decoders import switched
 from fairjax.deep.analysis.matching import MatchedUnion, matched_union
 from fairjax.deep.analysis.probe import Probe, group_probe
 from fairjax.deep.analysis.projection import tsne
-from fairjax.deep.analysis.sweeps import sweep
+from fairjax.deep.analysis.sweeps import sweep, variants
 from fairjax.deep.analysis.training import Snapshot, critic_accuracy, informations, latent_rows, watch
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "switched",
     "tsne",
     "unfairest_cluster",
+    "variants",
     "watch",
 ]

@@ -15,7 +15,7 @@ from fairjax.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["curves", "histogram", "images", "scatters", "unfairest"]
+__all__ = ["curves", "grid", "histogram", "images", "scatters", "unfairest"]
 
 # after Paul Tol's "muted" scheme, and Okabe and Ito's for the few
 _MANY = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#888888")
@@ -31,6 +31,7 @@ def scatters(
     colours: Mapping[str, tuple[npt.ArrayLike, Sequence[str]]],
     *,
     size: float = 3.0,
+    marks: Mapping[str, tuple[str, Mapping[str, npt.ArrayLike]]] | None = None,
 ) -> "Figure":
     """Panels of places on a plane: a column for each time or method, a row for each way to colour.
 
@@ -42,6 +43,8 @@ def scatters(
         By the title of the row: for example the classes, and the groups.
     size : float
         Of a dot, in points.
+    marks : dict of (str, dict of (k, 2)), optional
+        Places of another kind, such as centres: by name matplotlib's sign for them, and by column where they are.
     """
     shape = (len(colours), len(places))
     figure, axes = _panels(shape, width=2.6, height=2.6)
@@ -53,10 +56,17 @@ def scatters(
         for column, (title, values) in enumerate(places.items()):
             panel, points = axes[row, column], np.asarray(values)
             panel.scatter(*points[order].T, s=size, c=[palette[i] for i in known[order]], linewidths=0, rasterized=True)
+            for sign, where in (marks or {}).values():
+                if title in where:
+                    panel.scatter(*np.asarray(where[title]).T, **_mark(sign))
             panel.set(xticks=[], yticks=[], title=title if row == 0 else "", ylabel=what if column == 0 else "")
         handles = [
             axes[row, -1].plot([], [], "o", color=palette[i], markersize=5, label=name)[0]
             for i, name in enumerate(names)
+        ]
+        handles += [
+            axes[row, -1].plot([], [], sign, color="black", markersize=6, label=name)[0]
+            for name, (sign, _) in (marks or {}).items()
         ]
         axes[row, -1].legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
     return figure
@@ -110,6 +120,32 @@ def curves(
             panel.legend(frameon=False, fontsize=8)
     if title:
         figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def grid(
+    values: npt.ArrayLike, rows: Sequence[str], columns: Sequence[str], *, xlabel: str, ylabel: str, title: str
+) -> "Figure":
+    """A table (r, c) of numbers as shades, each with its number, such as a score over two weights.
+
+    Parameters
+    ----------
+    values : (r, c)
+    rows, columns : sequence of str
+        Names of r rows and c columns.
+    xlabel, ylabel, title : str
+    """
+    table = np.asarray(values, float)
+    figure, axes = _panels((1, 1), width=0.62 * len(columns) + 1.2, height=0.5 * len(rows) + 0.8)
+    panel = axes[0, 0]
+    panel.imshow(table, cmap="cividis", aspect="auto")
+    middle = (table.min() + table.max()) / 2
+    for (row, column), value in np.ndenumerate(table):
+        colour = "white" if value < middle else "black"
+        panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    panel.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    panel.set_xticks(range(len(columns)), columns)
+    panel.set_yticks(range(len(rows)), rows)
     return figure
 
 
@@ -193,6 +229,10 @@ def _panels(shape: tuple[int, int], *, width: float = _WIDTH, height: float = _H
     # no pyplot: nothing global is touched, and no window system is asked for
     figure = Figure(figsize=(width * shape[1] + 0.6, height * shape[0] + 0.3), layout="constrained")
     return figure, figure.subplots(*shape, squeeze=False)
+
+
+def _mark(sign: str) -> dict[str, Any]:
+    return {"marker": sign, "s": 60, "c": "black", "edgecolors": "white", "linewidths": 0.8, "zorder": 3}
 
 
 def _palette(n: int) -> tuple[str, ...]:

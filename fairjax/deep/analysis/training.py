@@ -58,8 +58,8 @@ def watch(
 
     Parameters
     ----------
-    key : typed random key ()
-        Of one seed.
+    key : typed random key () or (S,)
+        Of S seeds at once what is measured has an axis (S,) in front.
     data : Data
     config : Config
     measures : dict of functions of the `TrainState`
@@ -72,15 +72,13 @@ def watch(
     Raises
     ------
     InputError
-        If there is no stage of that name, or several keys are given.
+        If there is no stage of that name.
     """
-    if key.ndim:
-        raise InputError(f"watch follows one seed; found keys of shape {key.shape}: give one of them")
     names = [task.name for task in config.tasks(data)]
     wanted = names[-1] if stage is None else stage
     if wanted not in names:
         raise InputError(f"there is no stage {wanted!r}; expected one of {', '.join(map(repr, names))}")
-    compiled = {name: jax.jit(measure) for name, measure in measures.items()}
+    compiled = {name: jax.jit(jax.vmap(measure) if key.ndim else measure) for name, measure in measures.items()}
     snapshots: list[Snapshot] = []
 
     def after_chunk(position: Position) -> None:
