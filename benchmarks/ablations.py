@@ -8,9 +8,10 @@
     python benchmarks/ablations.py dfc-structure DFC with and without preserved structure: Figures 4 and 6
     python benchmarks/ablations.py all
 
-Data are the bundled digits: all beside their reversals (fcmi-losses, dfc-*), half of them reversed (fcmi-grid) or brighter
-(fairoids). Adult is read from the folder that ``FAIRJAX_DATA`` names. Each section writes ``results/ablations-SECTION.json`` and a
-figure; ``--quick`` takes few steps and writes to the temporary folder, to see that everything runs.
+Data are the bundled digits: all beside their reversals (fcmi-losses, dfc-*), half of them reversed (fcmi-grid) or
+brighter (fairoids). Adult is read from the folder that ``FAIRJAX_DATA`` names. Each section writes
+``results/ablations-SECTION.json`` and a figure; ``--quick`` takes few steps and writes to the temporary folder, to see
+that everything runs.
 """
 
 import argparse

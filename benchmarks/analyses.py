@@ -205,6 +205,7 @@ def sweep_name(name: str, setting: str) -> str:
 SWEEPS = (
     ("FCMI", "group_weight", (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0), 3),
     ("FCMI", "consistency", (0.0, 0.01, 0.05, 0.2, 0.5), 3),
+    ("DFC", "lr", (1e-4, 1e-3, 1e-2, 1e-1), 2),
     ("DFC", "alpha_f", (0.0, 0.1, 1.0, 10.0, 100.0), 2),
     ("DFC", "alpha_s", (0.0, 0.001, 0.01, 0.1, 1.0), 2),
 )
