@@ -176,6 +176,13 @@ def _gained(gain: dict[str, Any] | None) -> list[str]:
     return [gain["over"], f"{gain['mean']:+.3f} ± {gain['standard_error']:.3f}", "yes" if gain["kept"] else "no"]
 
 
+def ablation() -> str:
+    """FCMI without either of its losses, means over the seeds."""
+    found, what = records.record("ablations-fcmi-losses")["variants"], ("accuracy", "nmi", "balance", "mnce")
+    rows = [[name, *(f"{scores[each]:.3f}" for each in what)] for name, scores in found.items()]
+    return markdown(["FCMI", "accuracy", "NMI", "balance", "MNCE"], rows)
+
+
 _CONTROLS = {"epsilon": "epsilon", "min_balance": "min_balance", "shares": "bounds on shares"}
 
 
@@ -214,6 +221,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "deep protocols": protocols,
     "deep reduced": reduced,
     "screening": screening,
+    "ablation": ablation,
     "programmes": programmes,
     "rivals": rivals.table,
     **alignment_table.TABLES,
