@@ -288,7 +288,7 @@ def test_tightest_names_cluster_and_groups():
 def test_certificate_says_only_what_is_proven():
     assert "did not compute a proven bound" in words.certificate(bare())[0]
     exact = words.certificate(make(primal=0.5, dual=0.5, gap=0.0))[0]
-    assert "just that" in exact
+    assert "exactly that" in exact
     derived = words.certificate(make(primal=1.0, dual=0.9, gap=None))[0]
     assert "10% above" in derived
     assert all("local optimum" in words.certificate(data)[-1] for data in (bare(), make()))
@@ -438,7 +438,7 @@ def test_chance_is_told_where_other_starts_were_tried():
     page = Page(render(make(chance=CHANCE)))
     assert "From 2 other starts they ended at costs from 2.4 to 2.6, where this run has 2.5" in page.words
     assert "depends much on the start" in page.words
-    assert "A lower cost can be had" in page.words
+    assert "A lower cost is possible" in page.words
     assert "2 2.600 +4.00% 0.800 0.30" in page.words
     assert "Some points change" in chance.words(2.4, CHANCE._replace(agreement=np.array([0.7, 0.8])))
 

@@ -159,7 +159,9 @@ def _check(model: "FCA", checkpoint_dir: Any, resume: bool, block_rows: int | No
 def _begun(
     model: "FCA", keeper: Keeper | None, problem: "Problem", seen: "Survey", identity: dict[str, Any]
 ) -> "tuple[State, dict[str, Any]]":
-    """State before the first turn of this call, and where the fit began: as it was kept, or from the sample."""
+    """State before the first iteration of this call, and where the fit began: from the checkpoint, or from the
+    sample.
+    """
     from fairjax.fca.streaming import fitting
 
     if keeper is not None:
@@ -195,7 +197,7 @@ def _begun(
 
 
 def _table_identity(table: Any, crew: "Crew") -> dict[str, Any]:
-    """What tells the table of all processes from others: of shares of one table that one, else the files of each."""
+    """What identifies the table of all processes: the one table that they share, or the files of each."""
     told: dict[str, Any] = {}
     with crew.as_one():
         if (own := getattr(table, "fingerprint", None)) is not None:
@@ -207,7 +209,7 @@ def _table_identity(table: Any, crew: "Crew") -> dict[str, Any]:
 
 
 def _identity(model: "FCA", problem: "Problem", seen: "Survey", table: dict[str, Any]) -> dict[str, Any]:
-    """What a fit must have in common with the one whose checkpoint it goes on from."""
+    """What a fit must share with the one whose checkpoint it continues."""
     return {
         "settings": {
             "n_clusters": int(model.n_clusters),
@@ -230,7 +232,7 @@ def _reporting(model: "FCA", n_rows: int, n_done: int) -> "Report":
     def told(words: str, n_read: int, seconds: float, gap: float | None) -> None:
         speed = n_read / max(seconds, 1e-9) / 1e6
         proven = "" if gap is None else f", gap {gap:.0e}"
-        # how many turns there will be is not known: each takes its part of what is left
+        # the number of iterations is unknown: each takes a part of the rest of the bar
         share = last[0] + (1 - last[0]) * n_read / max(n_rows, 1) / min(turns, 20)
         if n_read >= n_rows:
             last[0] = share
@@ -260,7 +262,7 @@ def _keep(model: "FCA", found: "Streamed", seen: "Survey", intake: "Intake", tab
     model.transport_ = None
     model.preparation_ = getattr(table, "preparation", None)
     model._keep(_result(found), seen.dtype)
-    del model.labels_  # of no rows
+    del model.labels_  # it has no rows
     model.streamed_ = found
     model.inertia_ = model.cost_ * float(seen.masses.sum())
     model.balance_, model.attribute_balances_ = _balance(found), []
@@ -273,7 +275,7 @@ def _balance(found: "Streamed") -> float:
 
 
 def _result(found: "Streamed") -> "FairClustering":
-    """The result in the form of a fit in memory, without what that has of single rows."""
+    """The result in the form of a fit in memory, without the parts about single rows."""
     from fairjax.assignment import Solution
     from fairjax.fca import FairClustering
 

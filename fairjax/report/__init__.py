@@ -1,8 +1,8 @@
-"""What a clustering run looks like to people: one self-contained HTML page, or a few lines on a terminal.
+"""A clustering run presented to people: one self-contained HTML page, or a few lines on a terminal.
 
-:func:`from_model` reports on a fitted estimator, :func:`from_blocks` on one of a table that is read in blocks. For any
-other labelling, whoever made it, fill a :class:`ReportData` with plain arrays and numbers, then :func:`render` or
-:func:`write` it, or hand it to :func:`print_summary`.
+:func:`from_model` reports on a fitted estimator, :func:`from_blocks` on one of a table that is read in blocks. For
+labels from any other source, fill a :class:`ReportData` with plain arrays and numbers, then :func:`render` or
+:func:`write` it, or pass it to :func:`print_summary`.
 """
 
 from fairjax.report.console import print_summary

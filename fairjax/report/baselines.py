@@ -1,4 +1,4 @@
-"""What a report tells of a fitted baseline: its control, plain k-means from the same seed, how it ended."""
+"""What a report says about a fitted baseline: its control, plain k-means from the same seed, how it ended."""
 
 import inspect
 import warnings
@@ -47,12 +47,12 @@ def parameters(model: "Baseline") -> dict[str, Any]:
     """Settings in the order of the signature."""
     found = {name: getattr(model, name) for name in inspect.signature(type(model)).parameters}
     if not isinstance(model.init, str):
-        found["init"] = "centres of one's own"
+        found["init"] = "given centres"
     return found
 
 
 def _title(model: "Baseline") -> str:
-    """The first line of its documentation, without the stop."""
+    """The first line of its documentation, without the full stop."""
     return (inspect.getdoc(type(model)) or "").partition("\n")[0].rstrip(".")
 
 

@@ -30,7 +30,7 @@ def picture(data: ReportData) -> str:
 
 
 def chosen_features(data: ReportData) -> np.ndarray:
-    """Return the columns to show, in data order: all of up to 12, else 12 in which clusters stand out.
+    """Return the columns to show, in data order: all of up to 12, otherwise the 12 in which clusters stand out.
 
     Each cluster in turn names the feature in which it deviates most, then its second, and so on: one extreme
     cluster cannot fill the table with its own features.

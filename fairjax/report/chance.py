@@ -1,4 +1,4 @@
-"""How far results depend on chance: further fits from other random starts, beside the one that is shown."""
+"""How far results depend on chance: further fits from other random starts, beside the one shown."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from fairjax.report.data import ReportData
     from fairjax.report.models import Run
 
-MOST_POINTS = 100_000  # beyond, further fits would take too long beside the rest
+MOST_POINTS = 100_000  # beyond this, further fits would take too long
 _STARTS = 5
-_ALIKE, _RELATED = 0.9, 0.6  # agreement from which on words call clusters so
+_ALIKE, _RELATED = 0.9, 0.6  # least agreement at which clusters are called alike, or related
 
 
 class Chance(NamedTuple):
@@ -24,9 +24,12 @@ class Chance(NamedTuple):
 
     Attributes
     ----------
-    costs : (m,) their costs. balances : (m,) their balances.
-    agreement : (m,) adjusted Rand index of their labels and those shown: 1 for the same clusters, about 0 for clusters
-        that have nothing to do with each other.
+    costs : (m,)
+        Costs of the fits.
+    balances : (m,)
+        Balances of the fits.
+    agreement : (m,)
+        Adjusted Rand index of their labels and those shown: 1 for the same clusters, about 0 for unrelated clusters.
     """
 
     costs: np.ndarray
@@ -35,9 +38,9 @@ class Chance(NamedTuple):
 
 
 def other_starts(model: "FCA", run: "Run") -> Chance | None:
-    """Fit from some other starts as the model was; None where there is no chance in it, or it would take long.
+    """Fit the model from some other starts; None if the result does not depend on chance, or the fits would take long.
 
-    O(n K d) for each turn of each fit; programs are mostly found compiled.
+    O(n K d) for each iteration of each fit; most programs are already compiled.
     """
     from sklearn.metrics import adjusted_rand_score
 
@@ -50,7 +53,7 @@ def other_starts(model: "FCA", run: "Run") -> Chance | None:
     points = scale_points(run.X, run.groups, run.weights, n_groups=len(model.groups_))
     found: list[tuple[float, float, float]] = []
     for i in range(_STARTS):
-        # seeds that a fit, which draws one below 2^31, never has
+        # seeds that no fit uses, since fits draw theirs below 2^31
         options: dict[str, Any] = {"n_init": 1, "max_iter": int(model.max_iter), "tol": float(model.tol)}
         outcome = fitting.fit(
             points, model.fairness_, init=model.init, n_clusters=n_clusters, seed=2**31 + i, n_search=0, **options
@@ -64,7 +67,7 @@ def other_starts(model: "FCA", run: "Run") -> Chance | None:
 
 
 def build(data: "ReportData") -> str:
-    """Return the section, or nothing where no other starts were tried."""
+    """Return the section, or nothing if no other starts were tried."""
     chance = data.chance
     if chance is None:
         return ""
@@ -82,8 +85,8 @@ def words(cost: float, chance: Chance) -> str:
 
     Examples
     --------
-    >>> words(4.0, Chance(np.array([4.0, 4.2]), np.ones(2), np.array([1.0, 0.95])))[-46:]
-    ' Who is with whom hardly depends on the start.'
+    >>> words(4.0, Chance(np.array([4.0, 4.2]), np.ones(2), np.array([1.0, 0.95])))[-58:]
+    ' Which points share a cluster hardly depends on the start.'
     """
     low, high = float(chance.costs.min()), float(chance.costs.max())
     most, least = float(chance.agreement.max()), float(chance.agreement.min())
@@ -94,13 +97,13 @@ def words(cost: float, chance: Chance) -> str:
     )
     middle = float(np.median(chance.agreement))
     if middle >= _ALIKE:
-        text += "Who is with whom hardly depends on the start."
+        text += "Which points share a cluster hardly depends on the start."
     elif middle >= _RELATED:
-        text += "Some points change their company from start to start."
+        text += "Some points change clusters when the start changes."
     else:
-        text += "Who is with whom depends much on the start: the clusters shown are one of several ways to cluster."
+        text += "Which points share a cluster depends much on the start: other clusters are equally possible."
     if low < cost * (1 - 1e-3):
-        text += " A lower cost can be had: take more restarts (n_init), or search on (search)."
+        text += " A lower cost is possible: take more restarts (n_init), or search on (search)."
     return text
 
 

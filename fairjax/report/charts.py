@@ -1,4 +1,4 @@
-"""Two line charts in hand-written SVG, which takes the page's colours in light, dark and print."""
+"""Two line charts in hand-written SVG, which adopts the page's colours in light, dark and print."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from fairjax.report.markup import esc, figure
 
 _W, _H = 460, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 22, 42
-_NO_BALANCE = 0.05  # share of the best balance below which it tells nothing
-_FAR = 25  # from where on a line leads from a mark to its name
-_MOST_DIGITS = 5  # decimals that there is room for
+_NO_BALANCE = 0.05  # share of the best balance below which it says nothing
+_FAR = 25  # distance from which a line connects a mark with its name
+_MOST_DIGITS = 5  # decimals that fit
 
 
 def by_violation(data: ReportData) -> bool:
-    """Whether balances tell nothing of the curve, most of them being next to 0, and violations are there to do so."""
+    """Whether to draw violations, since most balances are near 0 and say nothing about the curve."""
     balances = [level[1] for level in data.curve if len(level) > 3]
     return bool(balances) and float(np.median(balances)) < _NO_BALANCE * data.max_balance
 
@@ -89,7 +89,7 @@ def history(data: ReportData) -> str:
 
 
 def curve_rows(data: ReportData) -> list[list[str]]:
-    """Return the curve as rows of text: control, balance, share to be moved if told, cost, price over k-means."""
+    """Return the curve as rows of text: control, balance, share to be moved if known, cost, price over k-means."""
     base = None if data.unfair is None else data.unfair["cost"]
     top = max((abs(level[2]) for level in data.curve if math.isfinite(level[2])), default=1.0)
     places = decimals(top / 100)
@@ -114,7 +114,9 @@ class Axes:
 
     @classmethod
     def around(cls, xs: Sequence[float], ys: Sequence[float], whole_x: bool = False, reverse: bool = False) -> "Axes":
-        """Axes that hold all values, with some room: `whole_x` has whole numbers, `reverse` the greatest one left."""
+        """Axes that hold all values, with some room: `whole_x` has whole numbers, `reverse` the greatest one on the
+        left.
+        """
         x_ticks = ticks(min(xs), max(xs), 8, whole=whole_x)
         y_ticks = ticks(min(ys), max(ys), 5)
         x0, x1 = _padded(xs, 0.0 if whole_x else 0.04)
@@ -132,7 +134,7 @@ class Axes:
         return cls(across, upward, x_ticks, y_ticks)
 
     def draw(self, x_name: str, y_name: str) -> str:
-        """Return the grid, the ticks and what the axes are."""
+        """Return the grid, the ticks and the names of the axes."""
         right, floor = _W - _RIGHT, _H - _BOTTOM
         parts = []
         digits = _digits(self.y_ticks)
@@ -190,7 +192,7 @@ def _padded(values: Sequence[float], share: float) -> tuple[float, float]:
 
 
 def _digits(values: Sequence[float]) -> int:
-    """Return the decimals that set these ticks apart."""
+    """Return the number of decimals needed to tell these ticks apart."""
     if len(values) < 2:
         return 0 if float(values[0]).is_integer() else 4
     return max(0, -math.floor(math.log10(values[1] - values[0]) + 1e-9))
@@ -212,18 +214,18 @@ def text_at(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
 
 
 def circle(x: float, y: float, radius: float, kind: str, hint: str = "") -> str:
-    """Return a disc, with what it says to a pointer."""
+    """Return a disc with a hint for the pointer."""
     title = f"<title>{esc(hint)}</title>" if hint else ""
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{title}</circle>'
 
 
 def square(x: float, y: float, half: float, kind: str, hint: str = "") -> str:
-    """Return a square, with what it says to a pointer."""
+    """Return a square with a hint for the pointer."""
     title = f"<title>{esc(hint)}</title>" if hint else ""
     place = f'x="{x - half:.1f}" y="{y - half:.1f}" width="{2 * half}" height="{2 * half}"'
     return f'<rect class="{kind}" {place}>{title}</rect>'
 
 
 def svg(body: str, label: str) -> str:
-    """Return a chart with what it says to who does not see it."""
+    """Return a chart with a description for those who cannot see it."""
     return f'<svg class="chart" viewBox="0 0 {_W} {_H}" role="img" aria-label="{esc(label)}">{body}</svg>'

@@ -11,23 +11,23 @@ from fairjax.report.page import POLICY
 from fairjax.report.palette import GROUPS
 
 _HOLLOW = ("collapsed", "diverged")
-_POINTS_ONLY = ("sfc", "fairlets")  # whose cost jumps between neighbouring values of their control
+_POINTS_ONLY = ("sfc", "fairlets")  # their cost jumps between neighbouring values of their control
 _MADE = "Made by fairjax {}. This page needs no network and runs no script."
 
 Record = Mapping[str, Any]
 
 
 def render(results: Sequence[Record], *, version: str, command: str = "") -> str:
-    """Return the page of what ``fairjax bench`` found, one entry for every data set, as one HTML document.
+    """Return the page of the results of ``fairjax bench``, one entry for every data set, as one HTML document.
 
     Parameters
     ----------
     results : sequence of mapping
         As in the JSON of ``fairjax bench``: ``data``, ``n``, ``n_features``, ``n_groups``, ``n_clusters``,
         ``max_balance``, ``seeds``, ``methods``, ``notes``, ``quoted``, ``start_seconds``, ``compile_seconds``, and
-        ``curve`` where curves were run.
+        ``curve`` if curves were run.
     version : str
-        Of the package.
+        Version of the package.
     command : str, optional
         Command line that repeats the comparison.
 
@@ -128,7 +128,7 @@ def _shown(value: float | None, places: int) -> str:
 
 
 def _quoted(quoted: Sequence[Record]) -> str:
-    """What others have printed, apart from what was run."""
+    """Published results of others, apart from what was run."""
     sentences = []
     for source in dict.fromkeys(row["source"] for row in quoted):
         rows = [row for row in quoted if row["source"] == source]
@@ -175,7 +175,7 @@ def _curves(result: Record) -> str:
 
 
 def _line_name(name: str, control: str, runs: Sequence[Record]) -> str:
-    """The method, and the control where it has several lines."""
+    """The method, with the control if the method has several lines."""
     label = str(runs[0]["method"])
     beginnings = {str(run["method"]).partition(" ")[0].rstrip(",") for run in runs}
     label = beginnings.pop() if len(beginnings) == 1 else name

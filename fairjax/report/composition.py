@@ -33,7 +33,7 @@ def picture(data: ReportData) -> str:
 
 
 def sizes(data: ReportData) -> str:
-    """Return one bar per cluster for its size, with a tick where ordinary k-means would end."""
+    """Return one bar per cluster for its size, with a tick for the matching cluster of ordinary k-means."""
     fair = data.counts.sum(axis=1)
     other = None if data.unfair_counts is None else data.unfair_counts.sum(axis=1)
     top = max(fair.max(), 0.0 if other is None else other.max(), np.finfo(float).tiny)
@@ -56,7 +56,7 @@ def sizes(data: ReportData) -> str:
 
 
 def counts_table(data: ReportData) -> str:
-    """Return counts and shares of every group in every cluster, folded away when there are many."""
+    """Return counts and shares of every group in every cluster, folded if there are many."""
     totals = data.counts.sum(axis=0, keepdims=True)
     counts = np.vstack([data.counts, totals])
     rows = []

@@ -1,4 +1,4 @@
-"""The same story in a few lines on a terminal."""
+"""The same report in a few lines on a terminal."""
 
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ MOST_ROWS = 20
 def print_summary(data: ReportData, console: "Console") -> None:
     """Print headline, clusters and price.
 
-    Each group has a column while at most ten of them fit the terminal; beyond that, columns name the groups
-    that are rarest and most common against their share of all points. Of more than 20 clusters, the 20 least
+    Each group has a column if there are at most ten and they fit the terminal; otherwise columns name the groups
+    that are rarest and most common relative to their share of all points. Of more than 20 clusters, the 20 least
     balanced are listed.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The report's only input: one frozen record of plain arrays and numbers, and what follows from them."""
+"""The report's only input: one frozen record of plain arrays and numbers, and values derived from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Unfair(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReportData:
-    """Everything a report shows; whatever is left at its default is left out of the page, with a word on why.
+    """Everything a report shows; fields left at their defaults are omitted from the page, with a note why.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class ReportData:
     weights : ndarray (n,), optional
         Sample weights >= 0; counts, shares and means are then weighted.
     method, version : str
-        Method in words, version of the package.
+        Description of the method, version of the package.
     parameters : mapping
         Settings of the run, shown as given.
     command : str, optional
@@ -60,9 +60,9 @@ class ReportData:
     notes : tuple of str
         Sentences that the reader should see.
     status : str
-        The solver's own words on how it ended.
+        The solver's own message on how it ended.
     proof : sequence of str
-        Sentences on what is proven, in place of those that follow from primal and dual values.
+        Sentences on what is proven, replacing those derived from primal and dual values.
     converged : bool
         Whether it ended by its tolerance rather than by its limit of iterations.
     n_iter : int, optional
@@ -74,7 +74,7 @@ class ReportData:
     unfair : Unfair, optional
         Ordinary k-means on the same points.
     curve : sequence of (control, balance, cost) or (control, balance, cost, violation)
-        Price of fairness: what was asked for, what came out.
+        Price of fairness: the values asked for, and the results.
     control : str
         Name of the control that the curve varies.
     history : sequence of float
@@ -82,20 +82,21 @@ class ReportData:
     chance : Chance, optional
         Fits from other random starts.
     latent : ndarray (n, d'), optional
-        The points in the learned space that was clustered; the plane is then one of that space.
+        The points in the learned space that was clustered; the plane shown is then one of that space.
     image_shape : (height, width, channels), optional
-        Of points that are images; average images then stand in the place of means.
+        If the points are images; average images then replace the means.
     whole : ndarray (K, M), optional
-        Counts of all points, where X, labels and groups are those of a sample whose weights stand for all.
+        Counts of all points, if X, labels and groups are those of a weighted sample.
     n_whole : int, optional
-        How many points there are then.
+        Number of all points in that case.
     separately : bool
-        Whether groups are combinations of several attributes, each fair by itself: the balances are the least by any.
+        Whether groups are combinations of several attributes, each fair by itself: balances are then the least over
+        them.
 
     Raises
     ------
     InputError
-        If shapes, ids or names do not fit together.
+        If shapes, ids or names do not match.
 
     Examples
     --------
@@ -207,14 +208,16 @@ class ReportData:
 
     @cached_property
     def features(self) -> tuple[str, ...]:
-        """Column names, numbered where none were given."""
+        """Column names, numbered if none were given."""
         if self.feature_names is None:
             return tuple(f"feature {j}" for j in range(self.n_features))
         return tuple(str(name) for name in self.feature_names)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Group names that can stand alone: where one is a bare 0, yes or f, the sensitive feature's name leads all."""
+        """Group names that can stand alone: if one is a bare 0, yes or f, all start with the sensitive feature's
+        name.
+        """
         texts = [str(name) for name in self.group_names]
         if self.sensitive is None or not any(map(_is_bare, texts)):
             return tuple(texts)
@@ -229,8 +232,8 @@ class ReportData:
     def unfair_order(self) -> np.ndarray:
         """Unfair cluster shown beside each fair one: (K,), a permutation that favours overlap.
 
-        Ids of two clusterings have nothing to do with each other. The pair with most points in common is
-        matched first, then the next among those left: O(K^3) and good enough for a picture.
+        Cluster ids of two clusterings are unrelated. The pair with most points in common is matched first, then the
+        next one among the rest: O(K^3) and good enough for a picture.
         """
         if self.unfair is None:
             return np.arange(self.n_clusters)
@@ -257,7 +260,7 @@ class ReportData:
 
     @property
     def price(self) -> float | None:
-        """Relative rise of the cost over unfair k-means; None where that is unknown."""
+        """Relative rise of the cost over unfair k-means; None if unknown."""
         if self.unfair is None or not self.unfair["cost"] > 0:
             return None
         return self.cost / self.unfair["cost"] - 1.0
@@ -270,12 +273,12 @@ class ReportData:
 
     @property
     def space(self) -> np.ndarray:
-        """The points as the plane shows them: ``latent`` where there is one, else ``X``."""
+        """The points as the plane shows them: ``latent`` if given, else ``X``."""
         return self.X if self.latent is None else self.latent
 
     @property
     def values(self) -> np.ndarray:
-        """The points that people should read: ``raw`` where there is one, else ``X``."""
+        """The points in units for people to read: ``raw`` if given, else ``X``."""
         return self.X if self.raw is None else self.raw
 
     @cached_property

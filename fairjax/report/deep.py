@@ -1,4 +1,4 @@
-"""What a report tells of a fitted deep estimator: the learned space beside that of the data."""
+"""What a report says about a fitted deep estimator: the learned space beside that of the data."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -43,12 +43,12 @@ def report_data(model: "DeepClusterer", run: "Run") -> ReportData:
 
 
 def parameters(model: "DeepClusterer") -> dict[str, Any]:
-    """Settings that had a part in the result."""
+    """Settings that affected the result."""
     return {name: value for name, value in model.get_params(deep=False).items() if name not in _NO_SETTINGS}
 
 
 def _image_shape(rows: npt.NDArray[Any], names: tuple[str, ...] | None) -> tuple[int, int, int] | None:
-    """Height, width and channels where rows are images, or were before they were laid out as vectors."""
+    """Height, width and channels if rows are images, or were images before they were flattened into vectors."""
     if rows.ndim == 4:
         return rows.shape[1:]
     side = math.isqrt(rows.shape[1])

@@ -1,4 +1,4 @@
-"""What a report tells of a fitted FCA: the certificate, plain k-means from the same start, the price of fairness."""
+"""What a report says about a fitted FCA: the certificate, plain k-means from the same start, the price of fairness."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ METHODS = {
     "sinkhorn": "fair clustering via regularised optimal transport between the groups (FCA, alignment route)",
 }
 _ALIGNMENT = ("center_update", "partition_size", "transport_weight")
-_CURVE_POINTS = 100_000  # points up to which the price curve takes all of them
+_CURVE_POINTS = 100_000  # up to this many points, the price curve uses all of them
 _CURVE_SAMPLE = 20_000
 
 
@@ -66,7 +66,7 @@ def report_data(model: "FCA", run: "Run") -> ReportData:
 
 
 def parameters(model: "FCA") -> dict[str, Any]:
-    """Settings that had a part in the run, in the order in which people ask for them."""
+    """Settings that affected the run, in the order in which people ask for them."""
     from fairjax.estimators import settings
 
     left_out = {"min_balance" if model.min_balance is None else "epsilon"}
@@ -79,12 +79,12 @@ def parameters(model: "FCA") -> dict[str, Any]:
     found = {name: value for name, value in _in_order(model).items() if name not in left_out}
     found["n_init"] = settings.restarts(model)
     if not isinstance(model.init, str):
-        found["init"] = "centres of one's own"
+        found["init"] = "given centres"
     return found
 
 
 def _in_order(model: "FCA") -> dict[str, Any]:
-    """Parameters in the order of the signature, which `get_params` sorts."""
+    """Parameters in the order of the signature; `get_params` sorts them by name."""
     import inspect
 
     return {name: getattr(model, name) for name in inspect.signature(type(model)).parameters}
@@ -111,7 +111,7 @@ def notes_of(model: "FCA", table: host.Table) -> list[str]:
 
 
 def k_means_of(model: "FCA", run: "Run") -> tuple[float, np.ndarray]:
-    """Cost and labels of plain k-means from where the fit began, which was not with just that."""
+    """Cost and labels of plain k-means from the same start, for a fit that did not begin with k-means."""
     from fairjax.fca.restarts import cost_and_labels, k_means
     from fairjax.fca.scaled_points import scale_points
 
@@ -120,7 +120,7 @@ def k_means_of(model: "FCA", run: "Run") -> tuple[float, np.ndarray]:
 
 
 def curve_of(model: "FCA", run: "Run", unfair_table: host.Table) -> "tuple[list[Level], list[str]]":
-    """Price of fairness from the same start by the control in use: from what k-means reaches to the best."""
+    """Price of fairness from the same start for the control in use: from what k-means reaches to the best."""
     from fairjax.fca.fitting import price_of_fairness
     from fairjax.fca.scaled_points import scale_points
 
@@ -137,7 +137,7 @@ def curve_of(model: "FCA", run: "Run", unfair_table: host.Table) -> "tuple[list[
         loosest, tightest = host.group_violation(unfair_table), 0.0
     else:
         masses = np.bincount(groups, weights, len(model.groups_))
-        # the very best balance is another program (see floor); what was asked for is always on the curve
+        # the very best balance needs another program (see floor); the value asked for is always on the curve
         loosest = host.balance(unfair_table)
         tightest = min(max(0.99 * model.max_balance_, fairness.value), float(masses.min() / masses.max()))
     curve = price_of_fairness(

@@ -1,4 +1,4 @@
-"""Writing a text file wholly or not at all."""
+"""Writing a text file completely or not at all."""
 
 import os
 from pathlib import Path

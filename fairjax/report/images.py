@@ -1,4 +1,4 @@
-"""What clusters of images are like: the average image of each, whole and by group."""
+"""What clusters of images are like: the average image of each, overall and by group."""
 
 import base64
 import struct
@@ -13,7 +13,7 @@ MOST_GROUPS = 6
 
 
 def picture(data: ReportData) -> str:
-    """Return a table of average images: a row for each cluster, a column for each group where groups are few."""
+    """Return a table of average images: a row for each cluster, and a column for each group if there are few."""
     shape = data.image_shape
     assert shape is not None
     low, high = float(data.values.min()), float(data.values.max())

@@ -1,4 +1,4 @@
-"""Names of marks in a chart, put where they cover neither a line nor another name."""
+"""Names of marks in a chart, placed so that they cover neither a line nor another name."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
-_WIDE, _HIGH = 8.2, 15.0  # of a letter at the largest size that the page gives it, on a phone
+_WIDE, _HIGH = 8.2, 15.0  # size of a letter at the largest size on the page, on a phone
 _ROUND = (
     (-13, 4, "end"), (13, 4, "start"), (-6, -14, "end"), (6, -14, "start"), (-6, 24, "end"), (6, 24, "start"),
     (0, -18, "middle"), (0, 28, "middle"), (-13, -30, "end"), (13, 38, "start"), (13, -30, "start"), (-13, 38, "end"),
@@ -28,7 +28,7 @@ def place(
     taken
         Boxes of other names.
     frame
-        Where it has to stay, as a box.
+        Box in which it must stay.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def place(
 
 
 def box(x: float, y: float, text: str, anchor: str, shift: float = 0.0) -> Box:
-    """Return the box that a text fills, whose baseline is at y."""
+    """Return the box that a text with its baseline at y fills."""
     width = _WIDE * len(text)
     left = x + shift - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
     return left, y - _HIGH + 2, left + width, y + 4

@@ -9,7 +9,7 @@ _NARROW, _BROAD = 5, 10  # columns beyond which a table is wider than a phone, o
 
 
 class Html(str):
-    """Text that is markup already and must not be escaped again."""
+    """Text that is already markup and must not be escaped again."""
 
     __slots__ = ()
 
@@ -68,10 +68,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str, kind
 
 
 def fold(summary: str, content: str, opened: bool = False) -> str:
-    """Return content behind a disclosure triangle; print shows it in any case."""
+    """Return content behind a disclosure triangle; print always shows it."""
     return f"<details{' open' if opened else ''}><summary>{esc(summary)}</summary>\n{content}</details>"
 
 
 def columns(parts: Sequence[str], kind: str = "") -> str:
-    """Return parts side by side where the window is wide enough."""
+    """Return parts side by side if the window is wide enough."""
     return f'<div class="columns {kind}">' + "\n".join(parts) + "</div>"

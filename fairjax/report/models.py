@@ -20,7 +20,7 @@ from fairjax.report.page import render
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Report:
-    """A report, ready to be looked at or saved; in a notebook it shows itself.
+    """A report to display or save; in a notebook it displays itself.
 
     Attributes
     ----------
@@ -36,12 +36,12 @@ class Report:
         return render(self.data)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page to ``path``, wholly or not at all, and return where it is.
+        """Write the page to ``path``, completely or not at all, and return its path.
 
         Raises
         ------
         InputError
-            If ``path`` cannot be written. A file that was there before is then still as it was.
+            If ``path`` cannot be written. An existing file is then unchanged.
         """
         return write_text(path, self.html)
 
@@ -50,29 +50,29 @@ class Report:
         return f"<Report of {data.title!r}: {data.n_points} points, {data.n_clusters} clusters; .save(path)>"
 
     def _repr_html_(self) -> str:
-        # in a frame of its own, so that the styles of page and notebook leave each other alone
+        # in a frame of its own, so that the styles of page and notebook do not affect each other
         return f'<iframe srcdoc="{esc(self.html)}" style="width:100%;height:80vh;border:0" sandbox></iframe>'
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """What is known of a run beside the model, in the form that every kind of report takes.
+    """What is known about a run besides the model, in the form that every kind of report uses.
 
     Attributes
     ----------
     X : ndarray (n, d)
         The points, rows laid out as vectors.
     rows : ndarray (n, ...)
-        The same as the model takes them.
+        The same in the shape that the model takes.
     groups : ndarray (n,), int32
         Ids in the order of the model's groups.
     weights : ndarray (n,) or None
     notes : tuple of str
         Sentences for the reader.
     details : bool
-        Whether to work out what takes long.
+        Whether to compute what takes long.
     parts : dict
-        What goes into `ReportData` as it is.
+        Fields passed on to `ReportData` unchanged.
     """
 
     X: npt.NDArray[Any]
@@ -116,14 +116,14 @@ def from_model(
     group_names : sequence of str, optional
         Names of the groups in the order of ``model.groups_``; ``model.group_names_`` by default.
     sensitive : str, optional
-        What the protected attribute is called; the name of a Series by default.
+        Name of the protected attribute; the name of a Series by default.
     raw : array-like, as X, optional
         The points in the data's own units, before scaling.
     title : str
-        What the report is called.
+        Title of the report.
     details : bool
-        Whether to work out what takes as long as further fits, or a pass of a network: the price of other levels of
-        fairness, the plane of the learned space.
+        Whether to compute what takes as long as further fits, or a pass of a network: the price of other levels of
+        fairness, and the plane of the learned space.
     command, seconds, notes
         The command that repeats the run, how long it took, and sentences that the reader should see.
 
@@ -135,12 +135,12 @@ def from_model(
     Raises
     ------
     InputError
-        If the model is not fitted, or the points, groups and weights are not those of the fit.
+        If the model is not fitted, or the points, groups or weights are not those of the fit.
 
     Notes
     -----
-    For `FCA` some ten fits at other levels of fairness, which mostly find their programs compiled; of more than 100,000
-    points a random sample is taken for them.
+    For `FCA` this runs some ten fits at other levels of fairness, whose programs are mostly compiled already; they use
+    a random sample of more than 100,000 points.
 
     Examples
     --------
@@ -210,7 +210,7 @@ def from_model(
 def _attributes(
     sensitive_features: Any, model: Any, weights: npt.NDArray[np.float64] | None
 ) -> tuple[str | None, list[str]]:
-    """What the protected attributes are called, where they have names, and the balance by each of several."""
+    """The names of the protected attributes, if they have any, and the balance for each of several."""
     from fairjax.metrics import frame
     from fairjax.report import words
 

@@ -9,7 +9,7 @@ from fairjax.report.data import ReportData
 from fairjax.report.files import write_text
 from fairjax.report.markup import esc
 
-# The browser itself then refuses to load anything from anywhere.
+# The browser itself then refuses to load anything.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -24,7 +24,7 @@ def render(data: ReportData) -> str:
     Returns
     -------
     str
-        HTML with its style and figures inside; some 50 to 600 kB, O(n d) work beside one small SVD.
+        HTML with its style and figures inside; some 50 to 600 kB. O(n d) work plus one small SVD.
 
     Examples
     --------
@@ -71,11 +71,11 @@ def render(data: ReportData) -> str:
 
 
 def write(data: ReportData, path: str | os.PathLike[str]) -> Path:
-    """Render the report and write it to ``path``: wholly, or not at all.
+    """Render the report and write it to ``path``, completely or not at all.
 
     Raises
     ------
     InputError
-        If ``path`` cannot be written. A file that was there before is then still as it was.
+        If ``path`` cannot be written. An existing file is then unchanged.
     """
     return write_text(path, render(data))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Okabe and Ito's eight, with grey in place of black, which would vanish on dark paper.
+# Okabe and Ito's eight, with grey instead of black, which would vanish on a dark background.
 GROUPS = (
     "#0072B2",
     "#E69F00",
@@ -14,7 +14,7 @@ GROUPS = (
     "#8C8C8C",
 )
 
-# Middle lightness only: these must show on white and on near-black paper alike.
+# Middle lightness only: these must show on white and on near-black backgrounds alike.
 CLUSTERS = (
     "#3B7DD8",
     "#E08A00",
@@ -56,7 +56,7 @@ def spread_colours(centres: np.ndarray, n_colours: int = len(CLUSTERS)) -> np.nd
     centres : ndarray (K, 2)
         Positions in the picture; NaN for empty clusters.
     n_colours : int
-        Colours at hand; up to that many clusters simply get one each.
+        Number of colours; up to that many clusters simply get one each.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def spread_colours(centres: np.ndarray, n_colours: int = len(CLUSTERS)) -> np.nd
     chosen = np.arange(count) % n_colours
     for k in range(n_colours, count):
         away = ((places[:k] - places[k]) ** 2).sum(axis=1)
-        # Least used first would be fair to colours; distance is fair to the eye, and the eye is what reads.
+        # Choosing the least used colour would use all colours equally; the reader needs distance.
         room = [away[chosen[:k] == c].min() for c in range(n_colours)]
         chosen[k] = int(np.argmax(room))
     return chosen

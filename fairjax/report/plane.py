@@ -1,4 +1,4 @@
-"""The data seen from the side: the plane of its two widest directions, dots coloured by cluster."""
+"""The data projected onto the plane of its two widest directions, dots coloured by cluster."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ MOST_PANELS = 6
 _FIT_POINTS = 1000
 _WIDE = 500
 _W, _H, _PAD = 3200, 2700, 120
-# Dots are drawn in a few passes over the clusters, so that the last cluster does not hide the others.
+# Dots are drawn in several passes over the clusters, so that the last cluster does not hide the others.
 _PASSES = 3
 
 
@@ -46,8 +46,8 @@ class Plane:
 def project(data: ReportData, *, most: int = MOST_POINTS) -> Plane:
     """Project a fixed random sample of ``data.space`` onto its first two principal directions.
 
-    The directions come from a singular value decomposition of the sample, or of its first 1000 points where
-    there are more than 500 features: O(m d min(m, d)). The shares of variance are those of the whole sample.
+    The directions come from a singular value decomposition of the sample, or of its first 1000 points if there are
+    more than 500 features: O(m d min(m, d)). The shares of variance are those of the whole sample.
     """
     rng = np.random.default_rng(0)
     rows = np.arange(data.n) if data.n <= most else np.sort(rng.choice(data.n, most, replace=False))
@@ -69,7 +69,7 @@ def project(data: ReportData, *, most: int = MOST_POINTS) -> Plane:
 
 
 def picture(data: ReportData) -> str:
-    """Return panels of the plane: one per group when groups are few, else fair beside ordinary clusters."""
+    """Return panels of the plane: one per group if groups are few, else fair beside ordinary clusters."""
     plane = project(data)
     frame, outside = _limits(plane.points)
     groups, labels = data.groups[plane.rows], data.labels[plane.rows]
@@ -153,7 +153,7 @@ def _panel(
         for k in np.unique(ids):
             chosen = places[ids == k][turn::_PASSES]
             if len(chosen):
-                # A stroke of no length with round caps is a dot: a tenth of the text of a circle.
+                # A zero-length stroke with round caps is a dot, in a tenth of the text of a circle.
                 trace = "".join(f"M{x} {y}h0" for x, y in chosen)
                 paths.append(f'<path class="c{hues[k]}" d="{trace}"/>')
     dots = f'fill="none" stroke-width="{size}" stroke-linecap="round" stroke-opacity=".75"'
@@ -165,7 +165,7 @@ def _panel(
 
 
 def _badges(centres: np.ndarray, hues: np.ndarray, frame: np.ndarray) -> str:
-    """Return numbered discs at the clusters' means, moved apart where they would cover each other."""
+    """Return numbered discs at the clusters' means, moved apart if they would cover each other."""
     ids = np.flatnonzero(np.isfinite(centres).all(axis=1))
     radius = 92 if len(ids) <= 12 else 76 if len(ids) <= 25 else 62
     true = _place(centres[ids], frame)
@@ -182,7 +182,7 @@ def _badges(centres: np.ndarray, hues: np.ndarray, frame: np.ndarray) -> str:
 
 def _apart(places: np.ndarray, least: float) -> np.ndarray:
     """Push places (K, 2) apart until all distances are ``least``, for at most 200 rounds of O(K^2)."""
-    # Places that coincide need a direction to part in; any fixed one will do.
+    # Coinciding places need a direction to move apart; any fixed one works.
     angles = 2.4 * np.arange(len(places))
     moved = places + np.stack([np.cos(angles), np.sin(angles)], axis=1)
     for _ in range(200):

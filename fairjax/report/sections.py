@@ -1,4 +1,4 @@
-"""The sections of the page, in the order in which a reader meets their questions."""
+"""The sections of the page, in the order of a reader's questions."""
 
 from collections.abc import Callable
 
@@ -65,7 +65,7 @@ def groups(data: ReportData) -> str:
     order = (
         "Each ordinary cluster stands beside the fair one with which it shares most points."
         if data.unfair is not None
-        else "Ordinary k-means was not run beside this."
+        else "Ordinary k-means was not run for comparison."
     )
     intro = "Each row is a cluster, numbered as in the labels. " + (
         "In a fair one the colours meet where they do in all the data, at the upright lines."
@@ -96,9 +96,9 @@ def sizes(data: ReportData) -> str:
 
 
 def price(data: ReportData) -> str:
-    """Return the price of fairness as a curve where one was computed."""
+    """Return the price of fairness, as a curve if one was computed."""
     curve = charts.price_curve(data)
-    text = words.price(data) or "Ordinary k-means was not run beside this, so the price is unknown."
+    text = words.price(data) or "Ordinary k-means was not run for comparison, so the price is unknown."
     if not curve:
         return section(
             "price",
@@ -110,7 +110,7 @@ def price(data: ReportData) -> str:
     rows = table(head, charts.curve_rows(data), "What was asked for, and what came out")
     lead = (
         "Every dot is a clustering at another level of fairness. Where the line is flat, more fairness "
-        "costs little; where it is steep, the last bit is dear."
+        "costs little; where it is steep, the last bit is expensive."
     )
     if charts.by_violation(data):
         lead += (
@@ -142,7 +142,7 @@ def view(data: ReportData) -> str:
 
 
 def means(data: ReportData) -> str:
-    """Return the cluster means, as images where the points are images."""
+    """Return the cluster means, as images if the points are images."""
     if data.image_shape is not None:
         text = "The average image of each cluster: of all its members, and of those of each group where groups are few."
         return section("means", "What the clusters are like", paragraph(text), images.picture(data))

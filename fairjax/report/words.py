@@ -18,7 +18,7 @@ def headline(data: ReportData) -> str:
     if data.separately:
         each = "each sensitive column" if data.sensitive is None else f"{data.sensitive}, each by itself,"
         return (
-            f"By {each} the rarest group is at least {number(data.balance, 3)} times as common as the most common one "
+            f"For {each} the ratio of the rarest group to the most common one is at least {number(data.balance, 3)} "
             f"in every cluster; {best}."
         )
     if data.balance <= 0:
@@ -29,8 +29,8 @@ def headline(data: ReportData) -> str:
         first, second = data.names
         return f"Every cluster holds {first} and {second} in a ratio of at least {ratio}; {best}."
     return (
-        f"In every cluster the rarest of the {data.n_groups} groups is at least {ratio} times as common "
-        f"as the most common one; {best}."
+        f"In every cluster the ratio of the rarest of the {data.n_groups} groups to the most common one is at least "
+        f"{ratio}; {best}."
     )
 
 
@@ -54,7 +54,7 @@ def price(data: ReportData) -> str:
     """Say how much the cost rose over ordinary k-means."""
     change = data.price
     if data.unfair is not None and not data.unfair["cost"] > 0:
-        return "Ordinary k-means costs nothing here, since the data have few distinct rows: no price can be told."
+        return "Ordinary k-means costs nothing here, since the data have few distinct rows: the price is undefined."
     if change is None or not math.isfinite(change):
         return ""
     if change > 5e-5:
@@ -89,7 +89,7 @@ def certificate(data: ReportData) -> list[str]:
         return list(data.proof)
     if data.latent is not None:
         return [
-            "The clusters come from a network's training, which knows no bound on their cost; another seed ends "
+            "The clusters come from the training of a network, which proves no bound on their cost; another seed ends "
             "elsewhere. Repeat the run with several seeds before you rely on its figures."
         ]
     last = (
@@ -108,7 +108,7 @@ def certificate(data: ReportData) -> list[str]:
     if gap <= 1e-7 or bound == reached:
         proof = (
             f"For these centres no assignment that is as fair can cost less than {reached}, and this one "
-            "costs just that: it is the best there is, up to rounding."
+            "costs exactly that: it is optimal, up to rounding."
         )
     else:
         proof = (
@@ -123,7 +123,7 @@ def certificate(data: ReportData) -> list[str]:
 
 
 def attributes(balances: Mapping[str, tuple[float, float]]) -> str:
-    """Tell the balance by each of several attributes, and the best possible, where combinations are the groups.
+    """Give the balance for each of several attributes, and the best possible, if combinations are the groups.
 
     Examples
     --------
@@ -135,12 +135,12 @@ def attributes(balances: Mapping[str, tuple[float, float]]) -> str:
 
 
 def two_costs(data: ReportData) -> str:
-    """Say why the cost of the labels is not that of the proof and of the course of the iterations."""
+    """Say why the cost of the labels differs from the cost in the proof and in the iterations."""
     if data.primal is None:
         return ""
     return (
-        f"The proof and the iterations speak of the assignment with its cost of {number(data.primal)}, in which a few "
-        "points on the boundary of two clusters belong to both in part. As labels they belong to one each, which "
+        f"The proof and the iterations are about the assignment with cost {number(data.primal)}, in which a few "
+        "points on the boundary of two clusters belong partly to both. As labels each belongs to one cluster, which "
         f"changes the cost to {number(data.cost)}, the figure at the top."
     )
 
@@ -208,6 +208,6 @@ def _starts(data: ReportData) -> str:
 
 
 def _occupied(counts: np.ndarray) -> np.ndarray:
-    """Return ``counts`` with empty clusters masked by ones: their zeros say nothing of fairness."""
+    """Return ``counts`` with empty clusters masked by ones: their zeros say nothing about fairness."""
     empty = counts.sum(axis=1, keepdims=True) == 0
     return np.where(empty, 1.0, counts)
