@@ -1,4 +1,4 @@
-"""Frames of other libraries: read through Arrow's stream or the interchange protocol, looked at column by column."""
+"""Frames of other libraries: read through Arrow's stream or the interchange protocol, checked column by column."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ _ENCODE = "leave them out, or encode them (pandas.get_dummies; the command line 
 
 
 def points(X: Any) -> Any:
-    """X as scikit-learn takes it: frames as they are if it knows them, else as an Arrow table; arrays untouched.
+    """X in a form that scikit-learn takes: frames that it knows unchanged, others as Arrow tables; arrays untouched.
 
     Parameters
     ----------
@@ -23,13 +23,12 @@ def points(X: Any) -> Any:
     Returns
     -------
     array-like or frame
-        Columns of a frame are numbers or truth values, without gaps.
+        A frame's columns hold numbers or booleans, without missing values.
 
     Raises
     ------
     InputError
-        For columns of a frame that hold anything but numbers, or missing values, and for a frame that is still to be
-        computed.
+        For columns of a frame with anything but numbers, with missing values, and for a lazy frame.
 
     Examples
     --------
@@ -50,13 +49,13 @@ def points(X: Any) -> Any:
         _check_array(X)
         return X
     _check(_arrow_columns(table), table.column_names)
-    # scikit-learn knows these two, and takes them without a copy in between
+    # scikit-learn knows these two and needs no copy of them
     return X if _is_polars(X) or isinstance(X, type(table)) else table
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Turn what NumPy says of text in an array into a sentence of ours."""
+    """Replace NumPy's error about text in an array by a sentence of ours."""
     try:
         yield
     except InputError:
@@ -70,12 +69,12 @@ def reading() -> Iterator[None]:
 
 
 def arrow_table(values: Any) -> Any | None:
-    """Any frame but one of pandas as an Arrow table, without a copy where its library allows that; None if it is none.
+    """A frame, other than a pandas one, as an Arrow table, without a copy if its library allows that; None for others.
 
     Raises
     ------
     InputError
-        For a frame that is still to be computed, or that Arrow cannot read.
+        For a lazy frame, or one that Arrow cannot read.
     """
     _check_computed(values)
     protocols = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__")
@@ -92,7 +91,7 @@ def arrow_table(values: Any) -> Any | None:
         return from_dataframe(values)
     except (ValueError, TypeError, RuntimeError, NotImplementedError, pa.ArrowException) as error:
         if streams and "non-struct" in str(error):
-            return None  # a column, which has these protocols too
+            return None  # a single column, which has these protocols too
         raise InputError(
             f"{type(values).__name__} cannot be read by Arrow ({reason(error)}); pass a pandas frame"
         ) from error
@@ -122,7 +121,7 @@ def held(values: Any) -> Any:
 
 
 def columns(values: Any) -> list[tuple[Any, Any]] | None:
-    """Name and values of each column of a frame, a name as often as it is there; None if it is no frame."""
+    """Name and values of each column of a frame, duplicate names included; None if it is not a frame."""
     if _is_pandas(values):
         return [(name, values.iloc[:, place]) for place, name in enumerate(values.columns)]
     _check_computed(values)
@@ -133,7 +132,7 @@ def columns(values: Any) -> list[tuple[Any, Any]] | None:
 
 
 def names(values: Any) -> list[str] | None:
-    """Names of the columns of a frame as text; None if it is no frame."""
+    """Names of the columns of a frame as text; None if it is not a frame."""
     if _is_pandas(values):
         return [str(name) for name in values.columns]
     table = arrow_table(values)
@@ -167,7 +166,7 @@ def _dense(frame: Any) -> Any:
 
 
 def _check(found: Iterator[tuple[Any, str, Any]], names: list[str]) -> None:
-    """Raise InputError for columns (name, kind or nothing, whether each row is missing) that are no numbers."""
+    """Raise InputError for columns (name, kind or nothing, which rows are missing) that do not hold numbers."""
     if not names:
         raise InputError("X has no columns; expected a frame with at least one")
     if len(set(names)) < len(names):
@@ -197,7 +196,7 @@ def _pandas_columns(frame: Any) -> Iterator[tuple[Any, str, Any]]:
     for place, name in enumerate(frame.columns):
         column = frame.iloc[:, place]
         kind = _pandas_kind(column)
-        whole = isinstance(column.dtype, np.dtype) and column.dtype.kind in "bui"  # which cannot have gaps
+        whole = isinstance(column.dtype, np.dtype) and column.dtype.kind in "bui"  # cannot have gaps
         yield name, kind, None if kind or whole else column.isna().to_numpy()
 
 
@@ -208,7 +207,7 @@ def _pandas_kind(column: Any) -> str:
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return "categories"
-    if types.is_numeric_dtype(dtype):  # truth values too
+    if types.is_numeric_dtype(dtype):  # booleans too
         return ""
     if isinstance(dtype, pd.ArrowDtype):
         return _arrow_kind(dtype.pyarrow_dtype)

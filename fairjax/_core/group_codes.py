@@ -23,18 +23,18 @@ def factorize(
     Parameters
     ----------
     values : array-like (n,) of hashable values
-        A list, an array, a pandas, Polars or Arrow column (categorical too). Several attributes, of which each
-        combination is a group, as a frame of any library, a dict of columns, a list of columns, or an array (n, m);
+        A list, an array, or a pandas, Polars or Arrow column (categorical too). For several attributes, whose
+        combinations are the groups, a frame of any library, a dict or a list of columns, or an array (n, m);
         the value of a group is then a tuple.
     n_samples : int
-        The length that is expected.
+        The expected length.
     what : str
-        What a sentence calls them.
+        What error messages call them.
 
     Raises
     ------
     InputError
-        For another length, a missing value, or one that cannot be hashed.
+        For a wrong length, a missing value, or one that cannot be hashed.
 
     Examples
     --------
@@ -49,11 +49,11 @@ def factorize(
         return parts[0]
     code = np.zeros(n_samples, np.int64)
     for ids, distinct in parts:
-        # packed anew each time, so that the product of many sizes stays in range
+        # renumbered each time, so that the product of many sizes stays in range
         _, code = np.unique(code, return_inverse=True)
         code = code * max(len(distinct), 1) + ids
     _, first, ids = np.unique(code, return_index=True, return_inverse=True)
-    order = np.argsort(first)  # by appearance
+    order = np.argsort(first)  # in order of appearance
     rank = np.empty(len(order), np.intp)
     rank[order] = np.arange(len(order))
     combined = np.empty(len(order), dtype=object)
@@ -65,7 +65,7 @@ def factorize(
 def attributes(
     values: Any, n_samples: int, what: str = "sensitive_features"
 ) -> list[tuple[Any, tuple[npt.NDArray[np.intp], npt.NDArray[Any]]]]:
-    """Name, and ids (n,) with the values behind them, of each attribute; None names a single one; as `factorize`."""
+    """Name, ids (n,) and distinct values of each attribute, as in `factorize`; a single one has the name None."""
     values = frames.held(values)
     found = _columns(values, n_samples, what)
     if len(found) == 1:
@@ -99,9 +99,9 @@ def _factorize(values: Any, n_samples: int, where: str) -> tuple[npt.NDArray[np.
 
 
 def check_pairing(X: Any, sensitive_features: Any, y: Any = None, sample_weight: Any = None) -> None:
-    """Refuse columns whose index is that of X in another order; warn of a ``y`` that may have been meant for groups.
+    """Refuse columns with the index of X in another order; warn if a ``y`` may have been meant as groups.
 
-    Rows are paired by position, as everywhere in scikit-learn; there a score would show a mistake.
+    Rows are paired by position, as everywhere in scikit-learn; but here no bad score reveals a wrong order.
     """
     if y is not None and sensitive_features is None:
         warnings.warn(
@@ -135,20 +135,20 @@ def check_pairing(X: Any, sensitive_features: Any, y: Any = None, sample_weight:
 
 
 def _index(values: Any) -> Any | None:
-    """The index of a frame or column of pandas; lists and strings have a method of that name."""
+    """The index of a pandas frame or column; None for others (lists and strings have an ``index`` method)."""
     found = getattr(values, "index", None)
     return None if callable(found) or not hasattr(found, "isin") else found
 
 
 def _counts(index: Any) -> bool:
-    """Whether an index just counts the rows, as one that nobody chose does."""
+    """Whether an index only counts the rows, as a default one does."""
     return bool(index.dtype.kind == "i" and np.array_equal(index, np.arange(len(index))))
 
 
 def encode(
     values: Any, n_samples: int, what: str = "sensitive_features"
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-    """Ids (n,) from 0 to M-1 and the M values in sorted order, or by their text where they have no order."""
+    """Ids (n,) from 0 to M-1 and the M values in sorted order, or sorted by their text if they have no order."""
     ids, distinct = factorize(values, n_samples, what)
     try:
         order = sorted(range(len(distinct)), key=lambda i: distinct[i])
@@ -160,7 +160,7 @@ def encode(
 
 
 def encode_known(values: Any, n_samples: int, known: Iterable[Hashable]) -> npt.NDArray[np.int32]:
-    """Ids (n,) of values among the ``known`` ones; a value that is not among them raises InputError."""
+    """Ids (n,) of values among the ``known`` ones; InputError for any other value."""
     ids, distinct = factorize(values, n_samples)
     position = {plain(value): i for i, value in enumerate(known)}
     unseen = [plain(value) for value in distinct if plain(value) not in position]
@@ -173,7 +173,7 @@ def encode_known(values: Any, n_samples: int, known: Iterable[Hashable]) -> npt.
 
 
 def length(values: Any) -> int:
-    """Number of rows of an attribute, or of several in any form that `factorize` takes."""
+    """Number of rows of one or several attributes, in any form that `factorize` takes."""
     if isinstance(values, Mapping):
         return len(next(iter(values.values()), ()))
     if (frame := frames.columns(values)) is not None:
@@ -188,17 +188,17 @@ def length(values: Any) -> int:
 def plain(value: Any) -> Any:
     """Return a numpy scalar as the Python value that it holds."""
     if isinstance(value, np.datetime64):
-        value = value.astype("datetime64[us]")  # the nanoseconds of pandas would become a number
+        value = value.astype("datetime64[us]")  # nanoseconds, as in pandas, would become a number
     return value.item() if isinstance(value, np.generic) else value
 
 
 def tupled(value: Any) -> Any:
-    """A value that was told as JSON, in which several attributes have become a list."""
+    """A value read from JSON, where the tuple of several attributes has become a list."""
     return tuple(map(tupled, value)) if isinstance(value, list) else value
 
 
 def name_of(value: Any) -> str:
-    """Return the name of a group: its value as text, of several attributes with commas between, days without a time.
+    """Return the name of a group: its value as text; several attributes are joined by commas, dates have no time.
 
     Examples
     --------
@@ -218,7 +218,7 @@ def listed(values: Sequence[Any]) -> str:
 
 
 def _columns(values: Any, n_samples: int, what: str) -> list[tuple[Any, Any]]:
-    """Name and values of each attribute; of an array or a list the place is the name, and one alone may have none."""
+    """Name and values of each attribute; in an array or a list the position is the name; one alone may have none."""
     if isinstance(values, Mapping):
         found = list(values.items())
     elif (frame := frames.columns(values)) is not None:
@@ -236,7 +236,7 @@ def _columns(values: Any, n_samples: int, what: str) -> list[tuple[Any, Any]]:
 
 
 def _are_columns(values: Sequence[Any], n_samples: int) -> bool:
-    """Whether a list holds columns of the right length rather than one value per row, which could be hashed."""
+    """Whether a list holds columns of the right length rather than one hashable value per row."""
     return bool(values) and all(
         not isinstance(value, (str, bytes, tuple)) and hasattr(value, "__len__") and len(value) == n_samples
         for value in values

@@ -242,7 +242,7 @@ class Parts:
         self.written: list[dict[str, Any]] = []
 
     def add(self, part: Part, first: int, labels: npt.NDArray[np.int32]) -> None:
-        """Write the labels of some rows, the first of which has this number in the table."""
+        """Write the labels of consecutive rows; ``first`` is the number of the first one in the table."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -14,7 +14,7 @@ _MOST_IDS = 1 << 16
 
 
 def readable(x: object) -> bool:
-    """Whether the values of `x` can be looked at here: it is not traced, and no part is on another host."""
+    """Whether the values of `x` can be read here: it is not traced, and no part is on another host."""
     return not isinstance(x, jax.core.Tracer) and getattr(x, "is_fully_addressable", True)
 
 
@@ -31,13 +31,13 @@ def floating(x: ArrayLike) -> jax.Array:
 
 
 def check_ids(ids: ArrayLike, what: str, size: int | None, keyword: str) -> tuple[jax.Array, int]:
-    """Check one array of ids 0..size-1 and settle `size`.
+    """Check one array of ids 0..size-1 and determine `size`.
 
     Parameters
     ----------
     ids
         Integer (or boolean) array of shape (n,), n ≥ 1. Groups and classes may also be other values, or several columns
-        of them: these are numbered in sorted order.
+        of values: these are numbered in sorted order.
     what
         What the ids are, for messages: ``"labels"``, ``"groups"``, ``"classes"``.
     size
@@ -48,7 +48,7 @@ def check_ids(ids: ArrayLike, what: str, size: int | None, keyword: str) -> tupl
     Returns
     -------
     ids, size
-        int32 array of shape (n,) and the settled size.
+        int32 array of shape (n,) and the size.
 
     Raises
     ------
@@ -83,18 +83,18 @@ def check_ids(ids: ArrayLike, what: str, size: int | None, keyword: str) -> tupl
 
 
 def _numbered(values: object, what: str, size: int | None) -> jax.Array | np.ndarray:
-    """Return ids as they are, and the numbers of the sorted distinct values where these are no ids."""
+    """Return ids unchanged; number any other values in sorted order."""
     if isinstance(values, jax.Array):
         return values
     values = frames.held(values)
     n = group_codes.length(values)
     if isinstance(values, np.ma.MaskedArray):
         return group_codes.encode(values, n, what)[0]
-    with contextlib.suppress(ValueError):  # of columns of several lengths, which `encode` tells
+    with contextlib.suppress(ValueError):  # columns of different lengths, which `encode` reports
         array = np.asarray(values)
         if array.size == 0:
             return array
-        # whole numbers below zero, or too large to count with, are values
+        # negative integers, and those too large to count with, are values rather than ids
         whole = array.ndim == 1 and array.dtype.kind in "biu"
         if whole and (size is not None or (array.min() >= 0 and array.max() < max(n, _MOST_IDS))):
             return array
@@ -102,7 +102,7 @@ def _numbered(values: object, what: str, size: int | None) -> jax.Array | np.nda
 
 
 def check_weights(weights: ArrayLike | None, n: int) -> jax.Array | None:
-    """Check that weights, if any, are (n,), finite and not negative; values only where they are readable."""
+    """Check that weights, if any, are (n,), finite and not negative; values only if they are readable."""
     if weights is None:
         return None
     array = as_array(weights)
@@ -119,7 +119,7 @@ def check_weights(weights: ArrayLike | None, n: int) -> jax.Array | None:
 
 
 def check_same_length(first: jax.Array, second: jax.Array, names: str) -> None:
-    """Check that two arrays speak of the same points."""
+    """Check that two arrays describe the same points."""
     if first.shape[0] != second.shape[0]:
         raise InputError(
             f"{names} have lengths {first.shape[0]} and {second.shape[0]}; expected the same points in both."
