@@ -79,7 +79,7 @@ def arrow_table(values: Any) -> Any | None:
     _check_computed(values)
     protocols = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__")
     if not any(hasattr(values, name) for name in protocols) or hasattr(values, "iloc"):
-        return None  # columns of pandas too, some of which Arrow has no type for
+        return None  # pandas columns too; Arrow lacks types for some of them
     import pyarrow as pa
 
     streams = any(hasattr(values, name) for name in protocols[:2])
@@ -103,7 +103,7 @@ def _check_computed(values: Any) -> None:
 
 
 def held(values: Any) -> Any:
-    """What can be read as often as one likes: a stream of Arrow, which is gone when it was read, as a table or column.
+    """Values that can be read repeatedly: an Arrow stream, which can be read only once, becomes a table or column.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def names(values: Any) -> list[str] | None:
 
 
 def _check_array(X: Any) -> None:
-    """Refuse what NumPy would take for numbers without a word: dates, records, and what a mask hides."""
+    """Refuse what NumPy would silently take for numbers: dates, records, and masked values."""
     if hasattr(X, "__next__"):
         raise InputError(f"X is a {type(X).__name__}, which can be read once only; pass a list of it, or an array")
     dtype = getattr(X, "dtype", None)
@@ -156,7 +156,7 @@ def _check_array(X: Any) -> None:
 
 
 def _dense(frame: Any) -> Any:
-    """A frame of pandas whose sparse columns are written out."""
+    """A pandas frame with its sparse columns made dense."""
     import pandas as pd
 
     sparse = [isinstance(kind, pd.SparseDtype) for kind in frame.dtypes]

@@ -181,7 +181,7 @@ def length(values: Any) -> int:
     if isinstance(values, (list, tuple)) and values and hasattr(values[0], "__len__"):
         n = len(values[0])
         return n if _are_columns(values, n) else len(values)
-    counted_apart = hasattr(values, "toarray") or getattr(values, "ndim", 1) == 0  # sparse ones have a length of no use
+    counted_apart = hasattr(values, "toarray") or getattr(values, "ndim", 1) == 0  # len() fails for sparse matrices
     return 1 if counted_apart or not hasattr(values, "__len__") else len(values)
 
 
@@ -226,7 +226,7 @@ def _columns(values: Any, n_samples: int, what: str) -> list[tuple[Any, Any]]:
     elif isinstance(values, (list, tuple)) and _are_columns(values, n_samples):
         found = list(enumerate(values))
     elif not isinstance(values, (list, tuple)) and getattr(np.asanyarray(values), "ndim", 1) == 2:
-        found = list(enumerate(np.asanyarray(values).T))  # a mask stays
+        found = list(enumerate(np.asanyarray(values).T))  # keeps a mask
     else:
         name = getattr(values, "name", None)
         return [(name if isinstance(name, str) else None, values)]

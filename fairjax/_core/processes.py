@@ -112,16 +112,16 @@ Arrays = Mapping[str, Any]
 
 
 class ToldError(InputError):
-    """Bad input that one process has met and all have been told of."""
+    """Bad input of one process, reported to all."""
 
 
 class Crew:
-    """The processes that do something together, of which the first leads; or this one alone.
+    """The processes that work together, led by the first one; or this process alone.
 
     Parameters
     ----------
     together : bool
-        Whether all processes of the program take part; then all of them have to call the same methods.
+        Whether all processes of the program take part; all of them must then call the same methods.
     """
 
     def __init__(self, together: bool) -> None:
@@ -134,7 +134,7 @@ class Crew:
         return self.index == 0
 
     def told(self, value: Any) -> list[Any]:
-        """What every process tells, in their order: anything that JSON can hold."""
+        """Every process's value, in their order: anything that JSON can hold."""
         return [value] if self.size == 1 else told(value)
 
     def gathered(self, arrays: Arrays) -> list[Arrays]:
@@ -142,7 +142,7 @@ class Crew:
         return [arrays] if self.size == 1 else [_unpacked(message) for message in gathered(_packed(arrays))]
 
     def shared(self, arrays: Arrays) -> Arrays:
-        """The arrays of the first process; the others give none."""
+        """The arrays of the first process; the others pass none."""
         return self.gathered(arrays if self.leads else {})[0]
 
     @contextlib.contextmanager
@@ -163,7 +163,7 @@ class Crew:
             raise failure
 
     def check_same(self, value: str, what: str) -> None:
-        """InputError in all processes where one of them has another value than the first."""
+        """InputError in all processes if any value differs from the first process's."""
         every = self.told(value)
         for process, other in enumerate(every):
             if other != every[0]:
@@ -178,7 +178,7 @@ def described(error: Exception) -> str:
 
 
 def refuse(failures: Sequence[str]) -> None:
-    """InputError with the first text of the processes, if any has one."""
+    """InputError with the first non-empty text of a process, if there is one."""
     for process, text in enumerate(failures):
         if text:
             raise ToldError(f"process {process}: {text}")

@@ -44,7 +44,7 @@ def write(model: "FittedFCA", table: Iterable[Any], folder: str | os.PathLike[st
 
 @contextlib.contextmanager
 def in_folder(folder: str | os.PathLike[str], crew: "Crew") -> Iterator[Path]:
-    """A folder to write to, which takes its place at the end of the block; all processes see it."""
+    """A temporary folder, seen by all processes, which is renamed to ``folder`` at the end of the block."""
     target = Path(folder).resolve()
     with signals.guard(_never):
         partial = target.with_name(crew.told(beside(target).name)[0])
@@ -77,7 +77,7 @@ def seal(partial: Path, manifest: dict[str, Any], crew: "Crew") -> None:
 def write_held(
     model: "FCA", table: Any, counts: npt.NDArray[np.float64], folder: str | os.PathLike[str], crew: "Crew"
 ) -> None:
-    """Write ``labels_`` of rows that each process had in memory, those of ``table``; ``counts`` (M, K) are of all."""
+    """Write ``labels_`` of the rows of ``table`` that each process had in memory; ``counts`` (M, K) cover all rows."""
     with crew.as_one():
         if crew.leads:
             check_target(folder)
@@ -94,7 +94,7 @@ def write_held(
 
 
 def without_rows(model: "FCA") -> "FCA":
-    """A model to save, without what it has of single rows: another process has other ones."""
+    """A model to save, without its values for single rows, which differ between processes."""
     if model.n_devices != "all" or hasattr(model, "streamed_"):
         return model
     kept = copy.copy(model)
@@ -197,7 +197,7 @@ class _Recorder:
 
 
 def _write_parts(model: "FittedFCA", table: Any, folder: Path, crew: "Crew") -> dict[str, Any]:
-    """Write the parts of this process's rows, and return the manifest of all."""
+    """Write the parts with this process's rows, and return the manifest for all rows."""
     from fairjax.fca.streaming import labels, together
     from fairjax.fca.streaming.intake import GroupIds
 
@@ -234,7 +234,7 @@ def _write_parts(model: "FittedFCA", table: Any, folder: Path, crew: "Crew") -> 
 
 
 class Parts:
-    """Parquet files, one after the other, with names of this process's own."""
+    """Parquet files, written one after the other, with names that are unique to this process."""
 
     def __init__(self, folder: Path, crew: "Crew") -> None:
         self._folder, self._writer, self._number = folder, None, -1
@@ -270,7 +270,7 @@ class Parts:
 def manifest_of(
     model: "FittedFCA", n_rows: int, counts: npt.NDArray[np.float64], parts: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What the folder tells of itself; ``counts`` (M, K) are those of the labels."""
+    """The description of the folder; ``counts`` (M, K) are those of the labels."""
     best = model.result_.assignment
     return {
         "kind": _KIND,

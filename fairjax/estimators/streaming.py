@@ -105,7 +105,7 @@ def _led(
     identity: dict[str, Any],
     leader: "Leader | None",
 ) -> "tuple[Streamed, dict[str, Any]]":
-    """What the fit ends with, and where it began; in the first process, which leads, or in the only one."""
+    """The result of the fit, and where it began; run by the leading process, or the only one."""
     import jax.numpy as jnp
 
     from fairjax.fca.streaming import fitting

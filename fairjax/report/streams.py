@@ -1,4 +1,4 @@
-"""The report of a fit over blocks: counts and proof of all rows, and a sample of them where rows have to be seen."""
+"""The report of a fit over blocks: counts and proof for all rows, and a sample where single rows are needed."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,8 @@ def from_blocks(
 ) -> Report:
     """Report on an `FCA` that was fitted by ``fit_blocks``; reads the table once more.
 
-    Counts, balance, cost and proof are those of all rows. Averages, the plane, what ordinary k-means does and the price
-    of fairness come from a sample of some 10^5 rows, and the report says so.
+    Counts, balance, cost and proof cover all rows. Averages, the plane, ordinary k-means and the price of fairness come
+    from a sample of some 10^5 rows, and the report says so.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def from_blocks(
     blocks : re-iterable of blocks
         The table of the fit.
     sensitive : str, optional
-        What the protected attribute is called; the table's own name of it by default.
+        Name of the protected attribute; by default its name in the table.
     title, details, command, seconds, notes
-        As of :func:`fairjax.report.from_model`.
+        As in :func:`fairjax.report.from_model`.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def from_blocks(
     Raises
     ------
     InputError
-        If the model was not fitted so, or the table is another one.
+        If the model was not fitted by ``fit_blocks``, or the table is a different one.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def from_blocks(
 
 
 def sample_of(model: "FCA", table: Iterable[Any], n_rows: int, crew: "Crew") -> "Sample":
-    """Rows that stand for all of the table's; every process of the crew has to ask for them."""
+    """Rows that represent the whole table; every process of the crew must call this."""
     from fairjax.fca.streaming import together
     from fairjax.fca.streaming.intake import GroupIds
     from fairjax.fca.streaming.survey import survey
@@ -169,7 +169,7 @@ def of_sample(
 
 
 def _unfair(model: "FCA", run: Run, labels: npt.NDArray[np.int32]) -> tuple[Unfair, host.Table]:
-    """Plain k-means in the sample, its cost by how much it is below that of the fair labels there."""
+    """Plain k-means in the sample; its cost is the model's, times the ratio of the two in the sample."""
     from fairjax.estimators import rule
 
     cost, own = fca.k_means_of(model, run)
@@ -186,7 +186,7 @@ def _sensitive(table: Any) -> str | None:
 
 
 def _raw(X: npt.NDArray[Any], preparation: Any) -> npt.NDArray[np.float64] | None:
-    """The points in the table's units, where scaling can be undone."""
+    """The points in the table's units, if scaling can be undone."""
     if preparation is None or preparation.centers is None or preparation.l2_normalize:
         return None
     return np.asarray(X * preparation.spreads + preparation.centers, np.float64)
