@@ -170,7 +170,7 @@ def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
         no_less, no_more = control.lower >= own * (1 - leeway), control.upper <= own * (1 + leeway)
         lower, upper = control.lower, control.upper
         pinned = no_less | no_more | ~present
-        # the last group takes what the others leave of each cluster
+        # a single group with room has none in fact: it gets what the others leave of every cluster
         pinned |= jnp.sum(~pinned) == 1
     return replace(
         control,
