@@ -152,8 +152,8 @@ def _check_address(address: str, download: bool) -> None:
         raise InputError(f"{shown(address)} is an address of a kind that is not read; copy the file here first")
     if not download:
         raise InputError(
-            f"{shown(address)} is an address, and nothing is downloaded unless asked; say --download "
-            "(download=True), or download it and give the file"
+            f"{shown(address)} is an address, and nothing is downloaded unless asked; say --download, "
+            "or download it and give the file"
         )
 
 
