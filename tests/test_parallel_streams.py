@@ -67,9 +67,9 @@ class Threads(processes.Crew):
 
     def _exchange(self, value):
         self._table[self.index] = value
-        self._meeting.wait(60)
+        self._meeting.wait(600)
         found = list(self._table)
-        self._meeting.wait(60)
+        self._meeting.wait(600)
         return found
 
 
@@ -222,7 +222,7 @@ def test_bad_rows_of_one_process_are_told_by_all(monkeypatch, tmp_path):
     found = by(2, monkeypatch, lambda crew: FCA(30, n_devices="all").fit_blocks([(X, sex)]))
     assert all("the table has 20 rows, less than n_clusters=30" in str(error) for error in found)
     monkeypatch.setattr(streaming_turns, "step", broken)
-    found = by(2, monkeypatch, lambda crew: FCA(2, n_devices="all").fit_blocks([(X, sex)]))
+    found = by(2, monkeypatch, lambda crew: FCA(2, init=X[:2], n_devices="all").fit_blocks([(X, sex)]))
     assert [type(error) for error in found] == [ZeroDivisionError, processes.ToldError]
     assert "process 0: ZeroDivisionError: by nothing" in str(found[1])
     found = by(2, monkeypatch, lambda crew: FCA(2 + crew.index, n_devices="all").fit_blocks([(X, sex)]))
