@@ -97,7 +97,9 @@ def sentence(template: str) -> str:
     return re.sub(r"\{([^{}]+ -> [^{}]+)\}", lambda found: figure(found[1]), template)
 
 
-def table(path: str, columns: list[str], *, where: str = "", sum: str = "") -> tuple[list[str], list[list[str]]]:
+def table(
+    path: str, columns: list[str], *, where: str = "", sum: str = "", optional: str = ""
+) -> tuple[list[str], list[list[str]]]:
     """Titles and cells of the items of a list, or of an object, that a path leads to.
 
     Parameters
@@ -106,11 +108,12 @@ def table(path: str, columns: list[str], *, where: str = "", sum: str = "") -> t
     columns : each ``Title = path from the item -> format``; the path ``key`` is an object's key.
     where : ``key=value; key=value``, which items are taken.
     sum : keys, separated by commas; items that agree in them are added up.
+    optional : titles, separated by commas, of columns that are left out where no item has a figure.
 
     Raises
     ------
     MissingFigureError
-        If no item is left, or none of them has a figure for a column.
+        If no item is left, or none of them has a figure for another column.
     """
     name, _, rest = path.partition(" / ")
     found = follow(record(name.strip()), rest)
@@ -123,9 +126,11 @@ def table(path: str, columns: list[str], *, where: str = "", sum: str = "") -> t
     for column in filter(str.strip, columns):
         title, _, source = column.partition(" = ")
         column_path, _, form = source.partition(" -> ")
-        titles.append(title.strip())
-        cells.append([_cell(item, column_path.strip(), form.strip()) for item in items])
-        if not any(cells[-1]):
+        written_cells = [_cell(item, column_path.strip(), form.strip()) for item in items]
+        if any(written_cells):
+            titles.append(title.strip())
+            cells.append(written_cells)
+        elif title.strip() not in map(str.strip, optional.split(",")):
             raise MissingFigureError(f"no item of {path!r} has anything at {column_path.strip()!r}")
     return titles, [list(row) for row in zip(*cells, strict=True)]
 

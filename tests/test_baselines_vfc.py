@@ -142,6 +142,13 @@ def test_divergence_is_told(equal):
     assert model.status_ == "diverged"
 
 
+def test_points_too_far_apart_are_told_as_such(equal):
+    X, groups = equal
+    with pytest.warns(ConvergenceWarning, match="VFC diverged at penalty=10: squared distances are so large"):
+        model = VFC(2, penalty=10.0, random_state=0).fit(100 * X, sensitive_features=groups)
+    assert model.status_ == "diverged"
+
+
 def test_bad_input(equal):
     X, groups = equal
     for options, words in (

@@ -129,6 +129,7 @@ def test_bad_input_of_bench(people, capsys, arguments, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("--method", "falg", "--delta", "0.1"), "--delta 0.1; it is a setting of falg: say --set delta=VALUE"),
         (("--method", "falg", "--set", "delt=1"), "--set delt: falg has no setting of that name; did you mean delta?"),
         (("--method", "falg", "--set", "zzz=1"), "see fairjax methods falg"),
         (("--method", "falg", "--set", "delta"), "has no value; expected NAME=VALUE, such as --set delta=..."),

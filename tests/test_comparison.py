@@ -91,6 +91,24 @@ def test_a_row_that_takes_too_long_has_one_start():
     assert "no further ones" in found.notes[0]
 
 
+def test_a_search_that_takes_too_long_is_told():
+    found = fairjax.compare(X, SEX, methods=("vfc",), n_clusters=K, n_seeds=1, time_limit=1e-9)
+    assert "fairest: its search ended early, since one run took" in found.notes[0]
+    assert found.runs["cost"].notna().all()
+
+
+def test_known_classes_are_what_labels_are_looked_at_beside():
+    """Accuracy and mutual information of the labels, in the table only where classes are given."""
+    found = fairjax.compare(X, SEX, methods={"mine": FAlg(delta=0.1)}, n_clusters=K, n_seeds=1, target=SEX)
+    plain = fairjax.compare(X, SEX, methods={"mine": FAlg(delta=0.1)}, n_clusters=K, n_seeds=1)
+    assert "accuracy" not in plain.frame
+    assert "nmi" not in plain.runs
+    assert found.frame["cost"].iloc[0] == plain.frame["cost"].iloc[0]
+    assert 0.3 <= found.frame["accuracy"].iloc[0] <= 1
+    # clusters of nearly equal shares tell little of the group
+    assert 0 <= found.frame["nmi"].iloc[0] < 0.1
+
+
 def test_the_fairest_penalty_is_searched_for():
     """Balance and cost of more penalty are no less, and what breaks down is not taken."""
     found = fairjax.compare(X, SEX, methods=("kmeans", "vfc"), n_clusters=K, n_seeds=1)
@@ -161,6 +179,7 @@ def test_it_shows_itself(found, tmp_path):
         ({"methods": (FAlg,)}, "expected names such as 'falg', or estimators"),
         ({"methods": (FAlg(), FAlg())}, "two rows 'FAlg'"),
         ({"time_limit": -1}, "time_limit is -1"),
+        ({"target": SEX[:3]}, "target has 3 values for 60 rows"),
     ],
 )
 def test_bad_input(changes, message):

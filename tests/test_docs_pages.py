@@ -85,6 +85,13 @@ def test_a_figure_that_no_record_holds_is_named(records):
         records.figure("direct-targets / rows / 0 / price -> .2f")
 
 
+def test_a_column_without_a_figure_is_missed_unless_it_is_optional(records):
+    path, columns = "direct-targets / rows", ["data = data", "price = price -> .2f"]
+    with pytest.raises(records.MissingFigureError, match=r"no item of .* has anything at 'price'"):
+        records.table(path, columns)
+    assert records.table(path, columns, optional="price")[0] == ["data"]
+
+
 def commands() -> list[str]:
     found = []
     for page in [README, *PAGES]:

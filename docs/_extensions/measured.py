@@ -31,13 +31,17 @@ class MeasuredTable(SphinxDirective):
 
     The argument is the path to it. Each line of the body is a column, ``Title = path from the item -> format``; the
     path ``key`` is an object's key. ``:where:`` keeps the items that have certain values (``a=1; b=2``), ``:sum:`` adds
-    up those that agree in the keys it names.
+    up those that agree in the keys it names, ``:optional:`` names columns that are left out where they would be empty.
     """
 
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
-    option_spec: ClassVar[dict[str, Any]] = {"where": directives.unchanged, "sum": directives.unchanged}
+    option_spec: ClassVar[dict[str, Any]] = {
+        "where": directives.unchanged,
+        "sum": directives.unchanged,
+        "optional": directives.unchanged,
+    }
 
     def run(self) -> list[nodes.Node]:
         """The table, and below it where its figures are from."""

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from fairjax._core import group_codes
 from fairjax._core.checks import check_choice, check_count
 from fairjax._core.compiling import stage
+from fairjax._core.text import counted
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, check_between
 from fairjax.baselines.problem import Control, Found, Labels, Problem, Start, Status
@@ -219,11 +220,17 @@ class VFC(PricedRule):
         )
 
     def _words(self, problem: Problem, status: Status, found: Turns) -> str:
+        if status == "diverged" and self.step is None:
+            return (
+                f"VFC diverged at penalty={self._penalty(problem):g}: squared distances are so large that soft "
+                "shares, which begin as their exponentials, leave a group nothing in some cluster; scale the points, "
+                "to length 1 for example"
+            )
         if status == "diverged":
             return (
                 f"VFC's fixed step={self.step:g} diverged at penalty={self._penalty(problem):g} after "
-                f"{int(found.n_steps)} steps, and the labels are the last ones before that; leave step out, or take a "
-                "smaller penalty"
+                f"{counted(int(found.n_steps), 'step')}, and the labels are the last ones before that; "
+                "leave step out, or take a smaller penalty"
             )
         if status == "stopped" and int(found.n_steps) >= self.max_steps:
             return (

@@ -9,12 +9,9 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
-from typing import Any, NoReturn
 
 from fairjax import __version__
 from fairjax._core import memory
-from fairjax._core.text import visible
 from fairjax.cli import (
     bench_options,
     deferred,
@@ -25,6 +22,7 @@ from fairjax.cli import (
     table_options,
     terminal,
 )
+from fairjax.cli.parser import Parser
 from fairjax.cli.wording import as_options
 from fairjax.errors import InputError, LostProcessError
 
@@ -102,55 +100,8 @@ def _fail(code: int, sentence: str) -> int:
     return code
 
 
-# what people type who know other programs
-_ALIASES = {"--n-clusters": "--clusters", "--k": "--clusters", "-k": "--clusters", "--random-state": "--seed",
-            "--output": "--out", "-o": "--out", "--groups": "--sensitive", "--sensitive-features": "--sensitive",
-            "--delimiter": "--separator", "--sep": "--separator", "--columns": "--features",
-            "--method": "--methods"}  # fmt: skip
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Point to the help of the command, and to the nearest option, where one is not known."""
-        options, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            command = _subparser(self, options.command)
-            known = [name for name in command._option_string_actions if name.startswith("--")]
-            typed = unknown[0].split("=", 1)[0]
-            near = [_ALIASES[typed]] if _ALIASES.get(typed) in known else get_close_matches(typed, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            if _ALIASES.get(typed) not in known and (others := _commands_with(self, typed)):
-                hint = f"; this option belongs to {' and '.join(f'{self.prog} {other}' for other in others)}"
-            command.error(f"unrecognized arguments: {listed_plainly(unknown)}{hint}")
-        return options
-
-    def error(self, message: str) -> NoReturn:
-        """Raise in place of argparse's two lines of usage: one sentence is enough."""
-        raise InputError(f"{message}; see {self.prog} --help")
-
-
-def _subparser(parser: _Parser, command: str) -> _Parser:
-    actions = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    found: _Parser = next(actions).choices[command]
-    return found
-
-
-def _commands_with(parser: _Parser, option: str) -> list[str]:
-    """Commands that have an option of this name."""
-    actions = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    return [name for name, known in next(actions).choices.items() if option in known._option_string_actions]
-
-
-def listed_plainly(words: Sequence[str]) -> str:
-    """Return what was typed, shortened."""
-    return " ".join(visible(word, 60) for word in words[:5])
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="fairjax",
         description="Fair clustering: every protected group is spread over the clusters as over the whole data set.",
         epilog="Start with: fairjax fit",
@@ -166,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_fit(commands: "argparse._SubParsersAction[Parser]") -> None:
     fit = commands.add_parser(
         "fit",
         help="cluster a table fairly",
@@ -221,7 +172,7 @@ def _add_fit(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_download(fit)
 
 
-def _add_scaling(parser: _Parser) -> None:
+def _add_scaling(parser: Parser) -> None:
     parser.add_argument(
         "--standardize", action=argparse.BooleanOptionalAction, default=None,
         help="give every column mean 0 and standard deviation 1 (default, except for har and the image sets)",
@@ -229,7 +180,7 @@ def _add_scaling(parser: _Parser) -> None:
     parser.add_argument("--l2-normalize", action="store_true", help="then divide each row by its Euclidean length")
 
 
-def _add_turns(parser: _Parser) -> None:
+def _add_turns(parser: Parser) -> None:
     parser.add_argument(
         "--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one fit (default: 100)"
     )
@@ -239,7 +190,7 @@ def _add_turns(parser: _Parser) -> None:
     )  # fmt: skip
 
 
-def _add_download(parser: _Parser) -> None:
+def _add_download(parser: Parser) -> None:
     parser.add_argument(
         "--download",
         action="store_true",
@@ -247,7 +198,7 @@ def _add_download(parser: _Parser) -> None:
     )
 
 
-def _add_outputs(fit: _Parser) -> None:
+def _add_outputs(fit: Parser) -> None:
     _add_out(fit)
     fit.add_argument(
         "--report", metavar="HTML", help="write a report to this file: one page with figures that opens from disk"
@@ -259,7 +210,7 @@ def _add_outputs(fit: _Parser) -> None:
     fit.add_argument("--quiet", action="store_true", help="print no summary and no progress")
 
 
-def _add_alignment(fit: _Parser) -> None:
+def _add_alignment(fit: Parser) -> None:
     """Add what only the alignment routes have."""
     fit.add_argument(
         "--transport-weight", type=float, default=1.0, metavar="W",
@@ -278,7 +229,7 @@ def _add_alignment(fit: _Parser) -> None:
     )
 
 
-def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_predict(commands: "argparse._SubParsersAction[Parser]") -> None:
     predict = commands.add_parser(
         "predict",
         help="assign the rows of another table by a fitted model",
@@ -299,7 +250,7 @@ def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
     table_options.add_reading(predict)
 
 
-def _add_out(parser: _Parser) -> None:
+def _add_out(parser: Parser) -> None:
     """Add what `fit` and `predict` have in common: the table back with its clusters."""
     parser.add_argument(
         "--out", metavar="FILE",
@@ -318,7 +269,7 @@ def _add_out(parser: _Parser) -> None:
     )  # fmt: skip
 
 
-def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
     bench = commands.add_parser(
         "bench",
         help="compare k-means, fair clustering and other methods",
@@ -334,7 +285,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_download(bench)
 
 
-def _add_input(parser: _Parser, nargs: str, clusters: int) -> None:
+def _add_input(parser: Parser, nargs: str, clusters: int) -> None:
     """Add what `fit` and `bench` have in common: the data, their columns, and the number of clusters."""
     parser.add_argument(
         "data", nargs=nargs, metavar="DATA",
@@ -358,7 +309,7 @@ def _add_input(parser: _Parser, nargs: str, clusters: int) -> None:
     )
 
 
-def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_inspect(commands: "argparse._SubParsersAction[Parser]") -> None:
     inspect = commands.add_parser(
         "inspect",
         help="what would be read of a table, as what, and what is wrong",
@@ -373,7 +324,7 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
     inspect.add_argument("--json", action="store_true", help="print one JSON object in place of the tables")
 
 
-def _add_datasets(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_datasets(commands: "argparse._SubParsersAction[Parser]") -> None:
     datasets = commands.add_parser(
         "datasets",
         help="known data sets, where they were found, and how to get the others",
@@ -382,7 +333,7 @@ def _add_datasets(commands: "argparse._SubParsersAction[_Parser]") -> None:
     datasets.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
 
 
-def _add_methods(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_methods(commands: "argparse._SubParsersAction[Parser]") -> None:
     methods = commands.add_parser(
         "methods",
         help="the other and the deep methods, and the settings of each",

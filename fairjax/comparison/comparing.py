@@ -30,6 +30,7 @@ def compare(
     n_init: int | Literal["auto"] = 1,
     search: int = 0,
     sample_weight: Any = None,
+    target: Any = None,
     time_limit: float | None = None,
     curve: bool = False,
 ) -> Comparison:
@@ -67,6 +68,9 @@ def compare(
         Fits of "fca" after the restarts, as for :class:`fairjax.FCA`.
     sample_weight : array-like (n,), optional
         Weights ≥ 0 of the points. Methods that know none have a row without figures.
+    target : array-like (n,), optional
+        Known classes of the points, any hashable values. The table then has accuracy (clusters named as well as they
+        can be) and normalised mutual information; no method sees them.
     time_limit : float, optional
         Seconds. A row of which one start took longer has no further ones, and ends as ``stopped``. A run that has begun
         is not broken off: nothing within one process can do that safely.
@@ -122,9 +126,11 @@ def compare(
     facts = Facts(problem.max_balance, spread, int(n_clusters))
     rows = entrants(methods, facts, levels, curve=bool(curve))
     with memory.explained(problem.n_points, int(n_clusters)):
+        classes = _classes(target, problem.n_points)
         contest = Contest(
-            problem, init, int(max_iter), float(tol), time_limit, timed=not curve, n_init=each, search=int(search)
-        )
+            problem, init, int(max_iter), float(tol), time_limit,
+            timed=not curve, n_init=each, search=int(search), classes=classes,
+        )  # fmt: skip
         runs = contest.hold(rows, range(int(first_seed), int(first_seed) + int(n_seeds)))
     return Comparison.of(
         runs,
@@ -150,6 +156,18 @@ def _check_numbers(tol: Any, time_limit: Any) -> None:
     settings.check_range("tol", tol, np.inf)
     if time_limit is not None:
         settings.check_range("time_limit", time_limit, np.inf)
+
+
+def _classes(target: Any, n_points: int) -> Any:
+    """Ids of known classes."""
+    if target is None:
+        return None
+    from fairjax.estimators import inputs
+
+    try:
+        return inputs.groups_of(target, n_points)[0]
+    except InputError as error:
+        raise InputError(str(error).replace("sensitive_features", "target")) from error
 
 
 def _problem(X: Any, sensitive_features: Any, sample_weight: Any, n_clusters: int, init: Any) -> Any:

@@ -53,6 +53,8 @@ class Row(NamedTuple):
     seconds: float
     status: str
     gap: float
+    accuracy: float = float("nan")
+    nmi: float = float("nan")
     compile_seconds: float = 0.0
 
 
@@ -66,7 +68,10 @@ class _RefusedError(Exception):
 
 @dataclass(eq=False)
 class Contest:
-    """Data and settings that all runs share; ``notes`` are sentences on rows that are not what they should be."""
+    """Data and settings that all runs share; ``notes`` are sentences on rows that are not what they should be.
+
+    ``classes`` (n,) 0..C-1 are known ones, beside which labels are looked at.
+    """
 
     problem: Problem
     init: str
@@ -76,6 +81,7 @@ class Contest:
     timed: bool = True
     n_init: int = 1
     search: int = 0
+    classes: npt.NDArray[np.int32] | None = None
     notes: list[str] = field(default_factory=list)
     start_seconds: list[float] = field(default_factory=list)
 
@@ -130,7 +136,7 @@ class Contest:
         began = time.perf_counter()
         model = self._fit(entrant, begin)
         seconds = time.perf_counter() - began
-        return _row(entrant, begin, measure(model, self.problem), seconds)
+        return _row(entrant, begin, measure(model, self.problem, self.classes), seconds)
 
     def _prepared(self, entrant: Entrant, begin: Begin) -> Entrant:
         """The entrant with its programs compiled and its control found."""
@@ -193,6 +199,8 @@ class Contest:
                     break
                 value /= 2
             if self._is_late(row):
+                self.notes.append(f"{entrant.label}: its search ended early, since one run took {row.seconds:.3g} s.")
+                bad = np.nan
                 break
         if best is None:
             return tried
@@ -234,7 +242,7 @@ class Contest:
             warnings.simplefilter("ignore")
             model.fit(problem.X, sensitive_features=problem.groups, sample_weight=problem.weights)
         spent = seconds if own else time.perf_counter() - began
-        return Begin(seed, centers, model.cluster_centers_, (measure(model, problem), spent), seconds)
+        return Begin(seed, centers, model.cluster_centers_, (measure(model, problem, self.classes), spent), seconds)
 
 
 def _better(best: tuple[float, Entrant] | None, row: Row, tried: Entrant) -> tuple[float, Entrant]:
@@ -251,6 +259,7 @@ def _row(entrant: Entrant, begin: Begin, found: Measured, seconds: float) -> Row
     return Row(
         entrant.label, entrant.name, entrant.control, entrant.value, entrant.floor, begin.seed, found.cost,
         found.objective, found.balance, found.violation, found.n_nonempty, seconds, found.status, found.gap,
+        found.accuracy, found.nmi,
     )  # fmt: skip
 
 

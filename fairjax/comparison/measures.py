@@ -16,6 +16,7 @@ class Measured(NamedTuple):
     cost : mean squared distance to the means of the labels. objective : what the method minimised, in its own terms.
     balance : least ratio of two groups in a cluster. violation : points by which the labels miss what the method's
     control promises, NaN where that is nothing. n_nonempty : clusters with points. status, gap : as the estimator says.
+    accuracy, nmi : agreement with known classes, NaN where none are known.
     """
 
     cost: float
@@ -25,10 +26,12 @@ class Measured(NamedTuple):
     n_nonempty: int
     status: str
     gap: float
+    accuracy: float = float("nan")
+    nmi: float = float("nan")
 
 
-def measure(model: Any, problem: Problem) -> Measured:
-    """Look at a fitted estimator; O(n d).
+def measure(model: Any, problem: Problem, classes: npt.NDArray[np.int32] | None = None) -> Measured:
+    """Look at a fitted estimator, and beside known classes (n,) 0..C-1 if there are any; O(n d).
 
     A label of its own that stands for noise counts as a cluster.
     """
@@ -46,7 +49,20 @@ def measure(model: Any, problem: Problem) -> Measured:
         len(distinct),
         _status(model, len(distinct), problem.n_clusters),
         float("nan") if gap is None else float(gap),
+        *_agreement(labels, classes, problem),
     )
+
+
+def _agreement(
+    labels: npt.NDArray[Any], classes: npt.NDArray[np.int32] | None, problem: Problem
+) -> tuple[float, float]:
+    """Accuracy and normalised mutual information."""
+    if classes is None:
+        return float("nan"), float("nan")
+    from fairjax import metrics
+
+    found = [measure(labels, classes, weights=problem.weights) for measure in (metrics.accuracy, metrics.nmi)]
+    return float(found[0]), float(found[1])
 
 
 def cost_of(problem: Problem, labels: npt.NDArray[Any]) -> float:

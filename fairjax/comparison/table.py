@@ -38,8 +38,8 @@ class Comparison:
         One row for every method and start: ``method`` (the label), ``name``, ``control`` and its ``value``, ``floor``
         (what FCA was asked for of the balance; NaN for others), ``seed``, ``cost``, ``objective``, ``balance``,
         ``violation`` (points by which the labels miss what the control promises, NaN where that is nothing),
-        ``n_nonempty``, ``seconds``, ``status``, ``gap``, ``compile_seconds`` (spent before or in this run, on
-        programs that no earlier row had).
+        ``n_nonempty``, ``seconds``, ``status``, ``gap``, ``accuracy`` and ``nmi`` (beside known classes, if there are
+        any), ``compile_seconds`` (spent before or in this run, on programs that no earlier row had).
     n_clusters, n_seeds : int
     init : str
         Where the runs began.
@@ -77,8 +77,9 @@ class Comparison:
         """Make one of the runs of a contest."""
         import pandas as pd
 
+        runs = pd.DataFrame(rows)
         return cls(
-            pd.DataFrame(rows),
+            runs if runs["accuracy"].notna().any() else runs.drop(columns=["accuracy", "nmi"]),
             problem.n_clusters,
             n_seeds,
             init,
@@ -96,7 +97,7 @@ class Comparison:
         median cost over k-means, NaN without that or where it costs nothing; ``share`` the balance as a part of the
         best possible; ``violation``, ``status`` and ``gap`` the worst; ``n_nonempty`` the least. ``seconds`` are those
         of a fit from the start on, compiled (of k-means from seeding, where the start is its solution);
-        ``compile_seconds`` all that was spent on its programs.
+        ``compile_seconds`` all that was spent on its programs. With known classes medians of ``accuracy`` and ``nmi``.
         """
         by_method = self.runs.groupby("method", sort=False)
         found = by_method[["floor", "cost", "balance", "seconds"]].median()
@@ -109,6 +110,8 @@ class Comparison:
         found["status"] = by_method["status"].agg(lambda some: max(some, key=_STATUSES.index))
         found["gap"] = by_method["gap"].max()
         found["compile_seconds"] = by_method["compile_seconds"].sum()
+        if "nmi" in self.runs:
+            found[["accuracy", "nmi"]] = by_method[["accuracy", "nmi"]].median()
         return found
 
     def _plain_cost(self) -> float:
