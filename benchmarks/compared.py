@@ -1,106 +1,186 @@
-"""Every method side by side on Adult, Bank and the Census sample: cost, balance, what it promised, seconds, compiling.
+"""Every method side by side, on tables and on learned features: cost, balance, what it promised, seconds, compiling.
 
-    python benchmarks/compared.py [--seeds N] [--sets adult,bank,bank-marital,census] [--scales l2,standard,min-max]
-                                  [--methods A,B] [--add] [--quick]
-    python benchmarks/compared.py --table    the tables of README.md in this folder, from the results
+    python benchmarks/compared.py [--seeds N] [--minutes M] [--only PIECE ...] [--again] [--time-limit S]
+                                  [--without-seconds] [--quick]
 
-K = 10 (Census: 20). All methods of a row begin from the same k-means++ seeds, or from plain k-means from there; "FCA,
-aligned start" begins as `fairjax.FCA` does by default. Each stands at its fairest and at its published setting: FRAC,
-whose authors deal by turns, with exact capacities too, and VFC with its safeguarded step beside the published one.
-Costs and balances are medians over the seeds, seconds those of a compiled fit from the start on, the compiler's apart:
+A piece is a data set in one form: Adult, Bank (two and three groups) and the Census sample with rows of length 1 (l2),
+all but Bank in three groups with standardised columns and with columns from 0 to 1 too, and what an autoencoder learned
+of MNIST-USPS, Reverse MNIST and HAR (30 groups). The record is written after every piece, and a piece that it has, with
+as many starts, is not run again (but with ``--again``): broken off, or ended by ``--minutes`` (no piece begins later),
+the same command goes on. ``--only`` takes the pieces whose name begins so.
+
+All methods of a piece begin from the same k-means++ seeds, or from plain k-means from there; "FCA, aligned start"
+begins as `fairjax.FCA` does by default. Each stands at its fairest and at its published setting: FRAC, whose authors
+deal by turns, with exact capacities too, VFC with its safeguarded step beside the published one, FMC with averages of
+Adam that are kept, or begun anew as published. The fairest values of VFC and FMC are searched for in some ten runs;
+these two have one start, and FMC, the slowest, stands in the pieces of Adult and Census with rows of length 1 and of
+learned features only.
+A row of which a start took longer than ``--time-limit`` keeps what it has, and its status is ``stopped``.
+
+Costs and balances are medians over the starts, seconds those of a compiled fit from the start on, the compiler's apart:
 programs that an earlier row has compiled cost none. ``gain`` tells of ten starts, where the published FCA has a row,
 what part of the difference between that and ours is there with the centres of plain k-means (exact FAlg), and what the
-centres add.
-``--add`` puts what is run in the place of the same data in the record there is. ``--quick`` takes every 20th row and
-writes to the temporary folder.
+centres add. ``curve`` is cost against balance on Adult, twelve values of every control, and a picture of it.
+``--without-seconds`` is for a machine that has other work. ``--quick`` takes few rows and writes to the temporary
+folder.
 """
 
 import argparse
 import json
 import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import assigned
+import compared_data
 import measure
 import numpy as np
 
 import fairjax
-from fairjax import datasets
 from fairjax.comparison.quoted import quoted
 
-METHODS = "kmeans,falg,fcbc,frac,frac-oe,ms-flow,vfc,fmc,sfc,mpfc,fca"
-SETS = {"adult": 10, "bank": 10, "bank-marital": 10, "census": 20}
-SCALES = ("l2", "standard", "min-max")
+METHODS = ("kmeans", "falg", "fcbc", "frac", "frac-oe", "ms-flow", "sfc", "mpfc", "fca")
+SEARCHED = ("vfc", "fmc")  # for their fairest values, in some ten runs
+CURVES = ("falg", "fcbc", "frac", "ms-flow", "vfc", "fmc", "sfc", "fca")
+CURVE, GAIN, RECORD = "curve, adult", "gain", "baselines-compared.json"
+
+
+class Piece(NamedTuple):
+    """A data set in one form, and whether FMC takes part."""
+
+    data: str
+    form: str
+    with_fmc: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.data}, {self.form}"
+
+
+def all_pieces() -> list[Piece]:
+    """Those of the same data one after the other, so that programs are compiled once."""
+    tables = [
+        Piece(data, form, form == "l2" and data != "bank")
+        for data in ("adult", "bank", "census")
+        for form in ("l2", "standard", "min-max")
+    ]
+    tables.insert(6, Piece("bank-marital", "l2", with_fmc=False))
+    return tables + [Piece(data, "learned", with_fmc=True) for data in ("mnist-usps", "reverse-mnist", "har")]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5, metavar="N")
+    parser.add_argument("--minutes", type=float, default=np.inf, metavar="M", help="begin no piece later")
+    parser.add_argument("--time-limit", type=float, default=20.0, metavar="S", help="of one start of a row")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="PIECE", help="pieces whose name begins so")
+    parser.add_argument("--again", action="store_true", help="run pieces that the record has, too")
+    parser.add_argument("--without-seconds", action="store_true", help="leave out seconds: the machine has other work")
     parser.add_argument("--quick", action="store_true", help="few rows; results go to the temporary folder")
-    parser.add_argument("--add", action="store_true", help="keep what the record has of other data")
-    parser.add_argument("--table", action="store_true", help="print the tables from the results")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N")
-    parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--scales", default=",".join(SCALES))
-    parser.add_argument("--methods", default=METHODS)
     options = parser.parse_args()
-    if options.table:
-        print(table())
-        return
     folder = Path(tempfile.gettempdir()) if options.quick else measure.RESULTS
+    todo: dict[str, Callable[[], dict[str, Any]]] = {
+        piece.name: partial(run, piece, options) for piece in all_pieces()
+    } | {GAIN: partial(gains, options.quick), CURVE: partial(curve, options, folder)}
+    began = time.perf_counter()
+    for name, work in todo.items():
+        record = read(folder / RECORD)
+        known = record["pieces"].get(name, {}).get("seeds")
+        # shares of the gain are of ten starts, and a curve of one, whatever is asked for
+        same = known is not None and (known == options.seeds or name in (GAIN, CURVE))
+        if not name.startswith(tuple(options.only)) or (same and not options.again):
+            continue
+        if time.perf_counter() - began > 60 * options.minutes:
+            print(f"{name}: not begun after {options.minutes:g} minutes; the same command goes on", flush=True)
+            break
+        start = time.perf_counter(), time.process_time()
+        found = work()
+        about = {
+            "seeds": options.seeds,
+            "seconds": round(time.perf_counter() - start[0], 1),
+            "processor_seconds": round(time.process_time() - start[1], 1),
+            "machine": measure.machine(),
+            **found.pop("about", {}),
+        }
+        if options.without_seconds:
+            about["seconds"] = None
+        print(write(folder, merged(record, name, about, found), options), about["processor_seconds"], flush=True)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The record there is, if it is of this form."""
+    empty: dict[str, Any] = {"pieces": {}, "rows": [], "notes": [], "gain": [], "curve": []}
+    if not path.exists():
+        return empty
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return {key: record[key] for key in empty} if "pieces" in record else empty
+
+
+def merged(record: dict[str, Any], name: str, about: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """A record with what was found of a piece in the place of what it had of it, in the order of the pieces."""
+    order = [*(piece.name for piece in all_pieces()), GAIN, CURVE]
+    new = {part: [row for row in record[part] if row["piece"] != name] for part in ("rows", "notes", "gain", "curve")}
+    for part, rows in found.items():
+        new[part] = sorted(
+            [*new[part], *({"piece": name, **row} for row in rows)], key=lambda r: order.index(r["piece"])
+        )
+    pieces = record["pieces"] | {name: about}
+    return {"pieces": {name: pieces[name] for name in order if name in pieces}, **new}
+
+
+def write(folder: Path, record: dict[str, Any], options: Any) -> Path:
     command = f"python benchmarks/compared.py --seeds {options.seeds}"
-    for name, default in (("sets", ",".join(SETS)), ("scales", ",".join(SCALES)), ("methods", METHODS)):
-        command += "" if getattr(options, name) == default else f" --{name} {getattr(options, name)}"
-    rows: list[dict[str, Any]] = []
-    notes: list[dict[str, str]] = []
-    gains: list[dict[str, Any]] = []
-    there = folder / "baselines-compared.json"
-    if options.add and there.exists():
-        before = json.loads(there.read_text(encoding="utf-8"))
-        rows, notes, gains = ([row for row in before[part] if kept(row, options)] for part in ("rows", "notes", "gain"))
-    for name in options.sets.split(","):
-        for scale in options.scales.split(","):
-            rows += rows_of(name, scale, options, notes)
-            gains += gain(name, scale, options.quick)
-            record = {"seeds": options.seeds, "rows": rows, "gain": gains, "notes": notes}
-            # written as they come: a long run that is broken off has what it found
-            print(measure.write("compared", command + (" --quick" if options.quick else ""), record, folder,
-                                family="baselines"), flush=True)  # fmt: skip
+    command += (" --without-seconds" if options.without_seconds else "") + (" --quick" if options.quick else "")
+    return measure.write("compared", command, record, folder, family="baselines")
 
 
-def kept(row: dict[str, Any], options: Any) -> bool:
-    """Whether a row of the record is of other data than what is run."""
-    return row["data"] not in options.sets.split(",") or row["scale"] not in options.scales.split(",")
-
-
-def points(name: str, scale: str, quick: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of length 1, standardised columns, or columns from 0 to 1; and groups."""
-    data = datasets.load(name, l2_normalize=scale == "l2")
-    X = data.X
-    if scale == "min-max":
-        raw = np.asarray(data.raw, np.float64)
-        width = np.ptp(raw, axis=0)
-        X = (raw - raw.min(0)) / np.where(width > 0, width, 1)
-    thinned = slice(None, None, 20 if quick else 1)
-    return np.asarray(X, np.float64)[thinned], data.groups[thinned]
-
-
-def rows_of(name: str, scale: str, options: Any, notes: list[dict[str, str]]) -> list[dict[str, Any]]:
-    X, groups = points(name, scale, options.quick)
-    shared = {"n_clusters": SETS[name], "levels": (1.0,), "n_seeds": options.seeds}
-    found = fairjax.compare(X, groups, methods=options.methods.split(","), init="k-means++", **shared)
-    default = fairjax.compare(X, groups, methods={"FCA, aligned start": "fca"}, init="aligned", **shared)
-    base = float(found.frame["cost"].iloc[0])
+def run(piece: Piece, options: Any) -> dict[str, Any]:
+    """Rows and notes of a piece."""
+    points = compared_data.load(piece.data, piece.form, options.quick)
+    print(f"{piece.name}: {points.X.shape[0]} rows, {points.X.shape[1]} features", flush=True)
+    searched = [name for name in SEARCHED if name != "fmc" or piece.with_fmc]
+    parts = (
+        contest(points, piece, options, METHODS, options.seeds),
+        contest(points, piece, options, searched, 1),
+        contest(points, piece, options, {"FCA, aligned start": "fca"}, options.seeds, init="aligned"),
+    )
+    base = float(parts[0].frame["cost"].iloc[0])
     rows = []
-    for own_start, frame in ((False, found.frame), (True, default.frame)):
-        for label, row in frame.iterrows():
-            own = {key: plain(value) for key, value in row.items() if key not in ("floor", "price")}
-            price = plain(row["cost"] / base - 1)
-            shown = "FCA, aligned start" if own_start else str(label)
-            rows.append({"data": name, "scale": scale, "n": len(X), "method": shown, "price": price, **own})
-            told(rows[-1])
-    notes += [{"data": name, "scale": scale, "note": note} for note in found.notes]
-    return rows
+    for part in parts:
+        starts = part.runs.groupby("method", sort=False).size()
+        for label, row in part.frame.iterrows():
+            own = {str(key): plain(value) for key, value in row.items() if key not in ("floor", "price")}
+            shown = str(label) if part.init != "aligned" else "FCA, aligned start"
+            rows.append(
+                {
+                    "data": piece.data, "form": piece.form, "method": shown, "starts": int(starts[label]),
+                    "price": plain(row["cost"] / base - 1), **own,
+                }
+            )  # fmt: skip
+            if options.without_seconds:
+                rows[-1] |= {"seconds": None, "compile_seconds": None}
+            print(line(rows[-1]), flush=True)
+    about = {
+        "n": len(points.X),
+        "n_features": points.X.shape[1],
+        "n_groups": len(np.unique(points.groups)),
+        "n_clusters": compared_data.K[piece.data],
+        "max_balance": parts[0].max_balance,
+        "start_seconds": None if options.without_seconds else parts[0].start_seconds,
+    }
+    return {"about": about, "rows": rows, "notes": [{"note": note} for part in parts for note in part.notes]}
+
+
+def contest(
+    points: compared_data.Points, piece: Piece, options: Any, methods: Any, seeds: int, init: str = "k-means++"
+) -> fairjax.comparison.Comparison:
+    return fairjax.compare(
+        points.X, points.groups, methods=methods, n_clusters=compared_data.K[piece.data], levels=(1.0,), n_seeds=seeds,
+        init=init, target=points.classes, time_limit=options.time_limit,
+    )  # fmt: skip
 
 
 def plain(value: Any) -> Any:
@@ -108,34 +188,43 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def told(row: dict[str, Any]) -> None:
-    print(line(row), flush=True)
-
-
-def gain(name: str, scale: str, quick: bool) -> list[dict[str, Any]]:
+def gains(quick: bool) -> dict[str, Any]:
     """What part of the difference to the published FCA is the exact assignment, and what part the centres."""
-    printed = {
-        row.method: row.cost
-        for row in quoted(name, n_clusters=SETS[name], n_groups=2, l2_normalize=scale == "l2", standardize=True)
-    }
-    if "FCA" not in printed:
-        return []
-    found = assigned.seeds(*points(name, scale, quick))
+    return {"about": {"seeds": 10}, "gain": [gain(name, quick) for name in ("adult", "bank")]}
+
+
+def gain(name: str, quick: bool) -> dict[str, Any]:
+    printed = quoted(name, n_clusters=compared_data.K[name], n_groups=2, l2_normalize=True, standardize=True)
+    published = next(row.cost for row in printed if row.method == "FCA")
+    points = compared_data.scaled(name, "l2", quick)
+    found = assigned.seeds(points.X, points.groups)
     exact, ours = found["mean"], min(found["fca_mean"], found["fca_aligned_mean"])
-    whole = printed["FCA"] - ours
-    return [
-        {
-            "data": name,
-            "scale": scale,
-            "n_starts": len(found["costs"]),
-            "published": printed["FCA"],
-            "exact_falg": exact,
-            "fca_from_k_means": found["fca_mean"],
-            "fca_aligned": found["fca_aligned_mean"],
-            "share_of_assignment": (printed["FCA"] - exact) / whole,
-            "share_of_centers": (exact - ours) / whole,
-        }
-    ]
+    whole = published - ours
+    return {
+        "data": name,
+        "n_starts": len(found["costs"]),
+        "published": published,
+        "exact_falg": exact,
+        "fca_from_k_means": found["fca_mean"],
+        "fca_aligned": found["fca_aligned_mean"],
+        "share_of_assignment": (published - exact) / whole,
+        "share_of_centers": (exact - ours) / whole,
+    }
+
+
+def curve(options: Any, folder: Path, methods: Sequence[str] = CURVES) -> dict[str, Any]:
+    """Cost against balance of every control on Adult, from one start, and its picture."""
+    points = compared_data.scaled("adult", "l2", options.quick)
+    found = fairjax.compare(
+        points.X, points.groups, methods=methods, n_clusters=compared_data.K["adult"], n_seeds=1, init="k-means++",
+        curve=True,
+    )  # fmt: skip
+    axes = found.plot()
+    axes.figure.set_size_inches(7.5, 4.5)
+    axes.figure.savefig(folder / RECORD.replace(".json", ".svg"), metadata={"Date": None})
+    kept = ("method", "name", "control", "value", "cost", "balance", "n_nonempty", "status")
+    rows = [{key: plain(row[key]) for key in kept} for _, row in found.runs.iterrows()]
+    return {"about": {"seeds": 1}, "curve": rows, "notes": [{"note": note} for note in found.notes]}
 
 
 def line(row: dict[str, Any]) -> str:
@@ -143,20 +232,11 @@ def line(row: dict[str, Any]) -> str:
         return "" if value is None else format(value, form)
 
     return (
-        f"| {row['data']}, {row['scale']} | {row['method']} | {shown(row['cost'], '.4f')} | "
+        f"| {row['data']}, {row['form']} | {row['method']} | {shown(row['cost'], '.4f')} | "
         f"{shown(row['price'], '+.1%')} | {shown(row['balance'], '.4f')} | {shown(row['share'], '.1%')} | "
         f"{shown(row['violation'], '.1f')} | {shown(row['seconds'], '.2f')} | {shown(row['compile_seconds'], '.1f')} | "
         f"{row['status']} |"
     )
-
-
-def table() -> str:
-    record = json.loads((measure.RESULTS / "baselines-compared.json").read_text(encoding="utf-8"))
-    head = (
-        "| data | method | cost | over k-means | balance | of best | missed | seconds | compiling | status |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
-    )
-    return head + "\n".join(map(line, record["rows"]))
 
 
 if __name__ == "__main__":
