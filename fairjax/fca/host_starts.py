@@ -16,7 +16,8 @@ from scipy.optimize import linear_sum_assignment
 
 _SAMPLE, _MOST = 1000, 2000  # points per group; the matching takes the cube of their number in time
 _EACH = 50  # points per cluster
-_ALL = 2000  # points of all groups except the largest together
+_ALL = 2000  # points of all groups except the largest together, or more as far as
+_WORK = 2e9  # the matchings, of one group each, take this number cubed in all
 _RESTARTS = 10  # of k-means
 
 
@@ -24,7 +25,7 @@ def sample_size(sizes: npt.NDArray[np.intp], n_clusters: int) -> int:
     """Number of points to sample from each group, for groups of these sizes."""
     others = max(1, int(np.count_nonzero(sizes)) - 1)
     wanted = min(max(_SAMPLE, _EACH * n_clusters), _MOST)
-    return min(int(sizes.max()), wanted, max(_ALL // others, n_clusters))
+    return min(int(sizes.max()), wanted, max(_ALL // others, int(np.cbrt(_WORK / others)), n_clusters))
 
 
 def aligned_points(

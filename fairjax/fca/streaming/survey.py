@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fairjax._core import group_codes
 from fairjax._core.processes import Crew
 from fairjax.errors import InputError
+from fairjax.fca.scaled_points import scale_of
 from fairjax.fca.streaming.intake import Floats, GroupIds, Intake, Rows
 from fairjax.fca.streaming.sampling import SAMPLE, Drawn, Sample
 
@@ -228,7 +229,7 @@ class _Totals:
         shift = (about + self._sums / self.n_rows).astype(self.dtype).astype(np.float64)
         least, most = self._least.astype(np.float64) - shift, self._most.astype(np.float64) - shift
         reach = max(float(most.max()), float(-least.min()))
-        scale = float(np.ldexp(1.0, int(np.frexp(reach)[1]))) if reach > 0 else 1.0
+        scale = scale_of(reach, self.dtype)
         whole = self.masses.sum()
         off = shift - about
         squares = self._squares / whole - 2 * off * self._heavy / whole + off**2
