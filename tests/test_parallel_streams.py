@@ -313,7 +313,8 @@ def told_to(**settings):
     return json.dumps({"n_clusters": K, "init": START} | settings)
 
 
-@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3])
 def test_a_fit_of_processes_goes_on_in_one(folder, tmp_path, size):
     """Two or three that find each other by gloo; their checkpoint is free of them."""
     found = ended(running(_FIT, size, folder, tmp_path, told_to(max_iter=2), numbers=(None,) * 3))
