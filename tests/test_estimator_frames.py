@@ -99,7 +99,7 @@ def test_what_is_no_number_is_named(kind, more, message):
         (pd.DataFrame({"a": ["1", "2", "3"] * 20}, dtype=object), r"'a' \(text\)"),
         (pd.DataFrame(X, columns=["a", "b", "a"]), "X has two columns named 'a'; give each its own name"),
         (pd.DataFrame(index=range(60)), "X has no columns"),
-        (pd.DataFrame({"a": [10**400] * 60}), "numbers too large for floating point"),
+        (pd.DataFrame({"a": [10**400] * 60}, dtype=object), "numbers too large for floating point"),
         (np.ma.masked_array(X, X > 4), r"X has \d+ masked values, which are missing"),
         (np.array([["2024-01-01"]] * 60, "M8[D]"), r"X holds dates or durations \(datetime64\[D\]\)"),
         (np.zeros(60, "f8,f8"), r"X is an array of records; .*pandas.DataFrame\(X\)"),

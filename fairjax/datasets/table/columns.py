@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -250,7 +251,7 @@ def _encode(cells: Any) -> tuple[npt.NDArray[np.int32], Any, tuple[str, ...]]:
             packed = packed.chunk(0) if packed.num_chunks else pa.array([], pa.string()).dictionary_encode()
     found = packed.dictionary if is_text(packed.dictionary) else pc.cast(packed.dictionary, pa.string())
     plain = pc.utf8_trim_whitespace(found)
-    trimmed = pc.utf8_trim_whitespace(pc.utf8_trim(pc.utf8_normalize(plain, "NFC"), characters=_UNSEEN))
+    trimmed = pc.utf8_trim_whitespace(pc.utf8_trim(_composed(plain), characters=_UNSEEN))
     words = pc.unique(pc.if_else(pc.equal(trimmed, ""), None, trimmed)).drop_null()
     words = words.take(pc.sort_indices(words))
     place = pc.fill_null(pc.index_in(trimmed, words), -1).to_numpy().astype(np.int32)
@@ -260,6 +261,20 @@ def _encode(cells: Any) -> tuple[npt.NDArray[np.int32], Any, tuple[str, ...]]:
     told = [f"blanks around {counted(blanks, 'value')} dropped"] if blanks else []
     told += [f"{counted(forms, 'value')} written by other characters that look the same"] if forms else []
     return np.append(place, np.int32(-1))[indices], words, tuple(told)
+
+
+def _composed(texts: Any) -> Any:
+    """Texts whose accents are part of their letters, of whatever form (NFC).
+
+    Not by Arrow's function, which takes accents apart in the oldest version that may be installed.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pc.all(pc.string_is_ascii(texts)).as_py() is not False:
+        return texts
+    composed = [text and unicodedata.normalize("NFC", text) for text in texts.to_pylist()]
+    return pa.array(composed, texts.type)
 
 
 def _from_text(base: Column, cells: Any, table: RawTable) -> Column:
