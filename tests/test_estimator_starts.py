@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.exceptions import ConvergenceWarning
 
 from fairjax import FCA, fca
+from fairjax.errors import InputError
 from fairjax.fca.host_starts import aligned_points, sample_size
 
 K = 3
@@ -45,6 +46,11 @@ def test_the_pure_start_is_the_same_matching_under_vmap():
     side_by_side = jax.vmap(lambda key: start(key, padded, groups, weights=weights))(keys)
     for pairs in side_by_side:
         np.testing.assert_allclose(sorted(map(tuple, pairs)), sorted(map(tuple, expected)), rtol=1e-5)
+
+
+def test_a_pure_start_of_fewer_groups_than_rows():
+    with pytest.raises(InputError, match=r"groups has shape \(2,\); expected \(8,\)"):
+        fca.aligned_start(jax.random.key(0), apart(8)[0], [0, 1], K, n_groups=2)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from fairjax import kmeans, ot
 from fairjax._core.checks import check_count
+from fairjax.errors import InputError
 from fairjax.kmeans.points import as_weighted_points
 
 
@@ -78,10 +79,13 @@ def aligned_start(
     [5.5]
     """
     X, weights = as_weighted_points(X, weights)
+    groups = jnp.asarray(groups, jnp.int32)
+    if groups.shape != weights.shape:
+        raise InputError(f"groups has shape {groups.shape}; expected {weights.shape}, one id per row of X")
     check_count("n_groups", n_groups)
     check_count("n_samples", n_samples)
     drawing, clustering = jax.random.split(key)
-    aligned = _aligned(drawing, X, jnp.asarray(groups, jnp.int32), weights, n_groups=n_groups, n_samples=n_samples)
+    aligned = _aligned(drawing, X, groups, weights, n_groups=n_groups, n_samples=n_samples)
     return kmeans.fit(clustering, aligned, n_clusters, n_init=n_init).centers
 
 
