@@ -304,7 +304,7 @@ def test_masses_of_duplicates():
 
 
 def test_later_fits_find_their_programs_compiled():
-    """Whatever the number of points of like size, the control's value, the seed, the turns and the clusters."""
+    """Whatever the number of points of like size, the control and its value, the seed, the turns and the clusters."""
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiled.append(event) if event.endswith("backend_compile_duration") else None
@@ -312,8 +312,11 @@ def test_later_fits_find_their_programs_compiled():
     points, groups = data(n=60, seed=5)
     FCA(K, epsilon=0.1, random_state=0).fit(points, sensitive_features=groups)
     n_programs = len(compiled)
-    for n_points, epsilon, max_iter, more in ((55, 0.1, 100, 0), (40, 0.3, 50, 0), (60, 0.0, 1, 0), (60, 0.1, 100, 1)):
-        model = FCA(K + more, epsilon=epsilon, max_iter=max_iter, random_state=n_points)
+    for n_points, control, max_iter, more in (
+        (55, {"epsilon": 0.1}, 100, 0), (40, {"epsilon": 0.3}, 50, 0), (60, {"epsilon": 0.0}, 1, 0),
+        (60, {"epsilon": 0.1}, 100, 1), (60, {"min_balance": 0.5}, 100, 0),
+    ):  # fmt: skip
+        model = FCA(K + more, **control, max_iter=max_iter, random_state=n_points)
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             model.fit(points[:n_points], sensitive_features=groups[:n_points])
     assert len(compiled) == n_programs

@@ -18,16 +18,21 @@ def targets(control: Control, shares: Array, level: Array, masses: Array) -> Arr
     present = masses[:, None] > 0
     shares = _normalised(jnp.where(present, jnp.maximum(shares, 0), 0))
     level = jnp.maximum(level, 0)
-    if control.kind == "gap":
-        profile = level / jnp.sum(level)
-        apart = shares - profile
-        size = jnp.sum(jnp.abs(apart), 1, keepdims=True)
-        allowed = control.epsilon / 2
-        table = profile + apart * jnp.where(size > allowed, allowed / jnp.where(size > 0, size, 1), 1)
-        return masses[:, None] * _normalised(table)
     if control.kind == "counts":
         return masses[:, None] * _clipped(shares, control.lower / control.whole, control.upper / control.whole)
-    return _within_bounds(control, masses[:, None] * _with_room(control, shares, level, masses), masses)
+    bounded = _within_bounds(control, masses[:, None] * _with_room(control, shares, level, masses), masses)
+    if control.kind == "shares":
+        return bounded
+    return jnp.where(control.additive, masses[:, None] * _near_profile(control, shares, level), bounded)
+
+
+def _near_profile(control: Control, shares: Array, level: Array) -> Array:
+    """Shares (M, K) no farther from the profile of the levels (K,) than the gap allows."""
+    profile = level / jnp.sum(level)
+    apart = shares - profile
+    size = jnp.sum(jnp.abs(apart), 1, keepdims=True)
+    allowed = control.epsilon / 2
+    return _normalised(profile + apart * jnp.where(size > allowed, allowed / jnp.where(size > 0, size, 1), 1))
 
 
 def _normalised(table: Array) -> Array:
@@ -41,7 +46,7 @@ def _with_room(control: Control, shares: Array, level: Array, masses: Array) -> 
     pinned, present = without_room(control) & (masses > 0), masses > 0
     each = jnp.where(present, masses, 1)[:, None]
     lower, upper = control.lower[:, None] / each, control.upper[:, None] / each
-    if control.kind == "balance":
+    if control.kind == "profile":
         profile = level / jnp.sum(level)
         # scaled so that every group can fill it, and none has to exceed it
         least = jnp.max(jnp.where(present, 1 / jnp.where(present, upper[:, 0], 1), 0))
@@ -76,7 +81,7 @@ def _clipped(shares: Array, lower: Array, upper: Array) -> Array:
 
 
 def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
-    """Counts (M, K) within the bounds of ``balance`` or ``shares``.
+    """Counts (M, K) within the bounds of a balance or of shares.
 
     Where bounds are missed, counts are mixed with perfectly fair ones, which miss none, as little as possible: first
     cluster by cluster, so that a nearly empty cluster does not affect the others, then in all clusters at once.
@@ -99,7 +104,7 @@ def excess(control: Control, counts: Array, fair: Array, met: float = _MET) -> A
     roomy = ~without_room(control)
 
     def room(counts: Array) -> Array:
-        if control.kind == "balance":
+        if control.kind == "profile":
             pairs = counts[:, None] - control.floor * counts[None]
             present = control.upper > 0
             counted = (roomy[:, None] | roomy[None, :]) & present[:, None] & present[None, :]
@@ -109,7 +114,7 @@ def excess(control: Control, counts: Array, fair: Array, met: float = _MET) -> A
         return jnp.where(roomy[:, None], both, 0)
 
     ours, theirs = room(counts), jnp.maximum(room(fair), 0)
-    own = fair[:, None] if control.kind == "balance" else fair
+    own = fair[:, None] if control.kind == "profile" else fair
     missed = jnp.where(-ours > met * own, -ours, 0)
     return jnp.max(jnp.where(missed > 0, missed / jnp.where(missed > 0, theirs + missed, 1), 0), (0, 1))
 
@@ -121,12 +126,7 @@ def violation(control: Control, counts: Array, masses: Array) -> Array:
     """
     present = masses[:, None] > 0
     each = jnp.where(present, masses[:, None], 1)
-    if control.kind == "gap":
-        total = jnp.sum(counts, 1, keepdims=True)
-        profiles = counts / jnp.where(total > 0, total, 1)
-        apart = jnp.sum(jnp.abs(profiles[:, None] - profiles[None]), -1)
-        return jnp.maximum(jnp.max(jnp.where(present & present.T, apart, 0)) - control.epsilon, 0)
-    if control.kind == "balance":
+    if control.kind == "profile":
         missed = jnp.minimum(control.floor, best_balance(masses)) * jnp.max(counts, 0) - counts
     elif control.kind == "counts":
         unit = jnp.sum(masses) / control.whole
@@ -135,4 +135,11 @@ def violation(control: Control, counts: Array, masses: Array) -> Array:
         total, own = jnp.sum(counts, 0), masses / jnp.sum(masses)
         lower, upper = jnp.minimum(control.lower, own), jnp.maximum(control.upper, own)
         missed = jnp.maximum(lower[:, None] * total - counts, counts - upper[:, None] * total)
-    return jnp.max(jnp.where(present, jnp.maximum(missed, 0) / each, 0))
+    missed = jnp.max(jnp.where(present, jnp.maximum(missed, 0) / each, 0))
+    if control.kind != "profile":
+        return missed
+    total = jnp.sum(counts, 1, keepdims=True)
+    profiles = counts / jnp.where(total > 0, total, 1)
+    apart = jnp.sum(jnp.abs(profiles[:, None] - profiles[None]), -1)
+    beyond = jnp.maximum(jnp.max(jnp.where(present & present.T, apart, 0)) - control.epsilon, 0)
+    return jnp.where(control.additive, beyond, missed)

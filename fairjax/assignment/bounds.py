@@ -4,8 +4,8 @@ Counts q (M, K), as shares of the groups, lie between lower_s t_k and upper_s t_
 Where slack times force is near μ, the common value of all such products, a bound yields to changes of the prices and of
 the level in proportion to them. The *linearised* bounds hold the factors.
 
-Groups without room have no bounds; they get slack 1 and force 0, and so have no effect. Where no group has room, as
-under an additive gap ε, there are no bounds at all, and None stands in for each of these classes.
+Groups without room, as all are under an additive gap ε, have no bounds; they get slack 1 and force 0, and so have no
+effect.
 """
 
 from typing import NamedTuple

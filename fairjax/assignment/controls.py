@@ -1,25 +1,29 @@
 """What "fair" may mean: each control as a cone of admissible group counts, and its side of the dual.
 
 Write N_sk for the weight of group s in cluster k as a share of the whole weight, and π_s for the share of group s.
-There are four kinds of control:
+There are four controls:
 
-* ``gap``: the group's proportions q_sk = N_sk / π_s lie near a common profile p, ‖q_s − p‖₁ ≤ ε/2 for every group.
+* a *gap*: the group's proportions q_sk = N_sk / π_s lie near a common profile p, ‖q_s − p‖₁ ≤ ε/2 for every group.
   For two groups this is exactly Σ_k |q_0k − q_1k| ≤ ε. For more groups it bounds the distance of the profiles from
   their centre, so that ‖q_s − q_t‖₁ ≤ ε for every pair. ε = 0 is perfect fairness.
-* ``balance``: N_sk ≥ b N_tk in every cluster, for every pair of groups.
-* ``shares``: l_s N_k ≤ N_sk ≤ u_s N_k with N_k = Σ_s N_sk, the form of Bera et al. (2019).
-* ``counts``: l_k ≤ N_k ≤ u_k, bounds on the size of each cluster; for one group.
+* a *balance*: N_sk ≥ b N_tk in every cluster, for every pair of groups.
+* *shares*: l_s N_k ≤ N_sk ≤ u_s N_k with N_k = Σ_s N_sk, the form of Bera et al. (2019).
+* *counts*: l_k ≤ N_k ≤ u_k, bounds on the size of each cluster; for one group.
+
+The first two are of one kind, ``profile``: groups follow a common profile, up to a gap or up to a ratio. Which of the
+two is a traced value, so that changing from one to the other compiles nothing.
 
 A table of prices ν (M, K), where group s pays ν_sk to enter cluster k, is dual feasible when Σ_s ν_sk N_s ≤ 0 for
 every admissible column N of counts. Instead of constraining ν we take free variables y and put
 ν_sk = y_sk − t(y_·k), where the *normaliser* t is the sublinear mean that belongs to the control:
 
-* ``gap``: Σ_s π_s y_s, and the ε-ball subtracts (ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk) from the dual;
-* ``balance``: the root of Σ_s max(b (y_s − t), y_s − t) = 0, an expectile of the y_s;
-* ``shares``: Σ_s max(l_s y_s, u_s y_s).
+* gap: Σ_s π_s y_s, and the ε-ball subtracts (ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk) from the dual;
+* balance: the root of Σ_s max(b (y_s − t), y_s − t) = 0, an expectile of the y_s;
+* shares: Σ_s max(l_s y_s, u_s y_s).
 
-so that every y gives a bound. ``counts`` needs no normaliser: every ν is feasible, and the most that the bounds let
-counts earn, Σ_k max(l_k ν_k, u_k ν_k), is subtracted from the dual.
+so that every y gives a bound. Counts need no normaliser: every ν is feasible, and the most that the bounds let
+counts earn, Σ_k max(l_k ν_k, u_k ν_k), is subtracted from the dual. Where no group has room, as under a gap, the
+normaliser of a balance is that of a gap.
 
 A bound equal to the group's share of all the data leaves the group no room: less than its share in one cluster would
 mean more in another. :func:`fitted` makes such groups *pinned*: both slopes become their own share, which stays on the
@@ -37,7 +41,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from fairjax._core.precision import first_least
 
-Kind = Literal["gap", "balance", "shares", "counts"]
+Kind = Literal["profile", "shares", "counts"]
 
 ROUNDING = 8 * float(jnp.finfo(jnp.float64).eps)  # of sums in double precision, relative to the given weights
 
@@ -55,10 +59,12 @@ class Control:
         units of ``whole``.
     room_below, room_above : (M,) bool
         Whether the control itself would let a pinned group have less or more.
+    additive : () bool
+        Whether a ``profile`` is followed up to a gap, and not up to a ratio.
     epsilon : ()
-        Additive gap; 0 unless ``kind`` is ``gap``.
+        The gap; 0 for other controls.
     floor : ()
-        Floor of the balance; 0 unless it is ``balance``.
+        Floor of the balance; 0 for other controls.
     leeway : ()
         Relative rounding error of the masses: a bound that the data's own share misses by no more is satisfied.
     whole : ()
@@ -72,6 +78,7 @@ class Control:
     upper: Array
     room_below: Array
     room_above: Array
+    additive: Array
     epsilon: Array
     floor: Array
     leeway: Array
@@ -84,15 +91,17 @@ def _asked(
     kind: Kind,
     lower: Array,
     upper: Array,
-    epsilon: ArrayLike,
-    floor: ArrayLike,
     feasible: Array,
+    *,
+    additive: ArrayLike = False,
+    epsilon: ArrayLike = 0.0,
+    floor: ArrayLike = 0.0,
     whole: ArrayLike = 1.0,
 ) -> Control:
     """A control as it was asked for: no group is pinned yet."""
     dtype, none = lower.dtype, jnp.zeros(lower.shape, bool)
     return Control(
-        lower, upper, none, none, jnp.asarray(epsilon, dtype), jnp.asarray(floor, dtype),
+        lower, upper, none, none, jnp.asarray(additive), jnp.asarray(epsilon, dtype), jnp.asarray(floor, dtype),
         jnp.asarray(_leeway(dtype), dtype), jnp.asarray(whole, dtype), feasible, kind,
     )  # fmt: skip
 
@@ -104,7 +113,7 @@ def _leeway(dtype: DTypeLike) -> float:
 def gap(epsilon: Array, masses: Array) -> Control:
     """Additive gap of at most ``epsilon`` in [0, 2] between group profiles; masses (M,) sum to 1."""
     epsilon = jnp.asarray(epsilon, masses.dtype)
-    return _asked("gap", masses, masses, epsilon, 0.0, epsilon >= 0)
+    return _asked("profile", masses, masses, epsilon >= 0, additive=True, epsilon=epsilon)
 
 
 def balance(floor: Array, masses: Array) -> Control:
@@ -112,7 +121,14 @@ def balance(floor: Array, masses: Array) -> Control:
     floor = jnp.asarray(floor, masses.dtype)
     feasible = (floor >= 0) & (floor <= best_balance(masses) * (1 + _leeway(masses.dtype)))
     floor = jnp.maximum(floor, 0)
-    return _asked("balance", jnp.broadcast_to(floor, masses.shape), jnp.ones_like(masses), 0.0, floor, feasible)
+    return _asked("profile", jnp.broadcast_to(floor, masses.shape), jnp.ones_like(masses), feasible, floor=floor)
+
+
+def either(additive: Array, value: Array, masses: Array) -> Control:
+    """:func:`gap` of at most ``value`` () where ``additive`` () bool, else :func:`balance` of at least ``value``."""
+    return jax.tree.map(
+        lambda gap, balance: jnp.where(additive, gap, balance), gap(value, masses), balance(value, masses)
+    )
 
 
 def shares(lower: Array, upper: Array, masses: Array) -> Control:
@@ -121,7 +137,7 @@ def shares(lower: Array, upper: Array, masses: Array) -> Control:
     upper = jnp.broadcast_to(jnp.asarray(upper, masses.dtype), masses.shape)
     leeway = _leeway(masses.dtype)
     within = (lower <= masses * (1 + leeway)) & (masses * (1 - leeway) <= upper)
-    return _asked("shares", lower, upper, 0.0, 0.0, jnp.all(within | (masses == 0)))
+    return _asked("shares", lower, upper, jnp.all(within | (masses == 0)))
 
 
 def counts(lower: Array, upper: Array, whole: Array) -> Control:
@@ -130,7 +146,7 @@ def counts(lower: Array, upper: Array, whole: Array) -> Control:
     leeway = _leeway(lower.dtype)
     within = jnp.all((lower >= 0) & (lower <= upper))
     feasible = within & (jnp.sum(lower) <= whole * (1 + leeway)) & (jnp.sum(upper) >= whole * (1 - leeway))
-    return _asked("counts", lower[None], upper[None], 0.0, 0.0, feasible, whole)
+    return _asked("counts", lower[None], upper[None], feasible, whole=whole)
 
 
 def best_balance(masses: Array) -> Array:
@@ -145,9 +161,6 @@ def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
     ``leeway`` turns every control into perfect fairness.
     """
     present = masses > 0
-    if control.kind == "gap":
-        own = masses / jnp.sum(masses)
-        return replace(control, lower=own, upper=own)
     if control.kind == "counts":
         # no room if all lower bounds together, or all upper bounds together, make up the whole
         least = jnp.sum(control.lower) >= control.whole * (1 - ROUNDING)
@@ -157,11 +170,14 @@ def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
         unit = even / control.whole
         return replace(control, lower=lower * unit, upper=jnp.where(least, lower, upper) * unit, whole=even)
     floor = control.floor
-    if control.kind == "balance":
+    if control.kind == "profile":
         own, best = masses / jnp.max(masses), best_balance(masses)
         floor = jnp.minimum(floor, best)
         at_limit = control.floor >= best * (1 - leeway)
-        no_less, no_more = at_limit & (own <= best * (1 + leeway)), at_limit & (own >= 1 - leeway)
+        # a gap alone leaves no group room
+        no_less = control.additive | (at_limit & (own <= best * (1 + leeway)))
+        no_more = control.additive | (at_limit & (own >= 1 - leeway))
+        own = jnp.where(control.additive, masses / jnp.sum(masses), own)
         # a group without points has count 0, whatever the bounds
         lower, upper = jnp.broadcast_to(floor, masses.shape), jnp.where(present, control.upper, 0)
         pinned = present & (no_less | no_more)
@@ -184,11 +200,10 @@ def fitted(control: Control, masses: Array, leeway: Array | float) -> Control:
 
 def allows_all(control: Control, masses: Array) -> Array:
     """Whether (() bool) every assignment satisfies the control, to rounding."""
-    if control.kind == "gap":
+    if control.kind == "profile":
         # M disjoint profiles are this far from their centre, and no profiles are farther
-        return control.epsilon >= 4 * (1 - 1 / masses.shape[0])
-    if control.kind == "balance":
-        return control.floor <= 1e-12 * best_balance(masses)
+        farthest = 4 * (1 - 1 / masses.shape[0])
+        return jnp.where(control.additive, control.epsilon >= farthest, control.floor <= 1e-12 * best_balance(masses))
     if control.kind == "counts":
         return jnp.all((control.lower <= 0) & (control.upper >= control.whole))
     return jnp.all((masses == 0) | ((control.lower <= 0) & (control.upper >= 1)))
@@ -213,15 +228,13 @@ def _expectile(control: Control, y: Array, margin: ArrayLike = 0.0) -> Array:
 
 def normalise(control: Control, y: Array) -> tuple[Array, Array]:
     """Prices ν = y − t(y) (M, K), and what presses on the bounds (M, K): the arguments of the kinks in t."""
-    if control.kind == "gap":
-        return y - jnp.sum(control.lower[:, None] * y, 0), y
     if control.kind == "shares":
         return y - jnp.sum(jnp.maximum(control.lower[:, None] * y, control.upper[:, None] * y), 0), y
     if control.kind == "counts":
         return y, y
     present = control.upper[:, None] > 0
     prices = y - _expectile(control, jnp.where(present, y, 0))
-    return prices, prices
+    return prices, jnp.where(control.additive, y, prices)
 
 
 def proven(control: Control, masses: Array, prices: Array) -> Array:
@@ -233,13 +246,12 @@ def proven(control: Control, masses: Array, prices: Array) -> Array:
     present, own = masses > 0, masses / jnp.sum(masses)
     prices = jnp.where(present[:, None], prices, 0)
     margin = 8 * jnp.finfo(prices.dtype).eps
-    if control.kind == "gap":
-        earned = jnp.sum(own[:, None] * prices, 0) + margin * jnp.sum(own[:, None] * jnp.abs(prices), 0)
-    elif control.kind == "counts":
+    if control.kind == "counts":
         return prices
-    elif control.kind == "balance":
-        floor = jnp.minimum(control.floor, best_balance(masses))
-        every = replace(control, lower=jnp.where(present, floor, 0), upper=jnp.where(present, 1.0, 0))
+    if control.kind == "profile":
+        least, most = jnp.minimum(control.floor, best_balance(masses)), jnp.ones_like(own)
+        least, most = (jnp.where(control.additive, own, jnp.where(present, bound, 0)) for bound in (least, most))
+        every = replace(control, lower=least, upper=most)
         earned = _expectile(every, prices, margin)
     else:
         # the best shares within the bounds that sum to 1: by duality the least of M values, one per group
@@ -273,8 +285,6 @@ def settled(control: Control, y: Array) -> Array:
 
     Prices of a pinned group may have either sign if it has no such room; with room above they must be at most zero.
     """
-    if control.kind == "gap":
-        return y
     if control.kind == "counts":
         return y + _earned(control, y)[1]
     if control.kind == "shares":
@@ -282,7 +292,7 @@ def settled(control: Control, y: Array) -> Array:
     _, kinks = normalise(control, y)
     down = jnp.where(control.room_above, jnp.maximum(jnp.max(kinks, 1), 0), 0)
     up = jnp.where(control.room_below, jnp.maximum(-jnp.min(kinks, 1), 0), 0)
-    if control.kind == "balance":
+    if control.kind == "profile":
         sinking = jnp.sum(jnp.where(control.room_above, control.lower, 0))
         rising = jnp.sum(jnp.where(control.room_below, control.lower, 0))
         excess = jnp.sum(control.lower * (down - up))
@@ -294,7 +304,7 @@ def settled(control: Control, y: Array) -> Array:
 def exact_spread(control: Control, masses: Array, prices: Array) -> Array:
     """What the control subtracts from the dual beyond the prices (M, K) themselves.
 
-    For ``gap`` (ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk); for ``counts`` the most that the bounds let them earn; else 0.
+    For a gap (ε/4) Σ_s π_s (max_k ν_sk − min_k ν_sk); for ``counts`` the most that the bounds let them earn; else 0.
     """
     if control.kind == "counts":
         return jnp.sum(masses) * _earned(control, prices)[0]

@@ -179,11 +179,11 @@ def _lagrangian(
     prices = result.multipliers
     share = weights / rows.sum(jnp.sum(weights))
     value = rows.sum(jnp.sum(share[:, None] * result.probabilities * (costs + prices[groups])))
-    if kind == "gap":
+    if kind == "profile" and min_balance is None:
         ranges = jnp.max(prices, 1) - jnp.min(prices, 1)
         masses = rows.sum(jnp.sum(jnp.where(groups == jnp.arange(prices.shape[0])[:, None], share, 0), 1))
         return value - jnp.sum(masses * (pressing @ profile + epsilon * ranges / 4))
-    if kind == "balance":
+    if kind == "profile":
         assert min_balance is not None
         return value - min_balance * jnp.sum(jnp.max(counts, 0) * jnp.minimum(pressing, 0))
     in_clusters = jnp.sum(counts, 0)

@@ -51,7 +51,7 @@ class _Newton(NamedTuple):
     ----------
     system : :class:`~fairjax.assignment.newton.System`.
     ratios : (K, m) A/z. total_ratio : (m,) their sums over the clusters. relative : (K, m) ratios over these sums.
-    counts : (M, K) of the fractions. bounds : :class:`~fairjax.assignment.bounds.Linearised`, or None.
+    counts : (M, K) of the fractions. bounds : :class:`~fairjax.assignment.bounds.Linearised`.
     """
 
     system: System
@@ -59,14 +59,14 @@ class _Newton(NamedTuple):
     total_ratio: Array
     relative: Array
     counts: Array
-    bounds: Linearised | None
+    bounds: Linearised
 
 
 class _Change(NamedTuple):
     """Change of products that a direction aims at: the rows' over z (K, m), and the bounds' (M, K) each."""
 
     rows: Array
-    bounds: tuple[Array, Array] | None
+    bounds: tuple[Array, Array]
 
 
 def _linearise(programme: Programme, kind: Kind, at: Iterate) -> _Newton:
@@ -75,9 +75,6 @@ def _linearise(programme: Programme, kind: Kind, at: Iterate) -> _Newton:
     relative = ratios / total_ratio
     links = newton.laplacian_links(programme, ratios, relative)
     counts = iterates.counts(programme, at.fractions)
-    if at.bounds is None:
-        system = newton.factorise(programme, kind, links)
-        return _Newton(system, ratios, total_ratio, relative, counts, None)
     linear = bounds.linearise(programme, at.bounds, counts, at.level)
     if kind == "counts":
         linear = linear._replace(bend=jnp.full_like(linear.bend, _RIGID))
@@ -92,10 +89,9 @@ def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, c
     pushed = iterates.gather(programme, change.rows + linear.relative * missing)
     # what groups without room lack
     lacking, pull = programme.slopes * at.level - linear.counts, programme.slopes * at.prices
-    if at.bounds is not None and linear.bounds is not None and change.bounds is not None:
-        ask = bounds.wanted(programme, at.bounds, linear.bounds, at.prices, *change.bounds)
-        lacking = jnp.where(programme.roomy, linear.bounds.give * ask.excess, lacking)
-        pull = jnp.where(programme.roomy, bounds.pull(programme, at.bounds, linear.bounds, ask), pull)
+    ask = bounds.wanted(programme, at.bounds, linear.bounds, at.prices, *change.bounds)
+    lacking = jnp.where(programme.roomy, linear.bounds.give * ask.excess, lacking)
+    pull = jnp.where(programme.roomy, bounds.pull(programme, at.bounds, linear.bounds, ask), pull)
     # fixed levels couple nothing
     coupling = jnp.zeros_like(at.total) if kind == "counts" else -jnp.sum(masses * pull, 0) - at.total
     forces = masses * (pushed - lacking)
@@ -115,11 +111,7 @@ def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, c
     # subtract the row's own value in two parts: where A/z is large, the rest then keeps all its digits
     paid -= iterates.over_clusters(linear.relative * paid)
     reduced = paid - iterates.over_clusters(linear.relative * paid) - missing / linear.total_ratio
-    of_bounds = None
-    if at.bounds is not None and linear.bounds is not None and change.bounds is not None:
-        of_bounds = bounds.change(
-            programme, at.bounds, linear.bounds, ask, change.bounds, prices, solved.level
-        )  # fmt: skip
+    of_bounds = bounds.change(programme, at.bounds, linear.bounds, ask, change.bounds, prices, solved.level)
     return Iterate(change.rows - linear.ratios * reduced, reduced, prices, total, solved.level, of_bounds)
 
 
@@ -128,30 +120,24 @@ def _reach(programme: Programme, at: Iterate, along: Iterate) -> tuple[Array, Ar
     active = programme.shares > 0
     primal = jnp.max(jnp.where(active, -along.fractions / at.fractions, 0))
     dual = jnp.max(jnp.where(active, -along.reduced / at.reduced, 0))
-    if at.bounds is not None and along.bounds is not None:
-        slack, force = bounds.falls(programme, at.bounds, along.bounds)
-        primal, dual = jnp.maximum(primal, slack), jnp.maximum(dual, force)
+    slack, force = bounds.falls(programme, at.bounds, along.bounds)
+    primal, dual = jnp.maximum(primal, slack), jnp.maximum(dual, force)
     return 1 / jnp.maximum(1, primal), 1 / jnp.maximum(1, dual)
 
 
 def _moved(at: Iterate, along: Iterate, primal: Array, dual: Array) -> Iterate:
-    moved = None
-    if at.bounds is not None and along.bounds is not None:
-        moved = bounds.moved(at.bounds, along.bounds, primal, dual)
     return Iterate(
         at.fractions + primal * along.fractions,
         at.reduced + dual * along.reduced,
         at.prices + dual * along.prices,
         at.total + dual * along.total,
         at.level + primal * along.level,
-        moved,
+        bounds.moved(at.bounds, along.bounds, primal, dual),
     )
 
 
 def _complementarity(weights: Weights, at: Iterate) -> Array:
     of_rows = product(iterates.over_clusters(at.fractions * at.reduced), weights.rows)
-    if at.bounds is None:
-        return of_rows
     below, above = at.bounds.products()
     return of_rows + jnp.sum(weights.bounds * (below + above))
 
@@ -160,11 +146,10 @@ def _measure(programme: Programme, weights: Weights, at: Iterate) -> tuple[Array
     """Complementarity, cost and residual of an iterate."""
     counts = iterates.counts(programme, at.fractions)
     missed = jnp.abs(counts - programme.slopes * at.level)
-    if at.bounds is not None:
-        below, above = bounds.missed(programme, at.bounds, counts, at.level)
-        below = jnp.abs(below) / jnp.maximum(1, programme.lower)
-        above = jnp.abs(above) / jnp.maximum(1, programme.upper)
-        missed = jnp.where(programme.roomy, jnp.maximum(below, above), missed)
+    below, above = bounds.missed(programme, at.bounds, counts, at.level)
+    below = jnp.abs(below) / jnp.maximum(1, programme.lower)
+    above = jnp.abs(above) / jnp.maximum(1, programme.upper)
+    missed = jnp.where(programme.roomy, jnp.maximum(below, above), missed)
     missed = jnp.where(programme.masses[:, None] > 0, missed, 0)
     cost = programme.offset + product(iterates.over_clusters(at.fractions * programme.costs), weights.rows)
     return _complementarity(weights, at), cost, jnp.max(missed)
@@ -194,11 +179,9 @@ def step(
         """The direction to products of ``target``, corrected for the curvature along the previous direction."""
         before, target = carry
         bent = target * weights.central_rows - before.fractions * before.reduced
-        of_bounds = None
-        if at.bounds is not None and before.bounds is not None:
-            aim = jnp.where(programme.roomy, target * weights.central_bounds, 0)
-            (below, above), (bent_below, bent_above) = at.bounds.products(), before.bounds.products()
-            of_bounds = (moving * (aim - below - bent_below), moving * (aim - above - bent_above))
+        aim = jnp.where(programme.roomy, target * weights.central_bounds, 0)
+        (below, above), (bent_below, bent_above) = at.bounds.products(), before.bounds.products()
+        of_bounds = (moving * (aim - below - bent_below), moving * (aim - above - bent_above))
         along = _direction(
             programme, kind, at, linear, _Change(moving * (bent / at.reduced - at.fractions), of_bounds)
         )  # fmt: skip

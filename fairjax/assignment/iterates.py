@@ -33,7 +33,7 @@ class Iterate(NamedTuple):
     level : (K,)
         Level of the clusters.
     bounds
-        Bounds on counts, or None.
+        Bounds on counts.
     """
 
     fractions: Array
@@ -41,7 +41,7 @@ class Iterate(NamedTuple):
     prices: Array
     total: Array
     level: Array
-    bounds: Bounds | None
+    bounds: Bounds
 
 
 class Weights(NamedTuple):
@@ -128,7 +128,7 @@ def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
     even = jnp.full_like(programme.costs, 1 / n_clusters)
     reduced = programme.costs + n_clusters * mu * weights.central_rows
     level = jnp.ones((), mu.dtype)
-    if kind == "balance":
+    if kind == "profile":
         # between what the upper and the lower bounds allow; if groups without room fix the level, at that level
         lower, upper, roomy = programme.lower, programme.upper, programme.roomy
         least = jnp.max(jnp.where(roomy, 1 / upper, 0))
@@ -136,16 +136,14 @@ def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
         between = jnp.sqrt(least * jnp.maximum(jnp.minimum(most, 4 * least), least))
         fixed = jnp.max(programme.slopes)
         level = jnp.where(fixed > 0, 1 / jnp.where(fixed > 0, fixed, 1), between)
-    total, prices = jnp.zeros((n_clusters,), mu.dtype), jnp.zeros_like(programme.placed)
-    first = None
-    if kind != "gap":
-        first = bounds.start(programme, level, jnp.where(programme.roomy, mu * weights.central_bounds, 0))
-        prices = first.force_above - first.force_below
+    total = jnp.zeros((n_clusters,), mu.dtype)
+    first = bounds.start(programme, level, jnp.where(programme.roomy, mu * weights.central_bounds, 0))
+    prices = first.force_above - first.force_below
     if kind == "counts":
         # bounds, and therefore prices, differ between clusters
         paid = programme.costs + at_rows(programme, prices)
         reduced += paid - jnp.min(paid, 0) - programme.costs
-    if kind == "shares" and first is not None:
+    if kind == "shares":
         pull = programme.upper * first.force_above - programme.lower * first.force_below
         total = -jnp.sum(programme.masses[:, None] * pull, 0)
     return Iterate(even, reduced, prices, total, jnp.full((n_clusters,), level / n_clusters), first)
@@ -153,10 +151,8 @@ def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
 
 def start_near(programme: Programme, kind: Kind, weights: Weights, prices: Array, level: Array, mu: Array) -> Iterate:
     """An interior point near the prices (M, K) and levels (K,) of a similar programme; ``mu`` says how near."""
-    total, first = jnp.zeros_like(level), None
-    if kind != "gap":
-        first = bounds.near(programme, prices, mu * weights.central_bounds)
-    if kind == "shares" and first is not None:
+    total, first = jnp.zeros_like(level), bounds.near(programme, prices, mu * weights.central_bounds)
+    if kind == "shares":
         pull = programme.upper * first.force_above - programme.lower * first.force_below
         pull = jnp.where(programme.roomy, pull, programme.slopes * prices)
         total = -jnp.sum(programme.masses[:, None] * pull, 0)

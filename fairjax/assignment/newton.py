@@ -190,8 +190,8 @@ def _apply(couplings: Couplings, unknowns: Array) -> Array:
     return jnp.where(couplings.free, forces, 0)
 
 
-def factorise(programme: Programme, kind: Kind, links: Array, bounds: Linearised | None = None) -> System:
-    """The system of a step; ``links`` (M, K, K) between clusters in each group, ``bounds`` where there are any.
+def factorise(programme: Programme, kind: Kind, links: Array, bounds: Linearised) -> System:
+    """The system of a step; ``links`` (M, K, K) between clusters in each group, and the ``bounds``.
 
     O((M K)^3).
     """
@@ -209,7 +209,7 @@ def factorise(programme: Programme, kind: Kind, links: Array, bounds: Linearised
     return System(couplings, scale.reshape(shape), factor, pivots)
 
 
-def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised | None) -> Couplings:
+def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised) -> Couplings:
     """The hubs, the anchors, and which unknowns are free or stiff."""
     n_groups, n_clusters = programme.placed.shape
     masses, even = programme.masses, jnp.ones_like(programme.placed)
@@ -217,10 +217,8 @@ def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised |
     pinned = ~programme.roomy & (even > 0)
     degrees = jnp.sum(links, 2)
     alive = present[:, None] & (even > 0)
-    slopes = programme.slopes * even if bounds is None else bounds.slope
-    give = 0 * even if bounds is None else masses[:, None] * bounds.give
-    bend = jnp.zeros((n_clusters,), links.dtype) if bounds is None else bounds.bend
-    coefficients = sizes = masses[:, None] * slopes
+    give = masses[:, None] * bounds.give
+    coefficients = sizes = masses[:, None] * bounds.slope
     if kind == "counts":
         coefficients = sizes = even
     weighed = masses[:, None] * degrees + give
@@ -250,12 +248,12 @@ def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised |
         # a constant in the prices of a group without room is absorbed by the total's price, so one of the two has no
         # shift: the total, if that group is the hub and has no shift to leave out
         pinned = pinned.at[n_groups].set(jnp.any(jnp.all(hub, 1, keepdims=True) & pinned))
-    free = alive & (~hub | (bend > 0)) & ~(anchor & pinned)
+    free = alive & (~hub | (bounds.bend > 0)) & ~(anchor & pinned)
     if kind == "counts":
         # if all counts are fixed, a constant in the prices makes no difference
         free &= ~(jnp.all(pinned) & busiest)
-    stiffness = jnp.where(hub & free, at_hub**2 / jnp.where(bend > 0, bend, 1), 0)
-    return Couplings(links, masses, give, coefficients, bend, hub, ratio, anchor, busiest, free, stiffness)
+    stiffness = jnp.where(hub & free, at_hub**2 / jnp.where(bounds.bend > 0, bounds.bend, 1), 0)
+    return Couplings(links, masses, give, coefficients, bounds.bend, hub, ratio, anchor, busiest, free, stiffness)
 
 
 def solve(system: System, forces: Array, coupling: Array, *, refinements: int = 1) -> Change:

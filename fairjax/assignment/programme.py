@@ -6,10 +6,10 @@ group, follow from its rows,
     q_sk = placed_sk + Σ_{i in s} shares_i signs_i fractions_ik,
 
 and the control bounds them by the *level* t_k of a cluster: lower_s t_k ≤ q_sk ≤ upper_s t_k, or q_sk = slope_s t_k
-for a group without room. For ``shares`` the level is the cluster's whole count, otherwise it is free.
+for a group without room. For shares the level is the cluster's whole count, otherwise it is free.
 
 The additive gap ε becomes rows too: each group may add ε/4 of itself to its counts and take as much off them, spread
-over the clusters at will. That is one row of each sign in every group, at no cost.
+over the clusters at will. That is one row of each sign in every group, at no cost; of no weight under a balance.
 """
 
 from typing import NamedTuple
@@ -151,14 +151,14 @@ def programme(points: Points, control: Control) -> Programme:
     shares = points.weights / masses[points.groups]
     signs = jnp.ones_like(shares)
     roomy = _by_cluster(control.lower != control.upper) & present[:, None]
-    if control.kind == "gap":
+    if control.kind == "profile":
         room = jnp.where(present, control.epsilon / 4, 0)
         costs = jnp.concatenate([costs, jnp.zeros((n_clusters, 2 * n_groups), dtype)], 1)
         shares = jnp.concatenate([shares, room, room])
         signs = jnp.concatenate([signs, -jnp.ones((n_groups,), dtype), jnp.ones((n_groups,), dtype)])
         own = jnp.eye(n_groups, dtype=dtype)
         members = jnp.concatenate([members, own, own], 1)
-        roomy = jnp.zeros((n_groups, 1), bool)
+        roomy &= ~control.additive
     return Programme(
         costs,
         shares,

@@ -240,7 +240,7 @@ def _deterring(problem: Programme, control: Control, counts: Array, y: Array) ->
     if control.kind != "counts":
         pinned = control.lower == control.upper
         # under a non-linear normaliser a constant would change the prices
-        steady = pinned if control.kind != "balance" else pinned & jnp.all(pinned)
+        steady = pinned if control.kind != "profile" else pinned & jnp.all(pinned)
         paid = jnp.where(steady[:, None], _apart(paid, _busiest(counts)), paid)
     dearest = jnp.max(jnp.where(problem.members > 0, jnp.max(problem.costs, 0), 0), 1, keepdims=True)
     return jnp.minimum(paid, jnp.min(paid, 1, keepdims=True) + dearest)

@@ -45,14 +45,25 @@ class Fairness:
     value: float
     members: tuple[npt.NDArray[np.float64], ...] = field(default=(), compare=False)
 
+    @property
+    def asked(self) -> tuple[float, ...]:
+        """The value, and 1 for a gap or 0 for a floor, which one program tells apart."""
+        return self.value, float(self.kind == "gap")
+
+    @property
+    def program(self) -> str:
+        """What the compiled program depends on."""
+        return self.kind if self.members else "profile"
+
 
 @dataclass(frozen=True)
 class Sizes:
     """The alternative for one group: least and greatest number of points in a cluster, and the number of all points."""
 
-    value: tuple[float, float, float]
+    asked: tuple[float, float, float]
     kind: Literal["counts"] = "counts"
     members: tuple[npt.NDArray[np.float64], ...] = ()
+    program: Literal["counts"] = "counts"
 
 
 def fit(
@@ -218,10 +229,9 @@ class _Problem:
         padded = np.pad(np.asarray(centers), ((0, n_padded - n_clusters), (0, 0)))
         present = np.arange(n_padded) < n_clusters
         length = history_length(self.max_iter)
-        kind = self.fairness.kind
         return stages.begin(
             self.points.grouped, padded, present, *self._asked,
-            length=length, n_open=n_open, kind=kind, mesh=self.points.mesh,
+            length=length, n_open=n_open, kind=self.fairness.program, mesh=self.points.mesh,
         )  # fmt: skip
 
     def few_open(self, n_clusters: int) -> int:
@@ -230,9 +240,9 @@ class _Problem:
 
     @property
     def _asked(self) -> tuple[npt.NDArray[Any], tuple[npt.NDArray[Any], ...]]:
-        """The control's value, and the groups' members; as NumPy arrays, which all processes may pass."""
+        """What is asked of the control, and the groups' members; as NumPy arrays, which all processes may pass."""
         dtype = self.points.dtype
-        return np.asarray(self.fairness.value, dtype), tuple(np.asarray(m, dtype) for m in self.fairness.members)
+        return np.asarray(self.fairness.asked, dtype), tuple(np.asarray(m, dtype) for m in self.fairness.members)
 
     def turns(self, state: State, pause: int) -> State:
         """Iterate until ``pause`` iterations are done, or to the end."""
@@ -240,12 +250,12 @@ class _Problem:
         until, pauses = np.asarray(self.max_iter, np.int32), np.asarray(pause, np.int32)
         return stages.turns(
             self.points.grouped, state, *self._asked, tol, until, pauses,
-            kind=self.fairness.kind, mesh=self.points.mesh,
+            kind=self.fairness.program, mesh=self.points.mesh,
         )  # fmt: skip
 
     def finish(self, state: State) -> FairClustering:
         found = jax.block_until_ready(
-            stages.finish(self.points.grouped, state, *self._asked, kind=self.fairness.kind, mesh=self.points.mesh)
+            stages.finish(self.points.grouped, state, *self._asked, kind=self.fairness.program, mesh=self.points.mesh)
         )
         found = _of_first(found, int(np.sum(np.asarray(state.present))))
         return _paid_in_all(found, self.fairness.members) if self.fairness.members else found

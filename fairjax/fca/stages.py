@@ -16,7 +16,6 @@ from jax.sharding import Mesh
 from fairjax import fca
 from fairjax._core.compiling import stage
 from fairjax.assignment import controls, several
-from fairjax.assignment.asking import control
 from fairjax.assignment.attributes import AnyControl
 from fairjax.fca.direct import FairClustering, State
 from fairjax.fca.points import GroupedPoints
@@ -26,13 +25,16 @@ Numbers = npt.NDArray[Any]
 
 
 def _control(points: GroupedPoints, kind: str, value: Any, members: Any, n_clusters: int) -> AnyControl:
+    """The control from its value () and whether it is additive, or (lower, upper, whole) for sizes."""
     if kind == "counts":
         lower, upper, whole = value
         return controls.counts(jnp.full((n_clusters,), lower), jnp.full((n_clusters,), upper), whole)
+    value, additive = value
     if members:
+        # a gap is zero: attributes offer no other
         floors = (value,) * len(members) if kind == "balance" else None
         return several.control(points.masses, members, min_balance=floors)
-    return control(points.masses, **{"epsilon" if kind == "gap" else "min_balance": value})
+    return controls.either(additive > 0, value, points.masses)
 
 
 @partial(stage, static_argnames=("length", "n_open", "kind", "mesh"))
