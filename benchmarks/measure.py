@@ -1,20 +1,19 @@
-"""What every benchmark needs: the machine in words, medians, peak memory, child processes, results as JSON."""
+"""What every benchmark needs: the machine in words, clocks, medians, memory, and the header of a record."""
 
 import datetime
 import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("fairjax", "jax", "jaxlib", "numpy", "scikit-learn", "scipy")
+RESULTS = Path(__file__).resolve().parent / "results"
+_PACKAGES = ("fairjax", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "flax", "ott-jax", "POT")
 
 
 def machine() -> dict[str, Any]:
@@ -31,42 +30,61 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+    """Versions of what is installed of the packages that matter."""
+    found = {name: _version(name) for name in _PACKAGES}
+    return {"python": platform.python_version()} | {name: said for name, said in found.items() if said is not None}
 
 
-def _version(name: str) -> str:
+def _version(name: str) -> str | None:
+    # of a module that is in use, since a source tree may stand before an installed package of the same name
+    own = getattr(sys.modules.get(name), "__version__", None)
+    if isinstance(own, str):
+        return own
     try:
         return version(name)
     except PackageNotFoundError:
-        # a source tree that is not installed, fairjax itself as a rule
-        return "not installed"
+        return None
 
 
-def write(
-    section: str, command: str, found: dict[str, Any], results: Path = RESULTS, *, family: str = "direct"
-) -> Path:
-    """Write one section's measurements with everything needed to repeat them."""
-    results.mkdir(parents=True, exist_ok=True)
-    path = results / f"{family}-{section}.json"
+def write(path: Path, benchmark: str, command: str, found: dict[str, Any]) -> Path:
+    """Write a record: what was found, after everything that is needed to repeat it.
+
+    The file is whole at any time: it is written beside its place, then moved there.
+    """
     record = {
-        "benchmark": f"{family} {section}",
+        "benchmark": benchmark,
         "command": command,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
         **found,
     }
-    path.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return beside.replace(path)
+
+
+class Clocked(NamedTuple):
+    """What a call returned, and its seconds by the clock and of all cores together."""
+
+    result: Any
+    seconds: float
+    processor_seconds: float
+
+
+def clocked(run: Callable[[], Any]) -> Clocked:
+    """Call and wait until everything that it computes is there."""
+    import jax
+
+    began, worked = time.perf_counter(), time.process_time()
+    result = jax.block_until_ready(run())
+    return Clocked(result, time.perf_counter() - began, time.process_time() - worked)
 
 
 def seconds(run: Callable[[], Any]) -> float:
     """Wall time of one call, until everything that it computes is there."""
-    import jax
-
-    began = time.perf_counter()
-    jax.block_until_ready(run())
-    return time.perf_counter() - began
+    return clocked(run).seconds
 
 
 def spread(runs: list[float]) -> dict[str, Any]:
@@ -104,20 +122,6 @@ def available_bytes() -> int:
     found = _proc_field("/proc/meminfo", "MemAvailable")
     assert found is not None
     return int(found.split()[0]) * 1024
-
-
-def child(name: str, timeout: float, **arguments: Any) -> dict[str, Any]:
-    """Run ``_child_NAME`` of the calling script in a process of its own; what it prints last is its result."""
-    command = [sys.executable, sys.argv[0], "--child", name, "--arguments", json.dumps(arguments)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"stopped after {timeout:g} s"}
-    if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        return {"failed": f"ended with code {done.returncode}: {last[0]}"}
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
 
 
 def _proc_field(path: str, name: str) -> str | None:

@@ -23,11 +23,16 @@ class MissingFigureError(LookupError):
     """No record holds what a page asks for."""
 
 
+def exists(name: str) -> bool:
+    """Whether there is a record of this name."""
+    return (FOLDER / f"{name}.json").is_file()
+
+
 @cache
 def record(name: str) -> dict[str, Any]:
     """The record of this name."""
     path = FOLDER / f"{name}.json"
-    if not path.exists():
+    if not exists(name):
         raise MissingFigureError(f"there is no record {path.name} in benchmarks/results")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import fairjax
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent / "benchmarks")]  # the latter for `records`
+sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]  # the latter for `benchmarks.records`
 
 project = "fairjax"
 author = "the fairjax developers"

@@ -1,8 +1,5 @@
 """Fair assignment against the linear programme (HiGHS) and against optimal transport (POT)."""
 
-import importlib
-from pathlib import Path
-
 import numpy as np
 import ot
 import pytest
@@ -20,6 +17,8 @@ from assignment_oracle import (
     solve,
     violation,
 )
+
+from benchmarks.programmes import kinds, proofs, study
 
 SHAPES = [(12, 3, 2), (20, 4, 3), (30, 5, 5)]
 PROMISED = {np.float64: 1e-6, np.float32: 1e-5}
@@ -107,12 +106,10 @@ def test_linear_programme_at_length(dtype, form, shape):
 
 
 @pytest.mark.slow
-def test_multipliers_prove_the_bound_as_they_are_returned(monkeypatch):
+def test_multipliers_prove_the_bound_as_they_are_returned():
     """Compilers may leave out that prices are rounded to float32: here that would hide a gap of 3 %."""
-    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
-    kinds, proofs, programmes = map(importlib.import_module, ("programme_kinds", "programme_proofs", "programmes"))
     drawn = kinds.draw(kinds.read_spec("rare:60,10,8:shares:float32:0:15"))
-    found = programmes.solve([drawn], [drawn.control], 4)[0]
+    found = study.solve([drawn], [drawn.control], 4)[0]
     assert found.dual <= float(proofs.bound_of(drawn, found.multipliers)) * (1 + 1e-6)
 
 

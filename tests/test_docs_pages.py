@@ -5,8 +5,6 @@ import doctest
 import importlib
 import re
 import shlex
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,21 +19,13 @@ README = ROOT / "README.md"
 
 
 @pytest.fixture(scope="module")
-def benchmark_modules() -> Iterator[Callable[[str], ModuleType]]:
-    """Modules of the folder of benchmarks, which is no package."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    yield importlib.import_module
-    sys.path.remove(str(ROOT / "benchmarks"))
+def records() -> ModuleType:
+    return importlib.import_module("benchmarks.records")
 
 
 @pytest.fixture(scope="module")
-def records(benchmark_modules) -> ModuleType:
-    return benchmark_modules("records")
-
-
-@pytest.fixture(scope="module")
-def tables(benchmark_modules) -> ModuleType:
-    return benchmark_modules("tables")
+def tables() -> ModuleType:
+    return importlib.import_module("benchmarks.tables.pages")
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -58,7 +48,7 @@ def test_every_figure_on_a_page_is_in_a_record(records):
 
 def test_every_table_is_that_of_its_record(tables):
     texts = [path.read_text(encoding="utf-8") for path in tables.FILES]
-    assert [name for text in texts for name in tables.differing(text)] == []  # python benchmarks/tables.py
+    assert [name for text in texts for name in tables.differing(text)] == []  # python -m benchmarks tables
     assert sorted(tables.TABLES) == sorted(re.findall(r"<!-- table: (.+) -->\n", "".join(texts)))
 
 

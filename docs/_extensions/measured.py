@@ -3,11 +3,12 @@
 import re
 from typing import Any, ClassVar
 
-import records
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from benchmarks import records
 
 _NUMBER = re.compile(r"(< )?-?[\d,.]*(e[+-]?\d+)?")  # or nothing
 

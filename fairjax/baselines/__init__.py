@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fairjax.baselines.kmeans import KMeans
     from fairjax.baselines.msflow import MSFlowFC
     from fairjax.baselines.problem import Control, Found, Problem, Start
+    from fairjax.baselines.quadtree import quadtree_fairlets
     from fairjax.baselines.sfc import SFC
     from fairjax.baselines.spfc import SpFC
     from fairjax.baselines.vfc import VFC
@@ -41,6 +42,7 @@ _NAMES = {
     "SpFC": "fairjax.baselines.spfc",
     "Start": "fairjax.baselines.problem",
     "VFC": "fairjax.baselines.vfc",
+    "quadtree_fairlets": "fairjax.baselines.quadtree",
 }
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "Problem",
     "SpFC",
     "Start",
+    "quadtree_fairlets",
 ]
 
 

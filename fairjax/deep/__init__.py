@@ -8,7 +8,20 @@ from `prepare`.
 """
 
 from fairjax.deep import analysis
-from fairjax.deep.methods import aekmeans, clustergan, dac, dcn, dec, deepfca, dfc, fairimsat, fairoid, fcmi, imsat
+from fairjax.deep.methods import (
+    aekmeans,
+    clustergan,
+    dac,
+    dcn,
+    dec,
+    deepfca,
+    dfc,
+    fairimsat,
+    fairoid,
+    fcmi,
+    imsat,
+    restarts,
+)
 from fairjax.deep.methods.assigning import Clusterer, log_assignment
 from fairjax.deep.methods.catalogue import *
 from fairjax.deep.methods.matching import MatchedGroups, match_groups, own_costs
@@ -54,5 +67,6 @@ __all__ = [
     "match_groups",
     "own_costs",
     "prepare",
+    "restarts",
     "run",
 ]

@@ -223,7 +223,7 @@ class DeepFCA(PricedClusterer, GroupDecoders, StartSettings, DeepFCASettings):
     and 0.45 without. Evenness and hardness keep the targets from freezing the first clusters: with neither, and
     `target_weight` 0.1, the nearest centre's balance is 0.98 or more, at accuracy 0.38 (3 seeds).
     With `vat_weight` 0.1, 20 + 40 epochs and the same three seeds, accuracy rises from 0.424 to 0.465 on these digits,
-    and from 0.545 to 0.594 on 1,000 images each of MNIST and USPS, at balance 1.00 (``benchmarks/screening.py``);
+    and from 0.545 to 0.594 on 1,000 images each of MNIST and USPS, at balance 1.00 (``benchmarks screening``);
     the nearest centre without the group becomes less fair by it.
     Where groups look different as a whole, clusters are found and matched wrongly. With ``start="match"`` the first
     targets are k-means on each group alone, matched by the distances between clusters: on the digits accuracy rises

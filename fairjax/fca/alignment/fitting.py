@@ -53,7 +53,7 @@ class Route:
 
 
 def exact_solver() -> Solver:
-    """On a CPU POT's network simplex, if POT is installed: it was faster there in ``benchmarks/transport.py``."""
+    """On a CPU POT's network simplex, if POT is installed: it was faster there (``benchmarks transport``)."""
     return "host" if jax.default_backend() == "cpu" and host_available() else "exact"
 
 

@@ -1,0 +1,1 @@
+"""What is measured of fairjax, case by case: ``python -m benchmarks --list``."""

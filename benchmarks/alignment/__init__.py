@@ -1,0 +1,1 @@
+"""The alignment route: the paper's tables, and where its time goes."""

@@ -1,0 +1,1 @@
+"""Other methods: beside their authors' codes, and side by side."""

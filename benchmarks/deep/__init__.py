@@ -1,0 +1,1 @@
+"""Deep methods: protocols, trials, analyses, steps."""

@@ -1,0 +1,1 @@
+"""The direct route: targets, speed, memory, starts, batches, search."""

@@ -1,0 +1,285 @@
+"""What one accelerator does with every route, in a few minutes.
+
+    adult        a whole fit to convergence
+    passes       a turn of FCA on 10^6 to 10^8 points, beside a plain Lloyd iteration and what memory allows
+    batches      20 starts x 10 levels of epsilon by vmap and by lax.map; 1,000 small data sets by vmap
+    deep         a training step of FCMI and of DeepFCA, one seed and five seeds in one vmap
+    transport    exact and entropic transport of random batches, beside ott-jax
+
+The file is written after every row, so that whatever stops the script loses nothing. At the end of ``--budget``, or on
+SIGTERM, it writes down where it was and ends, even in the middle of a program. A figure that fails leaves its error in
+one line. Everything is float32; compilation is timed apart, several programs at a time where there are cores enough.
+
+Adult is looked for where ``FAIRJAX_DATA`` says; otherwise blobs of its size take its place, and the rows say so.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from operator import attrgetter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.cluster import KMeans
+
+from benchmarks import measure
+from benchmarks.direct import programs as direct
+from benchmarks.gpu.session import LONGEST, Row, Session, by_memory, certificate, compiled, measured, timed
+from benchmarks.running import Run
+from benchmarks.transport.ott_jax import ERROR, REG
+from benchmarks.transport.ott_jax import solve as solve_by_ott
+from fairjax import datasets, errors, fca, ot
+from fairjax.assignment import control
+
+K = 10
+WARM, MORE = 5, 3  # turns before those that are timed, and these
+ESTIMATES = {"adult": 30, "passes": 40, "batches": 40, "deep": 40, "transport": 15}  # seconds of a figure
+# passes: n, d, K; sets: number, n, d, K; part of a batch that is tried first; transport: number, n
+FULL: dict[str, Any] = {
+    "passes": [(10**6, 16, 16), (10**7, 8, 10), (10**8, 8, 10)], "adult": 32_561, "starts": 20, "levels": 10,
+    "sets": (1000, 1000, 5, 5), "part": 20, "network": ("conv", (28, 28, 1)), "batch": 512, "steps": 5, "seeds": (1, 5),
+    "transport": [(256, 128), (64, 512), (8, 1024)],
+}  # fmt: skip
+QUICK: dict[str, Any] = {
+    "passes": [(20_000, 4, 4)], "adult": 1000, "starts": 2, "levels": 2, "sets": (4, 200, 5, 4), "part": 1,
+    "network": ("mlp", (64,)), "batch": 16, "steps": 2, "seeds": (2,), "transport": [(2, 16)],
+}  # fmt: skip
+
+
+@partial(jax.jit, static_argnames=("n", "d", "n_clusters"))
+def blobs(key: jax.Array, *, n: int, d: int, n_clusters: int) -> tuple[jax.Array, jax.Array]:
+    """Points (n, d) and groups (n,) on the device: overlapping blobs, a group has more of every second one."""
+    of_blob, of_group, of_center, of_point = jax.random.split(key, 4)
+    blob = jax.random.randint(of_blob, (n,), 0, n_clusters)
+    groups = jax.random.bernoulli(of_group, 0.35 + 0.5 * (blob % 2)).astype(jnp.int32)
+    centers = jax.random.uniform(of_center, (n_clusters, d), minval=-2.0, maxval=2.0)
+    return centers[blob] + 2.5 * jax.random.normal(of_point, (n, d)), groups
+
+
+@cache
+def adult(n: int, n_starts: int) -> tuple[str, jax.Array, jax.Array, jax.Array]:
+    """What the data are, points, groups, and centres of scikit-learn's KMeans (starts, K, d) by fixed seeds."""
+    try:
+        name, (X, groups) = "Adult, L2", direct.ordered(datasets.load_adult(l2_normalize=True))
+    except errors.InputError:
+        name, (X, groups) = "synthetic blobs of Adult's size, without its file", direct.blobs(32_561, 5, K)
+    X, groups = X[:: len(X) // n], groups[:: len(X) // n]
+    starts = [KMeans(K, n_init=1, random_state=seed).fit(X).cluster_centers_ for seed in (2025, *range(n_starts - 1))]
+    return name, jnp.asarray(X, jnp.float32), jnp.asarray(groups), jnp.asarray(np.stack(starts), jnp.float32)
+
+
+def fit(X: jax.Array, groups: jax.Array, centers: jax.Array, epsilon: jax.Array) -> fca.FairClustering:
+    """A whole fit of two groups from given centres, labels and certificate included."""
+    points = fca.prepare(X, groups, n_groups=2)
+    fairness = control(points.masses, epsilon=epsilon)
+    return fca.finish(points, fairness, fca.run(points, fairness, fca.init(points, centers)))
+
+
+@partial(jax.jit, static_argnames=("n_blocks", "scatter"))
+def lloyd(X: jax.Array, centers: jax.Array, n_iter: jax.Array, *, n_blocks: int, scatter: bool) -> jax.Array:
+    """Iterations of k-means as one writes them down: distances by a product, sums by another one or by a scatter."""
+
+    def block(centers: jax.Array, X: jax.Array) -> tuple[jax.Array, jax.Array]:
+        labels = jnp.argmin(jnp.sum(centers**2, 1) - 2 * jnp.matmul(X, centers.T, precision="highest"), 1)
+        if scatter:
+            add = partial(jax.ops.segment_sum, segment_ids=labels, num_segments=len(centers))
+            return add(X), add(jnp.ones_like(X[:, 0]))
+        chosen = jax.nn.one_hot(labels, len(centers), dtype=X.dtype)
+        return jnp.matmul(chosen.T, X, precision="highest"), jnp.sum(chosen, 0)
+
+    def one(_: jax.Array, centers: jax.Array) -> jax.Array:
+        sums, counts = jax.lax.map(partial(block, centers), X.reshape(n_blocks, -1, X.shape[1]))
+        sums, counts = sums.sum(0), counts.sum(0)
+        return jnp.where(counts[:, None] > 0, sums / jnp.maximum(counts, 1)[:, None], centers)
+
+    return jax.lax.fori_loop(0, n_iter, one, centers)
+
+
+def whole_fit(session: Session) -> Iterator[Row]:
+    name, X, groups, starts = adult(session.sizes["adult"], session.sizes["starts"])
+    found, row = measured(fit, X, groups, starts[0], jnp.float32(0), most=15)
+    each, what = row["seconds"]["median"] / max(int(found.n_iter), 1), f"whole fit, {len(X)} x {X.shape[1]}, K={K}"
+    yield {"what": what, "data": name, **row, **certificate(found), "seconds_per_turn": each}
+
+
+def turn(session: Session, n: int, d: int, n_clusters: int) -> Iterator[Row]:
+    """Lloyd iterations, and a turn of FCA from the warm prices of the turns before, on the same points."""
+    X, groups = blobs(jax.random.key(0), n=n, d=d, n_clusters=n_clusters)
+    none, size, least = jnp.float32(0), f"n={n:,}, d={d}, K={n_clusters}", float("inf")
+    iterate, n_blocks = (X, X[:n_clusters], jnp.int32(5)), 10 if n > 10**7 else 1
+    shapes = jax.eval_shape(partial(direct.begin, n_groups=2), X, groups, iterate[1])
+    programs = compiled(
+        product=(lloyd, iterate, {"n_blocks": n_blocks, "scatter": False}),
+        scatter=(lloyd, iterate, {"n_blocks": n_blocks, "scatter": True}),
+        begin=(direct.begin, (X, groups, iterate[1]), {"n_groups": 2}),
+        turns=(direct.turns, (*shapes, none, none, jnp.int32(0), jnp.int32(0)), {}),
+        finish=(direct.finish, (*shapes, none), {}),
+    )
+    for way in ("product", "scatter"):
+        start, row = timed(programs[way], *iterate, parts=lambda _: 5)
+        least = min(least, row["seconds"]["median"])
+        yield {"what": f"Lloyd iteration, sums by {way}, {size}", **row, **by_memory(X.nbytes, row)}
+
+    points, state = programs["begin"][0](X, groups, start)
+    most, nothing, pause = jnp.int32(100), jnp.int32(0), jnp.int32(WARM + MORE)
+    ready = programs["turns"][0](points, state, none, none, most, jnp.int32(WARM))
+    before, rest = int(ready.n_iter), (none, none, most, pause)
+    later, row = timed(programs["turns"], points, ready, *rest, parts=lambda now: int(now.n_iter) - before)
+    ended, last = timed(programs["turns"], points, later, none, none, nothing, nothing, most=2)
+    found, end = timed(programs["finish"], points, ended, none, most=2)
+    yield {
+        "what": f"turn of FCA, {size}", **row, **certificate(found),
+        "compile_seconds": sum(programs[name][1] for name in ("begin", "turns", "finish")),
+        "turns_timed": int(later.n_iter) - before, "passes_in_them": int(later.n_passes) - int(ready.n_passes),
+        "finish_seconds": last["seconds"]["median"] + end["seconds"]["median"],
+        "times_lloyd": row["seconds"]["median"] / least,
+        **by_memory(X.nbytes + groups.nbytes + points.weights.nbytes, row),
+    }  # fmt: skip
+
+
+def guarded(session: Session, what: str, function: Any, shared: Any, members: Any) -> Iterator[Row]:
+    """A part of the fits first, then all of them if by these they take no longer than is left."""
+    seconds, few = 0.0, len(members[0]) // session.sizes["part"]
+    for fits in sorted({few, len(members[0])}):
+        estimate, name = seconds * fits / few, f"{what}, {fits} fits"
+        if estimate > min(LONGEST, session.left()):
+            yield {"what": name, "skipped": f"estimated {estimate:.0f} s"}
+            continue
+        found, row = measured(function, *shared, *(each[:fits] for each in members))
+        seconds = row["seconds"]["median"]
+        yield {"what": name, **row, **certificate(found), "fits": fits, "fits_per_second": fits / seconds}
+
+
+def sweep(session: Session, way: str) -> Iterator[Row]:
+    name, X, groups, starts = adult(session.sizes["adult"], session.sizes["starts"])
+    levels = jnp.linspace(0, 0.5, session.sizes["levels"])
+    members = jnp.repeat(starts, len(levels), 0), jnp.tile(levels, len(starts))
+    ways = {
+        "vmap": jax.vmap(fit, in_axes=(None, None, 0, 0)),
+        "map": lambda X, groups, *members: jax.lax.map(lambda pair: fit(X, groups, *pair), members),
+    }
+    for row in guarded(session, f"starts x levels by {way}, {len(X)} points", ways[way], (X, groups), members):
+        yield row | {"data": name}
+
+
+def small_sets(session: Session, n_sets: int, n: int, d: int, n_clusters: int) -> Iterator[Row]:
+    some = partial(blobs, n=n, d=d, n_clusters=n_clusters)
+    X, groups = jax.vmap(some)(jax.random.split(jax.random.key(1), n_sets))
+    members = X, groups, X[:, :n_clusters], jnp.zeros(n_sets)
+    yield from guarded(session, f"data sets of {n} x {d}, K={n_clusters}, by vmap", jax.vmap(fit), (), members)
+
+
+def training(session: Session, method: str, n_seeds: int) -> Iterator[Row]:
+    """Steps of the last stage within an epoch, without what comes before each epoch (k-means, FCA)."""
+    from benchmarks.deep.stages import first_states  # here, so that what is missing costs this section only
+    from fairjax.deep import Network, deepfca, fcmi, prepare
+    from fairjax.deep.training.steps import train_chunk
+    from fairjax.deep.training.tasks import RUNNING
+
+    (kind, shape), batch, length = (session.sizes[name] for name in ("network", "batch", "steps"))
+    data = prepare(np.random.default_rng(0).random((8 * batch, *shape), np.float32), np.arange(8 * batch) % 2)
+    options = (("n_groups", 2), ("output", "tanh"), ("unit_norm", True))
+    network = Network(kind=kind, shape=shape, n_latent=K, options=options)
+    config: Any = fcmi.FCMIConfig if method == "FCMI" else deepfca.DeepFCAConfig
+    keys = jax.random.key(0) if n_seeds == 1 else jax.random.split(jax.random.key(0), n_seeds)
+    *_, (task, state) = first_states(config(network=network, n_clusters=K, batch_size=batch), keys, data)
+    # in a program of its own, where the state is not given away and can be used again
+    program = measure.compiled(jax.jit(partial(train_chunk, task, length=length)), state, data, jnp.int32(0))
+    state, _ = program[0](state, data, jnp.int32(0))  # shuffles the rows
+    (state, terms), row = timed(program, state, data, jnp.int32(1), parts=lambda _: length)
+    yield {
+        "what": f"{method}, batch {batch}, seeds: {n_seeds}", **row,
+        "seconds_per_seed": row["seconds"]["median"] / n_seeds, "cost": float(np.mean(sum(terms.values())[-1])),
+        "status": np.unique(state.failed != RUNNING).astype(int).tolist(),
+    }  # fmt: skip
+
+
+def ott_jax(costs: jax.Array, reg: jax.Array, *, annealed: bool) -> tuple[jax.Array, ...]:
+    """With the settings that are fastest on a CPU; kernel mode is not among them here: it underflows in float32."""
+
+    def solve(cost: jax.Array) -> tuple[jax.Array, ...]:
+        found = solve_by_ott(cost, reg, momentum=1.5, annealed=annealed)
+        return found.matrix, found.g, (~found.converged).astype(jnp.int32)
+
+    return jax.vmap(solve)(costs)
+
+
+@jax.jit
+def judged(costs: jax.Array, plans: jax.Array, bounds: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """By one definition for all solvers, of plans (B, n, n) with their rows scaled: greatest ℓ1 error of the columns;
+    then, rounded to their marginals, mean cost and greatest relative excess over proven bounds (B,)."""
+    even = jnp.full(costs.shape[-1], 1 / costs.shape[-1])
+    plans = plans / jnp.sum(plans, -1, keepdims=True) * even[0]
+    error = jnp.max(jnp.sum(jnp.abs(jnp.sum(plans, 1) - even), -1))
+    values = jnp.sum(jax.vmap(lambda plan: ot.rounded(plan, even, even))(plans) * costs, (1, 2))
+    return error, jnp.mean(values), jnp.max(values / bounds - 1)
+
+
+solved = attrgetter("plan", "g", "status", "dual")
+SOLVERS: dict[str, Callable[..., tuple[jax.Array, ...]]] = {
+    "exact": lambda costs, reg: solved(ot.exact(costs)),
+    "sinkhorn": lambda costs, reg: solved(ot.sinkhorn(costs, reg=reg, tolerance=ERROR))[:3],
+    "ott-jax, momentum 1.5": partial(ott_jax, annealed=False),
+    "ott-jax, annealed, momentum 1.5": partial(ott_jax, annealed=True),
+}
+
+
+def transport(session: Session, way: str, n_problems: int, n: int) -> Iterator[Row]:
+    """Squared distances between uniform points in the plane; the gap of every solver is to the exact one's bound."""
+    x, y = jax.random.uniform(jax.random.key(n), (2, n_problems, n, 2))
+    costs = jnp.sum(jnp.square(x[:, :, None] - y[:, None]), -1)
+    (plans, g, status, *bounds), row = measured(SOLVERS[way], costs, REG * jnp.mean(costs))
+    if bounds:
+        session.bounds[n] = bounds[0]
+    else:  # as it was before rounding
+        plans = jax.nn.softmax((g[:, None] - costs) / (REG * jnp.mean(costs)), -1)
+    error, cost, gap = map(float, judged(costs, plans, session.bounds.get(n, jnp.nan)))
+    row |= {"cost": cost, "gap": gap, "status": np.unique(status).tolist(), "column_error": error}
+    yield {"what": f"{way}, {n_problems} x {n} x {n}", **row}
+
+
+def figures(session: Session, wanted: list[str]) -> None:
+    """The most valuable first."""
+    todo: list[tuple[str, Any, tuple[Any, ...]]] = [
+        ("adult", whole_fit, ()),
+        *(("passes", turn, size) for size in session.sizes["passes"]),
+        *(("batches", sweep, (way,)) for way in ("vmap", "map")),
+        ("batches", small_sets, session.sizes["sets"]),
+        *(("deep", training, (method, seeds)) for method in ("FCMI", "DeepFCA") for seeds in session.sizes["seeds"]),
+        *(("transport", transport, (way, *size)) for size in session.sizes["transport"] for way in SOLVERS),
+    ]
+    for section, measurement, arguments in (figure for figure in todo if figure[0] in wanted):
+        session.now = what = f"{measurement.__name__}{arguments}"
+        if session.sizes is FULL and ESTIMATES[section] > session.left():
+            session.add(section, {"what": what, "skipped": f"estimated {ESTIMATES[section]} s"})
+            continue
+        try:
+            for row in measurement(session, *arguments):
+                session.add(section, row)
+        except Exception as problem:
+            error = f"{type(problem).__name__}: {problem}"
+            session.add(section, {"what": what, "error": " ".join(error.split())[:300]})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    known = list(ESTIMATES)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=known, help=",".join(known))
+    parser.add_argument("--budget", type=float, default=480.0, help="seconds after which to stop, wherever it is")
+
+
+def full(run: Run) -> int:
+    if unknown := set(run.options.only) - set(ESTIMATES):
+        raise SystemExit(f"--only knows {', '.join(ESTIMATES)}, not {', '.join(sorted(unknown))}")
+    session = Session(run, QUICK if run.quick else FULL)
+    session.listen()
+    if run.quick and jax.default_backend() == "cpu":
+        jax.config.update("jax_disable_most_optimizations", True)  # compiles faster
+    figures(session, run.options.only)
+    failed = sum("error" in row for row in session.rows)
+    print(f"{len(session.rows)} rows, {failed} errors, {session.budget - session.left():.0f} s")
+    return int(failed > 0)
+
+
+SECTIONS = {"full": full}

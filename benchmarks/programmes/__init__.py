@@ -1,0 +1,1 @@
+"""Random fair-assignment programmes, and proofs of what came out."""

@@ -1,0 +1,1 @@
+"""Tables larger than memory, rows on many devices, readers."""

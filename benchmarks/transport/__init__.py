@@ -1,0 +1,1 @@
+"""Optimal transport beside other packages."""
