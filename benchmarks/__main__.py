@@ -45,11 +45,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print(json.dumps(module.CHILDREN[options.child](**json.loads(options.arguments))))
         return 0
     sections = list(case.sections)
-    if len(sections) > 1:
-        unknown = set(options.section) - {*sections, "all"}
-        if unknown or not options.section:
-            parser.error(f"say which section: {', '.join([*sections, 'all'])}")
-        sections = sections if "all" in options.section else options.section
+    if set(options.section) - {*sections, "all"} or (len(sections) > 1 and not options.section):
+        parser.error(f"say which section: {', '.join([*sections, 'all'])}")
+    if options.section and "all" not in options.section:
+        sections = options.section
     return run(name, case, module, parser, options, sections)
 
 
@@ -59,8 +58,7 @@ def parser_of(name: str, case: catalogue.Case, module: ModuleType) -> argparse.A
         prog=f"python -m benchmarks {name}", description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    if len(case.sections) > 1:
-        parser.add_argument("section", nargs="*", help=f"{', '.join(case.sections)}, or all")
+    parser.add_argument("section", nargs="*", help=f"{', '.join(case.sections)}, or all")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
     parser.add_argument("--out", type=Path, help="folder of the record, or its file (a name that ends in .json)")
     if case.pieces:

@@ -13,14 +13,16 @@ __version__ = "0.1.0"
 forks.watch()
 
 if TYPE_CHECKING:
-    from fairjax import assignment, baselines, datasets, deep, fca, kmeans, metrics, ot, report
+    from fairjax import assignment, baselines, datasets, deep, errors, fca, kmeans, metrics, ot, parallel, report
     from fairjax.assignment import fair_assignment
     from fairjax.comparison import compare
     from fairjax.estimators import FCA
     from fairjax.programs import keep_programs
     from fairjax.saving import load
 
-_MODULES = ("assignment", "baselines", "datasets", "deep", "fca", "kmeans", "metrics", "ot", "report")
+_MODULES = (
+    "assignment", "baselines", "datasets", "deep", "errors", "fca", "kmeans", "metrics", "ot", "parallel", "report",
+)  # fmt: skip
 _NAMES = {
     "FCA": "fairjax.estimators",
     "compare": "fairjax.comparison",
@@ -36,6 +38,7 @@ __all__ = [
     "compare",
     "datasets",
     "deep",
+    "errors",
     "fair_assignment",
     "fca",
     "keep_programs",
@@ -43,6 +46,7 @@ __all__ = [
     "load",
     "metrics",
     "ot",
+    "parallel",
     "report",
 ]
 

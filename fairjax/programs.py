@@ -10,13 +10,40 @@ import os
 import platform
 from pathlib import Path
 
+from fairjax._core import compiling
 from fairjax.datasets.files import user_cache
 from fairjax.errors import InputError
+
+__all__ = ["compiler_options", "keep_programs"]
 
 MIN_SECONDS = 0.1  # of compiling: programs that take less are not kept
 _MOST_BYTES = 200 * 2**20
 
 _folder: Path | None = None
+
+
+def compiler_options(size: int) -> dict[str, bool | int | str]:
+    """Options with which the estimators compile, for programs of one's own that call `fairjax.fca`.
+
+    Parameters
+    ----------
+    size : int
+        Entries of the largest array that the program is given.
+
+    Returns
+    -------
+    dict
+        For ``compiler_options`` of `jax.jit`, or ``.lower(...).compile(...)``; by platform, and empty where the
+        compiler's defaults serve.
+
+    Examples
+    --------
+    >>> import jax
+    >>> double = jax.jit(lambda x: 2 * x, compiler_options=compiler_options(3))
+    >>> double(jax.numpy.ones(3)).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    return compiling.options(size)
 
 
 def keep_programs(folder: str | os.PathLike[str] | None = None) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 from fairjax import FCA, parallel
 from fairjax.errors import InputError, LostProcessError
 
-K, TURNS = 3, 6
+K, ITERATIONS = 3, 6
 SHARES = {2: (4_000, 2_001), 3: (700, 0, 5_301)}
 
 
@@ -26,7 +26,7 @@ def data():
 
 
 def model(n_devices):
-    return FCA(K, random_state=0, max_iter=TURNS, n_devices=n_devices)
+    return FCA(K, random_state=0, max_iter=ITERATIONS, n_devices=n_devices)
 
 
 def told(found):
@@ -83,6 +83,6 @@ if __name__ == "__main__":
     name, port, *numbers = sys.argv[1:]
     n_processes, process = map(int, numbers)
     jax.config.update("jax_disable_most_optimizations", True)
-    warnings.simplefilter("ignore")  # so few turns
+    warnings.simplefilter("ignore")  # so few iterations
     parallel.start(f"127.0.0.1:{port}", n_processes=n_processes, process=process)
     print(json.dumps(globals()[name](n_processes, process)))

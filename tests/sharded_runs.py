@@ -16,7 +16,7 @@ from fairjax.assignment import control
 from fairjax.errors import InputError
 from fairjax.parallel import Rows
 
-N, D, K, TURNS = 6_000, 3, 4, 6  # so many points are screened
+N, D, K, ITERATIONS = 6_000, 3, 4, 6  # so many points are screened
 SPLIT, WHOLE = PartitionSpec("rows"), PartitionSpec()
 
 
@@ -32,7 +32,7 @@ def data(n=N, seed=0):
 def fit(X, groups, weights, centers, rows=None):
     points = fca.prepare(X, groups, weights, n_groups=2, rows=rows or Rows())
     fairness = control(points.masses, epsilon=0.05)
-    state = fca.fill(points, fairness, fca.init(points, centers, max_iter=TURNS))
+    state = fca.fill(points, fairness, fca.init(points, centers, max_iter=ITERATIONS))
     found = fca.finish(points, fairness, state)
     # the points of every device are padded to whole blocks
     return found._replace(assignment=found.assignment._replace(labels=found.assignment.labels[: X.shape[0]]))
@@ -145,7 +145,7 @@ def estimated():
     X, groups, weights, _ = data(N + 1)
     more, others, *_ = data(8192)  # as many as rows of the host are padded to
     sex = np.array(["f", "m"])[groups]
-    settings = {"n_clusters": K, "random_state": 0, "max_iter": TURNS}
+    settings = {"n_clusters": K, "random_state": 0, "max_iter": ITERATIONS}
     one = FCA(**settings).fit(X, sensitive_features=sex, sample_weight=weights)
     host = FCA(**settings, n_devices=4).fit(X, sensitive_features=sex, sample_weight=weights)
     split = parallel.split_rows(parallel.data_mesh(4))
@@ -179,6 +179,6 @@ def estimated():
 
 if __name__ == "__main__":
     jax.config.update("jax_disable_most_optimizations", True)
-    warnings.simplefilter("ignore")  # so few turns
+    warnings.simplefilter("ignore")  # so few iterations
     name, *arguments = sys.argv[1:]
     print(json.dumps(globals()[name](*map(int, arguments))))

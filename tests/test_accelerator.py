@@ -34,7 +34,7 @@ def test_rows_of_the_direct_route(tmp_path):
     rows = found["rows"]
     assert [row["section"] for row in rows] == ["adult", "passes", "passes", "passes"]
     assert [row["what"].split(",")[0] for row in rows] == [
-        "whole fit", "Lloyd iteration", "Lloyd iteration", "turn of FCA",
+        "whole fit", "Lloyd iteration", "Lloyd iteration", "iteration of FCA",
     ]  # fmt: skip
     for row in rows:
         assert "error" not in row
@@ -49,7 +49,7 @@ def test_rows_of_the_direct_route(tmp_path):
         assert 0 <= row["gap"] <= 1e-5
         assert row["cost"] > 0
     assert rows[0]["converged"] == 1
-    assert rows[-1]["turns_timed"] == 3
+    assert rows[-1]["iterations_timed"] == 3
     least = min(row["seconds"]["median"] for row in rows[1:3])
     assert rows[-1]["times_lloyd"] == pytest.approx(rows[-1]["seconds"]["median"] / least)
 
@@ -72,5 +72,5 @@ def test_a_signal_leaves_whole_rows(tmp_path):
     process.communicate(timeout=60)
     assert process.returncode == 0
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
-    assert found["stopped"].startswith("by a signal, in turn")
+    assert found["stopped"].startswith("by a signal, in iteration")
     assert len(found["rows"]) == 1

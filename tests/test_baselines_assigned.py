@@ -87,7 +87,7 @@ def test_frac_after_clustering(data, setting, cost, balance):
     assert model.balance_ == pytest.approx(balance, abs=1e-3)
 
 
-# published turns end earlier than ours, so these are bounds
+# published iterations end earlier than ours, so these are bounds
 @rows(
     adult=[("round-robin", 0.3384, 0.4943), ("exact", 0.3262, 0.4943)],
     bank=[("round-robin", 0.3225, 0.6490), ("exact", 0.2686, 0.6490)],

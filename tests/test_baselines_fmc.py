@@ -37,10 +37,10 @@ def test_without_penalty_it_is_plain_em():
     ours = []
     with jax.enable_x64(True):
         for penalty in (0.0, 0.5):
-            found = run(X, groups, X[:3], penalty, np.array([0.5, 0.5]), size_penalty=0.0, max_turns=60)
+            found = run(X, groups, X[:3], penalty, np.array([0.5, 0.5]), size_penalty=0.0, max_iter=60)
             ours.append(found)
     log_joint, mixture = _posterior(X, ours[0].mixture)
-    # a fixed point of EM: one more turn leaves it
+    # a fixed point of EM: one more iteration leaves it
     r = np.exp(log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True))
     means = r.T @ X / r.sum(0)[:, None]
     np.testing.assert_allclose(mixture.means, means, atol=2e-3)

@@ -12,7 +12,7 @@ from fairjax.baselines import VFC
 from fairjax.baselines.graphs import neighbor_graph
 from fairjax.baselines.medoids import cluster_medoids
 from fairjax.baselines.variational import assign
-from fairjax.baselines.variational_turns import Graph, cut_costs
+from fairjax.baselines.variational_iterations import Graph, cut_costs
 from fairjax.errors import InputError
 
 COSTS = np.array([[0.0, 1.0], [0.5, 0.2], [2.0, 0.0], [1.0, 1.0]])

@@ -192,7 +192,7 @@ def test_bad_paths_are_refused_before_the_work(people, capsys, monkeypatch):
     assert run(capsys, *fit("--out", "missing/labels.csv"))[0] == 2
 
 
-@pytest.mark.parametrize("place", ["fairjax.fca.stages.turns", "fairjax.report.files.os.replace"])
+@pytest.mark.parametrize("place", ["fairjax.fca.stages.iterations", "fairjax.report.files.os.replace"])
 def test_interruption_leaves_files_as_they_were(people, capsys, monkeypatch, place):
     def stop(*_, **__):
         raise KeyboardInterrupt

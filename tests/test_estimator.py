@@ -304,7 +304,7 @@ def test_masses_of_duplicates():
 
 
 def test_later_fits_find_their_programs_compiled():
-    """Whatever the number of points of like size, the control and its value, the seed, the turns and the clusters."""
+    """Whatever the number of points of like size, the control, its value, the seed, the iterations and the clusters."""
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiled.append(event) if event.endswith("backend_compile_duration") else None
@@ -368,7 +368,7 @@ def test_clusters_that_are_none():
     assert model.cost_ < 1e-9
 
 
-def test_too_few_turns_warn():
+def test_too_few_iterations_warn():
     with pytest.warns(ConvergenceWarning, match="max_iter=1"):
         model = FCA(K, max_iter=1, random_state=0).fit(X, sensitive_features=NAMES)
     assert not model.converged_

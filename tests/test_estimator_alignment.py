@@ -162,7 +162,7 @@ def test_extreme_weights_of_the_transport(fitted):
 def test_weight_two_is_the_point_twice():
     """Without a partition; most points have weight 1, some 2, and some none at all."""
     copies = np.random.default_rng(0).choice([0, 1, 2], 60, p=[0.2, 0.5, 0.3])
-    # one turn moves the centres to the means of one and the same optimal coupling
+    # one iteration moves the centres to the means of one and the same optimal coupling
     model = clone(MODEL).set_params(partition_size=60, max_iter=1, init=DATA.X[:K])
     weighted = fit(clone(model), sample_weight=copies)
     with warnings.catch_warnings():
@@ -192,7 +192,7 @@ def test_weights_in_blocks(transport_weight):
     cost = np.average(((DATA.X - centers[model.labels_]) ** 2).sum(1), weights=weights)
     assert model.cost_ == pytest.approx(cost, rel=1e-5)
     found = model.result_.objectives[: model.n_iter_]
-    # the centres also move, so that F falls from turn to turn but for rounding
+    # the centres also move, so that F falls from iteration to iteration but for rounding
     assert np.all(np.diff(found) <= 1e-5 * found[0])
 
 

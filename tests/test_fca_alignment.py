@@ -62,14 +62,14 @@ def programs(settings, max_iter=MAX_ITER):
     return jax.jit(begin), jax.jit(step), jax.jit(run), jax.jit(alignment.finish)
 
 
-def turns(d, settings, n_turns=4, **parameters):
-    """Problem and the states after each turn, in double precision where the data are."""
+def iterations(d, settings, n_iter=4, **parameters):
+    """Problem and the states after each iteration, in double precision where the data are."""
     parameters = Parameters(**{"transport_weight": 2.0, "tol": 0.0} | parameters)
     problem = alignment.prepare(d.X, d.groups)
     parameters = jax.tree.map(lambda value: jnp.asarray(value, d.X.dtype), parameters)
     begin, step, _, _ = programs(settings)
     states = [begin(problem, d.centers)]
-    for _ in range(n_turns):
+    for _ in range(n_iter):
         states.append(step(problem, parameters, states[-1]))
     return problem, states[1:]
 
@@ -125,7 +125,7 @@ def test_transport_at_weight_1_is_the_linear_programme_of_fair_assignment(x64):
 
 def test_theorem_3_1_decomposition(x64):
     """The k-means cost of pairs that share clusters is their transport plus the k-means cost of aligned points."""
-    problem, states = turns(data(), settings(scheme="refine"), 1)
+    problem, states = iterations(data(), settings(scheme="refine"), 1)
     tuples = states[0].tuples
     distances = joint_cost.squared_distances(problem.X, states[0].centers)
     masses = coupling.assign(tuples, distances, problem.shares)
@@ -224,7 +224,7 @@ def test_a_point_with_thousands_of_partners_keeps_its_mass():
 def test_duals_belong_to_points(x64):
     """What a transport leaves with the points is feasible for their block, and worth what the plan costs."""
     d = data()
-    problem, (state,) = turns(d, settings(), 1)
+    problem, (state,) = iterations(d, settings(), 1)
     blocks = partition.deal(KEY, problem.members, len(problem.X), 3, problem.X.dtype)
     build = jax.jit(alignment.block_costs, static_argnums=1)
     parameters, start = Parameters(transport_weight=2.0), jnp.asarray(d.centers) - problem.mean
@@ -246,7 +246,7 @@ def test_duals_belong_to_points(x64):
 @pytest.mark.parametrize("weight", [1.0, 2.0])
 @pytest.mark.parametrize("scheme", ["fixed", "refine"])
 def test_the_objective_never_rises(x64, scheme, weight):
-    problem, states = turns(data(), settings(scheme=scheme), 6, transport_weight=weight)
+    problem, states = iterations(data(), settings(scheme=scheme), 6, transport_weight=weight)
     objectives = np.array([state.objective for state in states])
     assert np.all(np.diff(objectives) <= 1e-12)
     for state in states:
@@ -261,18 +261,18 @@ def test_the_objective_never_rises(x64, scheme, weight):
 def test_refining_ends_below_a_fixed_partition(x64):
     objective = {}
     for scheme in ("fixed", "refine"):
-        _, states = turns(data(), settings(scheme=scheme), 8)
+        _, states = iterations(data(), settings(scheme=scheme), 8)
         objective[scheme] = states[-1].objective
     assert objective["refine"] < objective["fixed"]
 
 
 def test_refining_at_weight_1_ends_near_fair_assignment(x64):
-    """Hundreds of points in small blocks, each turn all of them aligned anew."""
+    """Hundreds of points in small blocks, each iteration all of them aligned anew."""
     rng = np.random.default_rng(0)
     groups = np.repeat([0, 1], [240, 160])
     X = rng.normal(size=(400, D)) + 0.5 * groups[:, None]
     d = Data(X, groups, X[rng.choice(400, K, replace=False)])
-    problem, states = turns(d, settings(scheme="refine", n_blocks=8), MAX_ITER, transport_weight=1.0)
+    problem, states = iterations(d, settings(scheme="refine", n_blocks=8), MAX_ITER, transport_weight=1.0)
     assert all(state.solved == 1 for state in states)
     objectives = np.array([state.objective for state in states])
     assert np.all(np.diff(objectives) <= 1e-12)
@@ -285,14 +285,14 @@ def test_refining_at_weight_1_ends_near_fair_assignment(x64):
 def test_alignment_at_weight_1_is_fair_assignment(x64):
     """Without partition the least objective is that of the direct route: the identity of DESIGN.md."""
     d = data()
-    _, (state,) = turns(d, settings(n_blocks=1), 1, transport_weight=1.0)
+    _, (state,) = iterations(d, settings(n_blocks=1), 1, transport_weight=1.0)
     distances = ((d.X[:, None] - d.centers) ** 2).sum(-1)
     best = fair_assignment(distances, d.groups, n_groups=2)
     assert float(state.objective) == pytest.approx(float(best.primal), rel=1e-6)
     assert float(state.objective) >= float(best.dual) * (1 - 1e-9)
 
 
-def test_turns_can_be_continued(x64):
+def test_iterations_can_be_continued(x64):
     d = data()
     chosen = settings(scheme="random")
     begin, _, run, _ = programs(chosen)
@@ -320,21 +320,21 @@ def test_a_batch_of_starts_is_as_one_by_one(x64):
 
 
 def test_float32_ends_where_float64_does(x64):
-    _, single = turns(data(dtype=np.float32), settings(), 4)
-    _, double = turns(data(), settings(), 4)
+    _, single = iterations(data(dtype=np.float32), settings(), 4)
+    _, double = iterations(data(), settings(), 4)
     assert single[-1].cost.dtype == jnp.float32
     assert float(single[-1].cost) == pytest.approx(float(double[-1].cost), rel=1e-4)
 
 
 def test_gradient_centers_come_to_the_same_end(x64):
     d = data()
-    _, states = turns(d, settings(update="gradient", n_center_steps=50), 8, learning_rate=0.05)
-    _, lloyd = turns(d, settings(), 8)
+    _, states = iterations(d, settings(update="gradient", n_center_steps=50), 8, learning_rate=0.05)
+    _, lloyd = iterations(d, settings(), 8)
     assert float(states[-1].objective) == pytest.approx(float(lloyd[-1].objective), rel=0.02)
 
 
 def test_the_gradient_is_that_of_the_aligned_cost(x64):
-    problem, (state,) = turns(data(), settings(scheme="refine"), 1)
+    problem, (state,) = iterations(data(), settings(scheme="refine"), 1)
     points = coupling.aligned_points(state.tuples, problem.X, problem.shares).reshape(-1, D)
     mass = state.tuples.mass.reshape(-1)
 
@@ -356,7 +356,7 @@ def test_the_gradient_is_that_of_the_aligned_cost(x64):
 def test_what_is_not_finite_stops_the_run():
     d = data(dtype=np.float32)
     d.X[3, 1] = np.nan
-    _, states = turns(d, settings(), 1)
+    _, states = iterations(d, settings(), 1)
     assert states[0].converged
     assert states[0].status == 3
 
@@ -382,11 +382,11 @@ def test_a_plan_that_misses_mass_is_completed(x64, monkeypatch):
     problem, chosen = alignment.prepare(d.X, d.groups), settings(solver="exact")
 
     @jax.jit
-    def one_turn():
+    def one_iteration():
         state = alignment.init(problem, chosen, KEY, jnp.asarray(d.centers), max_iter=1)
         return alignment.finish(problem, alignment.step(problem, chosen, Parameters(2.0), KEY, state))
 
-    result = one_turn()
+    result = one_iteration()
     assert result.assignment.status == 1
     assert result.assignment.gap > 0.01
     assert assert_certified(d, result) < 1e-9
@@ -397,7 +397,7 @@ def test_a_plan_that_misses_mass_is_completed(x64, monkeypatch):
 def test_one_block_refined_is_the_whole(x64):
     objectives = {}
     for scheme in ("fixed", "refine"):
-        _, states = turns(data(), settings(scheme=scheme, n_blocks=1), 2)
+        _, states = iterations(data(), settings(scheme=scheme, n_blocks=1), 2)
         objectives[scheme] = [float(state.objective) for state in states]
         assert states[-1].solved == 1
     assert objectives["refine"] == pytest.approx(objectives["fixed"], rel=1e-9)
@@ -452,7 +452,7 @@ def test_settings_that_do_not_go_together():
 def test_result(x64, n_groups, n_blocks, weight):
     d = data(n_groups)
     chosen = settings(n_blocks=n_blocks)
-    problem, states = turns(d, chosen, 4, transport_weight=weight)
+    problem, states = iterations(d, chosen, 4, transport_weight=weight)
     for column in proportions(problem, states[-1].masses)[1:]:
         np.testing.assert_allclose(column, proportions(problem, states[-1].masses)[0], atol=1e-12)
     result = jax.tree.map(np.asarray, programs(chosen)[3](problem, states[-1]))
@@ -539,7 +539,7 @@ def test_fca_c_goes_from_fair_to_plain_k_means(x64, rule):
     chosen = settings(rule=rule)
     costs = []
     for share in (0.0, 0.1, 1.0):
-        problem, states = turns(d, chosen, 3, released=share)
+        problem, states = iterations(d, chosen, 3, released=share)
         first, second = np.asarray(proportions(problem, states[-1].masses))
         # only what the plan puts on W can set the groups apart, each of the two by all of it
         parameters = jax.tree.map(jnp.asarray, Parameters(transport_weight=2.0, released=share))
@@ -552,7 +552,7 @@ def test_fca_c_goes_from_fair_to_plain_k_means(x64, rule):
         assert assert_certified(d, result) == pytest.approx(gap, abs=1e-9)
         if share == 0:
             assert gap < 1e-12
-            _, plain = turns(d, settings(), 3)
+            _, plain = iterations(d, settings(), 3)
             assert costs[0] == pytest.approx(float(plain[-1].cost), rel=1e-12)
         if share == 1:
             distances = joint_cost.squared_distances(problem.X, states[-2].centers)

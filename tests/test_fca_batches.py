@@ -120,7 +120,8 @@ def few_lanes(monkeypatch):
 
 
 def test_lanes_come_to_what_single_fits_come_to(few_lanes, monkeypatch):
-    """The same turns, and so the same costs, with as good a certificate; padding and a member that is invalid aside."""
+    """The same iterations, and so the same costs, with as good a certificate; padding and a member that is invalid
+    aside."""
     X, groups = many()
     weights = np.ones(groups.shape)
     weights[1, 150:] = 0

@@ -146,7 +146,7 @@ def test_cost_never_rises(name):
         assert np.isnan(found.history[found.n_iter :]).all()
         rises = np.diff(history) / history[:-1]
         assert np.all(rises[:-1] <= 1e-12)
-        # the turn that finds nothing left to gain may miss the last one's cost by its own certificate
+        # the iteration that finds nothing left to gain may miss the last one's cost by its own certificate
         assert rises[-1] <= 1e-6
         primal = assert_certified(d, found, name)
         assert primal <= history.min() * (1 + 1e-6)
@@ -331,7 +331,7 @@ def test_pausing_changes_nothing():
 
 
 @optimiser(True)
-def test_turns_may_estimate(monkeypatch):
+def test_iterations_may_estimate(monkeypatch):
     """From representatives of the few points that move: as good an end, exactly fair, with fewer passes."""
     found = {}
     for few in (screening._FEW_MOVE, -1.0):

@@ -19,7 +19,7 @@ PLACES = np.array([[0, 0], [0, 8], [8, 0], [8, 8], [40, 0], [40, 8]])
 
 
 def blobs(n=120, seed=0):
-    """Six blobs, far apart from each other, in which both groups are; with two centres in one no turn gets out."""
+    """Six blobs, far apart from each other, in which both groups are; with two centres in one no iteration gets out."""
     rng = np.random.default_rng(seed)
     X = PLACES[np.arange(n) % K] + rng.normal(size=(n, 2))
     return X, (np.arange(n) // K % 2).astype(np.int32)

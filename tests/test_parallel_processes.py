@@ -54,7 +54,7 @@ def test_processes_fit_as_one(n_processes):
     found = answers("fit", n_processes)
     X, sex = joined_runs.data()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # so few turns
+        warnings.simplefilter("ignore")  # so few iterations
         one = joined_runs.model(1).fit(X, sensitive_features=sex)
     for own, share in zip(found, joined_runs.SHARES[n_processes], strict=True):
         np.testing.assert_allclose(own["cost"], one.cost_, rtol=1e-5)

@@ -22,8 +22,8 @@ from fairjax import FCA, cli, datasets
 from fairjax._core import processes
 from fairjax.datasets import shares
 from fairjax.errors import InputError
+from fairjax.fca.streaming import iterations as streaming_iterations
 from fairjax.fca.streaming import together
-from fairjax.fca.streaming import turns as streaming_turns
 from fairjax.fca.streaming.survey import survey
 
 N, K = 2000, 3
@@ -221,7 +221,7 @@ def test_bad_rows_of_one_process_are_told_by_all(monkeypatch, tmp_path):
     # what only the first process finds out
     found = by(2, monkeypatch, lambda crew: FCA(30, n_devices="all").fit_blocks([(X, sex)]))
     assert all("the table has 20 rows, less than n_clusters=30" in str(error) for error in found)
-    monkeypatch.setattr(streaming_turns, "step", broken)
+    monkeypatch.setattr(streaming_iterations, "step", broken)
     found = by(2, monkeypatch, lambda crew: FCA(2, init=X[:2], n_devices="all").fit_blocks([(X, sex)]))
     assert [type(error) for error in found] == [ZeroDivisionError, processes.ToldError]
     assert "process 0: ZeroDivisionError: by nothing" in str(found[1])
@@ -376,7 +376,7 @@ def test_a_fit_in_memory_of_shares(capsys, folder, tmp_path, size):
     assert code == 0
 
 
-def turns_in(folder):
+def iterations_in(folder):
     if not (folder / "fit.npz").exists():
         return 0
     with np.load(folder / "fit.npz") as kept:
@@ -385,25 +385,25 @@ def turns_in(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [1, 0])
-def test_lost_processes_lose_a_turn_at_most(folder, tmp_path, lost):
+def test_lost_processes_lose_an_iteration_at_most(folder, tmp_path, lost):
     """Killed at random moments, ten times: the rest ends with a sentence, and no labels are half-written."""
     chance, n_lost = random.Random(lost), 0
     start = np.random.default_rng(3).normal(size=(15, 2)).tolist()
     settings = told_to(n_clusters=15, init=start, max_iter=400)
     for _ in range(10):
-        before = turns_in(tmp_path / "run")
+        before = iterations_in(tmp_path / "run")
         both = running(_FIT, 2, folder, tmp_path, settings, numbers=(None,) * 3)
         until = time.monotonic() + 600
-        while turns_in(tmp_path / "run") <= before and time.monotonic() < until and both[0].poll() is None:
+        while iterations_in(tmp_path / "run") <= before and time.monotonic() < until and both[0].poll() is None:
             time.sleep(0.001)
         time.sleep(0.02 * chance.random())
-        reached = turns_in(tmp_path / "run")
+        reached = iterations_in(tmp_path / "run")
         both[lost].send_signal(signal.SIGKILL)
         _, err, code = ended(both)[1 - lost]
         if code == 0:  # it was at its end
             break
         n_lost += 1
-        assert turns_in(tmp_path / "run") >= reached > before, err
+        assert iterations_in(tmp_path / "run") >= reached > before, err
         if lost == 1:
             assert code == 1, err
             assert "LostProcessError: process 0 of 2 lost another one and cannot go on" in err

@@ -23,7 +23,7 @@ from fairjax.assignment import fair
 from fairjax.errors import InputError
 from fairjax.estimators import stream_labels
 from fairjax.fca.fitting import Fairness
-from fairjax.fca.streaming import fitting, labels, turns
+from fairjax.fca.streaming import fitting, iterations, labels
 from fairjax.fca.streaming.feed import Workshop, ahead
 from fairjax.fca.streaming.intake import Intake
 from fairjax.fca.streaming.scratch import Scratch
@@ -101,7 +101,7 @@ def test_an_assignment_from_the_same_centres_is_that_in_memory(fairness):
     np.testing.assert_allclose(found.prices - found.prices[:, :1], best.prices - best.prices[:, :1], atol=1e-3)
 
 
-def test_turns_take_about_one_pass_each_and_end_proven():
+def test_iterations_take_about_one_pass_each_and_end_proven():
     X, groups = people()
     whole, _ = problem(cut(X, groups, 100, 101, 4000))
     state = fitting.run(whole, fitting.begin(whole, X[:K].astype(np.float64)), 12)
@@ -122,10 +122,10 @@ def test_centres_without_rows_are_put_to_use():
     X, groups = (rng.normal(size=(N, D)) + 20 * ids[:, None]).astype(np.float32), np.array(["a", "b", "c"])[ids]
     start = np.array([[20.0] * D, [21.0] * D, [300.0] * D, [300.0] * D])
     whole, _ = problem(cut(X, groups, 700))
-    state = turns.step(whole, fitting.begin(whole, start))
+    state = iterations.step(whole, fitting.begin(whole, start))
     assert (state.sizes[2:] == 0).all()
     while not state.converged:
-        state = turns.step(whole, state)
+        state = iterations.step(whole, state)
     found = fitting.finish(whole, fitting.run(whole, state, 60))
     assert found.status == 0
     assert (found.counts > 0).all()
@@ -158,7 +158,7 @@ def test_a_copy_of_the_table_changes_nothing(tmp_path, monkeypatch):
     plain = fitting.finish(whole, fitting.run(whole, fitting.begin(whole, X[:K].astype(float)), 3))
     kept = Scratch(tmp_path)
     whole = dataclasses.replace(whole, workshop=Workshop(kept))
-    state = turns.step(whole, fitting.begin(whole, X[:K].astype(float)))
+    state = iterations.step(whole, fitting.begin(whole, X[:K].astype(float)))
     monkeypatch.setattr(whole.intake, "table", None)  # which is not read again
     found = fitting.finish(whole, fitting.run(whole, state, 3))
     assert found.cost == plain.cost
@@ -185,7 +185,7 @@ def test_a_disk_that_is_full_while_the_table_is_copied(tmp_path, monkeypatch):
     kept.close()
     monkeypatch.setattr(kept, "_file", Full())
     with pytest.raises(InputError, match=r"No space left on device.*more room as scratch_dir, or leave that out"):
-        turns.step(whole, fitting.begin(whole, X[:K].astype(float)))
+        iterations.step(whole, fitting.begin(whole, X[:K].astype(float)))
 
 
 def test_the_cut_changes_nothing():
@@ -458,16 +458,16 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
         FCA(K).fit_blocks(table, checkpoint_dir=tmp_path, resume=True)
 
 
-def killed(tmp_path, n_kills, n_turns, rng):
+def killed(tmp_path, n_kills, n_iter, rng):
     """Kill a fit so many times, each a moment after it has got on; then let it end here."""
     folder = tmp_path / "run"
     for _ in range(n_kills):
-        before = turn_of(folder)
-        arguments = [sys.executable, "-c", _CHILD, str(Path(__file__).parent), str(folder), str(n_turns)]
+        before = iteration_of(folder)
+        arguments = [sys.executable, "-c", _CHILD, str(Path(__file__).parent), str(folder), str(n_iter)]
         settings = {"JAX_COMPILATION_CACHE_DIR": os.environ["FAIRJAX_TEST_PROGRAMS"]}
         process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=os.environ | settings)
         try:
-            while turn_of(folder) <= before and process.poll() is None:
+            while iteration_of(folder) <= before and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(0.3 * rng.random())
             process.send_signal(signal.SIGKILL)
@@ -476,23 +476,23 @@ def killed(tmp_path, n_kills, n_turns, rng):
         finally:
             process.kill()
     X, groups = people(2000)
-    model = FCA(K, random_state=0, init=X[:K], tol=0, max_iter=n_turns)
+    model = FCA(K, random_state=0, init=X[:K], tol=0, max_iter=n_iter)
     return model.fit_blocks(cut(X, groups, 700), checkpoint_dir=folder, resume=True)
 
 
-def turn_of(folder):
-    """Turns of the fit that is kept there; a torn file would be none."""
+def iteration_of(folder):
+    """Iterations of the fit that is kept there; a torn file would be none."""
     if not (folder / "fit.npz").exists():
         return 0
     with np.load(folder / "fit.npz") as kept:
         return len(kept["history"])
 
 
-@pytest.mark.parametrize(("n_kills", "n_turns"), [(2, 40), pytest.param(20, 400, marks=pytest.mark.slow)])
-def test_a_killed_fit_ends_as_if_it_had_not_been(tmp_path, n_kills, n_turns):
+@pytest.mark.parametrize(("n_kills", "n_iter"), [(2, 40), pytest.param(20, 400, marks=pytest.mark.slow)])
+def test_a_killed_fit_ends_as_if_it_had_not_been(tmp_path, n_kills, n_iter):
     X, groups = people(2000)
-    whole = FCA(K, random_state=0, init=X[:K], tol=0, max_iter=n_turns).fit_blocks(cut(X, groups, 700))
-    model = killed(tmp_path, n_kills, n_turns, np.random.default_rng(0))
+    whole = FCA(K, random_state=0, init=X[:K], tol=0, max_iter=n_iter).fit_blocks(cut(X, groups, 700))
+    model = killed(tmp_path, n_kills, n_iter, np.random.default_rng(0))
     assert model.n_iter_ == whole.n_iter_
     assert model.cost_ == whole.cost_
     np.testing.assert_array_equal(model.result_.history, whole.result_.history)
@@ -583,7 +583,7 @@ def test_memory_does_not_grow_with_the_rows():
     sizes = []
     for n_blocks in (8, 32):
         whole, seen = problem(Endless(n_blocks), n_open=256, size=512)
-        found = turns.one_pass(whole.intake, whole.layout, X[:K] * 0, np.zeros((M, K), np.float32), n_open=256)
+        found = iterations.one_pass(whole.intake, whole.layout, X[:K] * 0, np.zeros((M, K), np.float32), n_open=256)
         sizes.append((len(seen.sample.X), len(found.open.rows)))
         alive.append(found.counts.sum())
     assert alive == [8 * 1024, 32 * 1024]

@@ -16,7 +16,7 @@ from fairjax.fca.alignment.transport import redeal
 
 
 def parts(X: Any, groups: Any, start: Any, weight: float, scheme: Scheme, n_times: int) -> list[dict[str, Any]]:
-    """The third turn taken apart."""
+    """The third iteration taken apart."""
     problem = alignment.prepare(jnp.asarray(X, jnp.float32), groups)
     settings = settings_for(problem, usual_size(len(X)), scheme=scheme)
     parameters = jax.tree.map(jnp.float32, Parameters(transport_weight=weight))

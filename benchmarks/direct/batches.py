@@ -33,7 +33,7 @@ def ways(fits: int, run: Callable[[int], fca.FairBatch]) -> dict[str, Any]:
         found[f"{n_threads} threads"] = {
             "seconds": seconds, "fits_per_second": fits / seconds, "first_run_seconds": first,
             "mean_cost": float(np.mean(result.cost)), "greatest_gap": float(np.max(result.gap)),
-            "statuses": np.unique(result.status).tolist(), "mean_turns": float(np.mean(result.n_iter)),
+            "statuses": np.unique(result.status).tolist(), "mean_iterations": float(np.mean(result.n_iter)),
         }  # fmt: skip
         print(f"{fits} fits, {n_threads} threads: {seconds:.2f} s, {fits / seconds:.1f} a second", flush=True)
     return found

@@ -11,26 +11,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import measure
-from benchmarks.direct.programs import K, begin, blobs, certificate, finish, lloyd, rough_centers, turns
+from benchmarks.direct.programs import K, begin, blobs, certificate, finish, iterations, lloyd, rough_centers
 from benchmarks.running import Run
 
 
 def million(run: Run) -> dict[str, Any]:
-    """One turn, solved to the required gap, against one iteration of scikit-learn's KMeans; memory apart."""
+    """One iteration, solved to the required gap, against one iteration of scikit-learn's KMeans; memory apart."""
     n_points = 100_000 if run.quick else 1_000_000
     size = {"n_points": n_points, "n_features": 16, "n_clusters": 16}
     with tempfile.TemporaryDirectory() as folder:
         path = _written(run, folder, **size)
-        speed = _turn_and_lloyd(run, path, repeats=3 if run.quick else 7)
+        speed = _iteration_and_lloyd(run, path, repeats=3 if run.quick else 7)
         memory = run.child("memory", 1200, path=path)
     found: dict[str, Any] = {**size, "n_groups": 2, "dtype": "float32", "speed": speed, "memory": memory}
     if "failed" not in speed:
         ratios = speed["ratio"], speed["ratio_of_least"]
         found["required_ratio"], found["ratio_met"] = 3.0, max(ratios) <= 3.0
         print(
-            f"n={n_points:,}: a turn {speed['turn']['median']:.4f} s ({speed['passes_per_turn']:.1f} passes), "
-            f"a Lloyd iteration {speed['lloyd']['median']:.4f} s, ratio {ratios[0]:.2f}, "
-            f"of the least times {ratios[1]:.2f}; gap {speed['result']['gap']:.1e}, status {speed['result']['status']}"
+            f"n={n_points:,}: an iteration {speed['iteration']['median']:.4f} s "
+            f"({speed['passes_per_iteration']:.1f} passes), a Lloyd iteration {speed['lloyd']['median']:.4f} s, "
+            f"ratio {ratios[0]:.2f}, of the least times {ratios[1]:.2f}; gap {speed['result']['gap']:.1e}, "
+            f"status {speed['result']['status']}"
         )
     if "failed" not in memory:
         found["required_memory"], found["memory_met"] = 4.0, memory["peak_with_data"] <= 4.0
@@ -42,20 +43,22 @@ def million(run: Run) -> dict[str, Any]:
 
 
 def growth(run: Run) -> dict[str, Any]:
-    """Seconds per turn and per Lloyd iteration over n, with the slope of their logarithms."""
+    """Seconds per iteration and per Lloyd iteration over n, with the slope of their logarithms."""
     sizes = (
         (3_000, 10_000, 30_000) if run.quick else (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
     )
     rows = []
     for n_points in run.each(sizes):
         with tempfile.TemporaryDirectory() as folder:
-            row = _turn_and_lloyd(run, _written(run, folder, n_points=n_points, n_features=8, n_clusters=K), repeats=3)
+            row = _iteration_and_lloyd(
+                run, _written(run, folder, n_points=n_points, n_features=8, n_clusters=K), repeats=3
+            )
         rows.append({"n": n_points} | row)
         if "failed" in row:
             print(f"n={n_points:,}: {row['failed']}", flush=True)
             continue
         print(
-            f"n={n_points:>10,}: a turn {row['turn']['median']:.5f} s, "
+            f"n={n_points:>10,}: an iteration {row['iteration']['median']:.5f} s, "
             f"a Lloyd iteration {row['lloyd']['median']:.5f} s (least {row['lloyd']['least']:.5f}), "
             f"gap {row['result']['gap']:.1e}, status {row['result']['status']}",
             flush=True,
@@ -89,7 +92,7 @@ def _loaded(path: str) -> tuple[Any, Any, Any]:
         return file["X"], file["groups"], file["centers"]
 
 
-def _turn_and_lloyd(run: Run, path: str, repeats: int) -> dict[str, Any]:
+def _iteration_and_lloyd(run: Run, path: str, repeats: int) -> dict[str, Any]:
     """Each side in processes of its own, so that neither's threads are in the other's way; KMeans before and after."""
     before = run.child("lloyd", 1800, path=path, repeats=repeats)
     found = run.child("iteration", 3000, path=path, repeats=repeats)
@@ -97,9 +100,9 @@ def _turn_and_lloyd(run: Run, path: str, repeats: int) -> dict[str, Any]:
     lloyds = [seconds for side in (before, after) for seconds in side.get("seconds", [])]
     if lloyds and "failed" not in found:
         found["lloyd"] = measure.spread(lloyds)
-        found["ratio"] = found["turn"]["median"] / found["lloyd"]["median"]
+        found["ratio"] = found["iteration"]["median"] / found["lloyd"]["median"]
         # on a busy machine a waiting thread of KMeans may stall each iteration; the least times show it
-        found["ratio_of_least"] = found["turn"]["least"] / found["lloyd"]["least"]
+        found["ratio_of_least"] = found["iteration"]["least"] / found["lloyd"]["least"]
     elif not lloyds:
         found.setdefault("failed", before.get("failed", "KMeans settled before its iterations could be timed"))
     return found
@@ -117,14 +120,14 @@ def child_lloyd(path: str, repeats: int) -> dict[str, Any]:
     return {"seconds": found}
 
 
-def child_turn(path: str, repeats: int) -> dict[str, Any]:
-    """Seconds per turn, from the warm prices of the turns before."""
+def child_iteration(path: str, repeats: int) -> dict[str, Any]:
+    """Seconds per iteration, from the warm prices of the iterations before."""
     X, ids, start = _loaded(path)
     epsilon, tol = jnp.float32(0), jnp.float32(0)
     program, compile_begin = measure.compiled(begin, jnp.asarray(X), jnp.asarray(ids), jnp.asarray(start), n_groups=2)
     points, state = program(jnp.asarray(X), jnp.asarray(ids), jnp.asarray(start))
     until, warm_at, more = jnp.int32(100), 10, 5
-    iterate, compile_iterate = measure.compiled(turns, points, state, epsilon, tol, until, jnp.int32(warm_at))
+    iterate, compile_iterate = measure.compiled(iterations, points, state, epsilon, tol, until, jnp.int32(warm_at))
     ready = jax.block_until_ready(iterate(points, state, epsilon, tol, until, jnp.int32(warm_at)))
     seconds = []
     for _ in range(repeats):
@@ -133,7 +136,7 @@ def child_turn(path: str, repeats: int) -> dict[str, Any]:
         elapsed = time.perf_counter() - began
         taken = int(later.n_iter) - int(ready.n_iter)
         if not taken:
-            raise SystemExit("the centres settled before the turns to be timed; take blobs that overlap more")
+            raise SystemExit("the centres settled before the iterations to be timed; take blobs that overlap more")
         seconds.append(elapsed / taken)
     end, compile_end = measure.compiled(finish, points, later, epsilon)
 
@@ -144,8 +147,8 @@ def child_turn(path: str, repeats: int) -> dict[str, Any]:
     return {
         "n": len(X),
         "n_open": int(later.assignment.rows.shape[0]),
-        "turn": measure.spread(seconds),
-        "passes_per_turn": (int(later.n_passes) - int(ready.n_passes)) / taken,
+        "iteration": measure.spread(seconds),
+        "passes_per_iteration": (int(later.n_passes) - int(ready.n_passes)) / taken,
         "finish_seconds": measure.seconds(ended),
         "compile_seconds": compile_begin + compile_iterate + compile_end,
         "result": certificate(result),
@@ -161,7 +164,7 @@ def child_memory(path: str) -> dict[str, Any]:
     epsilon, tol, until = np.float32(0), np.float32(0), np.int32(15)
     program, _ = measure.compiled(begin, X, ids, start, n_groups=2)
     points, state = jax.eval_shape(partial(begin, n_groups=2), X, ids, start)
-    iterate, _ = measure.compiled(turns, points, state, epsilon, tol, until)
+    iterate, _ = measure.compiled(iterations, points, state, epsilon, tol, until)
     end, _ = measure.compiled(finish, points, state, epsilon)
     after_compiling = measure.peak_bytes() - loaded
     measure.forget_peak()
@@ -175,11 +178,11 @@ def child_memory(path: str) -> dict[str, Any]:
         "compiling_and_running_bytes": total,
         "peak_with_data": 1 + running / X.nbytes,
         "peak_with_data_and_compilation": 1 + total / X.nbytes,
-        "temporary_bytes_of_turns": int(iterate.memory_analysis().temp_size_in_bytes),
+        "temporary_bytes_of_iterations": int(iterate.memory_analysis().temp_size_in_bytes),
         "result": certificate(result),
     }
 
 
 def _slope(rows: list[dict[str, Any]]) -> float:
     n = np.log([row["n"] for row in rows])
-    return float(np.polyfit(n, np.log([row["turn"]["median"] for row in rows]), 1)[0])
+    return float(np.polyfit(n, np.log([row["iteration"]["median"] for row in rows]), 1)[0])

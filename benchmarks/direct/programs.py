@@ -24,7 +24,7 @@ def begin(X: Any, groups: Any, centers: Any, *, n_groups: int, max_iter: int = 1
 
 
 @jax.jit
-def turns(points: Any, state: Any, epsilon: Any, tol: Any, until: Any, pause: Any = None) -> Any:
+def iterations(points: Any, state: Any, epsilon: Any, tol: Any, until: Any, pause: Any = None) -> Any:
     fairness = control(points.masses, epsilon=epsilon)
     return fca.run(points, fairness, state, until=until, pause=pause, tol=tol)
 
@@ -39,7 +39,7 @@ def certificate(result: Any) -> dict[str, Any]:
         "cost": float(result.cost),
         "gap": float(result.assignment.gap),
         "status": int(result.assignment.status),
-        "turns": int(result.n_iter),
+        "iterations": int(result.n_iter),
         "converged": bool(result.converged),
     }
 

@@ -19,7 +19,7 @@ SECTIONS = {
 CHILDREN = {
     "kmeans": fits.child_kmeans,
     "blobs": iterations.child_blobs,
-    "iteration": iterations.child_turn,
+    "iteration": iterations.child_iteration,
     "lloyd": iterations.child_lloyd,
     "memory": iterations.child_memory,
     "sweep": sweep.child_sweep,

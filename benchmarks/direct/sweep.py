@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import measure
-from benchmarks.direct.programs import K, begin, finish, ordered, turns
+from benchmarks.direct.programs import K, begin, finish, iterations, ordered
 from benchmarks.running import Run
 from fairjax import datasets, fca, kmeans
 
@@ -50,7 +50,7 @@ def child_sweep(way: str, quick: bool) -> dict[str, Any]:
     points, _ = begin(X, groups, starts[0], n_groups=2)
 
     def solve(points: Any, start: Any, epsilon: Any) -> Any:
-        return finish(points, turns(points, fca.init(points, start), epsilon, 1e-4, 100), epsilon)
+        return finish(points, iterations(points, fca.init(points, start), epsilon, 1e-4, 100), epsilon)
 
     many_starts = jnp.repeat(starts, n_levels, 0)
     many_levels = jnp.tile(levels, n_restarts)
@@ -90,5 +90,5 @@ def child_sweep(way: str, quick: bool) -> dict[str, Any]:
         "mean_cost": float(np.mean(result.cost)),
         "greatest_gap": float(np.max(result.assignment.gap)),
         "unsolved": int(np.sum(np.asarray(result.assignment.status) != 0)),
-        "turns": int(np.sum(result.n_iter)),
+        "iterations": int(np.sum(result.n_iter)),
     }

@@ -53,7 +53,7 @@ def targets(run: Run) -> dict[str, Any]:
             print(
                 f"{name}, {row}: cost {best['cost']:.5f} (at most {cost}), balance {best['balance']:.5f} "
                 f"(at least {balance}; best possible {best['max_balance']:.5f}), gap {best['gap']:.1e}, "
-                f"status {best['status']}, {best['turns']} turns, {'met' if best in good else 'MISSED'}; "
+                f"status {best['status']}, {best['iterations']} iterations, {'met' if best in good else 'MISSED'}; "
                 f"starts that meet both: {len(good)} of {wanted}",
                 flush=True,
             )
@@ -77,7 +77,7 @@ def _one_start(data: datasets.Dataset, seed: int, options: dict[str, Any]) -> di
         "max_balance": data.max_balance,
         "gap": model.gap_,
         "status": int(model.result_.assignment.status),
-        "turns": model.n_iter_,
+        "iterations": model.n_iter_,
         "converged": model.converged_,
         "kmeans_cost": float(start.inertia_) / len(X),
         "counts": counts.tolist(),
@@ -114,12 +114,12 @@ def starts(run: Run) -> dict[str, Any]:
             rows.append({
                 "data": name, "n_clusters": n_clusters, "init": init, "best": min(costs),
                 "median": float(np.median(costs)), "worst": max(costs), "seconds_per_fit": seconds,
-                "turns": float(np.median([model.n_iter_ for model in models])),
+                "iterations": float(np.median([model.n_iter_ for model in models])),
                 "statuses": sorted({int(model.result_.assignment.status) for model in models}),
                 "fewest_filled": min(len(np.unique(model.labels_)) for model in models),
             })  # fmt: skip
             print(
                 f"{name}, K={n_clusters}, {init}: best {min(costs):.5f}, median {rows[-1]['median']:.5f}, "
-                f"worst {max(costs):.5f}; {seconds:.2f} s a fit, {rows[-1]['turns']:.0f} turns"
+                f"worst {max(costs):.5f}; {seconds:.2f} s a fit, {rows[-1]['iterations']:.0f} iterations"
             )
     return {"rows": rows}

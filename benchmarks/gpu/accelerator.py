@@ -1,7 +1,7 @@
 """What one accelerator does with every route, in a few minutes.
 
     adult        a whole fit to convergence
-    passes       a turn of FCA on 10^6 to 10^8 points, beside a plain Lloyd iteration and what memory allows
+    passes       an iteration of FCA on 10^6 to 10^8 points, beside a plain Lloyd iteration and what memory allows
     batches      20 starts x 10 levels of epsilon by vmap and by lax.map; 1,000 small data sets by vmap
     deep         a training step of FCMI and of DeepFCA, one seed and five seeds in one vmap
     transport    exact and entropic transport of random batches, beside ott-jax
@@ -34,7 +34,7 @@ from fairjax import datasets, errors, fca, ot
 from fairjax.assignment import control
 
 K = 10
-WARM, MORE = 5, 3  # turns before those that are timed, and these
+WARM, MORE = 5, 3  # iterations before those that are timed, and these
 ESTIMATES = {"adult": 30, "passes": 40, "batches": 40, "deep": 40, "transport": 15}  # seconds of a figure
 # passes: n, d, K; sets: number, n, d, K; part of a batch that is tried first; transport: number, n
 FULL: dict[str, Any] = {
@@ -101,11 +101,11 @@ def whole_fit(session: Session) -> Iterator[Row]:
     name, X, groups, starts = adult(session.sizes["adult"], session.sizes["starts"])
     found, row = measured(fit, X, groups, starts[0], jnp.float32(0), most=15)
     each, what = row["seconds"]["median"] / max(int(found.n_iter), 1), f"whole fit, {len(X)} x {X.shape[1]}, K={K}"
-    yield {"what": what, "data": name, **row, **certificate(found), "seconds_per_turn": each}
+    yield {"what": what, "data": name, **row, **certificate(found), "seconds_per_iteration": each}
 
 
-def turn(session: Session, n: int, d: int, n_clusters: int) -> Iterator[Row]:
-    """Lloyd iterations, and a turn of FCA from the warm prices of the turns before, on the same points."""
+def iteration(session: Session, n: int, d: int, n_clusters: int) -> Iterator[Row]:
+    """Lloyd iterations, and an iteration of FCA from the warm prices of the iterations before, on the same points."""
     X, groups = blobs(jax.random.key(0), n=n, d=d, n_clusters=n_clusters)
     none, size, least = jnp.float32(0), f"n={n:,}, d={d}, K={n_clusters}", float("inf")
     iterate, n_blocks = (X, X[:n_clusters], jnp.int32(5)), 10 if n > 10**7 else 1
@@ -114,7 +114,7 @@ def turn(session: Session, n: int, d: int, n_clusters: int) -> Iterator[Row]:
         product=(lloyd, iterate, {"n_blocks": n_blocks, "scatter": False}),
         scatter=(lloyd, iterate, {"n_blocks": n_blocks, "scatter": True}),
         begin=(direct.begin, (X, groups, iterate[1]), {"n_groups": 2}),
-        turns=(direct.turns, (*shapes, none, none, jnp.int32(0), jnp.int32(0)), {}),
+        iterations=(direct.iterations, (*shapes, none, none, jnp.int32(0), jnp.int32(0)), {}),
         finish=(direct.finish, (*shapes, none), {}),
     )
     for way in ("product", "scatter"):
@@ -124,15 +124,15 @@ def turn(session: Session, n: int, d: int, n_clusters: int) -> Iterator[Row]:
 
     points, state = programs["begin"][0](X, groups, start)
     most, nothing, pause = jnp.int32(100), jnp.int32(0), jnp.int32(WARM + MORE)
-    ready = programs["turns"][0](points, state, none, none, most, jnp.int32(WARM))
+    ready = programs["iterations"][0](points, state, none, none, most, jnp.int32(WARM))
     before, rest = int(ready.n_iter), (none, none, most, pause)
-    later, row = timed(programs["turns"], points, ready, *rest, parts=lambda now: int(now.n_iter) - before)
-    ended, last = timed(programs["turns"], points, later, none, none, nothing, nothing, most=2)
+    later, row = timed(programs["iterations"], points, ready, *rest, parts=lambda now: int(now.n_iter) - before)
+    ended, last = timed(programs["iterations"], points, later, none, none, nothing, nothing, most=2)
     found, end = timed(programs["finish"], points, ended, none, most=2)
     yield {
-        "what": f"turn of FCA, {size}", **row, **certificate(found),
-        "compile_seconds": sum(programs[name][1] for name in ("begin", "turns", "finish")),
-        "turns_timed": int(later.n_iter) - before, "passes_in_them": int(later.n_passes) - int(ready.n_passes),
+        "what": f"iteration of FCA, {size}", **row, **certificate(found),
+        "compile_seconds": sum(programs[name][1] for name in ("begin", "iterations", "finish")),
+        "iterations_timed": int(later.n_iter) - before, "passes_in_them": int(later.n_passes) - int(ready.n_passes),
         "finish_seconds": last["seconds"]["median"] + end["seconds"]["median"],
         "times_lloyd": row["seconds"]["median"] / least,
         **by_memory(X.nbytes + groups.nbytes + points.weights.nbytes, row),
@@ -175,8 +175,7 @@ def training(session: Session, method: str, n_seeds: int) -> Iterator[Row]:
     """Steps of the last stage within an epoch, without what comes before each epoch (k-means, FCA)."""
     from benchmarks.deep.stages import first_states  # here, so that what is missing costs this section only
     from fairjax.deep import Network, deepfca, fcmi, prepare
-    from fairjax.deep.training.steps import train_chunk
-    from fairjax.deep.training.tasks import RUNNING
+    from fairjax.deep.training import train_chunk
 
     (kind, shape), batch, length = (session.sizes[name] for name in ("network", "batch", "steps"))
     data = prepare(np.random.default_rng(0).random((8 * batch, *shape), np.float32), np.arange(8 * batch) % 2)
@@ -192,7 +191,7 @@ def training(session: Session, method: str, n_seeds: int) -> Iterator[Row]:
     yield {
         "what": f"{method}, batch {batch}, seeds: {n_seeds}", **row,
         "seconds_per_seed": row["seconds"]["median"] / n_seeds, "cost": float(np.mean(sum(terms.values())[-1])),
-        "status": np.unique(state.failed != RUNNING).astype(int).tolist(),
+        "status": np.unique(state.failed >= 0).astype(int).tolist(),
     }  # fmt: skip
 
 
@@ -244,7 +243,7 @@ def figures(session: Session, wanted: list[str]) -> None:
     """The most valuable first."""
     todo: list[tuple[str, Any, tuple[Any, ...]]] = [
         ("adult", whole_fit, ()),
-        *(("passes", turn, size) for size in session.sizes["passes"]),
+        *(("passes", iteration, size) for size in session.sizes["passes"]),
         *(("batches", sweep, (way,)) for way in ("vmap", "map")),
         ("batches", small_sets, session.sizes["sets"]),
         *(("deep", training, (method, seeds)) for method in ("FCMI", "DeepFCA") for seeds in session.sizes["seeds"]),

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks import measure
 from benchmarks.running import Run
 from fairjax import fca
-from fairjax._core import compiling
+from fairjax.programs import compiler_options
 
 LONG, LONGEST = 5.0, 90.0  # seconds of runs of one program, and of a whole batch that is still tried
 BANDWIDTH = {"H100": 3.35e12, "H200": 4.8e12}  # bytes per second
@@ -72,7 +72,7 @@ def built(function: Any, *arguments: Any, **static: Any) -> tuple[Any, float]:
     """A jitted function compiled as the estimators compile theirs, and the seconds that took."""
     began = time.perf_counter()
     largest = max(leaf.size for leaf in jax.tree.leaves(arguments))
-    program = function.lower(*arguments, **static).compile(compiling.options(largest))
+    program = function.lower(*arguments, **static).compile(compiler_options(largest))
     return program, time.perf_counter() - began
 
 
@@ -107,8 +107,8 @@ def measured(function: Any, *arguments: Any, most: int = 3) -> tuple[Any, Row]:
 
 def certificate(found: fca.FairClustering) -> Row:
     """Of one fit, or of all fits of a batch: mean cost, greatest gap, every status that there is."""
-    turns = {"mean": float(np.mean(found.n_iter)), "greatest": int(np.max(found.n_iter))}
-    about = {"cost": float(np.mean(found.cost)), "gap": float(np.max(found.assignment.gap)), "turns": turns}
+    iterations = {"mean": float(np.mean(found.n_iter)), "greatest": int(np.max(found.n_iter))}
+    about = {"cost": float(np.mean(found.cost)), "gap": float(np.max(found.assignment.gap)), "iterations": iterations}
     return about | {"status": np.unique(found.assignment.status).tolist(), "converged": int(np.sum(found.converged))}
 
 

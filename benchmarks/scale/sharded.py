@@ -1,12 +1,11 @@
 """The direct route with rows spread over four virtual devices of one CPU, beside the same on one device.
 
 Overlapping blobs of eight features, K = 16, two groups apart by one standard deviation, perfect fairness; one
-assignment to the same centres, which has one answer, and ten turns, whose way depends on rounding, as *shuffled* shows:
-the same on one device with the rows in another order.
-*arguments*: bytes that a device holds of the compiled turns' arguments. *sent*: the largest collective operation of the
-program, in bytes, and how many there are; for n rows and for four times as many. The rest is what a fit comes to.
-Seconds are those of one machine whose cores the virtual devices share, so that they show no gain; they tell what
-spreading costs.
+assignment to the same centres, which has one answer, and ten iterations, whose way depends on rounding, as *shuffled*
+shows: the same on one device with the rows in another order. *arguments*: bytes that a device holds of the compiled
+iterations' arguments. *sent*: the largest collective operation of the program, in bytes, and how many there are; for n
+rows and for four times as many. The rest is what a fit comes to. Seconds are those of one machine whose cores the
+virtual devices share, so that they show no gain; they tell what spreading costs.
 """
 
 import argparse
@@ -32,7 +31,7 @@ from fairjax.fca import spreading  # noqa: E402
 from fairjax.fca.points import GroupedPoints  # noqa: E402
 from fairjax.parallel import Rows  # noqa: E402
 
-D, K, TURNS, RUNS = 8, 16, 10, 3
+D, K, ITERATIONS, RUNS = 8, 16, 10, 3
 OWN, WHOLE = PartitionSpec("rows"), PartitionSpec()
 _BYTES = {"f32": 4, "i32": 4, "ui32": 4, "i1": 1, "f64": 8, "i64": 8}
 
@@ -50,17 +49,17 @@ def prepared(X: Any, groups: Any, *, rows: Rows) -> GroupedPoints:
     return fca.prepare(X, groups, n_groups=2, rows=rows)
 
 
-def turns(points: GroupedPoints, centers: Any, until: Any) -> Any:
+def iterations(points: GroupedPoints, centers: Any, until: Any) -> Any:
     fairness = control(points.masses, epsilon=0.0)
-    state = fca.run(points, fairness, fca.init(points, centers, max_iter=TURNS), until=until, tol=0.0)
+    state = fca.run(points, fairness, fca.init(points, centers, max_iter=ITERATIONS), until=until, tol=0.0)
     return fca.finish(points, fairness, state)
 
 
 def programs(mesh: Any) -> tuple[Any, Any]:
-    """Laying out, and the turns."""
+    """Laying out, and the iterations."""
     rows = Rows() if mesh is None else Rows("rows")
     lay_out = spreading.over_rows(partial(prepared, rows=rows), mesh, GroupedPoints, (OWN, OWN))
-    return jax.jit(lay_out), jax.jit(spreading.over_rows(turns, mesh, fca.FairClustering))
+    return jax.jit(lay_out), jax.jit(spreading.over_rows(iterations, mesh, fca.FairClustering))
 
 
 def sent(text: str) -> dict[str, int]:
@@ -83,7 +82,7 @@ def clustered_rows(n: int, mesh: Any, seed: int | None = None, dtype: Any = np.f
         X, groups = (jax.device_put(leaf, parallel.split_rows(mesh)) for leaf in (X, groups))
     lay_out, clustered = programs(mesh)
     points = jax.block_until_ready(lay_out(X, groups))
-    first, last = np.int32(1), np.int32(TURNS)
+    first, last = np.int32(1), np.int32(ITERATIONS)
     program, compiling = measure.compiled(clustered, points, centers, last)
     assigned, found = (program(points, centers, until) for until in (first, last))
     seconds = [measure.seconds(lambda: program(points, centers, last)) for _ in range(RUNS)]
@@ -91,14 +90,15 @@ def clustered_rows(n: int, mesh: Any, seed: int | None = None, dtype: Any = np.f
         "argument_bytes": int(program.memory_analysis().argument_size_in_bytes),
         "labels": str(found.assignment.labels.sharding),
         "assignment": told(assigned),
-        "turns": told(found),
+        "iterations": told(found),
         "seconds": measure.spread(seconds),
         "compile_seconds": compiling,
     }, assigned
 
 
 def double(mesh: Any) -> dict[str, float]:
-    """The same in double precision: what spreading changes apart from last digits. Turns then differ as these do."""
+    """The same in double precision: what spreading changes apart from last digits. Iterations then differ as these
+    do."""
     with jax.enable_x64(True):
         one, spread, shuffled = (
             clustered_rows(2**17, *how, dtype=np.float64)[0] for how in ((None,), (mesh,), (None, 1))
@@ -119,7 +119,7 @@ def told(found: Any) -> dict[str, Any]:
 
 def apart(one: dict[str, Any], other: dict[str, Any]) -> dict[str, float]:
     """By how much costs differ, relative to them."""
-    return {part: abs(other[part]["cost"] / one[part]["cost"] - 1) for part in ("assignment", "turns")}
+    return {part: abs(other[part]["cost"] / one[part]["cost"] - 1) for part in ("assignment", "iterations")}
 
 
 def shapes(n: int, mesh: Any) -> dict[str, int]:
@@ -140,7 +140,7 @@ def rows(run: Run) -> dict[str, Any]:
     spread, together = clustered_rows(n, mesh)
     labels = [np.asarray(found.assignment.labels)[:n] for found in (alone, together)]
     return {
-        "rows": n, "features": D, "clusters": K, "turns": TURNS, "devices": DEVICES,
+        "rows": n, "features": D, "clusters": K, "iterations": ITERATIONS, "devices": DEVICES,
         "one": one, "spread": spread,
         "argument_share": spread["argument_bytes"] / one["argument_bytes"],
         "cost_difference": apart(one, spread),

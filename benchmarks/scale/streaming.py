@@ -1,4 +1,4 @@
-"""Fits over tables in blocks: rate of a pass, passes a turn, memory, certificate.
+"""Fits over tables in blocks: rate of a pass, passes an iteration, memory, certificate.
 
     python -m benchmarks streaming --rows 20000000 --joined     # results/streaming-fit.json
     python -m benchmarks streaming --rows 100000000 --no-rates --name large
@@ -109,10 +109,10 @@ import numpy as np
 from fairjax import FCA, datasets
 warnings.simplefilter("ignore")
 
-table, turns, k = datasets.scan(sys.argv[1], "sex"), int(sys.argv[2]), int(sys.argv[3])
+table, iterations, k = datasets.scan(sys.argv[1], "sex"), int(sys.argv[2]), int(sys.argv[3])
 floor = None if sys.argv[4] == "None" else float(sys.argv[4])
 began = time.perf_counter()
-model = FCA(k, random_state=0, max_iter=turns, min_balance=floor).fit_blocks(table)
+model = FCA(k, random_state=0, max_iter=iterations, min_balance=floor).fit_blocks(table)
 whole = time.perf_counter() - began
 lines = open("/proc/self/status").read().splitlines()
 peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
@@ -126,7 +126,7 @@ print(json.dumps({
 """
 _JOINED = """
 import json, os, sys, time, warnings
-folder, turns, k, coordinator, size, index = sys.argv[1:]
+folder, iterations, k, coordinator, size, index = sys.argv[1:]
 os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[int(index)]})  # before any thread is made
 from fairjax import FCA, datasets, parallel
 warnings.simplefilter("ignore")
@@ -135,7 +135,7 @@ if int(size) > 1:
 table = datasets.scan(folder, "sex").share(int(index), int(size))
 first = next(iter(datasets.scan(folder, "sex"))).features[: int(k)]
 seconds = []
-for most in (1, int(turns)):
+for most in (1, int(iterations)):
     began = time.perf_counter()
     model = FCA(int(k), init=first, tol=0, max_iter=most, n_devices="all").fit_blocks(table)
     seconds.append(time.perf_counter() - began)
@@ -224,13 +224,13 @@ def rates(folder: Path, n_rows: int, repeats: int, n_clusters: int) -> dict:
     }
 
 
-def joined(folder: Path, turns: int, n_clusters: int) -> dict:
+def joined(folder: Path, iterations: int, n_clusters: int) -> dict:
     """One process on one core, and two on two that share the rows; a first fit compiles, the second counts."""
     found = {}
     for size in (1, 2):
         with socket.create_server(("127.0.0.1", 0)) as server:
             address = f"127.0.0.1:{server.getsockname()[1]}"
-        arguments = [sys.executable, "-c", _JOINED, str(folder), str(turns), str(n_clusters), address, str(size)]
+        arguments = [sys.executable, "-c", _JOINED, str(folder), str(iterations), str(n_clusters), address, str(size)]
         running = [
             subprocess.Popen([*arguments, str(index)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for index in range(size)
@@ -255,7 +255,7 @@ def extrapolated(found: dict) -> list[dict]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=20_000_000)
-    parser.add_argument("--turns", type=int, default=20, help="most turns of the fit")
+    parser.add_argument("--iterations", type=int, default=20, help="most iterations of the fit")
     parser.add_argument("--repeats", type=int, default=3, help="passes of which the quickest counts")
     parser.add_argument("--no-rates", action="store_true", help="only fit, as with rows that memory does not hold")
     parser.add_argument("--name", default="fit", help="of the record: streaming-NAME.json")
@@ -270,7 +270,7 @@ def fit(run: Run) -> dict[str, Any]:
     if run.quick:
         options.rows = min(options.rows, 200_000)
     case = CENSUS if options.data == "census" else {"features": D, "clusters": K, "min_balance": None}
-    asked = options.turns, case["clusters"], case["min_balance"]
+    asked = options.iterations, case["clusters"], case["min_balance"]
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         began = time.perf_counter()
@@ -281,15 +281,15 @@ def fit(run: Run) -> dict[str, Any]:
         if not options.no_rates:
             found |= {"passes": rates(folder, options.rows, options.repeats, case["clusters"])}
         if options.joined:
-            found["processes"] = joined(folder, options.turns, case["clusters"])
+            found["processes"] = joined(folder, options.iterations, case["clusters"])
         if options.data == "census":
             found["fit"] = child(_FIT, folder, *asked, "with its start")
             start = json.dumps(found["fit"].pop("start"))
-            found["unfair"] = child(_UNFAIR, folder, options.turns, start)
+            found["unfair"] = child(_UNFAIR, folder, options.iterations, start)
             found["price_of_fairness"] = found["fit"]["cost"] / found["unfair"]["cost"] - 1
         else:
             found["fit"] = child(_FIT, folder, *asked)
-    found["fit"]["passes_per_turn"] = found["fit"]["n_passes"] / max(found["fit"]["n_iter"], 1)
+    found["fit"]["passes_per_iteration"] = found["fit"]["n_passes"] / max(found["fit"]["n_iter"], 1)
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         generate(Path(name), options.rows // 4, options.data)
         found["fit_of_a_quarter"] = child(_FIT, name, *asked)

@@ -30,8 +30,8 @@ def named(*names: str) -> list[Column]:
 
 
 SECONDS: list[Column] = [
-    ("s per turn", lambda row: f"{row['seconds_per_turn']['median']:.2f}"),
-    ("cpu s per turn", lambda row: f"{row['cpu_seconds_per_turn']['median']:.2f}"),
+    ("s per iteration", lambda row: f"{row['seconds_per_iteration']['median']:.2f}"),
+    ("cpu s per iteration", lambda row: f"{row['cpu_seconds_per_iteration']['median']:.2f}"),
 ]
 ARGMAX: list[Column] = [
     ("cost to aligned centres, argmax", lambda row: row["argmax"]["cost_to_aligned_centers"]),
@@ -40,17 +40,20 @@ ARGMAX: list[Column] = [
 ]
 MEMORY: list[Column] = [("peak MiB", lambda row: f"{row['peak_bytes'] / 2**20:.0f}")]
 WEIGHT: list[Column] = [("weight", lambda row: f"{row['weight']:g}")]
-# mean over the turns; refined, blocks without room keep their coupling
+# mean over the iterations; refined, blocks without room keep their coupling
 SOLVED: list[Column] = [("blocks solved", lambda row: f"{row['blocks_solved']:.0%}")]
 
 
 _REACHED = named("cost", "balance")
-_ENDED = named("objective", "turns") + SECONDS
-_IN_BLOCKS = named("objective", "turns") + SOLVED + SECONDS
+_ENDED = named("objective", "iterations") + SECONDS
+_IN_BLOCKS = named("objective", "iterations") + SOLVED + SECONDS
 _PARTITIONS = WEIGHT + named("partition_size", "scheme") + _REACHED + _IN_BLOCKS + MEMORY
 _PART: list[Column] = [
-    ("s", lambda row: f"{row.get('seconds_per_turn', row.get('spread'))['median']:.3f}"),
-    ("cpu s", lambda row: f"{row['cpu_seconds'] if 'spread' in row else row['cpu_seconds_per_turn']['median']:.3f}"),
+    ("s", lambda row: f"{row.get('seconds_per_iteration', row.get('spread'))['median']:.3f}"),
+    (
+        "cpu s",
+        lambda row: f"{row['cpu_seconds'] if 'spread' in row else row['cpu_seconds_per_iteration']['median']:.3f}",
+    ),
 ]
 _COLUMNS: dict[str, list[Column]] = {
     "starts": named("data", "method") + WEIGHT + named("start") + _REACHED + _ENDED,
@@ -66,7 +69,7 @@ _COLUMNS: dict[str, list[Column]] = {
     ],
     "clusters": named("n_clusters", "method") + WEIGHT + _REACHED + _ENDED,
     "census": named("method") + WEIGHT + [("partition", lambda row: row["partition_size"])] + _REACHED + _IN_BLOCKS,
-    "groups": named("method") + WEIGHT + _REACHED + named("objective", "gap_to_bound", "turns") + SECONDS,
+    "groups": named("method") + WEIGHT + _REACHED + named("objective", "gap_to_bound", "iterations") + SECONDS,
     "speed": named("part", "scheme") + WEIGHT + _PART + named("cost", "objective"),
 }
 TABLES = {f"alignment {section}": partial(table, section, columns) for section, columns in _COLUMNS.items()}

@@ -23,14 +23,14 @@ def growth(record: Record) -> Any:
     rows = [row for row in record["rows"] if "failed" not in row]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     series = (
-        ("turn", "one turn of FCA, to the required gap", "o"),
+        ("iteration", "one iteration of FCA, to the required gap", "o"),
         ("lloyd", "one Lloyd iteration, KMeans", "s"),
     )
     for name, label, marker in series:
         some = [row for row in rows if name in row]
         axes.loglog([row["n"] for row in some], [row[name]["median"] for row in some], marker=marker, label=label)
     n = np.array([rows[0]["n"], rows[-1]["n"]], float)
-    last = rows[-1]["turn"]["median"]
+    last = rows[-1]["iteration"]["median"]
     axes.loglog(n, last * n / n[-1], color="0.6", linestyle=":", label="proportional to n")
     axes.set(xlabel="points n", ylabel="seconds", title="Time over the number of points (d = 8, K = 10, float32)")
     axes.grid(alpha=0.3)
@@ -76,9 +76,9 @@ def partition(record: Record) -> Any:
     sizes = sorted({row["partition_size"] for row in rows})
     for row in rows:
         style = ("-" if row["scheme"] == "refine" else ":") + f"C{sizes.index(row['partition_size'])}"
-        turns = np.arange(1, len(row["objectives"]) + 1)
-        axes.plot(turns, row["objectives"], style, label=f"{row['scheme']}, {row['partition_size']}")
-    axes.set(xlabel="turn", ylabel="objective", title="Adult, weight 2: partitions drawn anew and refined")
+        iterations = np.arange(1, len(row["objectives"]) + 1)
+        axes.plot(iterations, row["objectives"], style, label=f"{row['scheme']}, {row['partition_size']}")
+    axes.set(xlabel="iteration", ylabel="objective", title="Adult, weight 2: partitions drawn anew and refined")
     axes.legend(frameon=False, fontsize=8, ncols=2)
     return figure
 

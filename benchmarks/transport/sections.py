@@ -99,7 +99,7 @@ def certificate(found: ot.OTSolution) -> dict[str, Any]:
 def column_error(plan: jax.Array) -> float:
     """Greatest ℓ1 error of the marginals of plans (B, n, m) by one definition for all solvers: rows are scaled first.
 
-    Solvers stop with one side or neither met; after this half of a turn all of the error is in the columns.
+    Solvers stop with one side or neither met; after this half of an iteration all of the error is in the columns.
     """
     n, m = plan.shape[1:]
     columns = jnp.sum(plan / jnp.sum(plan, -1, keepdims=True), 1) / n

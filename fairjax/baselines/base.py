@@ -45,7 +45,7 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     balance_, max_balance_ : float
         Smallest ratio of two groups' weights in a cluster, and the best value that the data allow; 1 for one group.
     n_iter_ : int
-        Turns of the start that was kept.
+        Iterations of the start that was kept.
     status_ : str
         ``optimal`` (a proven optimum of the stated problem), ``converged``, ``stopped`` (at a limit), ``collapsed``
         (fewer than K clusters), ``diverged``, ``infeasible`` (no labels; `fit` raises).
@@ -228,8 +228,8 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
             return found.message
         if self.status_ == "stopped":
             return (
-                f"{type(self).__name__} had not settled after max_iter={self.max_iter} turns; more turns or a larger "
-                "tol may end at a better clustering"
+                f"{type(self).__name__} had not settled after max_iter={self.max_iter} iterations; more of them or a "
+                "larger tol may end at a better clustering"
             )
         if self.status_ == "collapsed":
             return f"only {np.count_nonzero(table.sum(1))} of the {len(table)} clusters have points; ask for fewer"

@@ -16,7 +16,7 @@ from fairjax.errors import InputError
 
 
 class Clustered(NamedTuple):
-    """Labels (F,) and centres (K, d) of the fairlets, turns, and whether they came to rest."""
+    """Labels (F,) and centres (K, d) of the fairlets, iterations, and whether they came to rest."""
 
     labels: Labels
     centers: Table

@@ -39,7 +39,7 @@ class Fairlets(Baseline):
     n_init : int, default=1
         Number of starts; the one of least `objective_` is kept.
     max_iter : int, default=100
-        Most turns of k-medians over the fairlets' centres.
+        Most iterations of k-medians over the fairlets' centres.
     tol : float, default=1e-4
         Without effect: k-medians ends when the cost no longer falls.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"

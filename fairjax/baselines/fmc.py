@@ -36,24 +36,24 @@ class FMC(Baseline):
         λ ≥ 0 of the greatest |N_sk − π_s N_k| / n over groups and clusters, with soft counts N; for two groups it is
         π_0 π_1 Δ. Too large a value empties clusters.
     averages : {"kept", "anew"}, default="kept"
-        Those of Adam from turn to turn: kept, so that the turns may settle, or begun anew with each, as in the authors'
-        code, which takes about twice the λ to end as fair.
+        Those of Adam from iteration to iteration: kept, so that the iterations may settle, or begun anew with each, as
+        in the authors' code, which takes about twice the λ to end as fair.
     start : {"em", "unit"}, default="em"
         The mixture that plain EM finds from k-means, or its centres with equal weights and σ = 1, as the paper has it.
     size_penalty : float, default=10.0
         Weight of a term against empty cells of group and cluster, from the authors' code.
     batch_size : int or float in (0, 1), optional
-        Rows, or part of them, that the likelihood of a turn looks at, drawn anew for each; the fairness looks at as
-        many, the same throughout. The paper's is a tenth. By default all rows.
+        Rows, or part of them, that the likelihood of an iteration looks at, drawn anew for each; the fairness looks at
+        as many, the same throughout. The paper's is a tenth. By default all rows.
     categories : list of lists of int, optional
         Columns of 0 and 1 that together are one categorical variable, 1 in just one of them in every row; its values
         have probabilities in every component. The other columns are Gaussian.
     n_init : int, default=1
         Number of starts; the one of least `objective_` is kept. 1 if `init` is an array.
     max_iter : int, default=200
-        Most turns of ten gradient steps each.
+        Most iterations of ten gradient steps each.
     tol : float, default=1e-6
-        The turns end when the loss changes by at most as much in three of them.
+        The iterations end when the loss changes by at most as much in three of them.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
         Seeds of the k-means before, or centres in its place.
     random_state : int, RandomState instance or None, default=None
@@ -73,7 +73,7 @@ class FMC(Baseline):
     Notes
     -----
     Steps of Adam have the unit of X: scale the features to about one. O(n K d) for each of up to 2,000 steps, n the
-    rows of a batch where there are batches; their loss wavers, so that turns mostly end at `max_iter`.
+    rows of a batch where there are batches; their loss wavers, so that iterations mostly end at `max_iter`.
 
     Examples
     --------
@@ -208,7 +208,7 @@ class FMC(Baseline):
             size_penalty=float(self.size_penalty) * (1.0 if problem.weights is None else 1 / problem.weights.max()),
             n_features=float(points.n_features - blocks.sum()),
             plain_start=self.start == "em",
-            max_turns=int(self.max_iter),
+            max_iter=int(self.max_iter),
             tol=float(self.tol),
             anew=self.averages == "anew",
             batch=self._batch(problem.n_points),
@@ -225,7 +225,7 @@ class FMC(Baseline):
             labels,
             status,
             float(found.loss) if finite else np.inf,
-            n_iter=int(found.n_turns),
+            n_iter=int(found.n_iter),
             message=lost if n_filled < problem.n_clusters else "",
             centers=self._means(problem, found.mixture, columns, back),
             details={
@@ -266,7 +266,7 @@ def _run(
     size_penalty: float,
     n_features: float,
     plain_start: bool,
-    max_turns: int,
+    max_iter: int,
     tol: float,
     anew: bool,
     batch: int | None,
@@ -274,6 +274,6 @@ def _run(
 ) -> Fitted:
     return run(
         X, ids, centers, penalty, shares, weights, size_penalty=size_penalty, n_features=n_features,
-        plain_start=plain_start, max_turns=max_turns, tol=tol, anew=anew, batch=batch, key=key,
+        plain_start=plain_start, max_iter=max_iter, tol=tol, anew=anew, batch=batch, key=key,
         columns=columns,
     )  # fmt: skip

@@ -39,13 +39,13 @@ class FRAC(PricedRule):
     assignment : {"round-robin", "exact"}, default="round-robin"
         As published, or at least cost, with prices and so a rule for new points.
     in_processing : bool, default=True
-        Whether every turn of k-means assigns in this way (FRAC), or only the last one does (FRAC_OE).
+        Whether every iteration of k-means assigns in this way (FRAC), or only the last one does (FRAC_OE).
     n_init : int, default=1
         Number of starts; the one of least objective is kept.
     max_iter : int, default=80
-        Most turns.
+        Most iterations.
     tol : float, default=1e-3
-        The turns end when the cost changes by less than this part. (The authors' code: by 30 in the *sum*.)
+        The iterations end when the cost changes by less than this part. (The authors' code: by 30 in the *sum*.)
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
         Centres of plain k-means from such seeds; with `in_processing`, "random" means random points as they are, which
         is published. An array is taken as it is.
@@ -53,8 +53,8 @@ class FRAC(PricedRule):
 
     Notes
     -----
-    Round robin O(n K log n) a turn, exact O(n K) for each step of the solver. The objective is the mean cost to the
-    centres before their last update. Duplicates are points like others (the authors' code loses them).
+    Round robin O(n K log n) an iteration, exact O(n K) for each step of the solver. The objective is the mean cost to
+    the centres before their last update. Duplicates are points like others (the authors' code loses them).
 
     Examples
     --------
@@ -108,13 +108,13 @@ class FRAC(PricedRule):
     def _find(self, problem: Problem, start: Start) -> Found:
         random = start.centers is None and self.init == "random" and self.in_processing
         centers = starts.seeds(problem, start) if random else starts.solution(problem, start)
-        turn = _Turn(problem, self.assignment, shares_of("tau", self.tau, problem, 1.0))
+        iteration = _Iteration(problem, self.assignment, shares_of("tau", self.tau, problem, 1.0))
         if self.in_processing:
             end = alternate(
-                problem, centers, turn.assign, max_iter=int(self.max_iter), tol=float(self.tol), rise=True
+                problem, centers, iteration.assign, max_iter=int(self.max_iter), tol=float(self.tol), rise=True
             )  # fmt: skip
         else:
-            end = alternate(problem, centers, turn.assign, max_iter=1, tol=np.inf)
+            end = alternate(problem, centers, iteration.assign, max_iter=1, tol=np.inf)
         return Found(
             end.labels,
             "converged" if end.settled else "stopped",
@@ -123,12 +123,12 @@ class FRAC(PricedRule):
             centers=end.centers,
             prices=end.prices,
             gap=end.gap if self.assignment == "exact" else None,
-            details={"violation": turn.violation(end.labels)},
+            details={"violation": iteration.violation(end.labels)},
         )
 
 
-class _Turn:
-    """The assignment of one turn."""
+class _Iteration:
+    """The assignment of one iteration."""
 
     def __init__(self, problem: Problem, how: str, tau: Table) -> None:
         self.problem = problem

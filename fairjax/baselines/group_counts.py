@@ -17,7 +17,7 @@ from fairjax.kmeans.distances import squared_distances
 
 Counts = npt.NDArray[np.int64]
 # labels (n,), prices (M, K) and gap of the assignment to centres (K, d)
-Turn = Callable[[Table], tuple[Labels, Table, float]]
+Iteration = Callable[[Table], tuple[Labels, Table, float]]
 
 
 class GroupCounts:
@@ -53,7 +53,9 @@ class GroupCounts:
 
 
 class End(NamedTuple):
-    """The cheapest turn: its labels (n,), prices (M, K), gap and cost, to ``centers`` (K, d); and how turns ended."""
+    """The cheapest iteration: its labels (n,), prices (M, K), gap and cost, to ``centers`` (K, d); and how iterations
+    ended.
+    """
 
     labels: Labels
     prices: Table
@@ -64,15 +66,17 @@ class End(NamedTuple):
     settled: bool
 
 
-def alternate(problem: Problem, centers: Table, turn: Turn, *, max_iter: int, tol: float, rise: bool = False) -> End:
-    """Turns of assignment and means until the cost changes by no more than ``tol`` of it.
+def alternate(
+    problem: Problem, centers: Table, iteration: Iteration, *, max_iter: int, tol: float, rise: bool = False
+) -> End:
+    """Iterations of assignment and means until the cost changes by no more than ``tol`` of it.
 
-    With ``rise`` turns go on where the cost has risen, as it may where they are greedy.
+    With ``rise`` iterations go on where the cost has risen, as it may where they are greedy.
     """
     best: End | None = None
     before = np.inf
     for n_iter in range(1, max_iter + 1):
-        labels, prices, gap = turn(centers)
+        labels, prices, gap = iteration(centers)
         cost = cost_to(problem, labels, centers)
         if best is None or cost < best.cost:
             best = End(labels, prices, gap, cost, centers, n_iter, False)

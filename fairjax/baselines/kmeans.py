@@ -18,10 +18,11 @@ from fairjax.fca.scaled_points import scale_points
 class KMeans(PricedRule):
     """k-means by Lloyd's iteration, with bounds on the size of clusters if wanted; the groups are measured only.
 
-    With bounds every turn assigns the points at least cost such that each cluster has from `size_min` to `size_max` of
-    them (constrained k-means, Bradley, Bennett and Demiriz, 2000), and the last one with a proof of that. Labels keep
-    the bounds exactly. Attributes as told in :class:`~fairjax.baselines.Baseline`; `multipliers_` are the prices of a
-    place in a cluster, so that `predict` treats new points as the fitted ones, but fills no cluster to any size.
+    With bounds every iteration assigns the points at least cost such that each cluster has from `size_min` to
+    `size_max` of them (constrained k-means, Bradley, Bennett and Demiriz, 2000), and the last one with a proof of that.
+    Labels keep the bounds exactly. Attributes as told in :class:`~fairjax.baselines.Baseline`; `multipliers_` are the
+    prices of a place in a cluster, so that `predict` treats new points as the fitted ones, but fills no cluster to any
+    size.
 
     Parameters
     ----------
@@ -32,9 +33,9 @@ class KMeans(PricedRule):
     n_init : int, default=1
         Number of starts; the one of least cost is kept. 1 if `init` is an array.
     max_iter : int, default=300
-        Most turns of one start.
+        Most iterations of one start.
     tol : float, default=1e-4
-        The turns end when the squared movement of the centres falls below this share of the mean variance of the
+        The iterations end when the squared movement of the centres falls below this share of the mean variance of the
         features, scikit-learn's rule; with bounds, as for :class:`fairjax.FCA`.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
         Seeds.
@@ -43,7 +44,7 @@ class KMeans(PricedRule):
 
     Notes
     -----
-    O(n K d) a turn, with bounds a small multiple of that.
+    O(n K d) an iteration, with bounds a small multiple of that.
 
     Examples
     --------

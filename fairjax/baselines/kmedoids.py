@@ -34,12 +34,12 @@ def run(X: ArrayLike, centers: ArrayLike, weights: ArrayLike | None = None, *, m
     Parameters
     ----------
     X : (n, d) points. centers : (K, d). weights : (n,) non-negative, all ones by default.
-    max_iter : most turns, traced.
+    max_iter : most iterations, traced.
 
     Returns
     -------
     KMedoids
-        A cluster without points keeps its centre. O(d (n K + Σ n_k²)) a turn.
+        A cluster without points keeps its centre. O(d (n K + Σ n_k²)) an iteration.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def run(X: ArrayLike, centers: ArrayLike, weights: ArrayLike | None = None, *, m
         labels = jnp.argmin(distances, axis=0).astype(jnp.int32)
         return labels, jnp.dot(weights, jnp.min(distances, axis=0), precision="highest")
 
-    def turn(state: KMedoids) -> KMedoids:
+    def iteration(state: KMedoids) -> KMedoids:
         medoids, _ = cluster_medoids(X, state.labels, len(centers), weights)
         moved = jnp.where((medoids >= 0)[:, None], X[medoids], state.centers)
         labels, cost = assigned(moved)
@@ -67,4 +67,4 @@ def run(X: ArrayLike, centers: ArrayLike, weights: ArrayLike | None = None, *, m
 
     labels, cost = assigned(centers)
     start = KMedoids(labels, centers, cost, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
-    return lax.while_loop(lambda state: ~state.settled & (state.n_iter < max_iter), turn, start)
+    return lax.while_loop(lambda state: ~state.settled & (state.n_iter < max_iter), iteration, start)

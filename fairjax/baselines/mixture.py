@@ -1,6 +1,6 @@
 """FMC's mixture: components with one spherical variance, whose likelihood pays for unequal soft shares of the groups.
 
-Its EM keeps the responsibilities of a turn fixed in the expected log-likelihood, which then depends on their sums
+Its EM keeps the responsibilities of an iteration fixed in the expected log-likelihood, which then depends on their sums
 alone; only the fairness term looks at the points in every gradient step.
 
 References
@@ -24,8 +24,8 @@ from fairjax.errors import InputError
 from fairjax.kmeans.distances import distances_by_center
 from fairjax.kmeans.points import as_centers, as_weighted_points
 
-_QUIET = 3  # turns
-_STEPS = 10  # of a turn
+_QUIET = 3  # iterations
+_STEPS = 10  # of an iteration
 _TWO_PI = 6.283185307179586
 
 
@@ -52,7 +52,7 @@ class Fitted(NamedTuple):
     """() mean over points."""
     gap: Array
     """() Δ = max_k mean over pairs of groups |q_sk − q_tk|, with q_s the soft shares of the clusters in group s."""
-    n_turns: Array
+    n_iter: Array
     """() int32"""
     settled: Array
     """() bool"""
@@ -71,8 +71,8 @@ class _State(NamedTuple):
     mixture: Mixture
     optimizer: optax.OptState
     loss: Array
-    n_turns: Array
-    n_quiet: Array  # turns in a row without a change to speak of
+    n_iter: Array
+    n_quiet: Array  # iterations in a row without a change to speak of
 
 
 @partial(jax.jit, static_argnames=("plain_start", "batch"))
@@ -88,7 +88,7 @@ def run(
     plain_start: bool = True,
     n_features: ArrayLike | None = None,
     rate: ArrayLike = 1e-2,
-    max_turns: ArrayLike = 200,
+    max_iter: ArrayLike = 200,
     tol: ArrayLike = 1e-6,
     anew: ArrayLike = False,
     batch: int | None = None,
@@ -100,8 +100,8 @@ def run(
     The loss is the mean over points and components of −r log(π f), plus λ times the greatest |N_sk − π_s N_k| / n over
     groups and clusters (N soft counts; for two groups this is λ π_0 π_1 Δ), plus a term against empty cells:
     10 π_s / N_sk of the one with the fewest points by labels. All of it as in the authors' code; neither the last term
-    nor the division by K is in the paper's text. Through the steps of a turn stay, beside the responsibilities, that
-    cell and the N_k that its unequal shares are multiplied by: a cluster that could shrink would rather do so than
+    nor the division by K is in the paper's text. Through the steps of an iteration stay, beside the responsibilities,
+    that cell and the N_k that its unequal shares are multiplied by: a cluster that could shrink would rather do so than
     become fair.
 
     Parameters
@@ -115,13 +115,13 @@ def run(
     size_penalty : () the 10 of the last term.
     plain_start : whether plain EM comes first; otherwise weights are equal and σ is 1, as the paper has it (static).
     n_features : () d where some columns are padding.
-    rate : () of Adam, of which a turn has ten steps, on logits, means and 1/σ. It has the unit of X.
-    max_turns, tol : the turns end when the loss changes by at most `tol` in three of them; steps of Adam are not
+    rate : () of Adam, of which an iteration has ten steps, on logits, means and 1/σ. It has the unit of X.
+    max_iter, tol : the iterations end when the loss changes by at most `tol` in three of them; steps of Adam are not
         monotone, and one may be where it turns.
-    anew : whether Adam's averages begin anew with each turn, as in the authors' code, whose loss does not come to rest;
-        traced.
-    batch, key : rows that the likelihood of a turn looks at, drawn anew for each with replacement, and the fairness at,
-        drawn once; None for all of them (static). The key draws them.
+    anew : whether Adam's averages begin anew with each iteration, as in the authors' code, whose loss does not come to
+        rest; traced.
+    batch, key : rows that the likelihood of an iteration looks at, drawn anew for each with replacement, and the
+        fairness at, drawn once; None for all of them (static). The key draws them.
     columns : where some are indicators of categories; `n_features` is then the number of the others.
 
     Returns
@@ -166,48 +166,48 @@ def run(
     def loss_of(sums: _Sums, mixture: Mixture) -> Array:
         return -_expected(mixture, sums, width, columns) / (jnp.sum(sums.masses) * len(centers)) + extra(sums, mixture)
 
-    def sums_of(mixture: Mixture, turn: Array) -> _Sums:
+    def sums_of(mixture: Mixture, iteration: Array) -> _Sums:
         if drawn is None:
             return _expectation(X, weights, members, mixture, width, columns)[0]
-        some, own = _drawn(jax.random.fold_in(drawn, turn), X, members, batch or 1)
+        some, own = _drawn(jax.random.fold_in(drawn, iteration), X, members, batch or 1)
         return _expectation(some, jnp.sum(own, axis=0), own, mixture, width, columns)[0]
 
-    state = _turns(optax.adam(rate), loss_of, sums_of, start, max_turns, tol, anew)
+    state = _iterations(optax.adam(rate), loss_of, sums_of, start, max_iter, tol, anew)
     sums, likelihood, labels = _expectation(X, weights, members, state.mixture, width, columns)
     loss = -_expected(state.mixture, sums, width, columns) / (jnp.sum(weights) * len(centers))
     loss = loss + whole(sums, state.mixture)
     return Fitted(
         state.mixture, labels, loss, likelihood / jnp.sum(weights),
-        share_gap(_soft_counts(X, members, state.mixture, columns)), state.n_turns, state.n_quiet >= _QUIET,
+        share_gap(_soft_counts(X, members, state.mixture, columns)), state.n_iter, state.n_quiet >= _QUIET,
     )  # fmt: skip
 
 
-def _turns(
+def _iterations(
     optimizer: optax.GradientTransformation,
     loss_of: Callable[[_Sums, Mixture], Array],
     sums_of: Callable[[Mixture, Array], _Sums],
     start: Mixture,
-    max_turns: ArrayLike,
+    max_iter: ArrayLike,
     tol: ArrayLike,
     anew: ArrayLike,
 ) -> _State:
-    """Turns of an expectation and of gradient steps, until the loss is at rest."""
+    """Iterations of an expectation and of gradient steps, until the loss is at rest."""
     fresh = optimizer.init(start)
 
-    def turn(state: _State) -> _State:
-        sums = sums_of(state.mixture, state.n_turns)
+    def iteration(state: _State) -> _State:
+        sums = sums_of(state.mixture, state.n_iter)
         begun = jax.tree.map(lambda new, old: jnp.where(anew, new, old), fresh, state.optimizer)
         mixture, moments = _descend(optimizer, partial(loss_of, sums), state.mixture, begun)
         loss = loss_of(sums, mixture)
         little = jnp.abs(loss - state.loss) <= tol
-        return _State(mixture, moments, loss, state.n_turns + 1, jnp.where(little, state.n_quiet + 1, 0))
+        return _State(mixture, moments, loss, state.n_iter + 1, jnp.where(little, state.n_quiet + 1, 0))
 
     def unfinished(state: _State) -> Array:
-        return (state.n_quiet < _QUIET) & (state.n_turns < max_turns) & ~jnp.isnan(state.loss)
+        return (state.n_quiet < _QUIET) & (state.n_iter < max_iter) & ~jnp.isnan(state.loss)
 
     none = jnp.zeros((), jnp.int32)
     infinite = jnp.full((), jnp.inf, start.means.dtype)
-    return lax.while_loop(unfinished, turn, _State(start, fresh, infinite, none, none))
+    return lax.while_loop(unfinished, iteration, _State(start, fresh, infinite, none, none))
 
 
 def _drawn(key: Array, X: Array, members: Array, batch: int) -> tuple[Array, Array]:
@@ -233,7 +233,7 @@ def _descend(
     mixture: Mixture,
     moments: optax.OptState,
 ) -> tuple[Mixture, optax.OptState]:
-    """Take the gradient steps of one turn."""
+    """Take the gradient steps of one iteration."""
 
     def step(carry: tuple[Mixture, optax.OptState], _: None) -> tuple[tuple[Mixture, optax.OptState], None]:
         mixture, moments = carry
@@ -361,7 +361,7 @@ def plain_mixture(
         jnp.zeros_like(centers[:, 0]), with_logits(centers, columns), 1 / jnp.sqrt(jnp.maximum(within, tiny))
     )
 
-    def turn(state: tuple[Mixture, Array, Array, Array]) -> tuple[Mixture, Array, Array, Array]:
+    def iteration(state: tuple[Mixture, Array, Array, Array]) -> tuple[Mixture, Array, Array, Array]:
         mixture, likelihood, _, count = state
         sums, found, _ = _expectation(X, weights, weights[None], mixture, width, columns)
         masses = jnp.maximum(sums.masses, tiny)
@@ -372,5 +372,5 @@ def plain_mixture(
         return moved, found, (found - likelihood) > 1e-6 * mass, count + 1
 
     state = (first, jnp.full((), -jnp.inf, X.dtype), jnp.ones((), bool), jnp.zeros((), jnp.int32))
-    found: Mixture = lax.while_loop(lambda state: state[2] & (state[3] < 10 * n_clusters + 100), turn, state)[0]
+    found: Mixture = lax.while_loop(lambda state: state[2] & (state[3] < 10 * n_clusters + 100), iteration, state)[0]
     return found

@@ -15,9 +15,9 @@ from fairjax.estimators import rule
 class MSFlowFC(PricedRule):
     """A floor on the balance, group by group (MS-FlowFC).
 
-    In every turn the largest group goes to its nearest centres; then each smaller one, at least cost, such that its
-    counts are at least the target times the largest count so far in a cluster, and the target times its counts at most
-    the least one. Where whole numbers leave no such counts, bounds are eased where the balance stays highest. Any
+    In every iteration the largest group goes to its nearest centres; then each smaller one, at least cost, such that
+    its counts are at least the target times the largest count so far in a cluster, and the target times its counts at
+    most the least one. Where whole numbers leave no such counts, bounds are eased where the balance stays highest. Any
     number of groups. Attributes as told in :class:`~fairjax.baselines.Baseline` and
     :class:`~fairjax.baselines.PricedRule`.
 
@@ -33,9 +33,9 @@ class MSFlowFC(PricedRule):
     n_init : int, default=1
         Number of starts; the one of least objective is kept.
     max_iter : int, default=100
-        Most turns.
+        Most iterations.
     tol : float, default=1e-3
-        The turns end when the cost falls by less than this part.
+        The iterations end when the cost falls by less than this part.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
         Seeds among the points of the largest group.
     random_state : int, RandomState instance or None, default=None
@@ -47,8 +47,8 @@ class MSFlowFC(PricedRule):
 
     Notes
     -----
-    O(n K) for each step of the solver in each turn. The objective is the mean cost to the centres before their last
-    update. Since the largest group never yields to the others, the end costs more than that of `fairjax.FCA`.
+    O(n K) for each step of the solver in each iteration. The objective is the mean cost to the centres before their
+    last update. Since the largest group never yields to the others, the end costs more than that of `fairjax.FCA`.
 
     Examples
     --------
@@ -110,10 +110,10 @@ class MSFlowFC(PricedRule):
             centers = starts.seeds(problem, start)
         floor = self._floor(problem)
 
-        def turn(centers: Table) -> tuple[Labels, Table, float]:
-            return _turn(problem, by_group, centers, floor)
+        def iteration(centers: Table) -> tuple[Labels, Table, float]:
+            return _iteration(problem, by_group, centers, floor)
 
-        end = alternate(problem, centers, turn, max_iter=int(self.max_iter), tol=float(self.tol))
+        end = alternate(problem, centers, iteration, max_iter=int(self.max_iter), tol=float(self.tol))
         return Found(
             end.labels,
             "converged" if end.settled else "stopped",
@@ -130,7 +130,7 @@ class MSFlowFC(PricedRule):
         self.target_ = found.details["target"]
 
 
-def _turn(problem: Problem, by_group: GroupCounts, centers: Table, floor: float) -> tuple[Labels, Table, float]:
+def _iteration(problem: Problem, by_group: GroupCounts, centers: Table, floor: float) -> tuple[Labels, Table, float]:
     """Labels (n,), prices (M, K) and the largest gap of one assignment, group by group from the largest on."""
     n_clusters = problem.n_clusters
     labels, prices = np.empty(problem.n_points, np.int32), np.zeros((problem.n_groups, n_clusters))

@@ -115,7 +115,7 @@ class Found:
     labels : (n,) int32.
     status : how it ended; ``collapsed`` is found out from the labels and need not be said.
     objective : what the method minimises, in its own terms; of several starts the least is kept.
-    n_iter : turns. message : what there is to say where it ended badly.
+    n_iter : iterations. message : what there is to say where it ended badly.
     centers : (K, d) that the labels were assigned to, and prices : (M, K) in units of the cost, for the rule for new
         points; None where there is none.
     gap : proven relative distance from the optimum of the stated problem; None where nothing is proven.

@@ -40,7 +40,7 @@ class SFC(Baseline):
     n_init : int, default=1
         Number of trees, each with seeds of its own; the one of least `objective_` is kept.
     max_iter : int, default=300
-        Most turns over the fairlets.
+        Most iterations over the fairlets.
     tol : float, default=1e-4
         As for :class:`~fairjax.baselines.KMeans`.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"

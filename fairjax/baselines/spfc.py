@@ -43,7 +43,7 @@ class SpFC(Baseline):
     n_init : int, default=10
         Number of starts of k-means on the embedding; 1 if `init` is an array.
     max_iter : int, default=300
-        Most turns of k-means.
+        Most iterations of k-means.
     tol : float, default=1e-4
         As for :class:`~fairjax.baselines.KMeans`.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"

@@ -11,7 +11,7 @@ from fairjax import kmeans
 from fairjax._core.compiling import stage
 from fairjax.baselines.problem import Problem, Start, Table
 
-_CLOSE, _SETTLED, _MOST_TURNS = 1e-6, 1e-5, 300  # in units of the points on the device, whose largest value is 1
+_CLOSE, _SETTLED, _MOST_ITERATIONS = 1e-6, 1e-5, 300  # in units of the points on the device, whose largest value is 1
 
 
 def seeds(problem: Problem, start: Start) -> Table:
@@ -26,7 +26,7 @@ def seeds(problem: Problem, start: Start) -> Table:
 def solution(problem: Problem, start: Start) -> Table:
     """Centres (K, d): those given as they are, or the solution of plain k-means from :func:`seeds`.
 
-    O(n K d) for each of up to 300 turns.
+    O(n K d) for each of up to 300 iterations.
     """
     if start.centers is not None:
         return start.centers
@@ -51,7 +51,7 @@ def vanilla(problem: Problem, start: Start, objective: str) -> Table:
     """Centres (K, d): those given as they are, or of a clustering that knows no groups, for this objective.
 
     For ``kmeans`` its solution, for ``kmedian`` centres of least distances, by alternating assignment and Weiszfeld's
-    step. O(n K d) for each of up to 300 turns.
+    step. O(n K d) for each of up to 300 iterations.
     """
     if start.centers is not None or objective == "kmeans":
         return solution(problem, start)
@@ -62,8 +62,8 @@ def vanilla(problem: Problem, start: Start, objective: str) -> Table:
 
 @stage
 def _medians(X: Array, centers: Array, weights: Array) -> Array:
-    def turn(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        centers, _, n_turns = carry
+    def iteration(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        centers, _, n_iter = carry
         distances = jnp.sqrt(kmeans.squared_distances(X, centers))
         mine = jnp.argmin(distances, 1)[:, None] == jnp.arange(centers.shape[0])
         # a point at its centre would weigh without limit
@@ -71,10 +71,10 @@ def _medians(X: Array, centers: Array, weights: Array) -> Array:
         total = jnp.sum(pull, 0)[:, None]
         sums = jnp.matmul(pull.T, X, precision="highest")
         moved = jnp.where(total > 0, sums / jnp.where(total > 0, total, 1), centers)
-        return moved, jnp.max(jnp.abs(moved - centers)), n_turns + 1
+        return moved, jnp.max(jnp.abs(moved - centers)), n_iter + 1
 
     def going(carry: tuple[Array, Array, Array]) -> Array:
-        return (carry[1] > _SETTLED) & (carry[2] < _MOST_TURNS)
+        return (carry[1] > _SETTLED) & (carry[2] < _MOST_ITERATIONS)
 
     begin = (centers, jnp.full((), jnp.inf, X.dtype), jnp.zeros((), jnp.int32))
-    return jax.lax.while_loop(going, turn, begin)[0]
+    return jax.lax.while_loop(going, iteration, begin)[0]

@@ -178,7 +178,7 @@ def settle(
 
 
 def _safe_step(look: "partial[_Pass]", strength: Array, tol: Array, lowest: Array, state: _State) -> _State:
-    """A step where the energy does not rise; otherwise a shorter one is tried in the next turn."""
+    """A step where the energy does not rise; otherwise a shorter one is tried in the next iteration."""
     sharpness, table = _moved(state, strength)
     found = look(sharpness, table)
     accepted = found.energy <= state.energy

@@ -16,7 +16,7 @@ from fairjax._core.text import counted
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, check_between
 from fairjax.baselines.problem import Control, Found, Labels, Problem, Start, Status
-from fairjax.baselines.variational_turns import OBJECTIVES, Graph, Turns, run
+from fairjax.baselines.variational_iterations import OBJECTIVES, Graph, Iterations, run
 from fairjax.errors import InputError
 from fairjax.estimators import inputs, rule
 
@@ -49,11 +49,11 @@ class VFC(PricedRule):
     n_init : int, default=1
         Number of starts; the one of least energy is kept. 1 if `init` is an array.
     max_iter : int, default=100
-        Most turns of soft assignment and new centres.
+        Most iterations of soft assignment and new centres.
     max_steps : int, default=3000
-        Most passes over the points, all turns together.
+        Most passes over the points, all iterations together.
     tol : float, default=1e-4
-        The turns end when the energy changes by at most this share; steps of an assignment at a tenth of it.
+        The iterations end when the energy changes by at most this share; steps of an assignment at a tenth of it.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
         Seeds, with no k-means after them.
     random_state : int, RandomState instance or None, default=None
@@ -202,7 +202,7 @@ class VFC(PricedRule):
             self._graph(problem, len(points.X)),
             step=None if self.step is None else float(self.step),
             objective=self.objective,
-            max_turns=int(self.max_iter),
+            max_iter=int(self.max_iter),
             max_steps=int(self.max_steps),
             tol=float(self.tol),
         )
@@ -212,14 +212,14 @@ class VFC(PricedRule):
             np.asarray(found.labels)[: problem.n_points],
             status,
             energy * unit if np.isfinite(energy) else np.inf,
-            n_iter=int(found.n_turns),
+            n_iter=int(found.n_iter),
             message=self._words(problem, status, found),
             centers=points.centers_of(found.centers / points.scale),
             prices=np.asarray(found.prices, np.float64),
             details={"divergence": float(found.divergence), "n_steps": int(found.n_steps)},
         )
 
-    def _words(self, problem: Problem, status: Status, found: Turns) -> str:
+    def _words(self, problem: Problem, status: Status, found: Iterations) -> str:
         if status == "diverged" and self.step is None:
             return (
                 f"VFC diverged at penalty={self._penalty(problem):g}: squared distances are so large that soft "
@@ -268,11 +268,11 @@ def _run(
     *,
     step: float | None,
     objective: Literal["kmeans", "kmedian", "ncut"],
-    max_turns: int,
+    max_iter: int,
     max_steps: int,
     tol: float,
-) -> Turns:
+) -> Iterations:
     return run(
-        X, ids, centers, penalty, target, weights, objective=objective, graph=graph, step=step, max_turns=max_turns,
+        X, ids, centers, penalty, target, weights, objective=objective, graph=graph, step=step, max_iter=max_iter,
         max_steps=max_steps, tol=tol, step_tol=tol / 10,
     )  # fmt: skip

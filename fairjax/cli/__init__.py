@@ -165,7 +165,7 @@ def _add_fit(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--search", type=numbers.budget, default=0, metavar="N",
         help="fits after the restarts, most with a centre of the best solution moved elsewhere (default: 0)",
     )  # fmt: skip
-    _add_turns(fit)
+    _add_iterations(fit)
     _add_alignment(fit)
     fit.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the random starts (default: 0)")
     _add_outputs(fit)
@@ -180,9 +180,13 @@ def _add_scaling(parser: Parser) -> None:
     parser.add_argument("--l2-normalize", action="store_true", help="then divide each row by its Euclidean length")
 
 
-def _add_turns(parser: Parser) -> None:
+def _add_iterations(parser: Parser) -> None:
     parser.add_argument(
-        "--max-iter", type=numbers.iterations, default=100, metavar="N", help="most turns of one fit (default: 100)"
+        "--max-iter",
+        type=numbers.iterations,
+        default=100,
+        metavar="N",
+        help="most iterations of one fit (default: 100)",
     )
     parser.add_argument(
         "--tol", type=float, default=1e-4, metavar="T",
@@ -279,7 +283,7 @@ def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
     _add_input(bench, "*", 10)
     bench_options.add(bench)
     _add_scaling(bench)
-    _add_turns(bench)
+    _add_iterations(bench)
     bench.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     bench.add_argument("--quiet", action="store_true", help="print no progress")
     _add_download(bench)

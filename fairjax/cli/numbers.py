@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-MOST_ITERATIONS = 1_000_000  # a record of every turn is kept
+MOST_ITERATIONS = 1_000_000  # a record of every iteration is kept
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

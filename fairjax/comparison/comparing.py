@@ -59,7 +59,7 @@ def compare(
     init : {"aligned", "k-means++", "random"}, default="aligned"
         Where runs begin, as for :class:`fairjax.FCA`. From "k-means++" plain k-means is the start itself.
     max_iter, tol
-        When the turns of FCA end, as for :class:`fairjax.FCA`; others have their own limits.
+        When the iterations of FCA end, as for :class:`fairjax.FCA`; others have their own limits.
     first_seed : int, default=0
     n_init : int or "auto", default=1
         Restarts of each start; the best is the run, and its seconds are those of all. "auto" is 10 for
@@ -92,8 +92,8 @@ def compare(
     -----
     All methods that take centres have the same ones for a seed: those of the start (FCA, VFC, MS-FlowFC, k-means), or
     of plain k-means from there (FAlg, FCBC, FRAC, FMC, alignment). Fairlets, SFC and SpFC draw their own. Each runs
-    once before it is timed, for one turn where it has turns. For VFC and FMC, whose penalty has no natural end, the
-    fairest value is searched for on the first start, some ten runs.
+    once before it is timed, for one iteration where it has iterations. For VFC and FMC, whose penalty has no natural
+    end, the fairest value is searched for on the first start, some ten runs.
 
     Examples
     --------

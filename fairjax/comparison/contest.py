@@ -143,7 +143,7 @@ class Contest:
         if entrant.searched:
             return self._fairest(entrant, begin)
         if self.timed and entrant.name != K_MEANS and "max_iter" in entrant.model.get_params(deep=False):
-            # one turn runs what all of them do; FCA has programs of its own for what comes after the turns
+            # one iteration runs what all of them do; FCA has programs of its own for what comes after
             self._fit(entrant, begin, **({} if hasattr(entrant.model, "epsilon") else {"max_iter": 1}))
         return entrant
 

@@ -32,7 +32,7 @@ class FCAC(ClusterMixin, BaseEstimator):
         The paper's.
     partition_size : int, default=1024
     max_iter : int, default=10
-        Most turns.
+        Most iterations.
     tol : float, default=1e-4
     init : {"k-means++", "random", "aligned"} or array-like (K, d), default="k-means++"
         Where it begins.

@@ -13,7 +13,7 @@ from fairjax.errors import InputError
 from fairjax.saving import archive
 
 if TYPE_CHECKING:
-    from fairjax.fca.streaming.turns import State
+    from fairjax.fca.streaming.iterations import State
 
 _FILE, _LOCK = "fit.npz", ".lock"
 _FORMAT = 2
@@ -90,7 +90,7 @@ class Keeper:
         InputError
             If it belongs to other data or other settings; the message names the difference.
         """
-        from fairjax.fca.streaming.turns import State
+        from fairjax.fca.streaming.iterations import State
 
         if not self._resume or not self._path.exists():
             return None

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from fairjax.fca import FairClustering
     from fairjax.fca.streaming.fitting import Streamed
     from fairjax.fca.streaming.intake import Intake
+    from fairjax.fca.streaming.iterations import Problem, Report, State
     from fairjax.fca.streaming.scratch import Scratch
     from fairjax.fca.streaming.survey import Survey
     from fairjax.fca.streaming.together import Leader
-    from fairjax.fca.streaming.turns import Problem, Report, State
 
 _SHARE_OF_SURVEY, _SHARE_OF_START = 0.02, 0.1  # of the progress bar
 
@@ -226,14 +226,14 @@ def _identity(model: "FCA", problem: "Problem", seen: "Survey", table: dict[str,
 
 def _reporting(model: "FCA", n_rows: int, n_done: int) -> "Report":
     """Progress in words: iteration, pass, rows per second, gap so far."""
-    turns = max(int(model.max_iter) - n_done, 1)
+    iterations = max(int(model.max_iter) - n_done, 1)
     last = [_SHARE_OF_START]
 
     def told(words: str, n_read: int, seconds: float, gap: float | None) -> None:
         speed = n_read / max(seconds, 1e-9) / 1e6
         proven = "" if gap is None else f", gap {gap:.0e}"
         # the number of iterations is unknown: each takes a part of the rest of the bar
-        share = last[0] + (1 - last[0]) * n_read / max(n_rows, 1) / min(turns, 20)
+        share = last[0] + (1 - last[0]) * n_read / max(n_rows, 1) / min(iterations, 20)
         if n_read >= n_rows:
             last[0] = share
         progress.report(f"{words}: {speed:.1f} million rows a second{proven}", share)
@@ -285,7 +285,7 @@ def _result(found: "Streamed") -> "FairClustering":
     n_passes = np.asarray(found.n_passes, np.int32)
     solution: list[Any] = [none, none, np.zeros((0, n_clusters)), found.shares, found.prices, found.pressing]
     solution += [*map(np.asarray, numbers), n_passes]
-    turns: list[Any] = [np.asarray(found.cost), np.asarray(found.n_iter, np.int32), n_passes]
-    turns += [np.asarray(found.converged), found.history]
+    iterations: list[Any] = [np.asarray(found.cost), np.asarray(found.n_iter, np.int32), n_passes]
+    iterations += [np.asarray(found.converged), found.history]
     centers: Any = found.centers
-    return FairClustering(centers, Solution(*solution), *turns)
+    return FairClustering(centers, Solution(*solution), *iterations)

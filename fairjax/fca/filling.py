@@ -80,10 +80,10 @@ def fill(points: GroupedPoints, control: Control, state: State, **options: Any) 
     ([0, 0, 0, 0, 1, 1], 25.222)
     """
 
-    def turns(state: State) -> State:
+    def iterations(state: State) -> State:
         return run(points, control, state, **options)
 
-    return until_full(turns, lambda state: refill(points, state), cost, state, n_clusters=state.centers.shape[0])
+    return until_full(iterations, lambda state: refill(points, state), cost, state, n_clusters=state.centers.shape[0])
 
 
 def cost(state: State) -> Array:
@@ -93,18 +93,18 @@ def cost(state: State) -> Array:
 
 
 def until_full(
-    turns: Callable[[S], S],
+    iterations: Callable[[S], S],
     refill: Callable[[S], tuple[S, Array]],
     cost: Callable[[S], Array],
     state: S,
     *,
     n_clusters: int,
 ) -> S:
-    """``turns``, repeated after each ``refill`` that moved a centre, while the cost falls; compiled once."""
+    """``iterations``, repeated after each ``refill`` that moved a centre, while the cost falls; compiled once."""
 
     def again(carry: tuple[S, S, Array, Array]) -> tuple[S, S, Array, Array]:
         best, state, rounds, _ = carry
-        state = turns(state)
+        state = iterations(state)
         better = (rounds == 0) | (cost(state) < cost(best))
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state, best)
         # a loop of at most one iteration, because under vmap cond always runs both branches

@@ -244,11 +244,11 @@ class _Problem:
         dtype = self.points.dtype
         return np.asarray(self.fairness.asked, dtype), tuple(np.asarray(m, dtype) for m in self.fairness.members)
 
-    def turns(self, state: State, pause: int) -> State:
+    def iterations(self, state: State, pause: int) -> State:
         """Iterate until ``pause`` iterations are done, or to the end."""
         tol = np.asarray(self.tol, self.points.dtype)
         until, pauses = np.asarray(self.max_iter, np.int32), np.asarray(pause, np.int32)
-        return stages.turns(
+        return stages.iterations(
             self.points.grouped, state, *self._asked, tol, until, pauses,
             kind=self.fairness.program, mesh=self.points.mesh,
         )  # fmt: skip
@@ -301,7 +301,7 @@ def _fit_below(problem: _Problem, centers: Array, span: tuple[float, float], bou
     """A fit that is given up once its cost is not expected to fall below the bound; the clock plays no part."""
     state = problem.begin(centers)
     for pause in range(_SEE, problem.max_iter, _SEE):
-        state = problem.turns(state, pause)
+        state = problem.iterations(state, pause)
         if bool(state.ended):
             break
         last, cost = np.asarray(state.history)[pause - 2 : pause]
@@ -325,14 +325,14 @@ def _insist(problem: _Problem, centers: Array, result: FairClustering) -> FairCl
 
 def _to_the_end(problem: _Problem, state: State, span: tuple[float, float]) -> State:
     """Iterate in stretches of a fraction of a second, to the end."""
-    turns, done = 1, int(state.n_iter)
+    iterations, done = 1, int(state.n_iter)
     while not bool(state.ended):
         began = time.perf_counter()
-        state = problem.turns(state, done + turns)
+        state = problem.iterations(state, done + iterations)
         done = int(state.n_iter)
         progress.report("fair clustering", span[0] + (span[1] - span[0]) * done / problem.max_iter)
         if problem.points.agreed(time.perf_counter() - began) < _STRETCH:
-            turns *= 2
+            iterations *= 2
     return state
 
 
@@ -364,7 +364,7 @@ def _tried(problem: _Problem, state: State, best: FairClustering) -> FairCluster
     for trial in range(1, N_TRIALS):
         if int(best.assignment.status) != UNSOLVED:
             break
-        state = problem.turns(tried_again(state, trial), int(state.n_iter))
+        state = problem.iterations(tried_again(state, trial), int(state.n_iter))
         best = min(best, problem.finish(state), key=_how_far)
     return best
 

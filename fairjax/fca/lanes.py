@@ -299,7 +299,7 @@ def _pivoted(sets: Sets, lanes: Lanes, opened: _Opened, placed: Array) -> tuple[
     return lanes, optimal & (opened.step <= 1)
 
 
-class _Turn(NamedTuple):
+class _Iteration(NamedTuple):
     """counts (M, K, L), level (K, L) and sums (L, K, d) of an optimum."""
 
     counts: Array
@@ -307,7 +307,7 @@ class _Turn(NamedTuple):
     sums: Array
 
 
-def _summed(sets: Sets, lanes: Lanes, found: _Pass, opened: _Opened, placed: Array) -> _Turn:
+def _summed(sets: Sets, lanes: Lanes, found: _Pass, opened: _Opened, placed: Array) -> _Iteration:
     """Counts, level and sums at the optimum of a lane; meaningless for lanes that are not at one."""
     basis, n_features = lanes.basis, opened.features.shape[1]
     n_groups, n_clusters, _ = placed.shape
@@ -332,18 +332,18 @@ def _summed(sets: Sets, lanes: Lanes, found: _Pass, opened: _Opened, placed: Arr
     index = jnp.maximum(basis.rows.ids, 0).T
     tied = jnp.take_along_axis(sets.features[:, :n_features], index[:, None], 2)
     sums = sums + jnp.einsum("kjl,ldj->lkd", gained, tied.astype(float))
-    return _Turn(counts, counts[-1] / sets.masses[-1], sums)
+    return _Iteration(counts, counts[-1] / sets.masses[-1], sums)
 
 
-def _turned(sets: Sets, lanes: Lanes, ended: Array, turn: _Turn, tol: Array, max_iter: Array) -> Lanes:
+def _iterated(sets: Sets, lanes: Lanes, ended: Array, iteration: _Iteration, tol: Array, max_iter: Array) -> Lanes:
     """The centres moved in lanes whose iteration has ``ended`` (L,), as in :mod:`~fairjax.fca.direct`."""
     dtype = sets.features.dtype
-    sizes, squares = jnp.sum(turn.counts, 0).T, jnp.sum(jnp.square(lanes.centers), 2)
+    sizes, squares = jnp.sum(iteration.counts, 0).T, jnp.sum(jnp.square(lanes.centers), 2)
     whole = jnp.sum(sizes, 1)
-    cost = jnp.sum(sizes * squares, 1) - 2 * jnp.sum(turn.sums * lanes.centers, (1, 2))
+    cost = jnp.sum(sizes * squares, 1) - 2 * jnp.sum(iteration.sums * lanes.centers, (1, 2))
     cost = sets.variances + cost / whole
     present = sizes > jnp.finfo(dtype).eps * whole[:, None]
-    means = (turn.sums / jnp.where(present, sizes, 1)[:, :, None]).astype(dtype)
+    means = (iteration.sums / jnp.where(present, sizes, 1)[:, :, None]).astype(dtype)
     means = jnp.where(present[:, :, None], means, lanes.centers)
     gain = jnp.sum(sizes * jnp.sum(jnp.square(means - lanes.centers), 2), 1) / whole
     converged = at_rest(gain, cost, lanes.best_cost, sets.variances, tol, default_tolerances(dtype).gap)
@@ -356,7 +356,7 @@ def _turned(sets: Sets, lanes: Lanes, ended: Array, turn: _Turn, tol: Array, max
 
     moving = ended & ~lanes.last
     counts, level, basis = _where_last(
-        ended, (turn.counts, turn.level, _where_last(moving, vertices.loosened(lanes.basis), lanes.basis)),
+        ended, (iteration.counts, iteration.level, _where_last(moving, vertices.loosened(lanes.basis), lanes.basis)),
         (lanes.counts, lanes.level, lanes.basis),
     )  # fmt: skip
     none = jnp.zeros_like(lanes.n_iter)
@@ -377,8 +377,8 @@ def round_of(sets: Sets, lanes: Lanes, tol: Array, max_iter: Array, *, n_open: i
     lanes, opened = _opened(sets, lanes, found, n_open)
     placed = _placed(sets, lanes, found, opened)
     lanes, ended = _pivoted(sets, lanes, opened, placed)
-    turn = _summed(sets, lanes, found, opened, placed)
-    return _turned(sets, lanes, ended, turn, tol, max_iter)
+    iteration = _summed(sets, lanes, found, opened, placed)
+    return _iterated(sets, lanes, ended, iteration, tol, max_iter)
 
 
 def advance(sets: Sets, lanes: Lanes, tol: Array, max_iter: Array, until: Array, *, n_open: int) -> Lanes:

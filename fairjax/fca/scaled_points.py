@@ -26,7 +26,7 @@ from fairjax.fca.points import GroupedPoints, prepare
 _LARGEST = 1e150  # the square of a larger value would overflow
 _FEW = 4096  # points up to which sizes are padded to powers of two
 _MANY = 2**20  # from this many points on, passes take longer than compiling, and nothing is padded
-_TURNS = 128  # length of the history for max_iter up to this
+_ITERATIONS = 128  # length of the history for max_iter up to this
 _LEAST_CLUSTERS = 4
 
 Result = TypeVar("Result", FairClustering, Alignment)
@@ -245,7 +245,7 @@ def padded_clusters(n_clusters: int, n_points: int) -> int:
 
 def history_length(max_iter: int) -> int:
     """Length of the history for ``max_iter`` iterations: one of a few, so that programs are reused."""
-    return max(_TURNS, _power_of_two(max_iter))
+    return max(_ITERATIONS, _power_of_two(max_iter))
 
 
 def _power_of_two(n: int) -> int:

@@ -60,7 +60,7 @@ def begin(
 
 
 @partial(stage, static_argnames=("kind", "mesh"))
-def turns(
+def iterations(
     points: GroupedPoints,
     state: State,
     value: Numbers,

@@ -102,7 +102,7 @@ def init_random(key: Array, X: ArrayLike, n_clusters: int, weights: ArrayLike | 
         Points.
     n_clusters
         Number of centres K (static). If fewer rows have a positive weight, all of them are taken and then repeated in
-        turn.
+        iteration.
     weights : (n,)
         Non-negative, all ones by default; rows of weight zero are never drawn.
 

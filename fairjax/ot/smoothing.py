@@ -55,9 +55,9 @@ def smoothed_duals(
     lowest = jnp.broadcast_to(floor / spread, spread.shape).astype(single)
     falling = jnp.asarray(temperatures, single)
 
-    def kernel(turn: Array, duals: tuple[Array, Array]) -> tuple[Array, Array]:
+    def kernel(iteration: Array, duals: tuple[Array, Array]) -> tuple[Array, Array]:
         _, g = duals
-        temperature = jnp.maximum(falling[turn // n_kernels], lowest)[:, None]
+        temperature = jnp.maximum(falling[iteration // n_kernels], lowest)[:, None]
         # rows first: they keep all information in the columns' duals
         f = temperature * (log_a - _log_sum((g[:, None] - reduced) / temperature[..., None], -1))
         g = temperature * (log_b - _log_sum((f[..., None] - reduced) / temperature[..., None], -2))
@@ -74,8 +74,8 @@ def smoothed_duals(
 
     # the lowest temperature is needed only once
     above = jnp.max(jnp.sum(falling[:, None] > lowest, 0))
-    n_turns = n_kernels * jnp.minimum(above + 1, len(temperatures))
-    _, smooth = jax.lax.fori_loop(0, n_turns, kernel, (jnp.zeros_like(log_a), jnp.zeros_like(log_b)))
+    n_iter = n_kernels * jnp.minimum(above + 1, len(temperatures))
+    _, smooth = jax.lax.fori_loop(0, n_iter, kernel, (jnp.zeros_like(log_a), jnp.zeros_like(log_b)))
     smooth = g + spread[:, None] * smooth.astype(dtype)
     return jnp.where((b > 0) & jnp.isfinite(smooth), smooth, g)
 

@@ -1,9 +1,9 @@
 """The in-depth analyses of the papers: numbers as functions of runs and latent rows, and figures of the numbers.
 
-Numbers need nothing but the package; `fairjax.deep.analysis.figures` needs matplotlib and is imported when it is asked
-for.
+Numbers need nothing but the package; the functions of `figures` need matplotlib, which they import when they draw.
 """
 
+from fairjax.deep.analysis import figures
 from fairjax.deep.analysis.composition import Unfairest, fwd_by_clusters, unfairest_cluster
 from fairjax.deep.analysis.decoders import switched
 from fairjax.deep.analysis.matching import MatchedUnion, matched_union
@@ -18,6 +18,7 @@ __all__ = [
     "Snapshot",
     "Unfairest",
     "critic_accuracy",
+    "figures",
     "fwd_by_clusters",
     "group_probe",
     "informations",

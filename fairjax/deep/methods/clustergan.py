@@ -78,7 +78,7 @@ class ClusterGANTask(Task):
 
         def in_turn(critic: bool) -> optax.GradientTransformation:
             adam = optax.scale_by_adam(b1=0.5, b2=0.9)
-            return optax.conditionally_mask(adam, lambda step: self._turn_of_critic(step) == critic)
+            return optax.conditionally_mask(adam, lambda step: self._iteration_of_critic(step) == critic)
 
         return optax.partition({"net": in_turn(False), "critic": in_turn(True)}, {"net": "net", "critic": "critic"})
 
@@ -124,9 +124,9 @@ class ClusterGANTask(Task):
             }
             return none | terms, renewed
 
-        return lax.cond(self._turn_of_critic(step), of_critic, of_networks)
+        return lax.cond(self._iteration_of_critic(step), of_critic, of_networks)
 
-    def _turn_of_critic(self, step: Array) -> Array:
+    def _iteration_of_critic(self, step: Array) -> Array:
         return step % (self.config.critic_steps + 1) < self.config.critic_steps
 
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax.fca.alignment import center_update
+from fairjax.fca.alignment.iterations import run
 from fairjax.fca.alignment.problem import Parameters, Problem, Settings
 from fairjax.fca.alignment.state import State
-from fairjax.fca.alignment.turns import run
 from fairjax.fca.filling import until_full
 from fairjax.fca.points import GroupedPoints
 from fairjax.fca.splits import lost, refilled, splits, worth_it
@@ -44,10 +44,10 @@ def fill(
 ) -> State:
     """Iterate as ``run`` does until it ends with no centre better used elsewhere, or ``until`` iterations are done."""
 
-    def turns(state: State) -> State:
+    def iterations(state: State) -> State:
         return run(problem, settings, parameters, key, state, until=until)
 
     return until_full(
-        turns, lambda state: refill(problem, settings, state), lambda state: state.best_cost, state,
+        iterations, lambda state: refill(problem, settings, state), lambda state: state.best_cost, state,
         n_clusters=state.centers.shape[0],
     )  # fmt: skip

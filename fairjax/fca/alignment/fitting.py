@@ -87,7 +87,7 @@ def fit(
         state = _begin(problem, settings, key, start.centers, length=history_length(max_iter))
         for _ in range(n_clusters + 1):
             while not bool(state.converged) and int(state.n_iter) < max_iter:
-                state = _turn(problem, settings, parameters, key, state)
+                state = _iteration(problem, settings, parameters, key, state)
                 done = int(state.n_iter) / max_iter
                 progress.report("aligning the groups", span[0] + (span[1] - span[0]) * done)
             result = jax.block_until_ready(_finish(problem, state))
@@ -132,7 +132,7 @@ def released(
     parameters = parameters._replace(released=jnp.asarray(share, problem.X.dtype))
     state = _begin(problem, settings, key, centers, length=history_length(max_iter))
     while not bool(state.converged) and int(state.n_iter) < max_iter:
-        state = _turn(problem, settings, parameters, key, state)
+        state = _iteration(problem, settings, parameters, key, state)
     return jax.block_until_ready(_finish(problem, state))
 
 
@@ -154,7 +154,9 @@ def _begin(points: alignment.Problem, settings: Settings, key: Array, centers: A
 
 
 @partial(jax.jit, static_argnames="settings")
-def _turn(points: alignment.Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> State:
+def _iteration(
+    points: alignment.Problem, settings: Settings, parameters: Parameters, key: Array, state: State
+) -> State:
     return alignment.step(points, settings, parameters, key, state)
 
 

@@ -4,7 +4,7 @@ For a tuple of points, one x_s of each group s with share π_s, the cost of alig
 
     c(x_0, …, x_M−1) = min_k Σ_s π_s ‖x_s − μ_k‖² + (w − 1) Σ_{s<r} π_s π_r ‖x_s − x_r‖².
 
-For two groups the variance identity π0‖x − μ‖² + π1‖y − μ‖² = ‖π0 x + π1 y − μ‖² + π0π1‖x − y‖² turns this into
+For two groups the variance identity π0‖x − μ‖² + π1‖y − μ‖² = ‖π0 x + π1 y − μ‖² + π0π1‖x − y‖² iterations this into
 w·π0π1‖x − y‖² + min_k ‖π0 x + π1 y − μ_k‖², the cost of eq. (3) in Kim et al. (ICML 2025), whose weight 2π0π1 is
 w = 2. At w = 1 it is the cost of the cheapest common cluster, and alignment is exact fair assignment.
 

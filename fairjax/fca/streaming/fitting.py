@@ -1,4 +1,4 @@
-"""Whole fits over a table that is read again and again: survey, a start from the sample, turns, certificate.
+"""Whole fits over a table that is read again and again: survey, a start from the sample, iterations, certificate.
 
 Memory holds the sample, the rows near a boundary and a few blocks, whatever the number of rows. All of this runs on the
 host, which calls compiled programs for each block.
@@ -15,14 +15,14 @@ from fairjax.fca.fitting import Fairness
 from fairjax.fca.points import block_shape
 from fairjax.fca.restarts import Init, Outcome
 from fairjax.fca.scaled_points import padded, scale_points
-from fairjax.fca.streaming import solves, turns
+from fairjax.fca.streaming import iterations, solves
 from fairjax.fca.streaming.feed import Layout, Workshop
 from fairjax.fca.streaming.intake import Intake
+from fairjax.fca.streaming.iterations import Last, Problem, Report, State
 from fairjax.fca.streaming.passes import Found, one_pass
 from fairjax.fca.streaming.rule import Copies, Rule, listed, whole_copies
 from fairjax.fca.streaming.scratch import Scratch
 from fairjax.fca.streaming.survey import Survey
-from fairjax.fca.streaming.turns import Last, Problem, Report, State
 
 BLOCK_ROWS = 2**18
 _LEAST_OPEN, _MOST_OPEN = 2**15, 2**17
@@ -37,7 +37,7 @@ class Streamed(NamedTuple):
     centers : (K, d). cost : mean squared distance of the labels. counts : (M, K) weight of the labels.
     shares : (M, K) of the fractional assignment; weights sum to 1. prices, pressing : (M, K).
     primal, dual, gap, status, met, n_steps : of the fractional assignment.
-    n_iter, n_passes, converged, history : of the turns. rule : :class:`Rule`.
+    n_iter, n_passes, converged, history : of the iterations. rule : :class:`Rule`.
     """
 
     centers: npt.NDArray[np.float64]
@@ -112,7 +112,7 @@ def start(
     seed: int,
     n_search: int,
 ) -> Outcome[Any]:
-    """A fit in memory of the sample, with all that such fits offer; its centres are where the turns begin."""
+    """A fit in memory of the sample, with all that such fits offer; its centres are where the iterations begin."""
     sample = survey.sample
     points = scale_points(sample.X, sample.ids, sample.weights, n_groups=len(survey.groups))
     return fitting.fit(
@@ -122,8 +122,8 @@ def start(
 
 
 def begin(problem: Problem, centers: npt.NDArray[Any]) -> State:
-    """Before the first turn from ``centers`` (K, d) in the table's units."""
-    return turns.begin(problem, (centers - problem.layout.shift) / problem.layout.scale)
+    """Before the first iteration from ``centers`` (K, d) in the table's units."""
+    return iterations.begin(problem, (centers - problem.layout.shift) / problem.layout.scale)
 
 
 def moved(problem: Problem, state: State, shift: npt.NDArray[np.float64], scale: float) -> State:
@@ -151,17 +151,17 @@ def run(
     report: Report | None = None,
     keep: Callable[[State], None] | None = None,
 ) -> State:
-    """Turns until the centres settle or ``max_iter`` of them are done; ``keep`` is given the state after each.
+    """Iterations until the centres settle or ``max_iter`` of them are done; ``keep`` is given the state after each.
 
-    Where centres have settled without rows, they are put to use elsewhere, and turns go on while the cost falls.
+    Where centres have settled without rows, they are put to use elsewhere, and iterations go on while the cost falls.
     """
     while len(state.history) < max_iter:
         if state.converged:
-            moved = turns.refilled(problem, state)
+            moved = iterations.refilled(problem, state)
             if moved is None:
                 break
             state = moved
-        state = turns.step(problem, state, report)
+        state = iterations.step(problem, state, report)
         if keep is not None:
             keep(state)
     return state
@@ -169,7 +169,7 @@ def run(
 
 def finish(problem: Problem, state: State, *, report: Report | None = None) -> Streamed:
     """The last assignment, its certificate, and the rule that repeats it."""
-    state, last = turns.finish(problem, state, report)
+    state, last = iterations.finish(problem, state, report)
     unit = problem.layout.scale**2
     layout, solution, opened = problem.layout, last.solution, last.found.open
     copies = _placed(last)
@@ -180,11 +180,11 @@ def finish(problem: Problem, state: State, *, report: Report | None = None) -> S
     primal = float(solution.primal)
     # where rows may be nearer to a boundary than prices have moved, the bound is that of the pass
     dual = max(float(last.attempt.bound), float(solution.dual) if held else -np.inf)
-    gap = turns.relative_gap(primal, dual)
+    gap = iterations.relative_gap(primal, dual)
     met = bool(solution.met)
     status = int(solution.status)
     if status < 2:
-        status = 0 if met and gap <= turns.GAP else 1
+        status = 0 if met and gap <= iterations.GAP else 1
     return Streamed(
         last.centers.astype(np.float64) * layout.scale + layout.shift,
         _labelled_cost(problem, last, copies) * unit,

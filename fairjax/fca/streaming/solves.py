@@ -1,4 +1,4 @@
-"""The two small problems of a turn: rows near a boundary after a pass, and the sample before the next one.
+"""The two small problems of an iteration: rows near a boundary after a pass, and the sample before the next one.
 
 After a pass the open rows are solved for with all others in their places, in double precision. The others may leave
 their cluster, too, but at a price far above that of any open row: so they stay where the open rows will do, and where

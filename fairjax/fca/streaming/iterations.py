@@ -1,7 +1,7 @@
-"""Turns over a table that is read anew in each: fair assignment, then centre update, as in memory.
+"""Iterations over a table that is read anew in each: fair assignment, then centre update, as in memory.
 
-A turn reads the table once where the sample has foreseen the prices well enough, and again otherwise. It ends with an
-assignment that is the best one for its centres, or whose cost is proven to be within the tolerated gap of it.
+An iteration reads the table once where the sample has foreseen the prices well enough, and again otherwise. It ends
+with an assignment that is the best one for its centres, or whose cost is proven to be within the tolerated gap of it.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from fairjax.fca.streaming.solves import Attempt, Small
 GAP = 1e-5  # relative, of an assignment that counts as solved
 _FAIR = 1e-6  # of a group, by which counts may be off at the end
 _NEARLY_FAIR = 1e-4  # and before the centres move: that costs about the tolerated gap, as with estimates in memory
-_LOOKS = 5  # passes of a turn, at most
+_LOOKS = 5  # passes of an iteration, at most
 _LAST_LOOKS = 10
 _NO_COST = 1e-13  # squares of features that float32 tells apart, whose greatest is about one
 _NEAR = 1.5  # times as far as the rows that were open in the last pass are those of the next one
@@ -37,7 +37,7 @@ Report = Callable[[str, int, float, float | None], None]  # words, rows and seco
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is the same for all turns.
+    """What is the same for all iterations.
 
     Attributes
     ----------
@@ -65,17 +65,17 @@ class Problem:
 
 
 class State(NamedTuple):
-    """Between two turns; on the host, a few thousand bytes.
+    """Between two iterations; on the host, a few thousand bytes.
 
     Attributes
     ----------
-    centers : (K, d) of the next turn. y : (M, K), level : (K,) prices of the last one.
-    reach : () by how much prices changed from turn to turn, miss : () by how much they were foreseen wrongly.
+    centers : (K, d) of the next iteration. y : (M, K), level : (K,) prices of the last one.
+    reach : () by how much prices changed from iteration to iteration, miss : () by how much they were foreseen wrongly.
     missed : (M, K) counts that the sample fell short by in the last pass. radius : () of that pass.
-    cost : () of the last turn. best_centers, best_cost : of the cheapest one.
-    history : cost of each turn. n_passes : () over the table. gap : () of the last turn. converged : ().
-    sizes : (K,) weights of the clusters in the last turn. kept_centers, kept_cost : of the cheapest turn before centres
-    without rows were moved to where they are.
+    cost : () of the last iteration. best_centers, best_cost : of the cheapest one.
+    history : cost of each iteration. n_passes : () over the table. gap : () of the last iteration. converged : ().
+    sizes : (K,) weights of the clusters in the last iteration. kept_centers, kept_cost : of the cheapest iteration
+        before centres without rows were moved to where they are.
     """
 
     centers: Floats
@@ -108,7 +108,7 @@ class Last(NamedTuple):
 
 
 def begin(problem: Problem, centers: Floats) -> State:
-    """Before the first turn; ``centers`` (K, d) are on the device's scale."""
+    """Before the first iteration; ``centers`` (K, d) are on the device's scale."""
     shape = len(problem.masses), len(centers)
     centers = np.asarray(centers, problem.layout.dtype)
     level = np.full(len(centers), 1 / len(centers))
@@ -119,7 +119,7 @@ def begin(problem: Problem, centers: Floats) -> State:
 
 
 def step(problem: Problem, state: State, report: Report | None = None) -> State:
-    """One turn: fair assignment of all rows, then centre update."""
+    """One iteration: fair assignment of all rows, then centre update."""
     number = len(state.history) + 1
     state, found, attempt = _assigned(problem, state, state.centers, f"iteration {number}", report)[:3]
     cost = float(attempt.cost)
@@ -150,8 +150,8 @@ def step(problem: Problem, state: State, report: Report | None = None) -> State:
 def refilled(problem: Problem, state: State) -> State | None:
     """A state that is at rest, with centres that no row is assigned to moved to one half of other clusters.
 
-    Where to is found in the sample, and what it gains in the turns that follow. None where no centre is without rows,
-    none can be put to use, or the last time has gained nothing. O(m K M d) for the m rows of the sample.
+    Where to is found in the sample, and what it gains in the iterations that follow. None where no centre is without
+    rows, none can be put to use, or the last time has gained nothing. O(m K M d) for the m rows of the sample.
     """
     if state.sizes.min() > 0 and len(np.unique(state.centers, axis=0)) == len(state.centers):
         return None

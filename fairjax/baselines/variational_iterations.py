@@ -1,6 +1,6 @@
-"""VFC's turns: a soft assignment that trades cost against fairness, then new centres, for three objectives.
+"""VFC's iterations: a soft assignment that trades cost against fairness, then new centres, for three objectives.
 
-`assign` of :mod:`fairjax.baselines.variational` is the first half of a turn.
+`assign` of :mod:`fairjax.baselines.variational` is the first half of an iteration.
 """
 
 from functools import partial
@@ -21,8 +21,8 @@ from fairjax.kmeans.points import as_centers, as_weighted_points
 Objective = Literal["kmeans", "kmedian", "ncut"]
 OBJECTIVES: tuple[Objective, ...] = ("kmeans", "kmedian", "ncut")
 
-_SETTLING = 3  # the first turn after which the test looks at the energy
-_LEAST_TURNS = 3  # for which there are steps in any case
+_SETTLING = 3  # the first iteration after which the test looks at the energy
+_LEAST_ITERATIONS = 3  # for which there are steps in any case
 _NOISE = 1e-4  # a rise of the energy that is no divergence
 
 
@@ -37,7 +37,7 @@ class Graph(NamedTuple):
     """(E,) affinities, positive."""
 
 
-class Turns(NamedTuple):
+class Iterations(NamedTuple):
     """Outcome of `run`."""
 
     labels: Array
@@ -50,21 +50,21 @@ class Turns(NamedTuple):
     """() Σ S a + λ Σ KL of the last soft assignment; Ncut's a sums to its value minus K."""
     divergence: Array
     """() Σ KL(u ‖ P_k) of the last soft assignment."""
-    n_turns: Array
+    n_iter: Array
     """() int32"""
     n_steps: Array
-    """() int32, passes over the points in all turns."""
+    """() int32, passes over the points in all iterations."""
     settled: Array
-    """() bool, whether the turns and the last assignment came to rest."""
+    """() bool, whether the iterations and the last assignment came to rest."""
     diverged: Array
-    """() bool, whether an energy was not finite, or above that of the shares a turn began with."""
+    """() bool, whether an energy was not finite, or above that of the shares an iteration began with."""
 
 
 class _State(NamedTuple):
     centers: Array
     found: Shares
     tested: Array
-    n_turns: Array
+    n_iter: Array
     n_steps: Array
     rest: Array
     diverged: Array
@@ -82,11 +82,11 @@ def run(
     objective: Objective = "kmeans",
     graph: Graph | None = None,
     step: ArrayLike | None = None,
-    max_turns: ArrayLike = 100,
+    max_iter: ArrayLike = 100,
     max_steps: ArrayLike = 3000,
     tol: ArrayLike = 1e-4,
     step_tol: ArrayLike = 1e-5,
-) -> Turns:
+) -> Iterations:
     """Minimise Σ S a + λ Σ_k KL(u ‖ P_k) in turns over soft clusters S and centres.
 
     Parameters
@@ -100,15 +100,16 @@ def run(
     objective : static; what a is: squared distances to means, distances to medoids, or the normalised cut's bound.
     graph : that of the normalised cut, symmetric.
     step, step_tol : of each assignment, see `assign`; `step_tol` is its `tol`.
-    max_steps : most passes over the points, all turns together; one turn takes at most a third of them.
-    max_turns, tol : the turns end when the energy changes by at most this share, from the third one on. With a fixed
-        `step` the energy has the cross-entropy in place of the divergence, as the authors have it: λ times a constant
-        is in it, and a large λ ends the turns at once.
+    max_steps : most passes over the points, all iterations together; one iteration takes at most a third of them.
+    max_iter, tol : the iterations end when the energy changes by at most this share, from the third one on. With a
+        fixed `step` the energy has the cross-entropy in place of the divergence, as the authors have it: λ times a
+        constant is in it, and a large λ ends the iterations at once.
 
     Returns
     -------
-    Turns
-        O(n K (d + M)) a step; k-median adds O(d Σ n_k²) a turn, Ncut O(E). A cluster without points keeps its centre.
+    Iterations
+        O(n K (d + M)) a step; k-median adds O(d Σ n_k²) an iteration, Ncut O(E). A cluster without points keeps its
+        centre.
 
     Raises
     ------
@@ -132,23 +133,23 @@ def run(
     judged = partial(_judged, None if step is None else strength * len(centers) * _entropy(target), tol)
 
     def assigned(centers: Array, labels: Array, n_steps: Array) -> Shares:
-        most = jnp.minimum((max_steps + _LEAST_TURNS - 1) // _LEAST_TURNS, max_steps - n_steps)
+        most = jnp.minimum((max_steps + _LEAST_ITERATIONS - 1) // _LEAST_ITERATIONS, max_steps - n_steps)
         costs = _costs(objective, X, weights, graph, centers, labels)
         return settle(costs, groups, strength, target, weights, step, most, step_tol, least)
 
-    def turn(state: _State) -> _State:
+    def iteration(state: _State) -> _State:
         centers = _moved(objective, X, weights, state.found.labels, state.centers)
         return judged(state, centers, assigned(centers, state.found.labels, state.n_steps))
 
     def unfinished(state: _State) -> Array:
-        return ~state.rest & ~state.diverged & (state.n_turns < max_turns) & (state.n_steps < max_steps)
+        return ~state.rest & ~state.diverged & (state.n_iter < max_iter) & (state.n_steps < max_steps)
 
     labels = jnp.argmin(distances_by_center(X, centers), axis=0)  # from which alone Ncut's costs follow
     first = judged(None, centers, assigned(centers, labels, jnp.zeros((), jnp.int32)))
-    state = lax.while_loop(unfinished, turn, first)
+    state = lax.while_loop(unfinished, iteration, first)
     found = state.found
-    return Turns(
-        found.labels, state.centers, found.prices, found.energy, found.divergence, state.n_turns, state.n_steps,
+    return Iterations(
+        found.labels, state.centers, found.prices, found.energy, found.divergence, state.n_iter, state.n_steps,
         state.rest, state.diverged,
     )  # fmt: skip
 
@@ -169,8 +170,8 @@ def _entropy(target: Array) -> Array:
 
 
 def _judged(offset: Array | None, tol: ArrayLike, before: _State | None, centers: Array, found: Shares) -> _State:
-    """The state after a turn; ``offset`` is what the authors' test adds to the energy, and None elsewhere."""
-    n_turns, n_steps = (0, 0) if before is None else (before.n_turns, before.n_steps)
+    """The state after an iteration; ``offset`` is what the authors' test adds to the energy, and None elsewhere."""
+    n_iter, n_steps = (0, 0) if before is None else (before.n_iter, before.n_steps)
     tested, diverged = found.energy, ~jnp.isfinite(found.energy)
     if offset is not None:
         tested = tested + offset
@@ -178,8 +179,8 @@ def _judged(offset: Array | None, tol: ArrayLike, before: _State | None, centers
     rest = jnp.zeros((), bool)
     if before is not None:
         little = jnp.abs(tested - before.tested) <= tol * jnp.abs(before.tested)
-        rest = (n_turns >= _SETTLING - 1) & little & found.settled
-    return _State(centers, found, tested, jnp.int32(n_turns + 1), jnp.int32(n_steps + found.n_steps), rest, diverged)
+        rest = (n_iter >= _SETTLING - 1) & little & found.settled
+    return _State(centers, found, tested, jnp.int32(n_iter + 1), jnp.int32(n_steps + found.n_steps), rest, diverged)
 
 
 def _costs(objective: Objective, X: Array, weights: Array, graph: Graph | None, centers: Array, labels: Array) -> Array:
