@@ -103,7 +103,7 @@ def shifted(run: Run) -> dict[str, Any]:
             ours, theirs = (measure.spread(list(runs)) for runs in zip(*both, strict=True))
             each, lloyd_each = ours["median"] / fair.n_iter_, theirs["median"] / lloyd.n_iter_
             rows.append({
-                "deviations": deviations, "start": start, "seconds": ours, "iterations": fair.n_iter_,
+                "deviations": deviations, "start": start, "seconds": ours,
                 "passes": int(fair.result_.n_passes), "kmeans_seconds": theirs, "kmeans_iterations": int(lloyd.n_iter_),
                 "ratio": each / lloyd_each, "seeded_kmeans_seconds_per_iteration": seeded_seconds,
                 "seeded_kmeans_iterations": int(unfair.n_iter_), "ratio_to_seeded": each / seeded_seconds,
