@@ -265,12 +265,15 @@ def proven(control: Control, masses: Array, prices: Array) -> Array:
 
 
 def _rebased(control: Control, y: Array) -> Array:
-    """Free variables y (M, K) without what all groups pay in a cluster, which hardly matters where none has much room.
+    """Free variables y (M, K) less, in each cluster, the constant c that makes the dual greatest.
 
-    One group with room ends at 0: the one that makes the dual greatest.
+    Then the prices are y − (c + t(y − c)), so c + t(y − c) is least there: convex and piecewise linear, it
+    has its kinks at the y of groups with room. One of them therefore ends at 0. Where no group has much room, the
+    constant hardly matters, and solvers may end with any.
     """
     roomy = ~without_room(control)
-    # if no group has room, one that has room under its own bounds
+    # if no group has room, the constant has no effect; take it from one whose price must be 0, as it could have both
+    # less and more by its own bounds
     based = roomy | (~jnp.any(roomy) & control.room_below & control.room_above)
     lower, upper = control.lower[None, :, None], control.upper[None, :, None]
     apart = y[None] - y[:, None]
@@ -281,7 +284,7 @@ def _rebased(control: Control, y: Array) -> Array:
 
 
 def settled(control: Control, y: Array) -> Array:
-    """Shift y (M, K), leaving the dual unchanged, so that its prices respect the room of pinned groups.
+    """Shift y (M, K), without lowering the dual, so that its prices respect the room of pinned groups.
 
     Prices of a pinned group may have either sign if it has no such room; with room above they must be at most zero.
     """

@@ -171,7 +171,8 @@ def step(
     at = state.iterate
     linear = _linearise(programme, kind, at)
     enough = tolerance.products(state.cost)
-    # while the products stay put, prices that are free to move cost no digits
+    # 1: aim at smaller products. 0, once they are small enough: leave them alone and correct only the counts, which
+    # loses fewer digits. Where that stalls, steps of both kinds alternate
     moving = (state.complementarity > enough) | (state.n_stalls % 2 == 1)
     moving = moving.astype(enough.dtype)
 

@@ -241,12 +241,14 @@ def _couple(programme: Programme, kind: Kind, links: Array, bounds: Linearised) 
     at_hub = jnp.sum(jnp.where(hub, coefficients, 0), 0)
     ratio = jnp.where(hub, 0, coefficients / at_hub)
     busiest = jnp.arange(n_clusters) == first_least(-product(masses, degrees))
-    # where much gives way, or links are strong: the other equations then keep all their digits
+    # each group's anchor is the cluster whose equation has the largest coefficients. The sum of its equations, in
+    # which links cancel, takes its place, so that those that are left keep all their digits
     anchor = jnp.arange(n_clusters) == first_least(jnp.where(hub, jnp.inf, -weighed))[:, None]
     anchor &= ~hub
     if kind == "shares":
-        # a constant in the prices of a group without room is absorbed by the total's price, so one of the two has no
-        # shift: the total, if that group is the hub and has no shift to leave out
+        # adding a constant to all prices of a group without room and taking it from the total's changes nothing, so
+        # only one of the two has a shift: the total, as a rule. Where such a group is the hub of every cluster, its
+        # shift follows from the coupling and cannot be left out, and the total has none
         pinned = pinned.at[n_groups].set(jnp.any(jnp.all(hub, 1, keepdims=True) & pinned))
     free = alive & (~hub | (bounds.bend > 0)) & ~(anchor & pinned)
     if kind == "counts":

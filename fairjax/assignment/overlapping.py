@@ -15,7 +15,8 @@ Eliminating rows and slack leaves, for the change of the prices p and of the lev
 
     (L + G) p + S t = forces,    S' p − B t = pulls,
 
-where L sums the clusters' graph Laplacians of the cells, added up for each pair of groups; G and B are what bounds give
+where a *cell* is a combination of groups, one of each attribute, and has a graph Laplacian over the clusters. The block
+of L for two groups is the sum of the Laplacians of the cells that belong to both. G and B say by how much bounds give
 way, and S their slopes. The matrix is quasidefinite and so has a triangular factor in any order. It is singular where
 prices may change without effect (all groups of an attribute pay more and every row less, or a group without room pays
 a constant): a ridge picks one of the solutions, and refinement removes its trace.
@@ -41,7 +42,7 @@ _FLOOR = 0.1  # least target for the products, as a part of the tolerated gap
 
 
 class _Linear(NamedTuple):
-    """The system at a point; ``slope`` (R, L, K), ``give`` (R, K), ``bend`` (L, K)."""
+    """The system at a point; ``slope`` (P, L, K) of P prices and L levels, ``give`` (S, K), ``bend`` (L, K)."""
 
     ratios: Array
     total_ratio: Array
@@ -207,6 +208,7 @@ def _step(given: Coupled, central: Array, state: State, tolerance: Tolerance, bo
     linear = _linearise(given, at)
     whole = n_clusters * (1 + 2 * jnp.sum(given.roomy) / coupled.n_rows(given))
     enough = tolerance.products(state.cost)
+    # as in :func:`~fairjax.assignment.interior.step`
     moving = (state.complementarity > enough) | (state.n_stalls % 2 == 1)
     moving = moving.astype(enough.dtype)
 

@@ -44,7 +44,8 @@ from fairjax.assignment.vertices import (
     with_best_base,
 )
 
-_LEVELS, _PARTS, _GROWTH = 6, 6, 4.0  # marks along an edge: how many, parts of the last, ratio
+# marks along an edge: six, each four times as far as the one before; then the stretch to the next one in six parts
+_LEVELS, _PARTS, _GROWTH = 6, 6, 4.0
 _HELD = 1e9  # weight of a row that is tied elsewhere too: the edge always ends at it
 
 

@@ -48,8 +48,10 @@ from fairjax.assignment.terms import Optimum, Prices, Tolerances, Trial, trials
 
 _CLOSER, _WIDER, _BACK = 0.2, 4.0, 0.25  # the next radius, see above
 _MISSES = 2.0  # the next miss of the prices may be this many times the last one
-_HOPE = 0.25  # of that they usually change
-_FEW_MOVE, _ROUGHLY = 3e-3, 10.0  # weight moved, and its cost in gaps, that representatives may leave
+_HOPE = 0.25  # part of the first radius within which every point must have a place: prices rarely change by more
+# representatives are good enough if the points that move weigh at most this, and times the change of prices at most so
+# many tolerated gaps
+_FEW_MOVE, _ROUGHLY = 3e-3, 10.0
 _WITHIN = 0.9  # of the least margin: at the margin itself, placed points are about to move
 LEAST_PLACES = 4  # for every group in every cluster
 _FALL = 0.2  # of the tolerated gap: a smaller fall of the bound counts as rounding

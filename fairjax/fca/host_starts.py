@@ -63,7 +63,7 @@ def aligned_points(
     for group in np.flatnonzero(masses):
         if group != largest:
             other = X[_drawn(groups, weights, int(group), size, rng)]
-            means += masses[group] * other[linear_sum_assignment(_squared_distances(base, other))[1]]
+            means += masses[group] * other[linear_sum_assignment(_matching_costs(base, other))[1]]
     return means / masses.sum()
 
 
@@ -89,6 +89,6 @@ def _drawn(
     return members[np.minimum(np.searchsorted(until, marks, side="right"), len(members) - 1)]
 
 
-def _squared_distances(A: npt.NDArray[np.floating], B: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+def _matching_costs(A: npt.NDArray[np.floating], B: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """Squared distances up to a constant for each row, which changes no matching."""
     return (B**2).sum(1) - 2 * A @ B.T

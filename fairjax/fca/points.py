@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._core.block_sums import block_sums
 from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.varying import varying_as
 from fairjax.assignment.screening import Pass, Source
@@ -112,17 +113,17 @@ def prepare(
         # the last point repeated as padding
         return X[jnp.minimum(i * block + jnp.arange(block), n_points - 1)]
 
-    def weighted_sum(total: Array, i: Array) -> tuple[Array, None]:
-        return total + jnp.matmul(weights[i], block_of(i), precision=_HIGHEST), None
+    def weighted_sum(i: Array) -> Array:
+        return jnp.matmul(weights[i], block_of(i), precision=_HIGHEST)
 
-    none = varying_as((jnp.zeros_like(X[0]), jnp.zeros((), X.dtype)), X, weights)
-    mean = rows.sum(jax.lax.scan(weighted_sum, none[0], jnp.arange(n_blocks))[0])
+    mean = rows.sum(block_sums(weighted_sum, jnp.arange(n_blocks), jnp.zeros_like(X[0]), X, weights))
+    none = varying_as(jnp.zeros((), X.dtype), X, weights)
 
     def lay_out(variance: Array, i: Array) -> tuple[Array, Array]:
         features = block_of(i).T - mean[:, None]
         return variance + jnp.sum(weights[i] * jnp.sum(jnp.square(features), 0)), features
 
-    variance, features = jax.lax.scan(lay_out, none[1], jnp.arange(n_blocks))
+    variance, features = jax.lax.scan(lay_out, none, jnp.arange(n_blocks))
     masses = jnp.sum(jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None, None], weights, 0), -1), -1)
     masses, variance = rows.sum((masses, variance))
     return GroupedPoints(features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance, rows)
@@ -187,11 +188,10 @@ def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array
     clusters = jnp.arange(centers.shape[0], dtype=jnp.int32)[:, None]
     n_blocks, _, block = points.features.shape
 
-    def one_block(total: Array, xs: tuple[Array, Array, Array]) -> tuple[Array, None]:
+    def of_block(xs: tuple[Array, Array, Array]) -> Array:
         features, weights, labels = xs
         own = jnp.matmul(centers.T, (clusters == labels).astype(centers.dtype), precision=_HIGHEST)
-        return total + jnp.sum(weights * jnp.sum(jnp.square(features - own), 0)), None
+        return jnp.sum(weights * jnp.sum(jnp.square(features - own), 0))
 
     by_block = (points.features, points.weights.reshape(n_blocks, block), labels.reshape(n_blocks, block))
-    begin = varying_as(jnp.zeros((), centers.dtype), by_block, centers)
-    return points.spread.sum(jax.lax.scan(one_block, begin, by_block)[0])
+    return points.spread.sum(block_sums(of_block, by_block, jnp.zeros((), centers.dtype), centers))

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax._core.varying import varying_as
+from fairjax._core.block_sums import block_sums
 from fairjax.fca.points import GroupedPoints
 
 _STEPS = 3  # of the power method
@@ -73,14 +73,14 @@ def splits(points: GroupedPoints, centers: Array, labels: Array) -> Splits:
     def total(part: Callable[[Array, Array, Array], Any], like: Any) -> Any:
         """Sum ``part`` of the points relative to their centres, their cells and weights over the blocks."""
 
-        def add(sums: Any, xs: tuple[Array, ...]) -> tuple[Any, None]:
+        def of_block(xs: tuple[Array, ...]) -> Any:
             features, groups, weights, labels = xs
             members = (labels * n_groups + groups == cells).astype(dtype)
             own = jnp.repeat(centers, n_groups, 0)
             about = features - jnp.matmul(own.T, members, precision=_HIGHEST)
-            return jax.tree.map(jnp.add, sums, part(about, members, weights)), None
+            return part(about, members, weights)
 
-        return points.spread.sum(jax.lax.scan(add, varying_as(like, by_block, centers), by_block)[0])
+        return points.spread.sum(block_sums(of_block, by_block, like, centers))
 
     def moments(about: Array, members: Array, weights: Array) -> tuple[Array, Array, Array]:
         heavy = members * weights

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from fairjax._core.block_sums import block_sums
 from fairjax.fca.alignment.joint_cost import min_plus_argument
 from fairjax.fca.alignment.partition import Block
 from fairjax.ot import Support
@@ -179,12 +180,12 @@ def spread(coupling: Tuples | Pairs, X: Array, shares: Array) -> Array:
 def _spread_pairs(coupling: Pairs, X: Array, shares: Array) -> Array:
     n_points = X.shape[0]
 
-    def one_block(total: Array, pairs: Pairs) -> tuple[Array, None]:
+    def of_block(pairs: Pairs) -> Array:
         left, right = jnp.minimum(pairs.left, n_points - 1), jnp.minimum(pairs.right, n_points - 1)
         x, y = X[left], X[right]
         squares = jnp.sum(jnp.square(x).sum(-1) * jnp.sum(pairs.plan, 1))
         squares += jnp.sum(jnp.square(y).sum(-1) * jnp.sum(pairs.plan, 0))
         moved = jnp.matmul(pairs.plan, y, precision=_HIGHEST)
-        return total + shares[left[0]] * shares[right[0]] * (squares - 2 * jnp.sum(x * moved)), None
+        return shares[left[0]] * shares[right[0]] * (squares - 2 * jnp.sum(x * moved))
 
-    return jnp.maximum(jax.lax.scan(one_block, jnp.zeros((), X.dtype), coupling)[0], 0)
+    return jnp.maximum(block_sums(of_block, coupling, jnp.zeros((), X.dtype)), 0)
