@@ -212,3 +212,70 @@ def test_the_best_of_several_restarts_is_the_run():
         fairjax.compare(X, SEX, n_init=0)
     with pytest.raises(InputError, match="n_init is 'many'; expected one of 'auto'"):
         fairjax.compare(X, SEX, n_init="many")
+
+
+REGION = np.array(["north", "south", "south"])[np.arange(60) // 2 % 3]
+
+
+def test_each_attribute_by_itself():
+    """Balances are the least over the columns, and what holds one set of groups only has no figures."""
+    told = {"n_clusters": K, "n_seeds": 1, "methods": ("kmeans", "falg", "frac", "vfc"), "attributes": "separately"}
+    found = fairjax.compare(X, {"sex": SEX, "region": REGION}, **told)
+    assert found.separately
+    assert list(found.attributes) == ["sex", "region"]
+    assert found.max_balance == min(found.attributes.values())
+    table = found.frame
+    whole = table[table["status"] != "refused"]
+    np.testing.assert_array_equal(whole["balance"], whole[["balance_sex", "balance_region"]].min(axis=1))
+    assert whole.index.tolist() == ["k-means", "FAlg δ=0", "FAlg δ=0.2"]
+    (note,) = found.notes
+    assert note.startswith("FRAC τ=")
+    assert "VFC λ=" in note
+    assert "each attribute cannot be fair by itself" in note
+    direct = FAlg(K, delta=0.0, attributes="separately", init=found_centers()).fit(X, sensitive_features=[SEX, REGION])
+    assert whole.loc["FAlg δ=0", "balance"] == pytest.approx(direct.balance_)
+    with pytest.raises(InputError, match="is for several sensitive columns, and there is one"):
+        fairjax.compare(X, SEX, **told)
+
+
+def found_centers():
+    """The centres that the first start gives methods which assign to those of plain k-means."""
+    from fairjax.baselines import KMeans as Plain
+    from fairjax.fca.restarts import starts
+    from fairjax.fca.scaled_points import scale_points
+
+    groups = np.unique([f"{a}{b}" for a, b in zip(SEX, REGION, strict=True)], return_inverse=True)[1]
+    points = scale_points(X, groups.astype(np.int32), None, n_groups=4)
+    (start,) = starts(points, "aligned", K, 1, 0)
+    return Plain(K, init=np.asarray(points.centers_of(start.centers))).fit(X).cluster_centers_
+
+
+def test_a_name_with_settings_is_one_row():
+    methods = (("falg", {"delta": 0.1}), ("fca", {"epsilon": 0.2, "max_iter": 1}), ("frac-oe", {"tau": 0.5}))
+    found = fairjax.compare(X, SEX, methods=methods, n_clusters=K, n_seeds=1)
+    assert found.frame.index.tolist() == ["FAlg, delta=0.1", "FCA, epsilon=0.2, max_iter=1", "FRAC_OE, tau=0.5"]
+    assert found.runs["name"].tolist() == ["falg", "fca", "frac-oe"]
+    assert found.runs["value"].tolist() == [0.1, 0.2, 0.5]
+    assert found.runs["status"].tolist()[1] == "stopped"
+    named = fairjax.compare(X, SEX, methods={"mine": ("falg", {"delta": 0.1})}, n_clusters=K, n_seeds=1)
+    assert named.frame.index.tolist() == ["mine"]
+    assert named.frame["cost"].iloc[0] == found.frame["cost"].iloc[0]
+    curve = fairjax.compare(X, SEX, methods=[("falg", {"objective": "kmedian"})], n_clusters=K, n_seeds=1, curve=True)
+    assert len(curve.runs) == 12
+    assert curve.runs["method"].str.endswith("objective='kmedian'").all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": [("falg", {"delt": 0.1})]}, "gives falg the setting 'delt', which is none of falg: delta, "),
+        ({"methods": [("falg", {"n_init": 3})]}, "the setting 'n_init', which has a parameter of its own"),
+        ({"methods": [("falg", 0.1)]}, "holds 'falg' with 0.1; expected a dict"),
+        ({"attributes": "apart"}, "attributes is 'apart'"),
+        ({"n_devices": 0}, "n_devices is 0"),
+        ({"n_devices": 4096}, "n_devices"),
+    ],
+)
+def test_bad_settings(changes, message):
+    with pytest.raises(InputError, match=message):
+        fairjax.compare(**{"X": X, "sensitive_features": SEX} | changes)

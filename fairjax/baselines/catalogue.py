@@ -64,6 +64,8 @@ class Method:
     settings : tuple of Setting
         The fairest first, then the published one, where that is another.
     curves : tuple of Curve
+    kept : mapping
+        Parameters that make it this method, which hold beside settings that a caller gives.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Method:
     symbol: str = ""
     settings: tuple[Setting, ...] = (Setting(),)
     curves: tuple[Curve, ...] = ()
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def estimator(self) -> type[Any]:
@@ -86,6 +89,16 @@ class Method:
         """Whether it is one of `fairjax.baselines`, and not `FCA` itself."""
         return self.module.startswith("fairjax.baselines")
 
+    @property
+    def is_fca(self) -> bool:
+        """Whether it is `FCA`, by any of its routes."""
+        return self.kind == "FCA"
+
+    @property
+    def is_alignment(self) -> bool:
+        """Whether it is `FCA` by one of the alignment routes."""
+        return self.is_fca and "method" in self.kept
+
 
 def _even(low: float, high: float) -> tuple[float, ...]:
     return tuple(np.linspace(low, high, 12).round(4).tolist())
@@ -94,6 +107,7 @@ def _even(low: float, high: float) -> tuple[float, ...]:
 _FLOORS = tuple(Relative(share, "max_balance") for share in _even(0, 1))
 _EXACT, _DEALT = {"assignment": "exact"}, {"assignment": "round-robin"}
 _OE = {"in_processing": False}
+_EXACTLY, _SMOOTHLY, _PAPER = {"method": "exact"}, {"method": "sinkhorn"}, {"method": "exact", "transport_weight": 2.0}
 
 _ENTRIES = (
     Method("kmeans", "k-means", "fairjax.baselines.kmeans", "KMeans", "seeds"),
@@ -119,6 +133,7 @@ _ENTRIES = (
         "frac-oe", "FRAC_OE", "fairjax.baselines.frac", "FRAC", "solution", "τ",
         settings=(Setting({**_EXACT, **_OE}, "exact"), Setting({**_DEALT, **_OE})),
         curves=(Curve("tau", _even(0, 1), {**_EXACT, **_OE}),),
+        kept=_OE,
     ),
     Method(
         "ms-flow", "MS-FlowFC", "fairjax.baselines.msflow", "MSFlowFC", "seeds", "tol",
@@ -174,7 +189,15 @@ _ENTRIES = (
     ),
     Method(
         "fca-alignment", "FCA, alignment", "fairjax.estimators", "FCA", "solution",
-        settings=(Setting({"method": "exact", "transport_weight": 2.0}),),
+        settings=(Setting(_PAPER),), kept=_PAPER,
+    ),
+    Method(
+        "exact", "FCA, exact transport", "fairjax.estimators", "FCA", "solution",
+        settings=(Setting(_EXACTLY),), kept=_EXACTLY,
+    ),
+    Method(
+        "sinkhorn", "FCA, Sinkhorn", "fairjax.estimators", "FCA", "solution",
+        settings=(Setting(_SMOOTHLY),), kept=_SMOOTHLY,
     ),
     Method(
         # its ε bounds no gap between the groups: a share of pairs that are let go
@@ -187,10 +210,11 @@ _ENTRIES = (
 )  # fmt: skip
 
 METHODS: dict[str, Method] = {entry.name: entry for entry in _ENTRIES}
+_ALIASES = {"direct": "fca"}  # what ``fairjax fit --method`` calls it
 
 
 def find(name: str) -> Method:
-    """The entry of a name, or of the name of a class, in any case.
+    """The entry of a name, or of the name of a class, in any case; "direct" is FCA by its direct route.
 
     Raises
     ------
@@ -203,6 +227,7 @@ def find(name: str) -> Method:
     ('FAlg', 'ms-flow')
     """
     text = str(name).strip().lower().replace("_", "-")
+    text = _ALIASES.get(text, text)
     if text in METHODS:
         return METHODS[text]
     for entry in _ENTRIES:

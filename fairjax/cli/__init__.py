@@ -18,6 +18,7 @@ from fairjax.cli import (
     distributed,
     interrupt,
     long_fits,
+    method_options,
     numbers,
     table_options,
     terminal,
@@ -133,73 +134,8 @@ def _add_fit(commands: "argparse._SubParsersAction[Parser]") -> None:
     )  # fmt: skip
     long_fits.add(fit)
     distributed.add(fit)
-    fit.add_argument(
-        "--devices", type=numbers.count, default=1, metavar="N",
-        help="direct route and deep methods: spread rows, or those of each batch, over N devices (default: 1)",
-    )  # fmt: skip
-    fit.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE",
-        help="other and deep methods: a setting, such as delta=0.1 or lr=0.001; may be repeated (see: fairjax methods "
-        "NAME)",
-    )  # fmt: skip
-    table_options.add_attributes(fit)
-    fit.add_argument(
-        "--epsilon", type=float, default=0.0, metavar="E",
-        help="largest gap allowed between the groups' proportions, from 0 (perfect fairness, the default) to 2 (none)",
-    )  # fmt: skip
-    fit.add_argument(
-        "--min-balance", type=float, metavar="B",
-        help="in place of --epsilon: smallest ratio of two groups' counts allowed in a cluster",
-    )  # fmt: skip
-    _add_scaling(fit)
-    fit.add_argument(
-        "--init", default="aligned", metavar="I",
-        help="where restarts begin: aligned (k-means on points matched between the groups, which as a rule ends at a "
-        "lower cost; default), k-means++ (plain k-means) or random",
-    )  # fmt: skip
-    fit.add_argument(
-        "--n-init", type=numbers.count_or_auto, default=1, metavar="N",
-        help="restarts; the best is kept (default: 1); auto is 10 for --init random and 1 otherwise",
-    )  # fmt: skip
-    fit.add_argument(
-        "--search", type=numbers.budget, default=0, metavar="N",
-        help="fits after the restarts, most with a centre of the best solution moved elsewhere (default: 0)",
-    )  # fmt: skip
-    _add_iterations(fit)
-    _add_alignment(fit)
-    fit.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the random starts (default: 0)")
+    method_options.add(fit)
     _add_outputs(fit)
-    _add_download(fit)
-
-
-def _add_scaling(parser: Parser) -> None:
-    parser.add_argument(
-        "--standardize", action=argparse.BooleanOptionalAction, default=None,
-        help="give every column mean 0 and standard deviation 1 (default, except for har and the image sets)",
-    )  # fmt: skip
-    parser.add_argument("--l2-normalize", action="store_true", help="then divide each row by its Euclidean length")
-
-
-def _add_iterations(parser: Parser) -> None:
-    parser.add_argument(
-        "--max-iter",
-        type=numbers.iterations,
-        default=100,
-        metavar="N",
-        help="most iterations of one fit (default: 100)",
-    )
-    parser.add_argument(
-        "--tol", type=float, default=1e-4, metavar="T",
-        help="stop when the centres move less than this share of the points' standard deviation (default: 0.0001)",
-    )  # fmt: skip
-
-
-def _add_download(parser: Parser) -> None:
-    parser.add_argument(
-        "--download",
-        action="store_true",
-        help="download what is missing of a known data set, or DATA that is an address",
-    )
 
 
 def _add_outputs(fit: Parser) -> None:
@@ -209,27 +145,6 @@ def _add_outputs(fit: Parser) -> None:
     )
     fit.add_argument(
         "--model", metavar="NPZ", help="write the fitted model to this file, for fairjax predict and fairjax.load"
-    )
-    fit.add_argument("--json", action="store_true", help="print one JSON object in place of the summary")
-    fit.add_argument("--quiet", action="store_true", help="print no summary and no progress")
-
-
-def _add_alignment(fit: Parser) -> None:
-    """Add what only the alignment routes have."""
-    fit.add_argument(
-        "--transport-weight", type=float, default=1.0, metavar="W",
-        help="of methods exact and sinkhorn: weight of the distance between aligned points (default: 1, the paper: 2)",
-    )  # fmt: skip
-    fit.add_argument(
-        "--partition-size", type=numbers.count, default=1024, metavar="N",
-        help="of methods exact and sinkhorn: points of the smallest group in a block (default: 1024)",
-    )  # fmt: skip
-    fit.add_argument("--reg", type=float, default=0.01, metavar="R", help="entropy of method sinkhorn (default: 0.01)")
-    fit.add_argument(
-        "--center-update",
-        default="lloyd",
-        metavar="U",
-        help="of methods exact and sinkhorn: lloyd (default) or gradient",
     )
 
 
@@ -262,15 +177,12 @@ def _add_out(parser: Parser) -> None:
         "row, cluster and group)",
     )  # fmt: skip
     parser.add_argument("--columns", metavar="A,B", help="columns of the table that --out writes (default: all)")
-    parser.add_argument(
-        "--key", metavar="A,B",
-        help="column, or several, that tell the rows apart: --out writes them and the cluster alone; fit does not "
-        "cluster on them",
-    )  # fmt: skip
-    parser.add_argument(
-        "--plain-formulas", action="store_true",
-        help="with --out: put an apostrophe before text that a spreadsheet would run as a formula",
-    )  # fmt: skip
+    table_options.add_key(
+        parser,
+        "column, or several, that tell the rows apart: --out writes them and the cluster alone; fit does not cluster "
+        "on them",
+    )
+    table_options.add_plain_formulas(parser)
 
 
 def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -282,11 +194,6 @@ def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     _add_input(bench, "*", 10)
     bench_options.add(bench)
-    _add_scaling(bench)
-    _add_iterations(bench)
-    bench.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
-    bench.add_argument("--quiet", action="store_true", help="print no progress")
-    _add_download(bench)
 
 
 def _add_input(parser: Parser, nargs: str, clusters: int) -> None:

@@ -14,15 +14,15 @@ from fairjax._core import progress
 from fairjax._core.atomic import write_all
 from fairjax._core.checks import check_choice
 from fairjax._core.text import counted, visible
-from fairjax.cli import bench_tables, compilation, inputs, outputs, table_options
+from fairjax.cli import bench_methods, bench_tables, compilation, inputs, outputs, table_options
 from fairjax.cli.bar import Bar
+from fairjax.cli.wording import as_options
 from fairjax.datasets import Dataset
 from fairjax.datasets.table.results import ENDINGS
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
     from fairjax.comparison import Comparison
-    from fairjax.estimators import FCA
 
 _PICTURES, _JSON = (".svg", ".png", ".pdf"), ".json"
 
@@ -30,17 +30,19 @@ _PICTURES, _JSON = (".svg", ".png", ".pdf"), ".json"
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Compare on every data set and print a table, or JSON."""
     check_choice("--init", options.init, tuple(bench_tables.FROM))
-    _check_controls(options)
+    check_choice("--attributes", options.attributes, ("jointly", "separately"))
+    bench_methods.check(options)
     _check_files(options)
     compilation.keep_programs()
-    methods = _methods(options.methods)
+    methods, asked = bench_methods.chosen(options), bench_methods.controls(options)
+    bench_methods.check_spread([*methods, *asked], options)
     results, curves = [], []
     with Bar(not (options.json or options.quiet)) as bar:
         for i, name in enumerate(options.data or [None]):
             bar("reading", i / max(len(options.data), 1))
             data, sensitive = _read(name, options)
             with progress.watching(bar):
-                results.append(_compare(name, data, sensitive, methods, options))
+                results.append(_compare(name, data, sensitive, [*methods, *asked], options))
                 if options.curve is not None or options.report is not None:
                     curves.append((data.name, _held(data, methods, options, n_seeds=1, curve=True)))
                     results[-1]["curve"] = _records(curves[-1][1])
@@ -63,7 +65,7 @@ def _files(
     if options.curve is not None:
         files.append((options.curve, _picture(curves, options.curve)))
     if options.out is not None:
-        files.append((options.out, _table(about, options.out)))
+        files.append((options.out, _table(about, options.out, plain_formulas=options.plain_formulas)))
     if options.report is not None:
         from fairjax.report.comparison import render
 
@@ -71,7 +73,7 @@ def _files(
     return files
 
 
-def _table(about: dict[str, Any], path: str) -> bytes | str:
+def _table(about: dict[str, Any], path: str, *, plain_formulas: bool) -> bytes | str:
     """The rows of all tables, one for each data set and method; as JSON everything that was found."""
     suffix = Path(path).suffix.lower()
     if suffix == _JSON:
@@ -85,21 +87,7 @@ def _table(about: dict[str, Any], path: str) -> bytes | str:
         for found in about["results"]
         for row in found["methods"]
     ]
-    return encode(pa.Table.from_pylist(rows), suffix)
-
-
-def _methods(text: str) -> tuple[str, ...]:
-    """Names of methods from ``A,B``, each of which the catalogue has."""
-    from fairjax.baselines.catalogue import find
-
-    names = [part.strip() for part in text.split(",") if part.strip()]
-    if not names:
-        raise InputError("--methods names none; expected names such as kmeans,falg,fca")
-    found = tuple(find(name).name for name in names)
-    twice = sorted({name for name in found if found.count(name) > 1})
-    if twice:
-        raise InputError(f"--methods names {twice[0]} twice; once is enough")
-    return found
+    return encode(pa.Table.from_pylist(rows), suffix, plain_formulas=plain_formulas)
 
 
 def _check_files(options: argparse.Namespace) -> None:
@@ -129,6 +117,7 @@ def _read(name: str | None, options: argparse.Namespace) -> tuple[Dataset, str |
         l2_normalize=options.l2_normalize,
         download=options.download,
         table=table_options.chosen(options),
+        key=options.key,
     )
     if data.n_groups < 2:
         raise InputError(
@@ -142,14 +131,14 @@ def _read(name: str | None, options: argparse.Namespace) -> tuple[Dataset, str |
 
 
 def _held(
-    data: Dataset, methods: Sequence[str], options: argparse.Namespace, *, n_seeds: int, curve: bool = False
+    data: Dataset, methods: bench_methods.Chosen, options: argparse.Namespace, *, n_seeds: int, curve: bool = False
 ) -> "Comparison":
     from fairjax.comparison import compare
 
     return compare(
         data.matrix,
-        data.groups,
-        methods=methods if curve else [*methods, *_asked(options)],
+        inputs.attributes(data, separately=options.attributes == "separately"),
+        methods=methods,
         n_clusters=options.clusters,
         n_seeds=n_seeds,
         init=options.init,
@@ -160,28 +149,17 @@ def _held(
         search=0 if curve else options.search,
         time_limit=options.time_limit,
         curve=curve,
+        attributes=options.attributes,
+        n_devices=options.devices,
     )
 
 
-def _check_controls(options: argparse.Namespace) -> None:
-    """Refuse controls out of their range; what these data do not allow is a row without figures, and a note."""
-    from fairjax.estimators import settings
-
-    for name, most in (("epsilon", 2), ("min_balance", 1)):
-        if (value := getattr(options, name)) is not None:
-            settings.check_range(name, value, most)
-
-
-def _asked(options: argparse.Namespace) -> "list[FCA]":
-    """FCA with the controls of the command line, each a row beside those of the methods."""
-    from fairjax.estimators import FCA
-
-    controls = {"epsilon": options.epsilon, "min_balance": options.min_balance}
-    return [FCA(options.clusters, **{name: value}) for name, value in controls.items() if value is not None]
-
-
 def _compare(
-    name: str | None, data: Dataset, sensitive: str | None, methods: Sequence[str], options: argparse.Namespace
+    name: str | None,
+    data: Dataset,
+    sensitive: str | None,
+    methods: bench_methods.Chosen,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     from fairjax.comparison.quoted import quoted
 
@@ -202,6 +180,8 @@ def _compare(
         "sensitive": sensitive,
         "n_groups": data.n_groups,
         "max_balance": found.max_balance,
+        "attributes": dict(found.attributes),
+        "separately": found.separately,
         "init": found.init,
         "seeds": found.n_seeds,
         "n_init": found.n_init,
@@ -209,7 +189,7 @@ def _compare(
         "compile_seconds": round(compilation.seconds() - compiled, 4),
         "methods": [{"method": method, **_plain(row)} for method, row in found.frame.iterrows()],
         "runs": _records(found),
-        "notes": list(found.notes),
+        "notes": [*data.notes, *(as_options(note, options) for note in found.notes)],
         "quoted": [row._asdict() for row in printed],
     }
 

@@ -1,38 +1,33 @@
-"""The options of ``fairjax bench`` beside those of reading: what is compared, how often, and where it is written."""
+"""The options that ``fairjax bench`` has besides those of ``fit``: what is compared, how often, what is written."""
 
-import argparse
+from fairjax.cli import method_options, numbers, table_options
+from fairjax.cli.parser import Parser
 
-from fairjax.cli import numbers
+_IN_MEMORY = "methods are compared on a table in memory, in one process"
+_AT_ONCE = "nothing is kept of a run but its row"
+# options of `fit` that can mean nothing here, and why
+WITHOUT = {
+    **dict.fromkeys(
+        ("--checkpoint-dir", "--checkpoint-every", "--resume"), "no method that is compared is saved midway"
+    ),
+    **dict.fromkeys(("--stream", "--block-rows", "--scratch-dir"), _IN_MEMORY),
+    **dict.fromkeys(("--distributed", "--coordinator", "--processes", "--process", "--join-timeout"), _IN_MEMORY),
+    "--model": _AT_ONCE,
+    "--columns": "--out writes the table of the methods, not that of DATA",
+}
 
 
-def add(bench: argparse.ArgumentParser) -> None:
+def add(bench: Parser) -> None:
     """Add the options to the command."""
+    bench.without = WITHOUT
     bench.add_argument(
         "--methods", default="kmeans,falg,fca", metavar="A,B",
         help="methods to compare (default: kmeans,falg,fca), of kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, "
-        "sfc, fairlets, spfc, mpfc, fca-alignment, fca-c, sec, dbscan, fca; at their fairest and published settings",
-    )  # fmt: skip
-    bench.add_argument(
-        "--epsilon", type=float, metavar="E",
-        help="one more row: fca with this gap between the groups' proportions, as for fit",
-    )  # fmt: skip
-    bench.add_argument(
-        "--min-balance", type=float, metavar="B", help="one more row: fca with this least ratio of two groups' counts"
-    )
-    bench.add_argument(
-        "--init", default="aligned", metavar="I",
-        help="where runs begin: aligned (default), k-means++ or random, as for fit",
+        "sfc, fairlets, spfc, mpfc, fca-alignment, exact, sinkhorn, fca-c, sec, "
+        "dbscan, fca; at their fairest and published settings",
     )  # fmt: skip
     bench.add_argument("--seeds", type=numbers.count, default=3, metavar="N", help="number of starts (default: 3)")
-    bench.add_argument("--seed", type=numbers.seed, default=0, metavar="S", help="seed of the first start (default: 0)")
-    bench.add_argument(
-        "--n-init", type=numbers.count_or_auto, default=1, metavar="N",
-        help="restarts of each start; the best is kept, and seconds are those of all (default: 1); auto is "
-        "10 for --init random and 1 otherwise",
-    )  # fmt: skip
-    bench.add_argument(
-        "--search", type=numbers.budget, default=0, metavar="N", help="fits of fca after the restarts, as for fit"
-    )
+    method_options.add(bench, bench=True)
     bench.add_argument(
         "--time-limit", type=float, metavar="SECONDS",
         help="a method of which one start takes longer has no further ones; a run that has begun is not broken off",
@@ -43,3 +38,5 @@ def add(bench: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     bench.add_argument("--out", metavar="FILE", help="write the table: .csv, .tsv, .parquet, .xlsx, or all as .json")
     bench.add_argument("--report", metavar="HTML", help="write a page with the tables and the curves of --curve")
+    table_options.add_plain_formulas(bench)
+    table_options.add_key(bench, "column, or several, that tell the rows apart and are not clustered on")

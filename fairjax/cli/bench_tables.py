@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fairjax._core.text import counted
+from fairjax._core.text import counted, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,6 +13,9 @@ FROM = {
     "k-means++": "from the k-means centres on",
     "random": "from the random start on",
 }
+
+
+_MOST_ATTRIBUTES = 3  # with a column of their own; more would not fit beside the rest
 
 
 def show(results: Sequence[Mapping[str, Any]]) -> None:
@@ -43,7 +46,9 @@ def _table(result: Mapping[str, Any]) -> Any:
     lost = any(0 < row["n_nonempty"] < result["n_clusters"] for row in rows)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("method", no_wrap=True)
-    for heading in ("cost", "over k-means", "balance", "of best", "missed"):
+    by_attribute = list(result["attributes"])[:_MOST_ATTRIBUTES]
+    of_each = [f"by {visible(name, 20)}" for name in by_attribute]
+    for heading in ("cost", "over k-means", "balance", *of_each, "of best", "missed"):
         table.add_column(heading, justify="right")
     if lost:
         table.add_column("clusters", justify="right")
@@ -55,6 +60,7 @@ def _table(result: Mapping[str, Any]) -> Any:
             _cell(row["cost"], "{:.4f}"),
             _cell(None if row["price"] is None else 100 * row["price"], "{:+.1f}%"),
             _cell(row["balance"], "{:.4f}"),
+            *(_cell(row[f"balance_{name}"], "{:.4f}") for name in by_attribute),
             _cell(None if row["share"] is None else 100 * row["share"], "{:.1f}%"),
             _cell(row["violation"], "{:.1f}", ""),
         ]
@@ -72,12 +78,22 @@ def _legend(result: Mapping[str, Any]) -> str:
     sentences = [
         f"Medians over {counted(result['seeds'], 'start')}{_restarts(result)}, status the worst; the best possible "
         f"balance is {result['max_balance']:.4f}.",
+        _attributes_told(result),
         "Missed: points by which the labels miss what the method promises.",
         "FCA ≥ b holds every ratio of two groups at b or more." if _has(result, "FCA ≥") else "",
         f"A method's time is {FROM[result['init']]}; finding the start took {result['start_seconds']:.3f} s, compiling "
         f"{result['compile_seconds']:.1f} s.",
     ]
     return " ".join(filter(None, sentences))
+
+
+def _attributes_told(result: Mapping[str, Any]) -> str:
+    """What the balance of several attributes is, and the best by each; nothing for one."""
+    best = [f"{value:.4f} by {visible(name, 40)}" for name, value in result["attributes"].items()]
+    if not best:
+        return ""
+    meant = "the least over the columns, each fair by itself" if result["separately"] else "that of the combinations"
+    return f"Balance is {meant}; the best possible are {', '.join(best)}."
 
 
 def _restarts(result: Mapping[str, Any]) -> str:

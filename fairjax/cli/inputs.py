@@ -110,6 +110,18 @@ def attribute(data: Dataset, *, separately: bool = False) -> npt.NDArray[Any] | 
     return np.array(data.group_names, dtype=object)[data.groups]
 
 
+def attributes(data: Dataset, *, separately: bool = False) -> Any:
+    """The protected attributes as `fairjax.compare` takes them: named columns where there are several, or the groups.
+
+    Where small combinations were merged, columns do not tell the groups, so that they are given ``separately`` only.
+    """
+    if len(data.attributes) < 2:
+        return data.groups
+    columns = {name: np.array(names, dtype=object)[ids] for name, (ids, names) in data.attributes.items()}
+    whole = len(group_codes.factorize({name: ids for name, (ids, _) in data.attributes.items()}, data.n_samples)[1])
+    return columns if separately or whole == data.n_groups else data.groups
+
+
 def group_names(data: Dataset, values: npt.NDArray[Any] | None, known: npt.NDArray[Any]) -> tuple[str, ...]:
     """Names of the groups in the order of their ``known`` values."""
     if values is None:

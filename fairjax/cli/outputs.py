@@ -70,9 +70,10 @@ def check_columns(data: Dataset, options: argparse.Namespace) -> None:
         raise InputError(f"{option} chooses what --out writes; say --out FILE too, or leave it out")
     if data.table is None:
         raise InputError(f"{option} chooses columns of a file; {data.name!r} has none of its own: leave it out")
-    positions = columns_to_write(data.table.table, names, option)
+    table = data.table.table
+    positions = columns_to_write(table, names, option)
     if option == "--key":
-        check_key(data.table.table, positions)
+        check_key(table, positions)
 
 
 def clustered(data: Dataset, labels: npt.NDArray[np.integer], options: argparse.Namespace) -> bytes:

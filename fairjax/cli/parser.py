@@ -1,8 +1,9 @@
 """The parser of the command line: one sentence for what is wrong, with the option that was meant."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from fairjax._core.text import visible
@@ -16,7 +17,12 @@ _ALIASES = {"--n-clusters": "--clusters", "--k": "--clusters", "-k": "--clusters
 
 
 class Parser(argparse.ArgumentParser):
-    """Whole names of options only; every error is an ``InputError``."""
+    """Whole names of options only; every error is an ``InputError``.
+
+    ``without`` names options of other commands that can mean nothing to this one, and why.
+    """
+
+    without: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
@@ -28,6 +34,8 @@ class Parser(argparse.ArgumentParser):
             command = _subparser(self, options.command)
             known = [name for name in command._option_string_actions if name.startswith("--")]
             typed = unknown[0].split("=", 1)[0]
+            if isinstance(command, Parser) and typed in command.without:
+                command.error(f"{typed} means nothing to {command.prog}: {command.without[typed]}; leave it out")
             near = [_ALIASES[typed]] if _ALIASES.get(typed) in known else get_close_matches(typed, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             if _ALIASES.get(typed) not in known and (others := _commands_with(self, typed)):

@@ -54,12 +54,16 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_attributes(parser: argparse.ArgumentParser) -> None:
-    """Add what says whether combinations of several sensitive columns are groups, or each column is fair by itself."""
+def add_key(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add what names the columns that tell rows apart."""
+    parser.add_argument("--key", metavar="A,B", help=what)
+
+
+def add_plain_formulas(parser: argparse.ArgumentParser) -> None:
+    """Add what makes the cells of ``--out`` harmless to spreadsheets."""
     parser.add_argument(
-        "--attributes", default="jointly", metavar="HOW",
-        help="of several sensitive columns: jointly (default: each combination of their values is a group) or "
-        "separately (each column is fair by itself, of methods direct and falg)",
+        "--plain-formulas", action="store_true",
+        help="with --out: put an apostrophe before text that a spreadsheet would run as a formula",
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """`fairjax.compare`: checks, and the contest behind it."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -10,6 +10,10 @@ from fairjax._core.checks import check_choice, check_count
 from fairjax._core.text import counted
 from fairjax.comparison.table import Comparison
 from fairjax.errors import InputError
+
+if TYPE_CHECKING:
+    from fairjax.baselines.problem import Problem
+    from fairjax.comparison.attributes import Attributes
 
 LEVELS = (0.5, 0.8, 0.9, 1.0)  # floors on the balance, as shares of the best possible
 METHODS = ("kmeans", "falg", "fca")
@@ -33,6 +37,8 @@ def compare(
     target: Any = None,
     time_limit: float | None = None,
     curve: bool = False,
+    attributes: Literal["jointly", "separately"] = "jointly",
+    n_devices: int = 1,
 ) -> Comparison:
     """Compare methods of clustering, fair and plain, on the same data and from the same starts.
 
@@ -46,10 +52,11 @@ def compare(
     sensitive_features : array-like (n,), or several of them
         The protected attribute, of two groups or more, as :meth:`fairjax.FCA.fit` takes it.
     methods : sequence or mapping from label to method, default=("kmeans", "falg", "fca")
-        Each a name or an estimator with ``fit(X)`` or ``fit(X, sensitive_features=...)``, one row. A name, one of
-        kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, sfc, fairlets, spfc, mpfc, fca-alignment, fca-c, sec,
-        dbscan and fca, has a row at its fairest setting and one as published, where that is another; fca has one for
-        each of the `levels`.
+        Each a name, a pair of a name and a dict of settings, or an estimator with ``fit(X)`` or
+        ``fit(X, sensitive_features=...)``. A name, one of kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, sfc,
+        fairlets, spfc, mpfc, fca-alignment, exact, sinkhorn, fca-c, sec, dbscan and fca, has a row at its fairest
+        setting and one as published, where that is another; fca has one for each of the `levels`. A pair, such as
+        ``("falg", {"delta": 0.1})`` or ``("fca", {"epsilon": 0.1})``, and an estimator have one row.
     n_clusters : int, default=8
         Of all methods, those of estimators too.
     levels : sequence of float, default=(0.5, 0.8, 0.9, 1.0)
@@ -59,7 +66,7 @@ def compare(
     init : {"aligned", "k-means++", "random"}, default="aligned"
         Where runs begin, as for :class:`fairjax.FCA`. From "k-means++" plain k-means is the start itself.
     max_iter, tol
-        When the iterations of FCA end, as for :class:`fairjax.FCA`; others have their own limits.
+        When the iterations of FCA end, by any of its routes, as for :class:`fairjax.FCA`; others have their own limits.
     first_seed : int, default=0
     n_init : int or "auto", default=1
         Restarts of each start; the best is the run, and its seconds are those of all. "auto" is 10 for
@@ -76,6 +83,12 @@ def compare(
         is not broken off: nothing within one process can do that safely.
     curve : bool, default=False
         In place of these settings, twelve values of each method's control, for `plot`; best with ``n_seeds=1``.
+    attributes : {"jointly", "separately"}, default="jointly"
+        What several columns of `sensitive_features` mean: each combination of their values is a group, or each column
+        is to be fair by itself, which "fca", "mpfc" and "falg" can. Then balances are the least over the columns, and
+        of other fair methods there is a row without figures. Balances by each column are in the table either way.
+    n_devices : int, default=1
+        Devices over which "fca" and "mpfc" spread rows, as for :class:`fairjax.FCA`; others run on one.
 
     Returns
     -------
@@ -92,8 +105,8 @@ def compare(
     -----
     All methods that take centres have the same ones for a seed: those of the start (FCA, VFC, MS-FlowFC, k-means), or
     of plain k-means from there (FAlg, FCBC, FRAC, FMC, alignment). Fairlets, SFC and SpFC draw their own. Each runs
-    once before it is timed, for one iteration where it has iterations. For VFC and FMC, whose penalty has no natural
-    end, the fairest value is searched for on the first start, some ten runs.
+    once before it is timed, for one turn where it has turns. For VFC and FMC, whose penalty has no natural end, the
+    fairest value is searched for on the first start, some ten runs.
 
     Examples
     --------
@@ -118,10 +131,16 @@ def compare(
     _check_restarts(n_init)
     each = settings.restarts_of(n_init, init)
     _check_numbers(tol, time_limit)
+    check_choice("attributes", attributes, ("jointly", "separately"))
+    check_count("n_devices", n_devices)
+    if n_devices > 1:
+        from fairjax import parallel
+
+        parallel.data_mesh(int(n_devices))  # which refuses more than there are
     levels = tuple(np.atleast_1d(levels).tolist())
     if not levels or not all(0 < level <= 1 for level in levels):
         raise InputError(f"levels is {levels!r}; expected shares of the best balance, above 0 and at most 1")
-    problem = _problem(X, sensitive_features, sample_weight, int(n_clusters), init)
+    problem, several = _problem(X, sensitive_features, sample_weight, int(n_clusters), init, attributes)
     spread = float(np.square(problem.X - np.average(problem.X, 0, problem.weights)).sum(1) @ problem.each)
     facts = Facts(problem.max_balance, spread, int(n_clusters))
     rows = entrants(methods, facts, levels, curve=bool(curve))
@@ -129,7 +148,8 @@ def compare(
         classes = _classes(target, problem.n_points)
         contest = Contest(
             problem, init, int(max_iter), float(tol), time_limit,
-            timed=not curve, n_init=each, search=int(search), classes=classes,
+            timed=not curve, n_init=each, search=int(search), classes=classes, attributes=several,
+            n_devices=int(n_devices),
         )  # fmt: skip
         runs = contest.hold(rows, range(int(first_seed), int(first_seed) + int(n_seeds)))
     return Comparison.of(
@@ -140,6 +160,7 @@ def compare(
         init=init,
         notes=contest.notes,
         start_seconds=contest.start_seconds,
+        attributes=several,
     )
 
 
@@ -170,14 +191,18 @@ def _classes(target: Any, n_points: int) -> Any:
         raise InputError(str(error).replace("sensitive_features", "target")) from error
 
 
-def _problem(X: Any, sensitive_features: Any, sample_weight: Any, n_clusters: int, init: Any) -> Any:
-    """The checked input."""
+def _problem(
+    X: Any, sensitive_features: Any, sample_weight: Any, n_clusters: int, init: Any, attributes: str
+) -> "tuple[Problem, Attributes | None]":
+    """The checked input, whose groups are combinations of several attributes, if there are any."""
     from sklearn.utils import check_array
 
     from fairjax._core import frames, group_codes
     from fairjax.baselines.problem import Problem
+    from fairjax.comparison.attributes import attributes_of
     from fairjax.estimators import inputs, settings
 
+    sensitive_features = frames.held(sensitive_features)
     group_codes.check_pairing(X, sensitive_features, None, sample_weight)
     with frames.reading():
         points = check_array(frames.points(X), dtype=[np.float64, np.float32])
@@ -190,4 +215,10 @@ def _problem(X: Any, sensitive_features: Any, sample_weight: Any, n_clusters: in
         raise InputError("sensitive_features has one group, so there is nothing to compare; give two groups or more")
     weights = inputs.weights_of(sample_weight, len(points))
     masses = inputs.masses_of(groups, weights, known)
-    return Problem(points, groups, known, weights, masses, n_clusters, float(masses.min() / masses.max()))
+    several = None
+    if sensitive_features is not None:
+        several = attributes_of(sensitive_features, len(points), weights, separately=attributes == "separately")
+    best = float(masses.min() / masses.max())
+    if several is not None and several.separately:
+        best = min(several.best)
+    return Problem(points, groups, known, weights, masses, n_clusters, best), several

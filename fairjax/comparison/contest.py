@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from fairjax._core import compiling, progress
 from fairjax._core.text import reason
+from fairjax.baselines.catalogue import METHODS
 from fairjax.baselines.problem import STATUSES, Problem
+from fairjax.comparison.attributes import Attributes
 from fairjax.comparison.entrants import Entrant, takes
 from fairjax.comparison.measures import Measured, measure
 
@@ -19,6 +21,7 @@ K_MEANS = "kmeans"
 _GOOD = ("optimal", "converged", "stopped")
 _DOUBLINGS, _HALVINGS = 7, 3  # of the search for the fairest value of a control
 _GAIN = 1e-3  # of the balance: what makes a larger value worth its cost
+_ONE_SET = "it takes one set of groups, so that each attribute cannot be fair by itself"
 
 
 class Begin(NamedTuple):
@@ -55,6 +58,7 @@ class Row(NamedTuple):
     gap: float
     accuracy: float = float("nan")
     nmi: float = float("nan")
+    balances: tuple[float, ...] = ()
     compile_seconds: float = 0.0
 
 
@@ -68,9 +72,10 @@ class _RefusedError(Exception):
 
 @dataclass(eq=False)
 class Contest:
-    """Data and settings that all runs share; ``notes`` are sentences on rows that are not what they should be.
+    """Data and settings that all runs share; ``told`` are sentences on rows that are not what they should be.
 
-    ``classes`` (n,) 0..C-1 are known ones, beside which labels are looked at.
+    ``classes`` (n,) 0..C-1 are known ones, beside which labels are looked at; ``attributes`` are several, of which
+    `problem` has the combinations; ``n_devices`` is that of FCA's direct route.
     """
 
     problem: Problem
@@ -82,8 +87,16 @@ class Contest:
     n_init: int = 1
     search: int = 0
     classes: npt.NDArray[np.int32] | None = None
-    notes: list[str] = field(default_factory=list)
+    attributes: Attributes | None = None
+    n_devices: int = 1
+    told: list[str] = field(default_factory=list)
+    refused: dict[str, list[str]] = field(default_factory=dict)
     start_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of single rows; rows that were refused for one reason are named together."""
+        return [f"{_listed(labels)}: {why}." for why, labels in self.refused.items()] + self.told
 
     def hold(self, entrants: Sequence[Entrant], seeds: range) -> list[Row]:
         """All runs, seed by seed; a row that was refused, or beyond the time limit, has no further ones."""
@@ -114,10 +127,10 @@ class Contest:
             row = self._best(entrant, begins)
             row = row._replace(compile_seconds=compiling.seconds() - compiled)
         except _RefusedError as refusal:
-            self.notes.append(f"{entrant.label}: {refusal}.")
+            self.refused.setdefault(str(refusal), []).append(entrant.label)
             return None, _row(entrant, begins[0], _nothing(refusal.status), np.nan)
         if self.time_limit is not None and row.seconds > self.time_limit:
-            self.notes.append(f"{row.method} took {row.seconds:.3g} s for one start; no further ones were run.")
+            self.told.append(f"{row.method} took {row.seconds:.3g} s for one start; no further ones were run.")
             return None, row._replace(status="stopped")
         return entrant, row
 
@@ -136,7 +149,7 @@ class Contest:
         began = time.perf_counter()
         model = self._fit(entrant, begin)
         seconds = time.perf_counter() - began
-        return _row(entrant, begin, measure(model, self.problem, self.classes), seconds)
+        return _row(entrant, begin, self._measured(model), seconds)
 
     def _prepared(self, entrant: Entrant, begin: Begin) -> Entrant:
         """The entrant with its programs compiled and its control found."""
@@ -150,6 +163,8 @@ class Contest:
     def _fit(self, entrant: Entrant, begin: Begin, **changes: Any) -> Any:
         from sklearn.base import clone
 
+        from fairjax.baselines import KMeans
+
         problem, model = self.problem, entrant.model
         known = model.get_params(deep=False)
         model = clone(model)
@@ -157,12 +172,13 @@ class Contest:
             changes["random_state"] = begin.seed
         if entrant.begins != "own":
             changes["init"] = begin.seeds if entrant.begins == "seeds" else begin.solution
-        if entrant.name in ("fca", "mpfc"):
-            changes = {"max_iter": self.max_iter, "tol": self.tol} | changes
-        if entrant.name == "fca" and self.search:
-            changes["search"] = self.search
-        model.set_params(**changes)
+        changes = self._settings(entrant) | changes
         given: dict[str, Any] = {"sensitive_features": problem.groups} if takes(model, "sensitive_features") else {}
+        if given and self.attributes is not None and self.attributes.separately and not isinstance(model, KMeans):
+            if "attributes" not in known:
+                raise _RefusedError("refused", _ONE_SET)
+            changes["attributes"], given["sensitive_features"] = "separately", list(self.attributes.ids)
+        model.set_params(**changes)
         if problem.weights is not None:
             if not takes(model, "sample_weight"):
                 raise _RefusedError("refused", "sample_weight is given, which it does not know")
@@ -175,6 +191,21 @@ class Contest:
                 unmet = getattr(model, "status_", None) == "infeasible"
                 raise _RefusedError("infeasible" if unmet else "refused", reason(error, 400)) from error
         return model
+
+    def _settings(self, entrant: Entrant) -> dict[str, Any]:
+        """What the comparison says of the methods of FCA that are named, beside what was said with the name."""
+        entry = METHODS.get(entrant.name)
+        if entry is None or not entry.is_fca:
+            return {}
+        found: dict[str, Any] = {"max_iter": self.max_iter, "tol": self.tol}
+        if not entry.is_alignment:
+            found["n_devices"] = self.n_devices
+        if entry.name == "fca":
+            found["search"] = self.search
+        return {name: value for name, value in found.items() if name not in entrant.given}
+
+    def _measured(self, model: Any) -> Measured:
+        return measure(model, self.problem, self.classes, self.attributes)
 
     def _fairest(self, entrant: Entrant, begin: Begin) -> Entrant:
         """The entrant at the value of its control that ends at the best balance.
@@ -199,7 +230,7 @@ class Contest:
                     break
                 value /= 2
             if self._is_late(row):
-                self.notes.append(f"{entrant.label}: its search ended early, since one run took {row.seconds:.3g} s.")
+                self.told.append(f"{entrant.label}: its search ended early, since one run took {row.seconds:.3g} s.")
                 bad = np.nan
                 break
         if best is None:
@@ -242,7 +273,7 @@ class Contest:
             warnings.simplefilter("ignore")
             model.fit(problem.X, sensitive_features=problem.groups, sample_weight=problem.weights)
         spent = seconds if own else time.perf_counter() - began
-        return Begin(seed, centers, model.cluster_centers_, (measure(model, problem, self.classes), spent), seconds)
+        return Begin(seed, centers, model.cluster_centers_, (self._measured(model), spent), seconds)
 
 
 def _better(best: tuple[float, Entrant] | None, row: Row, tried: Entrant) -> tuple[float, Entrant]:
@@ -259,8 +290,13 @@ def _row(entrant: Entrant, begin: Begin, found: Measured, seconds: float) -> Row
     return Row(
         entrant.label, entrant.name, entrant.control, entrant.value, entrant.floor, begin.seed, found.cost,
         found.objective, found.balance, found.violation, found.n_nonempty, seconds, found.status, found.gap,
-        found.accuracy, found.nmi,
+        found.accuracy, found.nmi, found.balances,
     )  # fmt: skip
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """Labels of one reason, the last after "and"."""
+    return " and ".join(filter(None, ["; ".join(labels[:-1]), labels[-1]]))
 
 
 def _nobody(stage: str, share: float) -> None:

@@ -12,6 +12,7 @@ from fairjax.baselines.catalogue import METHODS, Method, Relative, Setting, find
 from fairjax.errors import InputError
 
 _OWN = ("n_clusters", "random_state")  # parameters that a comparison sets
+_SET = (*_OWN, "init", "n_init", "attributes", "n_devices")  # those that have a parameter of `compare`
 _LONGEST = 60
 
 
@@ -36,7 +37,7 @@ class Entrant:
     model : the estimator, not fitted. begins : which centres it takes, as `Method` says.
     control : the parameter that the row is named by, if any. symbol : how the label shows it.
     words : what the label says beside. searched : whether the value of the control is still to be found.
-    fixed : a label that the caller gave.
+    fixed : a label that the caller gave. given : names of the parameters that the caller gave.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Entrant:
     words: str = ""
     searched: bool = False
     fixed: str = ""
+    given: frozenset[str] = frozenset()
 
     @property
     def value(self) -> Any:
@@ -82,7 +84,7 @@ def entrants(methods: Any, facts: Facts, levels: Sequence[float], *, curve: bool
     Raises
     ------
     InputError
-        For what is neither a name of the catalogue nor an estimator, and for two rows of one label.
+        For what is no name of the catalogue, name with settings, or estimator, and for two rows of one label.
     """
     found = list(_all(methods, facts, levels, curve))
     if not found:
@@ -105,6 +107,8 @@ def _all(methods: Any, facts: Facts, levels: Sequence[float], curve: bool) -> It
         if isinstance(method, str):
             rows = _of_method(find(method), facts, levels, curve)
             yield from (replace(row, title=label) if label else row for row in rows)
+        elif isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], str):
+            yield from _of_settings(find(method[0]), method[1], label, facts, curve)
         else:
             yield _of_estimator(method, label, facts)
 
@@ -125,6 +129,37 @@ def _of_method(method: Method, facts: Facts, levels: Sequence[float], curve: boo
         yield from (_entrant(method, setting, facts) for setting in method.settings)
 
 
+def _of_settings(method: Method, given: Any, label: str, facts: Facts, curve: bool) -> Iterator[Entrant]:
+    """A name with settings: one row, or the method's curves with these settings along them."""
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"methods holds {method.name!r} with {visible(repr(given), _LONGEST)}; expected a dict of settings"
+        )
+    known = [name for name in inspect.signature(method.estimator).parameters if name not in _SET]
+    for name in given:
+        if name not in known:
+            has = "has a parameter of its own" if name in _SET else f"is none of {method.name}: {', '.join(known)}"
+            raise InputError(f"methods gives {method.name} the setting {visible(str(name), _LONGEST)!r}, which {has}")
+    settings, own = {**method.kept, **given}, frozenset(given)
+    if curve and method.curves:
+        for line in method.curves:
+            shared = {**line.kept, **settings}
+            beside = _words({name: value for name, value in given.items() if name != line.parameter})
+            for value in line.values:
+                setting = Setting({**shared, line.parameter: value}, beside)
+                yield replace(_entrant(method, setting, facts, line.parameter), given=own)
+        return
+    row = _entrant(method, Setting(settings, _words(given)), facts)
+    if row.control is None and "epsilon" in given:
+        row = replace(row, control="epsilon")
+    yield replace(row, symbol="", given=own, fixed=label)
+
+
+def _words(given: Mapping[str, Any]) -> str:
+    """What a label says of settings."""
+    return ", ".join(f"{name}={visible(repr(value), _LONGEST)}" for name, value in given.items())
+
+
 def _entrant(method: Method, setting: Setting, facts: Facts, varied: str | None = None) -> Entrant:
     kind = method.estimator
     given = {name: _resolved(value, facts) for name, value in setting.parameters.items()}
@@ -143,7 +178,7 @@ def _of_estimator(model: Any, label: str, facts: Facts) -> Entrant:
     if isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "get_params"):
         raise InputError(
             f"methods holds {visible(repr(model), _LONGEST)}; expected names such as 'falg', or estimators that have "
-            "fit and get_params"
+            "fit and get_params, or pairs such as ('falg', {'delta': 0.1})"
         )
     from sklearn.base import clone
 
@@ -158,7 +193,7 @@ def _of_estimator(model: Any, label: str, facts: Facts) -> Entrant:
     if "n_clusters" in given:
         copy.set_params(n_clusters=facts.n_clusters)
     control = getattr(kind, "control", None)
-    words = ", ".join(f"{name}={visible(repr(changed[name]), _LONGEST)}" for name in changed if name not in _OWN)
+    words = _words({name: value for name, value in changed.items() if name not in _OWN})
     return Entrant(
         kind.__name__, copy, begins, kind.__name__, getattr(control, "parameter", None), words=words, fixed=label
     )

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax.baselines.problem import Problem
+from fairjax.comparison.attributes import Attributes, Table
 
 
 class Measured(NamedTuple):
@@ -17,6 +18,7 @@ class Measured(NamedTuple):
     balance : least ratio of two groups in a cluster. violation : points by which the labels miss what the method's
     control promises, NaN where that is nothing. n_nonempty : clusters with points. status, gap : as the estimator says.
     accuracy, nmi : agreement with known classes, NaN where none are known.
+    balances : by each of several attributes; `balance` is the least of them where each is to be fair by itself.
     """
 
     cost: float
@@ -28,9 +30,12 @@ class Measured(NamedTuple):
     gap: float
     accuracy: float = float("nan")
     nmi: float = float("nan")
+    balances: tuple[float, ...] = ()
 
 
-def measure(model: Any, problem: Problem, classes: npt.NDArray[np.int32] | None = None) -> Measured:
+def measure(
+    model: Any, problem: Problem, classes: npt.NDArray[np.int32] | None = None, attributes: Attributes | None = None
+) -> Measured:
     """Look at a fitted estimator, and beside known classes (n,) 0..C-1 if there are any; O(n d).
 
     A label of its own that stands for noise counts as a cluster.
@@ -38,18 +43,23 @@ def measure(model: Any, problem: Problem, classes: npt.NDArray[np.int32] | None 
     from fairjax.metrics import host
 
     distinct, labels = np.unique(np.asarray(model.labels_), return_inverse=True)
-    table = host.contingency(labels, problem.groups, problem.weights, (len(distinct), problem.n_groups))
+    by_attribute = [] if attributes is None else attributes.tables(labels, len(distinct))
+    if attributes is not None and attributes.separately:
+        tables = by_attribute
+    else:
+        tables = [host.contingency(labels, problem.groups, problem.weights, (len(distinct), problem.n_groups))]
     cost = cost_of(problem, labels)
     gap = getattr(model, "gap_", None)
     return Measured(
         cost,
         float(getattr(model, "objective_", cost)),
-        host.balance(table),
-        violation(model, table),
+        min(map(host.balance, tables)),
+        max(violation(model, table) for table in tables),
         len(distinct),
         _status(model, len(distinct), problem.n_clusters),
         float("nan") if gap is None else float(gap),
         *_agreement(labels, classes, problem),
+        tuple(map(host.balance, by_attribute)),
     )
 
 
@@ -74,7 +84,7 @@ def cost_of(problem: Problem, labels: npt.NDArray[Any]) -> float:
     return float(np.square(X - means[labels]).sum(1) @ each / each.sum())
 
 
-def violation(model: Any, table: npt.NDArray[np.float64]) -> float:
+def violation(model: Any, table: Table) -> float:
     """Points (weight) by which a table (K, M) misses what the control of its method promises; NaN if that is nothing.
 
     Bounds on shares: what a group is beyond them in the worst cluster. A floor on the balance: what the rarer of two

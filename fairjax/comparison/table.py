@@ -1,7 +1,7 @@
 """What a comparison found: every run, the table over the starts, the picture."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from fairjax.baselines.problem import Problem
+    from fairjax.comparison.attributes import Attributes
     from fairjax.comparison.contest import Row
 
 __all__ = ["Comparison"]
@@ -39,18 +40,23 @@ class Comparison:
         (what FCA was asked for of the balance; NaN for others), ``seed``, ``cost``, ``objective``, ``balance``,
         ``violation`` (points by which the labels miss what the control promises, NaN where that is nothing),
         ``n_nonempty``, ``seconds``, ``status``, ``gap``, ``accuracy`` and ``nmi`` (beside known classes, if there are
-        any), ``compile_seconds`` (spent before or in this run, on programs that no earlier row had).
+        any), ``balance_NAME`` for each of several attributes, ``compile_seconds`` (spent before or in this run, on
+        programs that no earlier row had).
     n_clusters, n_seeds : int
     init : str
         Where the runs began.
     max_balance : float
-        The best balance that the data allow.
+        The best balance that the data allow; with ``attributes="separately"`` the least of `attributes`.
     notes : tuple of str
         What there is to say of rows that were refused or stopped.
     start_seconds : float
         Median time of finding a start, which is in no row but that of k-means, where it is the start.
     n_init : int
         Restarts of each start, of which the best is the run.
+    attributes : mapping
+        The best balance by each of several attributes; empty for one.
+    separately : bool
+        Whether each of them was to be fair by itself; ``balance`` is then the least of theirs.
     """
 
     runs: "pd.DataFrame"
@@ -61,6 +67,8 @@ class Comparison:
     notes: tuple[str, ...] = ()
     start_seconds: float = float("nan")
     n_init: int = 1
+    attributes: Mapping[str, float] = field(default_factory=dict)
+    separately: bool = False
 
     @classmethod
     def of(
@@ -73,11 +81,14 @@ class Comparison:
         init: str,
         notes: Sequence[str],
         start_seconds: Sequence[float],
+        attributes: "Attributes | None" = None,
     ) -> "Comparison":
         """Make one of the runs of a contest."""
         import pandas as pd
 
-        runs = pd.DataFrame(rows)
+        runs = pd.DataFrame(rows).drop(columns="balances")
+        for place, name in enumerate(() if attributes is None else attributes.names):
+            runs[_column_of(name)] = [row.balances[place] if row.balances else np.nan for row in rows]
         return cls(
             runs if runs["accuracy"].notna().any() else runs.drop(columns=["accuracy", "nmi"]),
             problem.n_clusters,
@@ -87,6 +98,8 @@ class Comparison:
             tuple(notes),
             float(np.median(start_seconds)),
             n_init,
+            {} if attributes is None else dict(zip(attributes.names, attributes.best, strict=True)),
+            attributes is not None and attributes.separately,
         )
 
     @property
@@ -97,7 +110,8 @@ class Comparison:
         median cost over k-means, NaN without that or where it costs nothing; ``share`` the balance as a part of the
         best possible; ``violation``, ``status`` and ``gap`` the worst; ``n_nonempty`` the least. ``seconds`` are those
         of a fit from the start on, compiled (of k-means from seeding, where the start is its solution);
-        ``compile_seconds`` all that was spent on its programs. With known classes medians of ``accuracy`` and ``nmi``.
+        ``compile_seconds`` all that was spent on its programs. With known classes medians of ``accuracy`` and ``nmi``,
+        for several attributes of the balance by each.
         """
         by_method = self.runs.groupby("method", sort=False)
         found = by_method[["floor", "cost", "balance", "seconds"]].median()
@@ -112,6 +126,8 @@ class Comparison:
         found["compile_seconds"] = by_method["compile_seconds"].sum()
         if "nmi" in self.runs:
             found[["accuracy", "nmi"]] = by_method[["accuracy", "nmi"]].median()
+        for name in map(_column_of, self.attributes):
+            found[name] = by_method[name].median()
         return found
 
     def _plain_cost(self) -> float:
@@ -177,6 +193,11 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return str(self.frame.to_html(float_format="{:.4g}".format))
+
+
+def _column_of(attribute: str) -> str:
+    """The column with the balance by an attribute."""
+    return f"balance_{attribute}"
 
 
 def _line_name(name: str, control: str) -> str:

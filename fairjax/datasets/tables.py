@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -139,7 +139,7 @@ def read_table(
     rows = np.arange(table.n_rows) if keep is None else np.flatnonzero(keep)
     target, target_names = _target(table, keep)
     label = table.label
-    origin = Origin(table=table, sensitive=tuple(c.name for c in protected)) if keep_table else None
+    origin = Origin(held=table.again or table, sensitive=tuple(c.name for c in protected)) if keep_table else None
     del table  # its cells are as large as all that follows
     _give_back()
     groups = make_groups(protected, settings) if protected else None
@@ -174,10 +174,18 @@ def read_table(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Origin:
-    """The table that a data set was read from, kept to write it back, and the names of its sensitive columns."""
+    """The table that a data set was read from, kept to write it back, and the names of its sensitive columns.
 
-    table: RawTable
+    Of a typed format the bytes of the file are kept, which are fewer, and decoded once more when the table is needed.
+    """
+
+    held: RawTable | Callable[[], RawTable]
     sensitive: tuple[str, ...]
+
+    @property
+    def table(self) -> RawTable:
+        """The table as it was read."""
+        return self.held if isinstance(self.held, RawTable) else self.held()
 
 
 def _give_back() -> None:

@@ -24,8 +24,8 @@ def render(results: Sequence[Record], *, version: str, command: str = "") -> str
     ----------
     results : sequence of mapping
         As in the JSON of ``fairjax bench``: ``data``, ``n``, ``n_features``, ``n_groups``, ``n_clusters``,
-        ``max_balance``, ``seeds``, ``methods``, ``notes``, ``quoted``, ``start_seconds``, ``compile_seconds``, and
-        ``curve`` if curves were run.
+        ``max_balance``, ``seeds``, ``methods``, ``notes``, ``quoted``, ``start_seconds``, ``compile_seconds``,
+        ``attributes`` and ``separately`` of several sensitive columns, and ``curve`` if curves were run.
     version : str
         Version of the package.
     command : str, optional
@@ -93,6 +93,7 @@ def _section(place: int, result: Record) -> str:
         str(result["data"]),
         paragraph(size),
         _table(result),
+        _attributes(result),
         paragraph(times, "note"),
         *(paragraph(note, "remark") for note in result["notes"]),
         _quoted(result["quoted"]),
@@ -101,7 +102,9 @@ def _section(place: int, result: Record) -> str:
 
 
 def _table(result: Record) -> str:
-    head = ["Method", "cost", "over k-means", "balance", "of best", "missed", "seconds", "status"]
+    by_attribute = list(result.get("attributes", ()))
+    of_each = [f"balance by {name}" for name in by_attribute]
+    head = ["Method", "cost", "over k-means", "balance", *of_each, "of best", "missed", "seconds", "status"]
     rows = []
     for row in result["methods"]:
         lost = 0 < row["n_nonempty"] < result["n_clusters"]
@@ -113,6 +116,7 @@ def _table(result: Record) -> str:
                 _shown(row["cost"], 4),
                 "–" if price is None else signed(round(price, 3), share(price)),
                 _shown(row["balance"], 4),
+                *(_shown(row[f"balance_{name}"], 4) for name in by_attribute),
                 "–" if row["share"] is None else share(row["share"]),
                 "" if row["violation"] is None else fixed(row["violation"], 1),
                 _shown(row["seconds"], 3),
@@ -121,6 +125,15 @@ def _table(result: Record) -> str:
         )
     caption = "Missed: points by which the labels miss what the method promises; blank where it promises nothing"
     return table(head, rows, caption)
+
+
+def _attributes(result: Record) -> str:
+    """What the balance of several attributes is, and the best by each."""
+    best = [f"{number(value)} by {name}" for name, value in result.get("attributes", {}).items()]
+    if not best:
+        return ""
+    meant = "the least over the columns, each fair by itself" if result["separately"] else "that of the combinations"
+    return paragraph(f"Balance is {meant}; the best possible are {', '.join(best)}.", "note")
 
 
 def _shown(value: float | None, places: int) -> str:

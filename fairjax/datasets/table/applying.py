@@ -102,7 +102,7 @@ def read_rows(
         notes=tuple(notes),
         attributes={name: (attribute.ids, attribute.names) for name, attribute in attributes.items()},
         ranges={name: attribute.ranges for name, attribute in attributes.items() if attribute.ranges is not None},
-        table=Origin(table=table, sensitive=tuple(c.name for c in protected)) if keep_table else None,
+        table=Origin(held=table.again or table, sensitive=tuple(c.name for c in protected)) if keep_table else None,
     )
 
 

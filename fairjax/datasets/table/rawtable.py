@@ -39,6 +39,8 @@ class RawTable:
         From a row, counted from 0, to its line in the file, where it has lines.
     aside : frozenset of int
         Columns that only count or name the rows (pandas' index), features only where they are named.
+    again : callable or None
+        Returns the same table once more from the bytes of its file, where these are smaller than its cells.
     """
 
     names: list[str]
@@ -49,6 +51,7 @@ class RawTable:
     notes: tuple[str, ...] = ()
     line_of: Callable[[int], int | None] | None = None
     aside: frozenset[int] = frozenset()
+    again: Callable[[], RawTable] | None = None
 
     @property
     def n_rows(self) -> int:
