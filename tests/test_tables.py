@@ -221,6 +221,23 @@ def test_parquet_types(write):
     fails(write(parquet(frame), "t.parquet"), "'whole' has 1 missing value", sensitive="sex")
 
 
+def test_a_kept_parquet_table_is_the_one_that_was_read(write):
+    """The bytes of the file are kept, not its cells: fewer, and the same whatever becomes of the file meanwhile."""
+    n = 5_000
+    frame = pd.DataFrame(
+        {"job": np.resize(["cook", "nurse"], n), "age": np.arange(n) % 60, "sex": np.resize([*"FMM"], n)}
+    )
+    path = write(parquet(frame), "people.parquet")
+    data = read_table(path, features="age", sensitive="sex", keep_table=True)
+    assert callable(data.table.held)
+    path.write_bytes(b"another table")
+    table = data.table.table
+    assert table.names == ["job", "age", "sex"]
+    pd.testing.assert_frame_equal(table.cells.to_pandas().set_axis(table.names, axis=1), frame)
+    path.write_bytes(parquet(frame))
+    assert read_table(path, features="age", sensitive="sex").table is None
+
+
 def test_npz(write):
     X = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 4.0]], dtype=np.float32)
     path = write(savez(X=X, groups=[1, 0, 1], y=["b", "a", "b"]), "t.npz")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,6 +120,8 @@ def read_table(
     treatment = Treatment(missing=missing, indicator=missing_indicator, categorical=categorical, dates=dates)
     settings = GroupSettings(missing=missing_group, bins=bins, min_group=min_group, small=small_groups)
     table = read_raw_table(path, dialect=dialect, download=download)
+    if not keep_table:
+        table = replace(table, again=None)  # and with it the bytes of the file
     protected = sensitive_columns(table, table.split(sensitive))
     positions = chosen.choose_columns(table, [column.name for column in protected], features, drop, key)
     columns = [infer(table, i) for i in positions]
