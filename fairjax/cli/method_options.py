@@ -100,7 +100,7 @@ def _add_starts(parser: argparse.ArgumentParser, bench: bool) -> None:
 def _add_turns(parser: argparse.ArgumentParser, bench: bool) -> None:
     parser.add_argument(
         "--max-iter", type=numbers.iterations, default=100, metavar="N",
-        help="most turns of one fit of FCA; others have their own (default: 100)" if bench else
+        help="most iterations of one fit of FCA; others have their own (default: 100)" if bench else
         "most turns of one fit (default: 100)",
     )  # fmt: skip
     parser.add_argument(
