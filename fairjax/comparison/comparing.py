@@ -105,7 +105,7 @@ def compare(
     -----
     All methods that take centres have the same ones for a seed: those of the start (FCA, VFC, MS-FlowFC, k-means), or
     of plain k-means from there (FAlg, FCBC, FRAC, FMC, alignment). Fairlets, SFC and SpFC draw their own. Each runs
-    once before it is timed, for one iteration where it has iterations. For VFC and FMC, whose penalty has no natural end, the
+    once before it is timed, for one iteration where it has any. For VFC and FMC, whose penalty has no natural end, the
     fairest value is searched for on the first start, some ten runs.
 
     Examples
