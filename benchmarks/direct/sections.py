@@ -4,7 +4,7 @@ The objective, gap and status that were reached stand beside every time; compila
 machine: ratios are of wall times. Adult and Bank are looked for where ``FAIRJAX_DATA`` says.
 """
 
-from benchmarks.direct import fits, iterations, sweep, targets
+from benchmarks.direct import fits, iterations, sweep, targets, waiting
 
 SECTIONS = {
     "targets": targets.targets,
@@ -14,6 +14,7 @@ SECTIONS = {
     "starts": targets.starts,
     "sweep": sweep.sweep,
     "startup": fits.startup,
+    "waiting": waiting.waiting,
     "growth": iterations.growth,
 }
 CHILDREN = {
@@ -23,4 +24,6 @@ CHILDREN = {
     "lloyd": iterations.child_lloyd,
     "memory": iterations.child_memory,
     "sweep": sweep.child_sweep,
+    "session": waiting.child_session,
+    "sizes": waiting.child_sizes,
 }
