@@ -10,7 +10,6 @@ import os
 import platform
 from pathlib import Path
 
-from fairjax._core import compiling
 from fairjax.datasets.files import user_cache
 from fairjax.errors import InputError
 
@@ -43,6 +42,8 @@ def compiler_options(size: int) -> dict[str, bool | int | str]:
     >>> double(jax.numpy.ones(3)).tolist()
     [2.0, 2.0, 2.0]
     """
+    from fairjax._core import compiling  # which keeps its programs where this module says
+
     return compiling.options(size)
 
 

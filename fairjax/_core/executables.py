@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jaxlib
+import jaxlib.version
 
 from fairjax import programs
 from fairjax._core.atomic import replacing
@@ -98,8 +98,8 @@ def _surroundings() -> tuple[Any, ...]:
 def _machine() -> tuple[Any, ...]:
     device = jax.devices()[0]
     return (
-        device.platform, device.device_kind, device.client.platform_version, jax.__version__, jaxlib.__version__,
-        os.environ.get("XLA_FLAGS"), _source(),
+        device.platform, device.device_kind, device.client.platform_version, jax.__version__,
+        jaxlib.version.__version__, os.environ.get("XLA_FLAGS"), _source(),
     )  # fmt: skip
 
 

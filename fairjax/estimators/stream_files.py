@@ -32,7 +32,8 @@ def told(found: "Streamed") -> tuple[dict[str, Any], dict[str, Any]]:
 
 def restored(words: Words, arrays: dict[str, Any], result: "FairClustering", sizes: dict[str, int]) -> "Streamed":
     """What `told` returned, given the result that every file of a fit holds; InputError for anything else."""
-    from fairjax.fca.streaming.fitting import Rule, Streamed
+    from fairjax.fca.streaming.fitting import Streamed
+    from fairjax.fca.streaming.rule import Rule
 
     n_clusters, n_features, n_groups = sizes["K"], sizes["d"], sizes["M"]
     names = ("counts", "centers", "prices", "shift", "rows", "labels", "keys", "copies")

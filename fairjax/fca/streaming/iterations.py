@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from fairjax.assignment.solution import Prices, Solution, Tolerances
+from fairjax.assignment.solution import Solution
+from fairjax.assignment.terms import Prices, Tolerances
 from fairjax.fca.direct import at_rest
 from fairjax.fca.fitting import Fairness
 from fairjax.fca.points import GroupedPoints

@@ -19,17 +19,11 @@ from jax import Array
 
 from fairjax._core.compiling import stage
 from fairjax.assignment import admissible, controls, screening
+from fairjax.assignment.asking import control
 from fairjax.assignment.controls import Control
-from fairjax.assignment.fair import control
 from fairjax.assignment.programme import Anchor, Points, group_sums
-from fairjax.assignment.solution import (
-    Optimum,
-    Prices,
-    Solution,
-    Tolerances,
-    certify,
-    optimum,
-)
+from fairjax.assignment.solution import Solution, certify, optimum
+from fairjax.assignment.terms import Optimum, Prices, Tolerances
 from fairjax.fca.points import GroupedPoints, prepare, squared_distances
 from fairjax.fca.splits import lost, refilled, splits
 
