@@ -101,7 +101,7 @@ def _add_turns(parser: argparse.ArgumentParser, bench: bool) -> None:
     parser.add_argument(
         "--max-iter", type=numbers.iterations, default=100, metavar="N",
         help="most iterations of one fit of FCA; others have their own (default: 100)" if bench else
-        "most turns of one fit (default: 100)",
+        "most iterations of one fit (default: 100)",
     )  # fmt: skip
     parser.add_argument(
         "--tol", type=float, default=1e-4, metavar="T",
