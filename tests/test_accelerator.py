@@ -32,9 +32,10 @@ def test_rows_of_the_direct_route(tmp_path):
     assert str(tmp_path) not in json.dumps(found)
 
     rows = found["rows"]
-    assert [row["section"] for row in rows] == ["adult", "passes", "passes", "passes"]
-    assert [row["what"].split(",")[0] for row in rows] == [
-        "whole fit", "Lloyd iteration", "Lloyd iteration", "iteration of FCA",
+    assert [row["section"] for row in rows] == ["adult", *["passes"] * 7]
+    assert [row["what"].split(", n=")[0].split(", 1")[0] for row in rows] == [
+        "whole fit", "Lloyd iteration, sums by product", "Lloyd iteration, sums by scatter", "iteration of FCA",
+        "one reading", "pass", "pass, fused", "iteration of FCA, fused",
     ]  # fmt: skip
     for row in rows:
         assert "error" not in row
@@ -44,14 +45,16 @@ def test_rows_of_the_direct_route(tmp_path):
         assert row["compile_seconds"] > 0
         assert row["dtype"] == "float32"
         assert row["device"]
-    for row in (rows[0], rows[-1]):
+    for row in (rows[0], rows[3], rows[-1]):
         assert row["status"] == [0]
         assert 0 <= row["gap"] <= 1e-5
         assert row["cost"] > 0
     assert rows[0]["converged"] == 1
-    assert rows[-1]["iterations_timed"] == 3
+    assert rows[3]["iterations_timed"] == rows[-1]["iterations_timed"] == 3
     least = min(row["seconds"]["median"] for row in rows[1:3])
-    assert rows[-1]["times_lloyd"] == pytest.approx(rows[-1]["seconds"]["median"] / least)
+    assert rows[3]["times_lloyd"] == pytest.approx(rows[3]["seconds"]["median"] / least)
+    assert rows[5]["cost"] == pytest.approx(rows[6]["cost"], rel=1e-5)
+    assert rows[6]["times_one_reading"] == pytest.approx(rows[6]["seconds"]["median"] / rows[4]["seconds"]["median"])
 
 
 def test_stops_at_the_budget(tmp_path):

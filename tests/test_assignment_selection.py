@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fairjax.assignment.selection import choose, indices
+from fairjax.assignment.selection import Sides, choose, indices
 
 N, N_GROUPS, K, N_OPEN = 20_000, 2, 5, 512
 SHAPE = (N_GROUPS * K, K)
@@ -27,7 +27,12 @@ def points(seed=0):
 
 @jax.jit
 def chosen(margins, cells, rivals, weights, radius):
-    return choose(margins, cells, rivals, SHAPE, weights, radius, radius, N_OPEN)
+    return choose(margins, sides(cells, rivals, K), (N_GROUPS, K), weights, radius, radius, N_OPEN)
+
+
+def sides(cells, rivals, n_clusters):
+    """Labels and rivals of a narrow type, as passes return them."""
+    return Sides(cells // n_clusters, (cells % n_clusters).astype(jnp.int8), rivals.astype(jnp.int8))
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, 3), (31, 8), (32, 40), (1000, 100), (1000, 1000)])
@@ -59,7 +64,7 @@ def test_few_places_for_very_many_points():
     n, n_open = 400_000, 64
     cells, rivals = (rng.integers(0, 2, n).astype(np.int32) for _ in range(2))
     weights = np.full(n, 1 / n, np.float32)
-    choices = jax.jit(lambda margins: choose(margins, cells, rivals, (2, 2), weights, 1e-9, 1e-9, n_open))
+    choices = jax.jit(lambda margins: choose(margins, sides(cells, rivals, 2), (1, 2), weights, 1e-9, 1e-9, n_open))
     for _ in range(5):
         found = choices(rng.exponential(size=n).astype(np.float32))
         assert bool(found.exact)
@@ -97,8 +102,9 @@ def test_more_boundaries_than_places():
     n_clusters = 60
     cells, rivals = (rng.integers(0, n, N).astype(np.int32) for n in (2 * n_clusters, n_clusters))
     weights = np.full(N, 1 / N, np.float32)
-    found = jax.jit(lambda *args: choose(*args[:3], (2 * n_clusters, n_clusters), *args[3:], args[-1], N_OPEN))(
-        rng.exponential(size=N).astype(np.float32), cells, rivals, weights, jnp.float32(jnp.inf)
+    places = sides(cells, rivals, n_clusters)
+    found = jax.jit(lambda margins, radius: choose(margins, places, (2, n_clusters), weights, radius, radius, N_OPEN))(
+        rng.exponential(size=N).astype(np.float32), jnp.float32(jnp.inf)
     )
     assert np.sum(np.asarray(found.rows) < N) <= N_OPEN
     assert float(found.radius) == np.inf

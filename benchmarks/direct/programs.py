@@ -17,9 +17,9 @@ K = 10
 SEEDS = (2025, 0, 1, 2, 3, 4, 5, 6, 7, 8)
 
 
-@partial(jax.jit, static_argnames=("n_groups", "max_iter"))
-def begin(X: Any, groups: Any, centers: Any, *, n_groups: int, max_iter: int = 100) -> Any:
-    points = fca.prepare(X, groups, n_groups=n_groups)
+@partial(jax.jit, static_argnames=("n_groups", "max_iter", "fused"))
+def begin(X: Any, groups: Any, centers: Any, *, n_groups: int, max_iter: int = 100, fused: bool = False) -> Any:
+    points = fca.prepare(X, groups, n_groups=n_groups, fused=fused)
     return points, fca.init(points, centers, max_iter=max_iter)
 
 

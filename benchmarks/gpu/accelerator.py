@@ -1,7 +1,8 @@
 """What one accelerator does with every route, in a few minutes.
 
     adult        a whole fit to convergence
-    passes       an iteration of FCA on 10^6 to 10^8 points, beside a plain Lloyd iteration and what memory allows
+    passes       an iteration of FCA on 10^6 to 10^8 points, beside a plain Lloyd iteration and what memory allows; on a
+                 GPU with XLA's passes and with the fused kernel, and one pass of each beside one reading of the points
     batches      20 starts x 10 levels of epsilon by vmap and by lax.map; 1,000 small data sets by vmap
     deep         a training step of FCMI and of DeepFCA, one seed and five seeds in one vmap
     transport    exact and entropic transport of random batches, beside ott-jax
@@ -26,12 +27,13 @@ from sklearn.cluster import KMeans
 
 from benchmarks import measure
 from benchmarks.direct import programs as direct
-from benchmarks.gpu.session import LONGEST, Row, Session, by_memory, certificate, compiled, measured, timed
+from benchmarks.gpu.session import LONGEST, Row, Session, built, by_memory, certificate, compiled, measured, timed
 from benchmarks.running import Run
 from benchmarks.transport.ott_jax import ERROR, REG
 from benchmarks.transport.ott_jax import solve as solve_by_ott
 from fairjax import datasets, errors, fca, ot
 from fairjax.assignment import control
+from fairjax.fca.points import squared_distances
 
 K = 10
 WARM, MORE = 5, 3  # iterations before those that are timed, and these
@@ -104,23 +106,57 @@ def whole_fit(session: Session) -> Iterator[Row]:
     yield {"what": what, "data": name, **row, **certificate(found), "seconds_per_iteration": each}
 
 
-def iteration(session: Session, n: int, d: int, n_clusters: int) -> Iterator[Row]:
+@jax.jit
+def read(points: fca.GroupedPoints) -> jax.Array:
+    """What takes one reading of the points: their sum."""
+    return jnp.sum(points.features) + jnp.sum(points.groups) + jnp.sum(points.weights)
+
+
+@jax.jit
+def scanned(points: fca.GroupedPoints, centers: jax.Array, prices: jax.Array) -> Any:
+    return squared_distances(points, centers).scan(prices)
+
+
+def one_pass(session: Session, n: int, d: int, n_clusters: int) -> Iterator[Row]:
+    """A pass of each kind at random prices, beside one reading of the points."""
+    X, groups = blobs(jax.random.key(0), n=n, d=d, n_clusters=n_clusters)
+    prices, size = 0.5 * jax.random.normal(jax.random.key(1), (2, n_clusters)), f"n={n:,}, d={d}, K={n_clusters}"
+    once = 0.0
+    for fused in (False, True):
+        points = fca.prepare(X, groups, n_groups=2, fused=fused)
+        n_bytes = sum(leaf.nbytes for leaf in (points.features, points.groups, points.weights))
+        if not fused:
+            _, row = timed(built(read, points), points)
+            once = row["seconds"]["median"]
+            yield {"what": f"one reading, {size}", **row, **by_memory(n_bytes, row)}
+        arguments = points, X[:n_clusters] - points.mean, prices
+        found, row = timed(built(scanned, *arguments), *arguments)
+        yield {
+            "what": f"pass{', fused' if fused else ''}, {size}", **row, **by_memory(n_bytes, row),
+            "cost": float(found.cost), "times_one_reading": row["seconds"]["median"] / once,
+            "temporary_to_points": row["temporary_bytes"] / n_bytes,
+        }  # fmt: skip
+        del points, arguments, found
+
+
+def iteration(session: Session, n: int, d: int, n_clusters: int, fused: bool = False) -> Iterator[Row]:
     """Lloyd iterations, and an iteration of FCA from the warm prices of the iterations before, on the same points."""
     X, groups = blobs(jax.random.key(0), n=n, d=d, n_clusters=n_clusters)
     none, size, least = jnp.float32(0), f"n={n:,}, d={d}, K={n_clusters}", float("inf")
     iterate, n_blocks = (X, X[:n_clusters], jnp.int32(5)), 10 if n > 10**7 else 1
-    shapes = jax.eval_shape(partial(direct.begin, n_groups=2), X, groups, iterate[1])
+    shapes = jax.eval_shape(partial(direct.begin, n_groups=2, fused=fused), X, groups, iterate[1])
     programs = compiled(
         product=(lloyd, iterate, {"n_blocks": n_blocks, "scatter": False}),
         scatter=(lloyd, iterate, {"n_blocks": n_blocks, "scatter": True}),
-        begin=(direct.begin, (X, groups, iterate[1]), {"n_groups": 2}),
+        begin=(direct.begin, (X, groups, iterate[1]), {"n_groups": 2, "fused": fused}),
         iterations=(direct.iterations, (*shapes, none, none, jnp.int32(0), jnp.int32(0)), {}),
         finish=(direct.finish, (*shapes, none), {}),
     )
     for way in ("product", "scatter"):
         start, row = timed(programs[way], *iterate, parts=lambda _: 5)
         least = min(least, row["seconds"]["median"])
-        yield {"what": f"Lloyd iteration, sums by {way}, {size}", **row, **by_memory(X.nbytes, row)}
+        if not fused:
+            yield {"what": f"Lloyd iteration, sums by {way}, {size}", **row, **by_memory(X.nbytes, row)}
 
     points, state = programs["begin"][0](X, groups, start)
     most, nothing, pause = jnp.int32(100), jnp.int32(0), jnp.int32(WARM + MORE)
@@ -130,7 +166,7 @@ def iteration(session: Session, n: int, d: int, n_clusters: int) -> Iterator[Row
     ended, last = timed(programs["iterations"], points, later, none, none, nothing, nothing, most=2)
     found, end = timed(programs["finish"], points, ended, none, most=2)
     yield {
-        "what": f"iteration of FCA, {size}", **row, **certificate(found),
+        "what": f"iteration of FCA{', fused' if fused else ''}, {size}", **row, **certificate(found),
         "compile_seconds": sum(programs[name][1] for name in ("begin", "iterations", "finish")),
         "iterations_timed": int(later.n_iter) - before, "passes_in_them": int(later.n_passes) - int(ready.n_passes),
         "finish_seconds": last["seconds"]["median"] + end["seconds"]["median"],
@@ -244,6 +280,12 @@ def figures(session: Session, wanted: list[str]) -> None:
     todo: list[tuple[str, Any, tuple[Any, ...]]] = [
         ("adult", whole_fit, ()),
         *(("passes", iteration, size) for size in session.sizes["passes"]),
+        *(
+            ("passes", measurement, arguments)
+            for size in session.sizes["passes"]
+            for measurement, arguments in ((one_pass, size), (iteration, (*size, True)))
+            if jax.default_backend() == "gpu" or session.sizes is QUICK
+        ),
         *(("batches", sweep, (way,)) for way in ("vmap", "map")),
         ("batches", small_sets, session.sizes["sets"]),
         *(("deep", training, (method, seeds)) for method in ("FCMI", "DeepFCA") for seeds in session.sizes["seeds"]),

@@ -42,7 +42,7 @@ from fairjax.assignment import attributes
 from fairjax.assignment.attributes import AnyControl
 from fairjax.assignment.interior import BOUNDARY
 from fairjax.assignment.programme import Anchor, Points, group_sums
-from fairjax.assignment.selection import choose, indices
+from fairjax.assignment.selection import Sides, choose, indices
 from fairjax.assignment.solution import Solution, certify, optimum, optimum_at
 from fairjax.assignment.terms import Optimum, Prices, Tolerances, Trial, trials
 
@@ -62,8 +62,8 @@ class Pass(NamedTuple):
 
     Attributes
     ----------
-    labels, rivals : (n,) int32
-        The cheapest and the second cheapest cluster.
+    labels, rivals : (n,)
+        The cheapest and the second cheapest cluster; of :func:`label_type`.
     margins : (n,)
         Extra cost of the latter.
     counts : (M, K)
@@ -131,8 +131,8 @@ class Assignment(NamedTuple):
         Optimum of the last small problem, whose points are ``points``.
     rows : (m,)
         Numbers of these points among all rows; n for padding.
-    labels : (n,) int32
-        Where the other points were placed.
+    labels : (n,)
+        Where the other points were placed; of :func:`label_type`.
     extra
         What that pass has summed up.
     n_passes : () int32
@@ -184,16 +184,27 @@ def prices(control: AnyControl, masses: Array, y: Array) -> Array:
     return attributes.paid(control, attributes.normalise(fitted, y)[0])
 
 
+def label_type(n_clusters: int) -> Any:
+    """The smallest type of labels: next to the points, those of all rows are what memory is for.
+
+    Examples
+    --------
+    >>> [label_type(n_clusters).__name__ for n_clusters in (10, 1000)]
+    ['int8', 'int16']
+    """
+    return next(kind for kind in (jnp.int8, jnp.int16, jnp.int32) if n_clusters <= jnp.iinfo(kind).max)
+
+
 def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array, spread: Rows = IN_ONE_PLACE) -> Source:
     """The source for a cost matrix (n, K); ``masses`` cover all rows."""
     n_points, n_clusters = costs.shape
 
     def scan(prices: Array) -> Pass:
         reduced = costs + prices[groups]
-        labels = jnp.argmin(reduced, -1).astype(jnp.int32)
+        labels = jnp.argmin(reduced, -1).astype(label_type(n_clusters))
         chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype)
         others = jnp.where(chosen > 0, jnp.inf, reduced)
-        rivals = jnp.argmin(others, -1).astype(jnp.int32)
+        rivals = jnp.argmin(others, -1).astype(labels.dtype)
         margins = jnp.min(others, -1) - jnp.min(reduced, -1)
         weighted = chosen * weights[:, None]
         counts, cost = spread.sum((group_sums(weighted, groups, masses.shape[0]), jnp.sum(weighted * costs)))
@@ -282,7 +293,7 @@ def assign(
     if n_open >= n_points:
         points = whole(source)
         found = optimum(points, control, warm, tolerances, trial=how(control, trial, exact=True), max_iter=max_iter)
-        none_placed = _unplaced(source)
+        none_placed = _unplaced(source, warm)
         rows = jnp.arange(n_points, dtype=jnp.int32)
         return Assignment(found, points, rows, none_placed, source.extra, jnp.int32(1), jnp.array(True))
 
@@ -296,10 +307,9 @@ def assign(
         found = source.scan(before)
         bound = found.cost + jnp.sum(found.counts * before) - attributes.exact_spread(control, source.masses, before)
         lost = bound < search.bound - _FALL * tolerances.gap * jnp.abs(bound)
-        cells = source.groups * n_clusters + found.labels
         expected = jnp.where((search.assignment.n_passes == 0) & thorough, _HOPE, 1) * search.radius
         chosen = choose(
-            found.margins, cells, found.rivals, (n_groups * n_clusters, n_clusters), source.weights,
+            found.margins, Sides(source.groups, found.labels, found.rivals), (n_groups, n_clusters), source.weights,
             search.radius, expected, n_open, source.spread,
         )  # fmt: skip
         points, as_placed = _open(source, found, chosen.rows, chosen.weights)
@@ -354,16 +364,16 @@ def nothing(source: Source, warm: Prices, n_open: int) -> Assignment:
         Optimum(prices, prices.y, fractions, Double(table, table), none, jnp.array(False)),
         Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero, source.present),
         rows,
-        _unplaced(source),
+        _unplaced(source, warm),
         source.extra,
         none,
         jnp.array(False),
     )
 
 
-def _unplaced(source: Source) -> Array:
+def _unplaced(source: Source, warm: Prices) -> Array:
     """Labels (n,) before any pass; made from a device's own rows, so that they vary over devices."""
-    labels = jnp.zeros((source.groups.shape[0],), jnp.int32)
+    labels = jnp.zeros((source.groups.shape[0],), label_type(warm.y.shape[1]))
     return labels if source.spread.axis is None else varying_as(labels, source.groups, source.weights)
 
 
@@ -385,7 +395,7 @@ def conclude(
     leeway = how(control, trial, exact=exact).leeway
     best = certify(points, control, found.optimum, tolerances, points.costs.dtype, leeway, exact=exact)
     return best._replace(
-        labels=placed_at(found.labels, found.rows, best.labels, spread),
+        labels=placed_at(found.labels.astype(jnp.int32), found.rows, best.labels, spread),
         rows=jnp.where(points.weights > 0, found.rows, n_points),
         status=jnp.where(found.valid | (best.status != SOLVED), best.status, UNSOLVED).astype(jnp.int32),
         n_passes=found.n_passes,

@@ -44,6 +44,19 @@ class Chosen(NamedTuple):
     exact: Array
 
 
+class Sides(NamedTuple):
+    """What tells which boundary a point is near, and on which side of it; all (n,), of whole numbers.
+
+    Attributes
+    ----------
+    groups : of the points. labels, rivals : the cheapest and the second cheapest cluster.
+    """
+
+    groups: Array
+    labels: Array
+    rivals: Array
+
+
 def _set_bit(word: Array, rank: Array) -> Array:
     """Position of the set bit of 32-bit ``word`` that has ``rank`` set bits below it, by halving."""
 
@@ -101,18 +114,18 @@ def _width_with_places(margins: Array, n_open: int, spread: Rows) -> Array:
 def _representatives(
     near: Array,
     margins: Array,
-    cells: Array,
-    rivals: Array,
+    sides: Sides,
     shape: tuple[int, int],
     weights: Array,
     n_open: int,
     spread: Rows,
 ) -> tuple[Array, Array]:
     """Flags (n,) of one point per stratum of those that are ``near`` (n,), and the strata's weights (n,)."""
-    places = int(_AIM * n_open)
+    places, n_cells = int(_AIM * n_open), shape[0] * shape[1]
     # boundaries of a cell are merged if there are too few places
-    apart = min(shape[1], max(1, places // (2 * shape[0])))
-    kinds, n_kinds = cells * apart + jax.lax.rem(rivals, jnp.asarray(apart, rivals.dtype)), shape[0] * apart
+    apart = min(shape[1], max(1, places // (2 * n_cells)))
+    cells = sides.groups * shape[1] + sides.labels.astype(jnp.int32)
+    kinds, n_kinds = cells * apart + jax.lax.rem(sides.rivals.astype(jnp.int32), jnp.int32(apart)), n_cells * apart
     # far points are left out of the scatter, which takes most of the time
     present = jnp.zeros((n_kinds,), bool).at[jnp.where(near, kinds, n_kinds)].set(True, mode="drop")
     if spread.axis is not None:
@@ -132,8 +145,7 @@ def _representatives(
 
 def choose(
     margins: Array,
-    cells: Array,
-    rivals: Array,
+    sides: Sides,
     shape: tuple[int, int],
     weights: Array,
     radius: Array,
@@ -143,10 +155,9 @@ def choose(
 ) -> Chosen:
     """All points whose margins (n,) are below ``enough`` (), and as many more as there are places for.
 
-    If there are too few places, representatives of those whose margins are below ``radius`` (). ``cells`` (n,) int32
-    are the cells of group and cluster, ``rivals`` (n,) int32 the second cheapest clusters, and ``shape`` their numbers.
-    ``n_open`` is the number of places, at least the number of cells. Where rows are ``spread``, arrays (n,) hold the
-    device's own rows, and all devices get the same result. O(n).
+    If there are too few places, representatives of those whose margins are below ``radius`` (). ``shape`` has the
+    numbers of groups and clusters. ``n_open`` is the number of places, at least their product. Where rows are
+    ``spread``, arrays (n,) hold the device's own rows, and all devices get the same result. O(n).
     """
     n_own = margins.shape[0]
     n_points = n_own * spread.n_devices
@@ -157,7 +168,7 @@ def choose(
     flags, weights = jax.lax.cond(
         exact,
         lambda: (near, weights),
-        lambda: _representatives(near, margins, cells, rivals, shape, weights, n_open, spread),
+        lambda: _representatives(near, margins, sides, shape, weights, n_open, spread),
     )
     rows = indices(flags, n_open, spread=spread)
     of_rows = spread.at(rows, lambda own: weights[jnp.minimum(own, n_own - 1)], n_own)

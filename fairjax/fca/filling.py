@@ -32,8 +32,8 @@ def refill(points: GroupedPoints, state: State) -> tuple[State, Array]:
     State, to be continued, and whether a centre was moved () bool; if not, the state is unchanged. O(n K M d).
     """
     assignment = state.assignment
-    nearest = jnp.argmax(assignment.optimum.fractions, -1).astype(assignment.labels.dtype)
-    labels = placed_at(assignment.labels, assignment.rows, nearest, points.spread)
+    nearest = jnp.argmax(assignment.optimum.fractions, -1).astype(jnp.int32)
+    labels = placed_at(assignment.labels.astype(jnp.int32), assignment.rows, nearest, points.spread)
     found = splits(points, state.best_centers, labels)
     useless = lost(state.best_centers, found.masses, points.variance)
     if state.present is not None:

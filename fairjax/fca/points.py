@@ -5,6 +5,7 @@ cheapest clusters, and a product with the one-hot labels gives the sums per clus
 cluster. That is the work of one Lloyd step.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from jax.typing import ArrayLike
 from fairjax._core.block_sums import block_sums
 from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.varying import varying_as
-from fairjax.assignment.screening import Pass, Source
+from fairjax.assignment.screening import Pass, Source, label_type
 from fairjax.errors import InputError
 from fairjax.fca.two_cheapest import two_cheapest
 from fairjax.kmeans.points import as_weighted_points
@@ -26,6 +27,16 @@ _LARGE = 2**20  # and on an accelerator, where a smaller block takes as long
 # With few blocks it is not worth compiling.
 _OVERLAPPING, _MANY_BLOCKS = 2, 8
 _HIGHEST = jax.lax.Precision.HIGHEST
+
+Scanned = tuple[Array, Array, Array, Array, Array]
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Kernel:
+    """What goes over the points: XLA's operations, or one kernel for the whole pass; see :func:`prepare`."""
+
+    fused: bool = False
 
 
 class GroupedPoints(NamedTuple):
@@ -47,6 +58,8 @@ class GroupedPoints(NamedTuple):
         Weighted mean squared distance from the mean, the cost of a single cluster.
     spread
         The devices over which rows are spread; features, groups and weights are then a device's own.
+    kernel
+        What passes are made of.
     """
 
     features: Array
@@ -56,6 +69,7 @@ class GroupedPoints(NamedTuple):
     mean: Array
     variance: Array
     spread: Rows = IN_ONE_PLACE
+    kernel: Kernel = Kernel()
 
     @property
     def n_points(self) -> int:
@@ -90,11 +104,18 @@ def prepare(
     *,
     n_groups: int,
     rows: Rows = IN_ONE_PLACE,
+    fused: bool = False,
 ) -> GroupedPoints:
     """Lay out points X (n, d), groups (n,) and weights (n,) or None for passes; O(n d) time and memory.
 
     Inside ``jax.shard_map`` these are a device's own rows, and ``rows`` (:class:`fairjax.parallel.Rows`) names the axis
     over which they are spread; the points carry it to all functions of this route.
+
+    ``fused`` (static) makes each pass one kernel, which reads the points once and keeps distances, the two cheapest
+    clusters and the sums of all clusters on chip. It is for GPUs; elsewhere an interpreter runs it, slowly, for tests.
+    Where the sums are too many for a GPU's registers, K (d + M) above 160 in float32, passes are as without it.
+    Results differ by rounding. It is off by default, since nobody has measured yet what it gains:
+    ``python -m benchmarks accelerator --only passes`` times iterations with and without it.
     """
     X, weights = as_weighted_points(X, weights)
     groups = jnp.asarray(groups, jnp.int32)
@@ -126,7 +147,7 @@ def prepare(
     variance, features = jax.lax.scan(lay_out, none, jnp.arange(n_blocks))
     masses = jnp.sum(jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None, None], weights, 0), -1), -1)
     masses, variance = rows.sum((masses, variance))
-    return GroupedPoints(features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance, rows)
+    return GroupedPoints(features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance, rows, Kernel(fused))
 
 
 def coordinates(points: GroupedPoints, index: Array) -> Array:
@@ -141,33 +162,15 @@ def squared_distances(points: GroupedPoints, centers: Array, present: Array | No
 
     ``present`` (K,) bool says which centres exist; None if all do.
     """
-    n_clusters, n_features = centers.shape
-    n_groups = points.masses.shape[0]
-    n_blocks, _, block = points.features.shape
+    n_features = centers.shape[1]
     squares = jnp.sum(jnp.square(centers), -1)
-    clusters = jnp.arange(n_clusters, dtype=jnp.int32)[:, None]
-    members = jnp.arange(n_groups, dtype=jnp.int32)[:, None]
 
     def scan(prices: Array) -> Pass:
-        at_no_distance = prices + squares if present is None else jnp.where(present, prices + squares, jnp.inf)
+        # not infinite, since the other groups' indicators, zeros, are multiplied with it
+        far = jnp.finfo(squares.dtype).max / 4
+        at_no_distance = prices + squares if present is None else jnp.where(present, prices + squares, far)
         affine = jnp.concatenate([-2 * centers.T, at_no_distance]).T
-
-        def one_block(
-            carry: tuple[Array, Array], xs: tuple[Array, Array, Array]
-        ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
-            sums, lowest = carry
-            features, groups, weights = xs
-            label, rival, cheapest, second = two_cheapest(affine, features, groups)
-            extended = jnp.concatenate([features, (groups == members).astype(features.dtype)])
-            chosen = jnp.where(clusters == label, weights, 0)
-            sums = sums + jnp.matmul(chosen, extended.T, precision=_HIGHEST)
-            return (sums, lowest + jnp.sum(weights * cheapest)), (label, rival, second - cheapest)
-
-        zeros = jnp.zeros((n_clusters, n_features + n_groups), points.features.dtype)
-        by_block = (points.features, points.groups.reshape(n_blocks, block), points.weights.reshape(n_blocks, block))
-        begin = varying_as((zeros, zeros[0, 0]), by_block, affine)
-        overlapping = _OVERLAPPING if jax.default_backend() == "cpu" and n_blocks >= _MANY_BLOCKS else 1
-        (sums, lowest), (labels, rivals, margins) = jax.lax.scan(one_block, begin, by_block, unroll=overlapping)
+        labels, rivals, margins, sums, lowest = _scanned(points, affine)
         sums, lowest = points.spread.sum((sums, lowest))
         counts = sums[:, n_features:].T
         # distances lack ‖x‖², which affects no choice; prices are not part of the cost
@@ -181,6 +184,48 @@ def squared_distances(points: GroupedPoints, centers: Array, present: Array | No
 
     none = jnp.zeros_like(centers)
     return Source(scan, rows, points.groups, points.weights, points.masses, none, present, points.spread)
+
+
+def _scanned(points: GroupedPoints, affine: Array) -> Scanned:
+    """Labels, rivals, margins (n_blocks, b), weighted sums (K, d + M) of features and groups, and the least cost ().
+
+    ``affine`` (K, d + M) has the coefficients of every cluster's cost. Sums are those of a device's own rows.
+    """
+    n_blocks, n_features, block = points.features.shape
+    groups, weights = points.groups.reshape(n_blocks, block), points.weights.reshape(n_blocks, block)
+    if points.kernel.fused:
+        # imported here because this takes a fifth of a second
+        from fairjax.fca import fused_pass_gpu
+
+        if fused_pass_gpu.fits(n_features, points.masses.shape[0], affine.shape[0], affine.dtype):
+            interpret = jax.default_backend() != "gpu"
+            return fused_pass_gpu.in_one_read(affine, points.features, groups, weights, interpret=interpret)
+    return _by_blocks(affine, points.features, groups, weights)
+
+
+def _by_blocks(affine: Array, features: Array, groups: Array, weights: Array) -> Scanned:
+    """By operations that XLA knows, block by block."""
+    n_clusters, n_columns = affine.shape
+    clusters = jnp.arange(n_clusters, dtype=label_type(n_clusters))[:, None]
+    members = jnp.arange(n_columns - features.shape[1], dtype=jnp.int32)[:, None]
+
+    def one_block(
+        carry: tuple[Array, Array], xs: tuple[Array, Array, Array]
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
+        sums, lowest = carry
+        features, groups, weights = xs
+        extended = jnp.concatenate([features, (groups == members).astype(features.dtype)])
+        label, rival, cheapest, second = two_cheapest(affine, features, groups, extended)
+        chosen = jnp.where(clusters == label, weights, 0)
+        sums = sums + jnp.matmul(chosen, extended.T, precision=_HIGHEST)
+        return (sums, lowest + jnp.sum(weights * cheapest)), (label, rival, second - cheapest)
+
+    by_block = (features, groups, weights)
+    zeros = jnp.zeros((n_clusters, n_columns), features.dtype)
+    begin = varying_as((zeros, zeros[0, 0]), by_block, affine)
+    overlapping = _OVERLAPPING if jax.default_backend() == "cpu" and features.shape[0] >= _MANY_BLOCKS else 1
+    (sums, lowest), of_points = jax.lax.scan(one_block, begin, by_block, unroll=overlapping)
+    return (*of_points, sums, lowest)
 
 
 def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array:

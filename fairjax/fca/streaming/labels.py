@@ -59,7 +59,8 @@ def _passed(intake: Intake, rule: Rule) -> Generator[tuple[Block, Any, Any, Any]
     try:
         for block in source:
             found = passes.assigned(block.features, block.ids, block.weights, *on_device)
-            labels, margins = np.array(found[0])[: block.n_rows], np.asarray(found[1])[: block.n_rows]
+            labels, margins = (np.asarray(part)[: block.n_rows] for part in found[:2])
+            labels = labels.astype(np.int32)
             near = np.flatnonzero(margins <= rule.reach * (1 + 1e-5)) if len(rule.keys) else np.zeros(0, np.intp)
             yield block, labels, near, row_keys(block.coordinates(near), block.ids[near], block.weights[near])
             workshop.spare.put(block)

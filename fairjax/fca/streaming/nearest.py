@@ -47,11 +47,12 @@ class Nearest:
         self._n_open, self._limit, self._kept = n_open, near, 0
         self._parts: list[Open] = []
 
-    def add(self, block: Block, labels: npt.NDArray[np.int32], margins: Floats) -> None:
+    def add(self, block: Block, labels: npt.NDArray[np.integer], margins: Floats) -> None:
         """Look at the rows of a block."""
         index = np.flatnonzero(margins < self._limit)
+        own = labels[index].astype(np.int32)
         part = Open(
-            block.coordinates(index), block.ids[index], block.weights[index], labels[index], margins[index],
+            block.coordinates(index), block.ids[index], block.weights[index], own, margins[index],
             block.first + index.astype(np.int64), np.ones(len(index), np.int64),
         )  # fmt: skip
         self._parts.append(part)

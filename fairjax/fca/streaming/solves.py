@@ -184,6 +184,6 @@ def refill(
     """
     asked = _control(masses, kind, value)
     inside = centers - sample.mean
-    labels = squared_distances(sample, inside).scan(screening.prices(asked, masses, y)).labels
+    labels = squared_distances(sample, inside).scan(screening.prices(asked, masses, y)).labels.astype(jnp.int32)
     moved, parents, gain = refilled(splits(sample, inside, labels), lost(inside, sizes, variance))
     return moved + sample.mean, parents, gain
