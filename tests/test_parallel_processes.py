@@ -66,6 +66,11 @@ def test_processes_fit_as_one(n_processes):
         assert own["balance"] > one.max_balance_ - 0.01
         assert len(own["labels"]) == share
         assert np.all(np.abs(np.array(own["soft"]) - 1) < 1e-5)
+        # no file holds the rows of one process as if they were all
+        assert own["kept"]
+        assert own["predicts"]
+        assert set(own["words"]) == {"labels_", "assignment"}
+        assert all(f"that of {n_processes} processes" in words for words in own["words"].values())
     labels = np.concatenate([own["labels"] for own in found])
     assert np.mean(labels == one.labels_) > 0.998
 

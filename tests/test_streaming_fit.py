@@ -1,6 +1,5 @@
 """Fits over blocks: as in memory, whatever the cut, in few passes, with a certificate; labels and checkpoints."""
 
-import dataclasses
 import itertools
 import json
 import os
@@ -24,9 +23,8 @@ from fairjax.errors import InputError
 from fairjax.estimators import stream_labels
 from fairjax.fca.fitting import Fairness
 from fairjax.fca.streaming import fitting, iterations, labels
-from fairjax.fca.streaming.feed import Workshop, ahead
+from fairjax.fca.streaming.feed import ahead
 from fairjax.fca.streaming.intake import Intake
-from fairjax.fca.streaming.scratch import Scratch
 from fairjax.fca.streaming.survey import survey
 
 N, D, K, M = 6000, 3, 4, 3
@@ -150,42 +148,6 @@ def test_a_group_that_only_the_last_block_has():
         assert found.status == 0
         counts.append(found.counts)
     np.testing.assert_array_equal(*counts)
-
-
-def test_a_copy_of_the_table_changes_nothing(tmp_path, monkeypatch):
-    X, groups = people()
-    whole, _ = problem(cut(X, groups, 700, 2500))
-    plain = fitting.finish(whole, fitting.run(whole, fitting.begin(whole, X[:K].astype(float)), 3))
-    kept = Scratch(tmp_path)
-    whole = dataclasses.replace(whole, workshop=Workshop(kept))
-    state = iterations.step(whole, fitting.begin(whole, X[:K].astype(float)))
-    monkeypatch.setattr(whole.intake, "table", None)  # which is not read again
-    found = fitting.finish(whole, fitting.run(whole, state, 3))
-    assert found.cost == plain.cost
-    np.testing.assert_array_equal(found.counts, plain.counts)
-    assert not list(tmp_path.iterdir())  # it has no name
-    kept.close()
-    with pytest.raises(InputError, match=r"cannot be kept in .*nowhere.* \(No such file or directory\)"):
-        FCA(K).fit_blocks(cut(X40, G40), scratch_dir=tmp_path / "nowhere")
-
-
-def test_a_disk_that_is_full_while_the_table_is_copied(tmp_path, monkeypatch):
-    X, groups = people()
-    whole, _ = problem(cut(X, groups))
-    kept = Scratch(tmp_path)
-    whole = dataclasses.replace(whole, workshop=Workshop(kept))
-
-    class Full:
-        def seek(self, _):
-            pass
-
-        def write(self, _):
-            raise OSError(28, os.strerror(28))
-
-    kept.close()
-    monkeypatch.setattr(kept, "_file", Full())
-    with pytest.raises(InputError, match=r"No space left on device.*more room as scratch_dir, or leave that out"):
-        iterations.step(whole, fitting.begin(whole, X[:K].astype(float)))
 
 
 def test_the_cut_changes_nothing():

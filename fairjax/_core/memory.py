@@ -46,7 +46,7 @@ def asked_for(error: BaseException) -> float | None:
 
 def free() -> float | None:
     """Bytes that this process can still get: of an accelerator if there is one, else of the machine and its limits."""
-    found = [amount for amount in (_device(), _machine(), _address_space(), _container()) if amount is not None]
+    found = [amount for amount in (_device(), machine(), _address_space(), _container()) if amount is not None]
     return min(found, default=None)
 
 
@@ -105,7 +105,8 @@ def _device() -> float | None:
     return None
 
 
-def _machine() -> float | None:
+def machine() -> float | None:
+    """Bytes of the machine's memory that programs can still get, its cache of files included."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):

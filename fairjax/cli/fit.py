@@ -38,8 +38,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         stream.run(options, arguments)
         return
     distributed.check(options)
-    for name in ("block_rows", "scratch_dir"):
-        if getattr(options, name) is not None:
+    for name in ("block_rows", "scratch_dir", "no_scratch"):
+        if getattr(options, name):
             raise InputError(f"--{name.replace('_', '-')} belongs to --stream; say that too, or leave it out")
     compilation.keep_programs()  # before a method is looked at, which imports JAX
     other = options.method in baselines.methods()

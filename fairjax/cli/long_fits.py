@@ -27,8 +27,10 @@ def add(fit: argparse.ArgumentParser) -> None:
     fit.add_argument(
         "--scratch-dir", metavar="FOLDER",
         help="with --stream: folder on a quick disk where the rows are kept as they are computed with while the fit "
-        "lasts, 4 bytes a number, so that later passes need not decode DATA again",
+        "lasts, 4 bytes a number, so that later passes need not decode DATA again (default: the folder for temporary "
+        "files, where disk and memory have room enough)",
     )  # fmt: skip
+    fit.add_argument("--no-scratch", action="store_true", help="with --stream: keep no such copy")
     fit.add_argument(
         "--block-rows", type=numbers.count, metavar="N",
         help="with --stream: rows that are computed with at a time (default: 262144)",

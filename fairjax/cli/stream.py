@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = ("epsilon", "min_balance", "init", "n_init", "search", "max_iter", "tol")  # named as FCA names them
 _READ = ("drop", "separator")  # of the options for tables, those that have a meaning here
-_STREAMED = ("--block-rows", "--scratch-dir", "--checkpoint-dir", "--resume")
+_STREAMED = ("--block-rows", "--scratch-dir", "--no-scratch", "--checkpoint-dir", "--resume")
 _MOST_SHOWN = 20  # clusters
 
 
@@ -86,6 +86,7 @@ def _check(options: argparse.Namespace) -> None:
     if not options.stream:
         foreign |= {
             "--block-rows": options.block_rows, "--scratch-dir": options.scratch_dir,
+            "--no-scratch": options.no_scratch or None,
             "--checkpoint-dir": options.checkpoint_dir, "--resume": options.resume or None,
         }  # fmt: skip
     given = [name for name, value in foreign.items() if value is not None]
@@ -99,6 +100,8 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(f"{way} is for --method direct; {visible(options.method, 60)} needs the table in memory")
     if options.data is None:
         raise InputError(f"{way} needs DATA: a file, a folder, or a pattern in quotes such as 'people/*.parquet'")
+    if options.no_scratch and options.scratch_dir is not None:
+        raise InputError("--scratch-dir names a folder for a copy, and --no-scratch wants none; leave one of them out")
     if options.resume and options.checkpoint_dir is None:
         raise InputError("--resume needs --checkpoint-dir, the folder with the checkpoint to go on from")
     if options.key is not None and options.out is None:
@@ -152,6 +155,8 @@ def _model(options: argparse.Namespace, crew: "Crew") -> "FCA":
 def _streamed(table: "BlockTable", options: argparse.Namespace, crew: "Crew") -> "tuple[FCA, Ending]":
     from sklearn.exceptions import ConvergenceWarning
 
+    from fairjax.estimators.stream_copies import AUTOMATIC
+
     with warnings.catch_warnings():
         # the summary and the JSON object say so in words of their own
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -160,7 +165,7 @@ def _streamed(table: "BlockTable", options: argparse.Namespace, crew: "Crew") ->
             checkpoint_dir=options.checkpoint_dir,
             resume=options.resume,
             block_rows=options.block_rows,
-            scratch_dir=options.scratch_dir,
+            scratch_dir=None if options.no_scratch else options.scratch_dir or AUTOMATIC,
         )
     found = model.streamed_
     return model, Ending(found.rule.n_rows, found.counts, found.n_passes)
@@ -219,7 +224,7 @@ def _write(
     files: list[tuple[str, bytes | str]] = [] if page is None else [(options.report, page)]
     if options.model is not None:
         content = io.BytesIO()
-        stream_labels.without_rows(model).save(content, preparation=table.preparation)
+        model.save(content, preparation=table.preparation)
         files.append((options.model, content.getvalue()))
     with crew.as_one():
         if crew.leads:
@@ -270,6 +275,7 @@ def _summary(
         "n_iter": model.n_iter_,
         "n_processes": crew.size,
         "n_passes": ending.n_passes,
+        "scratch_bytes": model._copied_bytes,
         "converged": model.converged_,
         "gap": model.gap_,
         "labels_gap": model.labels_gap_,
@@ -307,5 +313,9 @@ def _print(found: dict[str, Any], seconds: float) -> None:
             f"proven to cost at most {max(found['gap'], 0):.1e} of itself more than the best one."
         )
     )
+    if found["scratch_bytes"]:
+        size = f"{found['scratch_bytes'] / 1e9:.2g} GB"
+        kept = f"A copy of the rows, {size}, was on disk meanwhile; --no-scratch keeps none."
+        console.print(Text(kept, style="dim"))
     for note in found["notes"]:
         console.print(Text(note, style="yellow"))

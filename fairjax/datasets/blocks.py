@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax._core.text import listed, reason, shown, visible
-from fairjax.datasets import shares
+from fairjax.datasets import block_columns, shares
 from fairjax.datasets.block_files import FORMATS, BlockFile, is_known, look
 from fairjax.datasets.preparation import Preparation
 from fairjax.errors import InputError
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Block", "BlockTable", "scan"]
 
 _BATCH = 2**16  # rows
-_NARROW = 2  # bytes of whole numbers that float32 holds to the last digit
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -89,8 +88,16 @@ class BlockTable:
         for _, block in self.by_file():
             yield block
 
-    def by_file(self) -> Iterator[tuple[int, Block]]:
-        """The blocks of all files, each with the number of its file."""
+    def lent(self) -> Iterator[Block]:
+        """As iterating, but the features of a block are in the memory of the one before.
+
+        That is quicker for those who need one block at a time: memory that is asked for anew has to be cleared first.
+        """
+        for _, block in self.by_file(np.empty(len(self.features) * _BATCH, self.dtype)):
+            yield block
+
+    def by_file(self, room: npt.NDArray[np.floating] | None = None) -> Iterator[tuple[int, Block]]:
+        """The blocks of all files, each with the number of its file; in ``room``, one after the other, if there is."""
         first = 0
         del self._starts[:]
         names = list(dict.fromkeys([*self.features, *self.sensitive, *filter(None, [self.weights]), *self.keys]))
@@ -100,7 +107,7 @@ class BlockTable:
             file.check_unchanged()
             for batch in file.batches(names, numbers, _BATCH):
                 if batch.num_rows:
-                    yield number, self._block(batch, first)
+                    yield number, self._block(batch, first, room)
                     first += batch.num_rows
 
     def place(self, row: int) -> str:
@@ -156,8 +163,8 @@ class BlockTable:
         """The same table with each row divided by its Euclidean norm."""
         return replace(self, preparation=replace(self.preparation, l2_normalize=True), _starts=[])
 
-    def _block(self, batch: pa.RecordBatch, first: int) -> Block:
-        features = self._features(batch, first)
+    def _block(self, batch: pa.RecordBatch, first: int, room: npt.NDArray[np.floating] | None) -> Block:
+        features = self._features(batch, first, room)
         groups: Any = None
         if self.sensitive:
             columns = {name: self._whole(batch, name, first) for name in self.sensitive}
@@ -167,9 +174,11 @@ class BlockTable:
             weights = np.asarray(self._whole(batch, self.weights, first), np.float64)
         return Block(features, groups, weights, batch.select(list(self.keys)) if self.keys else None)
 
-    def _features(self, batch: pa.RecordBatch, first: int) -> npt.NDArray[np.floating]:
-        how = self.preparation
-        columns = np.empty((len(self.features), batch.num_rows), self.dtype)
+    def _features(
+        self, batch: pa.RecordBatch, first: int, room: npt.NDArray[np.floating] | None
+    ) -> npt.NDArray[np.floating]:
+        how, shape = self.preparation, (len(self.features), batch.num_rows)
+        columns = np.empty(shape, self.dtype) if room is None else room[: shape[0] * shape[1]].reshape(shape)
         for j, name in enumerate(self.features):
             column = self._whole(batch, name, first).to_numpy(zero_copy_only=False)
             if how.centers is not None and how.spreads is not None:
@@ -184,7 +193,7 @@ class BlockTable:
     @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Type of the features: float32 where they are scaled, or where that holds them to the last digit."""
-        narrow = all(_is_narrow(file.types[name]) for file in self.every_file for name in self.features)
+        narrow = all(block_columns.is_narrow(file.types[name]) for file in self.every_file for name in self.features)
         return np.dtype(np.float32 if narrow or self.preparation.centers is not None else np.float64)
 
     def _whole(self, batch: pa.RecordBatch, name: str, first: int) -> Any:
@@ -270,7 +279,7 @@ def scan(
         raise InputError(f"the column {shown(both[0])} is sensitive or a weight, and a feature too; leave one out")
     if not chosen:
         raise InputError(f"{first.label} has no columns left to cluster on; name some by features")
-    _check_columns(files, chosen, [*protected, *filter(None, [weights]), *keys], weights, features is None)
+    block_columns.check(files, chosen, [*protected, *filter(None, [weights]), *keys], weights, features is None)
     how = Preparation(columns=tuple(chosen), sensitive=tuple(protected))
     return BlockTable(
         files=files, features=tuple(chosen), sensitive=tuple(protected), weights=weights, keys=tuple(keys),
@@ -326,64 +335,6 @@ def _prune(names: list[str]) -> bool:
 
 def _pattern(file: BlockFile) -> str:
     return visible(file.path.parent / f"*{file.path.suffix}", 200)
-
-
-def _check_columns(
-    files: Sequence[BlockFile], features: Sequence[str], others: Sequence[str], weights: str | None, all_taken: bool
-) -> None:
-    """Refuse files that lack a column, have one more where all are taken, or hold no numbers where these are wanted."""
-    import pyarrow as pa
-
-    first = files[0]
-    for file in files:
-        for name in (*features, *others):
-            if name not in file.types:
-                raise InputError(
-                    f"{file.label} lacks the column {shown(name)}, which {first.label} has; expected the same columns "
-                    "in all files"
-                )
-        more = [name for name in file.types if name not in first.types]
-        if all_taken and more:
-            raise InputError(
-                f"{file.label} has the column {shown(more[0])}, which {first.label} lacks; expected the same columns "
-                "in all files, or name those to cluster on by features"
-            )
-    for name in (*features, *others):
-        # a file without rows may not know the type of its columns
-        told = [file for file in files if not pa.types.is_null(file.types[name])]
-        for file in told:
-            kind, usual = file.types[name], told[0].types[name]
-            if kind != usual and not (_is_number(kind) and _is_number(usual)):
-                raise InputError(
-                    f"the column {shown(name)} is of type {usual} in {told[0].label} and {kind} in {file.label}; "
-                    "expected one type in all files"
-                )
-            if (name in features or name == weights) and not _is_number(kind):
-                raise InputError(
-                    f"the column {shown(name)} of {file.label} holds {_worded(kind)}, no numbers; leave it out, or "
-                    "encode it first"
-                )
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
-
-
-def _worded(kind: Any) -> str:
-    import pyarrow as pa
-
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
-    return "text" if text else "dates" if pa.types.is_temporal(kind) else str(kind)
-
-
-def _is_narrow(kind: Any) -> bool:
-    import pyarrow as pa
-
-    if pa.types.is_floating(kind):
-        return bool(kind.bit_width <= 32)
-    return bool(pa.types.is_boolean(kind) or (pa.types.is_integer(kind) and kind.bit_width <= 8 * _NARROW))
 
 
 def _refuse_unknown(table: BlockTable, columns: npt.NDArray[Any], first: int) -> None:

@@ -269,6 +269,7 @@ class FCA(FittedFCA):
         self.max_balance_ = max_balance
         self.fairness_ = fairness
         self.preparation_ = None
+        self._n_processes = found.n_processes
         self._keep(outcome.result, X.dtype)
         self.inertia_ = self.cost_ * float(masses.sum())
         table = found.total(host.contingency(self.labels_, groups, weights, (int(self.n_clusters), len(known))))
@@ -286,7 +287,7 @@ class FCA(FittedFCA):
         checkpoint_dir: str | os.PathLike[str] | None = None,
         resume: bool = False,
         block_rows: int | None = None,
-        scratch_dir: str | os.PathLike[str] | None = None,
+        scratch_dir: str | os.PathLike[str] | None = "auto",
     ) -> Self:
         """Cluster a table that is read block by block, again in every iteration, and never held in memory as a whole.
 
@@ -305,9 +306,11 @@ class FCA(FittedFCA):
             Continue from the state there, if there is one; the result is the same as without the interruption.
         block_rows : int, optional
             Rows processed at a time; 262,144 by default.
-        scratch_dir : path, optional
+        scratch_dir : path or None, default="auto"
             Folder on a quick disk with room for 4 (d + 2) bytes a row, for a file that lasts as long as the fit. The
             first iteration writes the rows there as they are processed, so that later ones need not decode the table.
+            "auto" takes the folder for temporary files if that is on a disk with four times the room, and memory is
+            free for twice as much, for the system's cache of files; otherwise, and with None, there is no copy.
 
         Returns
         -------

@@ -1,5 +1,6 @@
 """A fitted FCA as a file: what is written, and what is checked before it is trusted."""
 
+import copy
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -43,6 +44,9 @@ _MAY_BE_NAN = ("history", "objectives", "transport_gap")  # after the last itera
 
 def save(model: FCA, target: archive.Target, preparation: Preparation | None) -> None:
     """Write a fitted FCA; see :meth:`fairjax.FCA.save`."""
+    n_processes = model._n_processes
+    if n_processes > 1:
+        model = _without_rows(model)
     chosen = plain_settings(model)
     arrays: Arrays = {"start_centers": model.start_centers_}
     if not isinstance(chosen["init"], str):
@@ -64,6 +68,8 @@ def save(model: FCA, target: archive.Target, preparation: Preparation | None) ->
         "inertia": model.inertia_,
         "transport": None if model.transport_ is None else dataclasses.asdict(model.transport_),
     }
+    if n_processes > 1:
+        words["n_processes"] = n_processes
     if model.search_ is not None:
         arrays["search_costs"] = model.search_.costs
     if model.unfair_ is not None:
@@ -72,6 +78,16 @@ def save(model: FCA, target: archive.Target, preparation: Preparation | None) ->
         words["streamed"], more = stream_files.told(model.streamed_)
         arrays |= more
     archive.write(target, words, arrays)
+
+
+def _without_rows(model: FCA) -> FCA:
+    """A model to save, without its values for single rows: this process has only its own."""
+    kept = copy.copy(model)
+    solution, n_clusters = model.result_.assignment, int(model.n_clusters)
+    none = np.zeros(0, np.int32)
+    solution = solution._replace(labels=none, rows=none, fractions=np.zeros((0, n_clusters)))
+    kept.result_, kept.unfair_ = model.result_._replace(assignment=solution), None
+    return kept
 
 
 def restore(words: Words, arrays: Arrays) -> FCA:
@@ -101,6 +117,9 @@ def restore(words: Words, arrays: Arrays) -> FCA:
     model._keep(
         _result(model.method, arrays, sizes), words.choice("dtype", {"float32": np.float32, "float64": np.float64})
     )
+    if words.has("n_processes"):
+        model._n_processes = words.whole("n_processes", 2)
+        del model.labels_  # they are with the processes that had the rows
     model.start_centers_ = _checked(arrays, "start_centers", "Kd", sizes)
     model.unfair_ = None
     if words.has("unfair_cost"):

@@ -33,6 +33,8 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     result_: Any
     streamed_: "Streamed"
     preparation_: "Preparation | None"
+    _n_processes: int = 1  # that had rows of the fit in memory, each its own
+    _copied_bytes: int = 0  # on disk while a fit over blocks lasted
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
         """Assign points, including new ones, by the rule that is optimal for the fitted ones.
@@ -146,8 +148,9 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         if how not in get_args(How):
             raise InputError(f"how is {how!r}; expected 'soft', 'argmax' or 'sample'")
         check_is_fitted(self)
+        labels = self.labels_  # first, as these may be elsewhere
         solution = self.result_.assignment
-        fractions = np.eye(int(self.n_clusters), dtype=solution.fractions.dtype)[self.labels_]
+        fractions = np.eye(int(self.n_clusters), dtype=solution.fractions.dtype)[labels]
         fractions[solution.rows] = solution.fractions
         if how == "soft":
             return fractions
@@ -189,12 +192,19 @@ class FittedFCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
                 "a fit over blocks keeps no labels_: write them to files by write_labels(table, folder), or get those "
                 "of some rows by predict"
             )
+        if name == "labels_" and self._n_processes > 1:
+            raise AttributeError(
+                f"the fit was that of {self._n_processes} processes, each with labels_ of its own rows, which a saved "
+                "model leaves out; get the labels of some rows by predict"
+            )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def save(self, path: "Target", *, preparation: "Preparation | None" = None) -> None:
         """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), completely or not at all.
 
-        It holds all fitted attributes, including the labels of the fitted rows, but not the rows.
+        It holds all fitted attributes, including the labels of the fitted rows, but not the rows. After a joint `fit`
+        of several processes any of them may save it: as each has only its own rows, labels and fractions of rows are
+        left out, and ``labels_`` of the loaded model says so.
 
         Parameters
         ----------

@@ -46,6 +46,11 @@ class Given(NamedTuple):
     n_rows: int
     mesh: "Mesh | None"
 
+    @property
+    def n_processes(self) -> int:
+        """Number of participating processes."""
+        return 1 if self.mesh is None else len({device.process_index for device in self.mesh.devices.flat})
+
     def total(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The sum over all participating processes."""
         from fairjax._core import processes

@@ -1,7 +1,6 @@
 """Labels of a fit over blocks, as Parquet files in a folder that appears only when complete."""
 
 import contextlib
-import copy
 import json
 import os
 import shutil
@@ -91,18 +90,6 @@ def write_held(
                 done += part.n_rows
         written = [part for own in crew.told(parts.written) for part in own]
         seal(partial, manifest_of(model, sum(crew.told(done)), counts, written), crew)
-
-
-def without_rows(model: "FCA") -> "FCA":
-    """A model to save, without its values for single rows, which differ between processes."""
-    if model.n_devices != "all" or hasattr(model, "streamed_"):
-        return model
-    kept = copy.copy(model)
-    solution, n_clusters = model.result_.assignment, int(model.n_clusters)
-    none = np.zeros(0, np.int32)
-    solution = solution._replace(labels=none, rows=none, fractions=np.zeros((0, n_clusters)))
-    kept.result_, kept.labels_, kept.unfair_ = model.result_._replace(assignment=solution), none, None
-    return kept
 
 
 def check_target(folder: str | os.PathLike[str]) -> None:

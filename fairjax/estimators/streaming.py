@@ -16,6 +16,7 @@ from fairjax._core.text import counted
 from fairjax.errors import InputError
 from fairjax.estimators import endings, settings
 from fairjax.estimators.stream_checkpoints import Keeper
+from fairjax.estimators.stream_copies import AUTOMATIC, Copying
 
 if TYPE_CHECKING:
     from fairjax._core.processes import Crew
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from fairjax.fca.streaming.fitting import Streamed
     from fairjax.fca.streaming.intake import Intake
     from fairjax.fca.streaming.iterations import Problem, Report, State
-    from fairjax.fca.streaming.scratch import Scratch
     from fairjax.fca.streaming.survey import Survey
     from fairjax.fca.streaming.together import Leader
 
@@ -38,24 +38,23 @@ def fit(
     checkpoint_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     block_rows: int | None = None,
-    scratch_dir: str | os.PathLike[str] | None = None,
+    scratch_dir: str | os.PathLike[str] | None = AUTOMATIC,
 ) -> None:
     """See :meth:`fairjax.FCA.fit_blocks`."""
     from fairjax._core import processes
-    from fairjax.fca.streaming.scratch import Scratch
 
     with contextlib.ExitStack() as stack, processes.explained():
         crew = processes.Crew(model.n_devices == "all")
         keeper: Keeper | None = None
-        scratch: Scratch | None = None
+        copying = Copying(scratch_dir, crew, stack)
         with crew.as_one():
             _check(model, checkpoint_dir, resume, block_rows)
             if checkpoint_dir is not None and crew.leads:
                 keeper = stack.enter_context(Keeper(checkpoint_dir, resume))
-            if scratch_dir is not None:
-                scratch = stack.enter_context(contextlib.closing(Scratch(scratch_dir)))
+            copying.check()
         crew.check_same(str({n: v for n, v in model.get_params().items() if n != "random_state"}), "settings")
-        _fit(model, table, keeper, block_rows, scratch, crew)
+        _fit(model, table, keeper, block_rows, copying, crew)
+        model._copied_bytes = copying.n_bytes
     endings.explain(model.method, model.status_, gap=model.gap_, converged=model.converged_, max_iter=model.max_iter)
     if remark := endings.remark(model.streamed_.counts.T, model.cluster_centers_):
         warnings.warn(remark, ConvergenceWarning, stacklevel=3)
@@ -66,7 +65,7 @@ def _fit(
     table: Iterable[Any],
     keeper: Keeper | None,
     block_rows: int | None,
-    scratch: "Scratch | None",
+    copying: "Copying",
     crew: "Crew",
 ) -> None:
     from fairjax._core import processes
@@ -81,13 +80,13 @@ def _fit(
         if crew.leads:
             leader = together.Leader(crew) if crew.size > 1 else None
             try:
-                found, origin = _led(model, seen, intake, keeper, block_rows, scratch, identity, leader)
+                found, origin = _led(model, seen, intake, keeper, block_rows, copying, identity, leader)
             except Exception as error:
                 if leader is not None:  # or the others would wait for what does not come
                     leader.stop(processes.described(error))
                 raise
         else:
-            found, told = together.follow(crew, intake, scratch)
+            found, told = together.follow(crew, intake, copying.of)
             origin = {name: told[f"origin/{name}"] for name in ("start", "search")}
     model.max_balance_ = float(seen.masses.min() / seen.masses.max())
     model.fairness_ = settings.fairness(model, model.max_balance_)
@@ -101,7 +100,7 @@ def _led(
     intake: "Intake",
     keeper: Keeper | None,
     block_rows: int | None,
-    scratch: "Scratch | None",
+    copying: "Copying",
     identity: dict[str, Any],
     leader: "Leader | None",
 ) -> "tuple[Streamed, dict[str, Any]]":
@@ -124,7 +123,7 @@ def _led(
         tol=float(model.tol),
         block_rows=fitting.BLOCK_ROWS if block_rows is None else int(block_rows),
         go_over=one_pass if leader is None else leader,
-        scratch=scratch,
+        copied=copying.of,
     )
     state, origin = _begun(model, keeper, problem, seen, identity)
     told = _reporting(model, intake.n_rows or 0, len(state.history))
@@ -263,6 +262,7 @@ def _keep(model: "FCA", found: "Streamed", seen: "Survey", intake: "Intake", tab
     model.preparation_ = getattr(table, "preparation", None)
     model._keep(_result(found), seen.dtype)
     del model.labels_  # it has no rows
+    model._n_processes = 1
     model.streamed_ = found
     model.inertia_ = model.cost_ * float(seen.masses.sum())
     model.balance_, model.attribute_balances_ = _balance(found), []

@@ -97,7 +97,8 @@ def blocks(intake: Intake, layout: Layout, workshop: Workshop) -> Generator[Bloc
     if scratch is not None and scratch.holds(layout):
         return ahead(scratch.blocks(layout, workshop.spare), workshop.reader)
     source = fill(intake, layout, workshop.spare)
-    return ahead(source if scratch is None else scratch.kept(source, layout), workshop.reader)
+    kept = source if scratch is None or scratch.given_up else scratch.kept(source, layout)
+    return ahead(kept, workshop.reader)
 
 
 def fill(intake: Intake, layout: Layout, spare: Spare | None = None) -> Iterator[Block]:

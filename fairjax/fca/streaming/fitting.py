@@ -21,7 +21,7 @@ from fairjax.fca.streaming.intake import Intake
 from fairjax.fca.streaming.iterations import Last, Problem, Report, State
 from fairjax.fca.streaming.passes import Found, one_pass
 from fairjax.fca.streaming.rule import Copies, Rule, listed, whole_copies
-from fairjax.fca.streaming.scratch import Scratch
+from fairjax.fca.streaming.scratch import Copied
 from fairjax.fca.streaming.survey import Survey
 
 BLOCK_ROWS = 2**18
@@ -69,9 +69,12 @@ def problem_of(
     block_rows: int = BLOCK_ROWS,
     n_open: int | None = None,
     go_over: Callable[..., Found] = one_pass,
-    scratch: Scratch | None = None,
+    copied: Copied | None = None,
 ) -> Problem:
-    """The problem of a surveyed table; ``n_open`` rows stay open (by default one in 512, from 2^15 to 2^17)."""
+    """The problem of a surveyed table; ``n_open`` rows stay open (by default one in 512, from 2^15 to 2^17).
+
+    ``copied`` says where to keep a copy of so many rows, laid out so, if one is kept.
+    """
     size = padded(min(survey.n_rows, block_rows), 64)
     n_parts, length = block_shape(size)
     layout = Layout(
@@ -95,7 +98,7 @@ def problem_of(
         fairness,
         tol,
         min(n_open, padded(survey.n_rows, 64)),
-        Workshop(scratch),
+        Workshop(None if copied is None else copied(layout, intake.n_rows or survey.n_rows)),
         go_over,
     )
 

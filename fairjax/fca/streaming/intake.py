@@ -123,9 +123,10 @@ class Intake:
         self.weighted: bool | None = None
 
     def __iter__(self) -> Iterator[Rows]:
-        """All rows, those of empty blocks left out."""
+        """All rows, those of empty blocks left out; each part may take the memory of the one before."""
         n_rows = 0
-        for block in self.table:
+        lent = getattr(self.table, "lent", None)
+        for block in self.table if lent is None else lent():
             found = self._rows(block, self.first + n_rows)
             n_rows += found.columns.shape[1]
             if self.n_rows is not None and n_rows > self.n_rows:

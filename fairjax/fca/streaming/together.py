@@ -19,7 +19,7 @@ from fairjax.fca.streaming.intake import Floats, GroupIds, Intake
 from fairjax.fca.streaming.nearest import Open
 from fairjax.fca.streaming.passes import Found, Watch, one_pass
 from fairjax.fca.streaming.rule import Rule
-from fairjax.fca.streaming.scratch import Scratch
+from fairjax.fca.streaming.scratch import Copied
 
 _ROOM = 2  # times its even share of the open rows is what a process may send
 
@@ -98,7 +98,7 @@ class Leader:
             self._crew.shared({"kind": "stop", "why": why})
 
 
-def follow(crew: Crew, intake: Intake, scratch: Scratch | None = None) -> tuple[Streamed, Arrays]:
+def follow(crew: Crew, intake: Intake, copied: Copied | None = None) -> tuple[Streamed, Arrays]:
     """Do the passes that the first process asks for, up to the end; and what it says then.
 
     Raises
@@ -106,7 +106,7 @@ def follow(crew: Crew, intake: Intake, scratch: Scratch | None = None) -> tuple[
     InputError
         If that process, or another one, meets bad input.
     """
-    workshop, layout = Workshop(scratch), None
+    workshop, layout = Workshop(), None
     while True:
         asked = crew.shared({})
         kind = str(asked["kind"])
@@ -115,7 +115,9 @@ def follow(crew: Crew, intake: Intake, scratch: Scratch | None = None) -> tuple[
         if kind == "end":
             return _whole(asked), asked
         # one and the same for all passes, by which the copy is known
-        layout = _layout(asked) if layout is None else layout
+        if layout is None:
+            layout = _layout(asked)
+            workshop.scratch = None if copied is None else copied(layout, intake.n_rows or 0)
         _found_by_all(crew, intake, asked, layout, workshop, None)
 
 
