@@ -42,7 +42,7 @@ CASES = {
             "starts": Section("costs of ten seeds from either kind of start", 10, "direct-starts"),
             "sweep": Section("20 restarts x 10 levels of epsilon, one by one and in one call", 3, "direct-sweep"),
             "startup": Section("import, and the first command in an empty cache", 1, "direct-startup"),
-            "waiting": Section("what fits of new sizes, clusters and controls wait for the compiler", 2, "direct-waiting"),
+            "waiting": Section("what fits of new sizes and controls wait for the compiler", 2, "direct-waiting"),
             "growth": Section("seconds of an iteration from 10^4 to 10^7 points", 4, "direct-growth"),
         },
     ),

@@ -1,10 +1,11 @@
-"""Sums over blocks of rows, one block after the other: what is added up is as small as one block's part."""
+"""One block of rows after the other: sums of their parts, which stay as small as one block's, and results by block."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from fairjax._core.varying import varying_as
 
@@ -12,7 +13,53 @@ Blocks = TypeVar("Blocks")
 Parts = TypeVar("Parts")
 
 
-def block_sums(part: Callable[[Blocks], Parts], blocks: Blocks, zero: Parts, *constants: object) -> Parts:
+Carry = TypeVar("Carry")
+
+
+def scan_blocks(
+    step: Callable[[Carry, Any], tuple[Carry, Any]],
+    carry: Carry,
+    blocks: Any,
+    n_used: Array | None = None,
+    *,
+    overlapping: int = 1,
+) -> tuple[Carry, Any]:
+    """``jax.lax.scan`` over ``blocks`` (B, ...), of which only the first ``n_used`` () take time; None for all.
+
+    Results of the others are zeros. ``overlapping`` blocks at a time are independent for the compiler; it divides B.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> total, squares = scan_blocks(lambda sum, x: (sum + x, x * x), 0.0, jnp.arange(1.0, 5.0), jnp.int32(3))
+    >>> float(total), squares.tolist()
+    (6.0, [1.0, 4.0, 9.0, 0.0])
+    """
+    if n_used is None:
+        return jax.lax.scan(step, carry, blocks, unroll=overlapping)
+    n_blocks = jax.tree.leaves(blocks)[0].shape[0]
+    assert n_blocks % overlapping == 0
+
+    def at(index: Array) -> Any:
+        return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False), blocks)
+
+    def several(trip: Array, state: tuple[Carry, Any]) -> tuple[Carry, Any]:
+        carry, found = state
+        for index in range(overlapping):
+            place = overlapping * trip + index
+            carry, own = step(carry, at(place))
+            found = jax.tree.map(lambda all, own, i=place: all.at[i].set(own), found, own)
+        return carry, found
+
+    shapes = jax.eval_shape(lambda carry: step(carry, at(jnp.int32(0)))[1], carry)
+    none = jax.tree.map(lambda one: jnp.zeros((n_blocks, *one.shape), one.dtype), shapes)
+    n_trips = jax.lax.div(n_used + (overlapping - 1), jnp.asarray(overlapping, n_used.dtype))
+    return jax.lax.fori_loop(0, n_trips, several, (carry, none))
+
+
+def block_sums(
+    part: Callable[[Blocks], Parts], blocks: Blocks, zero: Parts, *constants: object, n_used: Array | None = None
+) -> Parts:
     """Sum of ``part(block)`` over the leading axis of ``blocks``; inside ``jax.shard_map`` over a device's own.
 
     Parameters
@@ -21,16 +68,17 @@ def block_sums(part: Callable[[Blocks], Parts], blocks: Blocks, zero: Parts, *co
     blocks : arrays (B, ...).
     zero : what the sum of no blocks is.
     constants : arrays that ``part`` closes over, which may vary along axes of a mesh.
+    n_used : () int32, how many blocks count; None for all.
 
     Examples
     --------
     >>> import jax.numpy as jnp
     >>> rows = jnp.arange(6.0).reshape(3, 2)
-    >>> block_sums(lambda block: {"sum": block.sum(), "most": block}, rows, {"sum": 0.0, "most": jnp.zeros(2)})
-    {'sum': Array(15., dtype=float32), 'most': Array([6., 9.], dtype=float32)}
+    >>> block_sums(lambda block: (block.sum(), block), rows, (0.0, jnp.zeros(2)))
+    (Array(15., dtype=float32), Array([6., 9.], dtype=float32))
     """
 
     def add(sums: Parts, block: Blocks) -> tuple[Parts, None]:
         return jax.tree.map(jnp.add, sums, part(block)), None
 
-    return jax.lax.scan(add, varying_as(zero, blocks, *constants), blocks)[0]
+    return scan_blocks(add, varying_as(zero, blocks, *constants), blocks, n_used)[0]

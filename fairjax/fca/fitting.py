@@ -7,7 +7,7 @@ functions ``fairjax.fca.init``, ``run`` and ``finish`` instead.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -312,14 +312,14 @@ def _fit_below(problem: _Problem, centers: Array, span: tuple[float, float], bou
 
 def _insist(problem: _Problem, centers: Array, result: FairClustering) -> FairClustering:
     """Fit with all points open if more points tie at a boundary than could stay open, as with many duplicates."""
-    points, n_padded = problem.points, problem.n_padded
-    width = points.n_groups * centers.shape[0] * points.dtype.itemsize
-    solved = int(result.assignment.status) != UNSOLVED
-    n_places = problem.n_places(int(centers.shape[0]))
-    most = _OPEN_BYTES // width if points.mesh is None else _MOST_TOGETHER
-    if solved or problem.few_open(n_places) >= n_padded or n_padded > most:
+    points, n_places = problem.points, problem.n_places(int(centers.shape[0]))
+    if int(result.assignment.status) != UNSOLVED or problem.few_open(n_places) >= problem.n_padded:
         return result
-    again = _fit(problem, centers, (1.0, 1.0), n_padded)
+    together = replace(problem, points=points.close)
+    width = points.n_groups * centers.shape[0] * points.dtype.itemsize
+    if together.n_padded > (_OPEN_BYTES // width if points.mesh is None else _MOST_TOGETHER):
+        return result
+    again = _fit(together, centers, (1.0, 1.0), together.n_padded)
     return again if int(again.assignment.status) == 0 else min(result, again, key=lambda one: float(one.cost))
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from fairjax._core.block_sums import block_sums
+from fairjax._core.block_sums import block_sums, scan_blocks
 from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.varying import varying_as
 from fairjax.assignment.screening import Pass, Source, label_type
@@ -22,6 +22,7 @@ from fairjax.fca.two_cheapest import two_cheapest
 from fairjax.kmeans.points import as_weighted_points
 
 _IN_CACHE = 16_384  # points of a block on a CPU
+_PARTS, _LEAST_BLOCK = 16, 2048  # blocks that a pass may skip, and the size that they have at least
 _LARGE = 2**20  # and on an accelerator, where a smaller block takes as long
 # Blocks of a pass on a CPU that may overlap. On two cores a pass is a fifth faster with two, and no faster with four.
 # With few blocks it is not worth compiling.
@@ -60,6 +61,8 @@ class GroupedPoints(NamedTuple):
         The devices over which rows are spread; features, groups and weights are then a device's own.
     kernel
         What passes are made of.
+    n_used : () int32
+        Number of blocks that hold points. Those after them are padding, which passes skip. None if all do.
     """
 
     features: Array
@@ -70,6 +73,7 @@ class GroupedPoints(NamedTuple):
     variance: Array
     spread: Rows = IN_ONE_PLACE
     kernel: Kernel = Kernel()
+    n_used: Array | None = None
 
     @property
     def n_points(self) -> int:
@@ -82,6 +86,15 @@ def block_shape(n_points: int) -> tuple[int, int]:
     n_blocks = -(-n_points // (_IN_CACHE if jax.default_backend() == "cpu" else _LARGE))
     size = -(-n_points // n_blocks)
     return n_blocks, size if n_blocks == 1 else -(-size // 64) * 64
+
+
+def _skippable_blocks(n_points: int) -> tuple[int, int]:
+    """Number and size of the blocks of a pass that skips padding; many on a CPU, where a small one takes less time."""
+    if jax.default_backend() != "cpu":
+        return block_shape(n_points)
+    block = min(_IN_CACHE, max(_LEAST_BLOCK, -(-n_points // (64 * _PARTS)) * 64))
+    n_blocks = -(-n_points // block)
+    return n_blocks + n_blocks % _OVERLAPPING, block
 
 
 def whole_blocks(n_points: int) -> int:
@@ -103,10 +116,14 @@ def prepare(
     weights: ArrayLike | None = None,
     *,
     n_groups: int,
+    n_rows: ArrayLike | None = None,
     rows: Rows = IN_ONE_PLACE,
     fused: bool = False,
 ) -> GroupedPoints:
     """Lay out points X (n, d), groups (n,) and weights (n,) or None for passes; O(n d) time and memory.
+
+    Where only the first ``n_rows`` () of the rows count (may be traced), the others are padding, for which passes on a
+    CPU take no time: one compiled program serves tables of many sizes.
 
     Inside ``jax.shard_map`` these are a device's own rows, and ``rows`` (:class:`fairjax.parallel.Rows`) names the axis
     over which they are spread; the points carry it to all functions of this route.
@@ -121,9 +138,12 @@ def prepare(
     groups = jnp.asarray(groups, jnp.int32)
     if groups.shape != weights.shape:
         raise InputError(f"groups has shape {groups.shape}; expected {weights.shape}, one id per row of X")
-    n_points = X.shape[0]
-    n_blocks, block = block_shape(n_points)
+    n_points, n_used = X.shape[0], None
+    n_blocks, block = block_shape(n_points) if n_rows is None else _skippable_blocks(n_points)
     padding = n_blocks * block - n_points
+    if n_rows is not None:
+        weights = jnp.where(jnp.arange(n_points) < n_rows, weights, 0)
+        n_used = jax.lax.div(jnp.asarray(n_rows, jnp.int32) + (block - 1), jnp.int32(block))
     # summed block by block: one running sum over millions of small weights would lose digits
     shape = (n_blocks, block)
     weights = jnp.pad(weights, (0, padding)).reshape(shape)
@@ -137,17 +157,19 @@ def prepare(
     def weighted_sum(i: Array) -> Array:
         return jnp.matmul(weights[i], block_of(i), precision=_HIGHEST)
 
-    mean = rows.sum(block_sums(weighted_sum, jnp.arange(n_blocks), jnp.zeros_like(X[0]), X, weights))
+    mean = rows.sum(block_sums(weighted_sum, jnp.arange(n_blocks), jnp.zeros_like(X[0]), X, weights, n_used=n_used))
     none = varying_as(jnp.zeros((), X.dtype), X, weights)
 
     def lay_out(variance: Array, i: Array) -> tuple[Array, Array]:
         features = block_of(i).T - mean[:, None]
         return variance + jnp.sum(weights[i] * jnp.sum(jnp.square(features), 0)), features
 
-    variance, features = jax.lax.scan(lay_out, none, jnp.arange(n_blocks))
+    variance, features = scan_blocks(lay_out, none, jnp.arange(n_blocks), n_used)
     masses = jnp.sum(jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None, None], weights, 0), -1), -1)
     masses, variance = rows.sum((masses, variance))
-    return GroupedPoints(features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance, rows, Kernel(fused))
+    return GroupedPoints(
+        features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance, rows, Kernel(fused), n_used
+    )  # fmt: skip
 
 
 def coordinates(points: GroupedPoints, index: Array) -> Array:
@@ -200,10 +222,10 @@ def _scanned(points: GroupedPoints, affine: Array) -> Scanned:
         if fused_pass_gpu.fits(n_features, points.masses.shape[0], affine.shape[0], affine.dtype):
             interpret = jax.default_backend() != "gpu"
             return fused_pass_gpu.in_one_read(affine, points.features, groups, weights, interpret=interpret)
-    return _by_blocks(affine, points.features, groups, weights)
+    return _by_blocks(affine, points.features, groups, weights, points.n_used)
 
 
-def _by_blocks(affine: Array, features: Array, groups: Array, weights: Array) -> Scanned:
+def _by_blocks(affine: Array, features: Array, groups: Array, weights: Array, n_used: Array | None) -> Scanned:
     """By operations that XLA knows, block by block."""
     n_clusters, n_columns = affine.shape
     clusters = jnp.arange(n_clusters, dtype=label_type(n_clusters))[:, None]
@@ -224,7 +246,7 @@ def _by_blocks(affine: Array, features: Array, groups: Array, weights: Array) ->
     zeros = jnp.zeros((n_clusters, n_columns), features.dtype)
     begin = varying_as((zeros, zeros[0, 0]), by_block, affine)
     overlapping = _OVERLAPPING if jax.default_backend() == "cpu" and features.shape[0] >= _MANY_BLOCKS else 1
-    (sums, lowest), of_points = jax.lax.scan(one_block, begin, by_block, unroll=overlapping)
+    (sums, lowest), of_points = scan_blocks(one_block, begin, by_block, n_used, overlapping=overlapping)
     return (*of_points, sums, lowest)
 
 
@@ -239,4 +261,6 @@ def labelled_cost(points: GroupedPoints, centers: Array, labels: Array) -> Array
         return jnp.sum(weights * jnp.sum(jnp.square(features - own), 0))
 
     by_block = (points.features, points.weights.reshape(n_blocks, block), labels.reshape(n_blocks, block))
-    return points.spread.sum(block_sums(of_block, by_block, jnp.zeros((), centers.dtype), centers))
+    return points.spread.sum(
+        block_sums(of_block, by_block, jnp.zeros((), centers.dtype), centers, n_used=points.n_used)
+    )

@@ -5,7 +5,7 @@ few lengths, so that most fits in a session need no compilation.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from fairjax.fca.points import GroupedPoints, prepare
 
 _LARGEST = 1e150  # the square of a larger value would overflow
 _FEW = 4096  # points up to which sizes are padded to powers of two
+_ROOMS = (2**14, 2**16, 2**18)  # points that passes are compiled for; they skip the rest of the padding
 _MANY = 2**20  # from this many points on, passes take longer than compiling, and nothing is padded
 _ITERATIONS = 128  # length of the history for max_iter up to this
 _LEAST_CLUSTERS = 4
@@ -116,6 +117,7 @@ class ScaledPoints(InUnits):
     X : (n', d') padded points. weights : (n',) 0 for padding. ids : (n',) int32 groups 0..M-1.
     groups : (n,) on the host. n_groups : M. n_points, n_features : before padding.
     shift : (d,) subtracted from the data. scale : unit of X on the device.
+    roomy : whether more points share the programs of the direct route, whose layout then has more padding.
     """
 
     X: Array
@@ -127,11 +129,22 @@ class ScaledPoints(InUnits):
     n_features: int
     shift: npt.NDArray[Any]
     scale: float
+    roomy: bool = True
 
     @cached_property
     def grouped(self) -> GroupedPoints:
         """The points laid out for the passes of the direct route, on first use."""
-        return _lay_out(self.X, self.ids, self.weights, n_groups=self.n_groups)
+        room = next((room for room in _ROOMS if self.roomy and _FEW < self.n_points <= room), None)
+        if room is None:
+            return _lay_out(self.X, self.ids, self.weights, None, n_groups=self.n_groups)
+        # on the host, where a new size compiles nothing
+        X, ids, weights = (_extended(leaf, room) for leaf in (self.X, self.ids, self.weights))
+        return _lay_out(X, ids, weights, np.asarray(self.n_points, np.int32), n_groups=self.n_groups)
+
+    @property
+    def close(self) -> "ScaledPoints":
+        """The same with little padding, for problems in which every point counts at every step."""
+        return replace(self, roomy=False)
 
     @property
     def n_columns(self) -> int:
@@ -260,6 +273,12 @@ def padded(n: int, least: int) -> int:
     return n if n > _MANY else -(-n // step) * step
 
 
+def _extended(leaf: Array, room: int) -> Any:
+    found = np.zeros((room, *leaf.shape[1:]), leaf.dtype)
+    found[: len(leaf)] = np.asarray(leaf)
+    return found
+
+
 @partial(stage, static_argnames="n_groups")
-def _lay_out(X: Array, ids: Array, weights: Array, *, n_groups: int) -> GroupedPoints:
-    return prepare(X, ids, weights, n_groups=n_groups)
+def _lay_out(X: Array, ids: Array, weights: Array, n_rows: Any, *, n_groups: int) -> GroupedPoints:
+    return prepare(X, ids, weights, n_rows=n_rows, n_groups=n_groups)

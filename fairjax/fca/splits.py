@@ -80,7 +80,7 @@ def splits(points: GroupedPoints, centers: Array, labels: Array) -> Splits:
             about = features - jnp.matmul(own.T, members, precision=_HIGHEST)
             return part(about, members, weights)
 
-        return points.spread.sum(block_sums(of_block, by_block, like, centers))
+        return points.spread.sum(block_sums(of_block, by_block, like, centers, n_used=points.n_used))
 
     def moments(about: Array, members: Array, weights: Array) -> tuple[Array, Array, Array]:
         heavy = members * weights

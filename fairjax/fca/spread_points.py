@@ -104,6 +104,11 @@ class SpreadPoints(InUnits):
         """Number of rows per device, padding included."""
         return int(self.grouped.weights.shape[0]) // self.mesh.size
 
+    @property
+    def close(self) -> "SpreadPoints":
+        """The same points, which have little padding."""
+        return self
+
     @cached_property
     def for_starts(self) -> ScaledPoints:
         """The points that starts come from: at most 131,072 random rows, in one place, the same in every process."""
