@@ -79,7 +79,7 @@ def imported(path: Path) -> list[tuple[str, str]]:
 
 # what looks inside an algorithm, to time its parts
 INSIDE = {
-    "alignment/parts.py", "direct/search.py", "scale/sharded.py",
+    "alignment/parts.py", "direct/search.py", "gpu/passes.py", "scale/sharded.py",
 }  # fmt: skip
 
 
