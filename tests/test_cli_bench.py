@@ -117,7 +117,10 @@ def test_options_of_the_alignment_routes():
     ("arguments", "words"),
     [
         (("--reg", "0.1"), "--reg belongs to methods that align the groups (exact, sinkhorn, fca-alignment)"),
-        (("--methods", "kmeans", "--devices", "2"), "--devices belongs to fca, which is not compared"),
+        (
+            ("--methods", "kmeans", "--devices", "2"),
+            "--devices belongs to fca and the deep methods, and none of them is compared",
+        ),
         (("--devices", "4096"), "--devices"),
         (("--set", "zzz=1"), "--set zzz=1: none of kmeans, falg, fca has a setting of that name; see fairjax methods"),
         (("--set", "vfc.step=2"), "'vfc' is none of --methods kmeans,falg,fca"),
@@ -167,6 +170,7 @@ def test_cells_that_a_spreadsheet_would_run(people, capsys):
         ("--methods", "exact", "--center-update", "gradient", "--max-iter", "3"),
         ("--min-balance", "0.3", "--search", "2", "--n-init", "2", "--methods", "fca"),
         ("--key", "column 3", "--methods", "kmeans"),
+        ("--methods", "kmeans,ae", "--set", "ae.steps=20", "--devices", "2"),
     ],
 )
 def test_every_option_on_adult(tmp_path, options):

@@ -269,7 +269,7 @@ def test_a_name_with_settings_is_one_row():
     ("changes", "message"),
     [
         ({"methods": [("falg", {"delt": 0.1})]}, "gives falg the setting 'delt', which is none of falg: delta, "),
-        ({"methods": [("falg", {"n_init": 3})]}, "the setting 'n_init', which has a parameter of its own"),
+        ({"methods": [("falg", {"n_init": 3})]}, "the setting 'n_init', which the comparison sets"),
         ({"methods": [("falg", 0.1)]}, "holds 'falg' with 0.1; expected a dict"),
         ({"attributes": "apart"}, "attributes is 'apart'"),
         ({"n_devices": 0}, "n_devices is 0"),

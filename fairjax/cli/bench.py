@@ -35,7 +35,6 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     _check_files(options)
     compilation.keep_programs()
     methods, asked = bench_methods.chosen(options), bench_methods.controls(options)
-    bench_methods.check_spread([*methods, *asked], options)
     results, curves = [], []
     with Bar(not (options.json or options.quiet)) as bar:
         for i, name in enumerate(options.data or [None]):

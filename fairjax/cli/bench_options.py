@@ -7,9 +7,7 @@ _IN_MEMORY = "methods are compared on a table in memory, in one process"
 _AT_ONCE = "nothing is kept of a run but its row"
 # options of `fit` that can mean nothing here, and why
 WITHOUT = {
-    **dict.fromkeys(
-        ("--checkpoint-dir", "--checkpoint-every", "--resume"), "no method that is compared is saved midway"
-    ),
+    **dict.fromkeys(("--checkpoint-dir", "--checkpoint-every", "--resume"), "what is compared is fitted in one go"),
     **dict.fromkeys(("--stream", "--block-rows", "--scratch-dir"), _IN_MEMORY),
     **dict.fromkeys(("--distributed", "--coordinator", "--processes", "--process", "--join-timeout"), _IN_MEMORY),
     "--model": _AT_ONCE,
@@ -24,7 +22,7 @@ def add(bench: Parser) -> None:
         "--methods", default="kmeans,falg,fca", metavar="A,B",
         help="methods to compare (default: kmeans,falg,fca), of kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, "
         "sfc, fairlets, spfc, mpfc, fca-alignment, exact, sinkhorn, fca-c, sec, "
-        "dbscan, fca; at their fairest and published settings",
+        "dbscan, fca; at their fairest and published settings; or deep methods (see: fairjax methods)",
     )  # fmt: skip
     bench.add_argument("--seeds", type=numbers.count, default=3, metavar="N", help="number of starts (default: 3)")
     method_options.add(bench, bench=True)

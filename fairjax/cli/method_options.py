@@ -38,7 +38,7 @@ def _add_methods(parser: argparse.ArgumentParser, bench: bool) -> None:
     """Add what says over which devices, by which groups and with which settings a method works."""
     parser.add_argument(
         "--devices", type=numbers.count, default=1, metavar="N",
-        help="fca: spread rows over N devices; other methods run on one (default: 1)" if bench else
+        help="fca and deep methods: spread rows, or those of each batch, over N devices (default: 1)" if bench else
         "direct route and deep methods: spread rows, or those of each batch, over N devices (default: 1)",
     )  # fmt: skip
     parser.add_argument(

@@ -56,7 +56,8 @@ def compare(
         ``fit(X, sensitive_features=...)``. A name, one of kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, sfc,
         fairlets, spfc, mpfc, fca-alignment, exact, sinkhorn, fca-c, sec, dbscan and fca, has a row at its fairest
         setting and one as published, where that is another; fca has one for each of the `levels`. A pair, such as
-        ``("falg", {"delta": 0.1})`` or ``("fca", {"epsilon": 0.1})``, and an estimator have one row.
+        ``("falg", {"delta": 0.1})`` or ``("fca", {"epsilon": 0.1})``, an estimator, and a deep method, by its name on
+        the command line such as "dec", have one row.
     n_clusters : int, default=8
         Of all methods, those of estimators too.
     levels : sequence of float, default=(0.5, 0.8, 0.9, 1.0)
@@ -88,7 +89,7 @@ def compare(
         is to be fair by itself, which "fca", "mpfc" and "falg" can. Then balances are the least over the columns, and
         of other fair methods there is a row without figures. Balances by each column are in the table either way.
     n_devices : int, default=1
-        Devices over which "fca" and "mpfc" spread rows, as for :class:`fairjax.FCA`; others run on one.
+        Devices over which "fca" and "mpfc" spread rows, and deep methods those of each batch; others run on one.
 
     Returns
     -------
@@ -142,7 +143,7 @@ def compare(
         raise InputError(f"levels is {levels!r}; expected shares of the best balance, above 0 and at most 1")
     problem, several = _problem(X, sensitive_features, sample_weight, int(n_clusters), init, attributes)
     spread = float(np.square(problem.X - np.average(problem.X, 0, problem.weights)).sum(1) @ problem.each)
-    facts = Facts(problem.max_balance, spread, int(n_clusters))
+    facts = Facts(problem.max_balance, spread, int(n_clusters), problem.n_points, problem.n_groups)
     rows = entrants(methods, facts, levels, curve=bool(curve))
     with memory.explained(problem.n_points, int(n_clusters)):
         classes = _classes(target, problem.n_points)

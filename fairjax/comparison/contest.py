@@ -193,14 +193,12 @@ class Contest:
         return model
 
     def _settings(self, entrant: Entrant) -> dict[str, Any]:
-        """What the comparison says of the methods of FCA that are named, beside what was said with the name."""
+        """What the comparison says of methods that are named, beside what was said with the name."""
         entry = METHODS.get(entrant.name)
-        if entry is None or not entry.is_fca:
-            return {}
-        found: dict[str, Any] = {"max_iter": self.max_iter, "tol": self.tol}
-        if not entry.is_alignment:
-            found["n_devices"] = self.n_devices
-        if entry.name == "fca":
+        found: dict[str, Any] = {"n_devices": self.n_devices} if entrant.spreads else {}
+        if entry is not None and entry.is_fca:
+            found |= {"max_iter": self.max_iter, "tol": self.tol}
+        if entry is not None and entry.name == "fca":
             found["search"] = self.search
         return {name: value for name, value in found.items() if name not in entrant.given}
 

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -11,20 +11,26 @@ from fairjax._core.text import visible
 from fairjax.baselines.catalogue import METHODS, Method, Relative, Setting, find
 from fairjax.errors import InputError
 
+if TYPE_CHECKING:
+    from fairjax.deep.methods.estimator import DeepClusterer
+
 _OWN = ("n_clusters", "random_state")  # parameters that a comparison sets
-_SET = (*_OWN, "init", "n_init", "attributes", "n_devices")  # those that have a parameter of `compare`
+_SET = (*_OWN, "init", "n_init", "attributes", "n_devices")  # and those that have a parameter of `compare`
+_SET_OF_DEEP = (*_OWN, "n_devices", "checkpoint_dir", "checkpoint_every", "resume")
 _LONGEST = 60
 
 
 class Facts(NamedTuple):
     """What settings of the catalogue follow from: the best balance, and the (weighted) squared distances from the mean.
 
-    ``n_clusters`` is that of all entrants.
+    ``n_clusters`` is that of all entrants, and ``n_points`` and ``n_groups`` tell a deep method how long to train.
     """
 
     max_balance: float
     spread: float
     n_clusters: int
+    n_points: int
+    n_groups: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +44,7 @@ class Entrant:
     control : the parameter that the row is named by, if any. symbol : how the label shows it.
     words : what the label says beside. searched : whether the value of the control is still to be found.
     fixed : a label that the caller gave. given : names of the parameters that the caller gave.
+    spreads : whether it runs on as many devices as the comparison has.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Entrant:
     searched: bool = False
     fixed: str = ""
     given: frozenset[str] = frozenset()
+    spreads: bool = False
 
     @property
     def value(self) -> Any:
@@ -104,13 +112,54 @@ def _all(methods: Any, facts: Facts, levels: Sequence[float], curve: bool) -> It
     else:
         named = [("", method) for method in methods]
     for label, method in named:
-        if isinstance(method, str):
-            rows = _of_method(find(method), facts, levels, curve)
-            yield from (replace(row, title=label) if label else row for row in rows)
-        elif isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], str):
-            yield from _of_settings(find(method[0]), method[1], label, facts, curve)
-        else:
+        pair = isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], str)
+        name, given = method if pair else (method, None)
+        if not isinstance(name, str):
             yield _of_estimator(method, label, facts)
+        elif isinstance(found := find_any(name), type):
+            yield _of_deep(found, {} if given is None else given, label, facts)
+        elif given is None:
+            rows = _of_method(found, facts, levels, curve)
+            yield from (replace(row, title=label) if label else row for row in rows)
+        else:
+            yield from _of_settings(found, given, label, facts, curve)
+
+
+def find_any(name: str) -> "Method | type[DeepClusterer]":
+    """The entry of the catalogue, or the class of a deep method; InputError for what is neither.
+
+    Examples
+    --------
+    >>> find_any("falg").label, find_any("dec").__name__
+    ('FAlg', 'DEC')
+    """
+    try:
+        return find(name)
+    except InputError:
+        import fairjax.deep  # noqa: F401, fills their catalogue
+        from fairjax.deep.methods.estimator import METHODS as DEEP
+
+        text = str(name).strip().lower()
+        found = DEEP.get(text) or next((kind for kind in DEEP.values() if kind.__name__.lower() == text), None)
+        if found is None:
+            raise
+        return found
+
+
+def _of_deep(kind: "type[DeepClusterer]", given: Any, label: str, facts: Facts) -> Entrant:
+    """A deep method, which trains as ``fairjax fit`` lets it for so many rows; rows of images are rows of pixels."""
+    _check_settings(kind.command, given, kind._get_param_names(), _SET_OF_DEEP)
+    model = kind(**{"n_clusters": facts.n_clusters, **kind.suggested(facts.n_points, facts.n_groups), **given})
+    return Entrant(
+        kind.command,
+        model,
+        "own",
+        kind.__name__,
+        words=_words(given),
+        fixed=label,
+        given=frozenset(given),
+        spreads=True,
+    )
 
 
 def _of_method(method: Method, facts: Facts, levels: Sequence[float], curve: bool) -> Iterator[Entrant]:
@@ -131,15 +180,7 @@ def _of_method(method: Method, facts: Facts, levels: Sequence[float], curve: boo
 
 def _of_settings(method: Method, given: Any, label: str, facts: Facts, curve: bool) -> Iterator[Entrant]:
     """A name with settings: one row, or the method's curves with these settings along them."""
-    if not isinstance(given, Mapping):
-        raise InputError(
-            f"methods holds {method.name!r} with {visible(repr(given), _LONGEST)}; expected a dict of settings"
-        )
-    known = [name for name in inspect.signature(method.estimator).parameters if name not in _SET]
-    for name in given:
-        if name not in known:
-            has = "has a parameter of its own" if name in _SET else f"is none of {method.name}: {', '.join(known)}"
-            raise InputError(f"methods gives {method.name} the setting {visible(str(name), _LONGEST)!r}, which {has}")
+    _check_settings(method.name, given, inspect.signature(method.estimator).parameters, _SET)
     settings, own = {**method.kept, **given}, frozenset(given)
     if curve and method.curves:
         for line in method.curves:
@@ -153,6 +194,17 @@ def _of_settings(method: Method, given: Any, label: str, facts: Facts, curve: bo
     if row.control is None and "epsilon" in given:
         row = replace(row, control="epsilon")
     yield replace(row, symbol="", given=own, fixed=label)
+
+
+def _check_settings(name: str, given: Any, parameters: Sequence[str] | Mapping[str, Any], taken: Sequence[str]) -> None:
+    """Refuse what is no dict of settings that the method has, and those that are ``taken`` by the comparison."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"methods holds {name!r} with {visible(repr(given), _LONGEST)}; expected a dict of settings")
+    known = [parameter for parameter in parameters if parameter not in taken]
+    for parameter in given:
+        if parameter not in known:
+            of = "the comparison sets" if parameter in taken else f"is none of {name}: {', '.join(known)}"
+            raise InputError(f"methods gives {name} the setting {visible(str(parameter), _LONGEST)!r}, which {of}")
 
 
 def _words(given: Mapping[str, Any]) -> str:
@@ -170,7 +222,7 @@ def _entrant(method: Method, setting: Setting, facts: Facts, varied: str | None 
     symbol = "ε" if parameter == "epsilon" else method.symbol
     return Entrant(
         method.name, kind(facts.n_clusters, **given), method.begins, method.label, parameter, symbol, setting.words,
-        setting.searched,
+        setting.searched, spreads=method.is_fca and not method.is_alignment,
     )  # fmt: skip
 
 
