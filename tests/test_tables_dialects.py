@@ -198,6 +198,26 @@ def test_header_or_data(write, content, names, rows):
     assert (table.names, table.n_rows) == (names, rows)
 
 
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("1,2,F\n3,4,M\n5,6,F\n", "'F'"),
+        ("2001,2002,F\n2003,2004,M\n2005,2006,F\n", "'F'"),
+        ("p,x,s\ne,x,s\np,y,s\n", "'p', 'x', 's'"),
+        ("F;north\nM;south\nM;north\nF;south\n", "'F', 'north'"),
+    ],
+)
+def test_a_first_line_whose_values_come_again_is_asked_about(write, content, shown):
+    """Categories name no columns: the first row of a table without a header is not eaten."""
+    path = write(content)
+    with pytest.raises(
+        InputError, match=rf"holds values that come again below it \({shown}\) and may be data.*--header"
+    ):
+        read_raw_table(path)
+    assert read_raw_table(path, dialect=Dialect(header=False)).n_rows == content.count("\n")
+    assert read_raw_table(path, dialect=Dialect(header=True)).n_rows == content.count("\n") - 1
+
+
 def test_a_line_that_may_be_either_is_asked_about(write):
     path = write("39, State-gov, 77516\n50, Private, 83311\n38, Private, 215646\n")
     with pytest.raises(InputError, match=r"holds numbers \('39', '77516'\) and may be data.*--no-header.*--header"):

@@ -13,8 +13,9 @@ from fairjax.errors import InputError
 def has_header(first: Sequence[str], rest: Sequence[Sequence[str]], label: str) -> tuple[bool, str | None]:
     """Whether the first row is a header, and what to tell of it.
 
-    Cells without numbers name columns. Only numbers are data. A mixture is a header where the numbers are years or
-    count the columns; otherwise nobody can tell, and the user is asked.
+    Cells without numbers name columns, unless each comes again as a value of its own column. Only numbers are data. A
+    mixture is a header where the numbers are years or count the columns and no name comes again; otherwise nobody can
+    tell, and the user is asked.
 
     Examples
     --------
@@ -25,7 +26,10 @@ def has_header(first: Sequence[str], rest: Sequence[Sequence[str]], label: str) 
     """
     cells = [cell.strip() for cell in first]
     numbers = [cell for cell in cells if is_number(cell)]
+    again = _come_again(cells, rest)
     if not numbers:
+        if again and len(again) == len(list(filter(None, cells))):
+            raise _doubtful(label, f"values that come again below it ({listed(again, 3)})")
         return True, None
     named = [cell for cell in cells if cell and not is_number(cell)]
     like_data = [
@@ -36,16 +40,35 @@ def has_header(first: Sequence[str], rest: Sequence[Sequence[str]], label: str) 
     if not like_data and rest and named:
         return True, None
     counts = _counts(numbers) and len(numbers) > 1
+    if again:
+        raise _doubtful(label, f"values that come again below it ({listed(again, 3)})")
     if (named and (counts or _years(numbers))) or (counts and not cells[0]):
         return True, None
     if named or (counts and numbers[0] in ("0", "1") and len(numbers) > 2):
-        raise InputError(
-            f"the first line of {label} holds numbers ({listed(numbers, 3)}) and may be data or a header; "
-            "say --no-header if it is data and --header if it names the columns"
-        )
+        raise _doubtful(label, f"numbers ({listed(numbers, 3)})")
     return False, (
         "the first line holds only numbers and is taken as data; the columns are called column 1, column 2, ... "
         "(--header says that it names them)"
+    )
+
+
+def _come_again(cells: Sequence[str], rest: Sequence[Sequence[str]]) -> list[str]:
+    """Texts of the first row that are values of their own columns, too; a row repeated as a whole says nothing.
+
+    Files put together have the names once more in each.
+    """
+    others = [row for row in rest if len(cells) == 1 or [cell.strip() for cell in row] != list(cells)]
+    return [
+        cell
+        for cell, column in zip(cells, zip(*others, strict=False), strict=False)
+        if cell and not is_number(cell) and cell in map(str.strip, column)
+    ]
+
+
+def _doubtful(label: str, holds: str) -> InputError:
+    return InputError(
+        f"the first line of {label} holds {holds} and may be data or a header; say --no-header if it is data and "
+        "--header if it names the columns"
     )
 
 
