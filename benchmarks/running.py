@@ -95,10 +95,9 @@ class Run:
 
 def ran(command: list[str], timeout: float | None = None) -> dict[str, Any]:
     """The JSON object that a command prints last, or ``failed`` with the reason."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, check=False, env=environment, encoding="utf-8"
+            command, capture_output=True, text=True, timeout=timeout, check=False, env=surroundings(), encoding="utf-8"
         )
     except subprocess.TimeoutExpired:
         return {"failed": f"stopped after {timeout:g} s"}
@@ -107,6 +106,11 @@ def ran(command: list[str], timeout: float | None = None) -> dict[str, Any]:
         return {"failed": f"ended with code {done.returncode}: {last[0]}"}
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of a child, which imports what lies here."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 class Bar:
