@@ -99,7 +99,9 @@ def _known(model: Any, how: Preparation | None, options: argparse.Namespace) -> 
 
 def _assign(model: Any, data: Dataset) -> npt.NDArray[np.int32]:
     if _is_deep(model):
-        return model.predict(data.X)
+        # an encoder that is the same for all groups assigns rows without them
+        own = model.groups_[data.groups] if model._network.by_group and model.groups_[0] is not None else None
+        return model.predict(data.X, sensitive_features=own)
     X: Any = data.X
     if hasattr(model, "feature_names_in_"):
         import pandas as pd

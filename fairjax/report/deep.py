@@ -37,7 +37,7 @@ def report_data(model: "DeepClusterer", run: "Run") -> ReportData:
         status="ended early: few labels still changed" if model.ended_early_ else "went through all its steps",
         n_iter=model.n_iter_,
         group_violation=host.group_violation(table) if shape[1] > 1 else None,
-        latent=model.embed(run.rows) if run.details else None,
+        latent=model.embed(run.rows, sensitive_features=_named(model, run.groups)) if run.details else None,
         image_shape=_image_shape(run.rows, run.parts["feature_names"]),
     )
 
@@ -45,6 +45,11 @@ def report_data(model: "DeepClusterer", run: "Run") -> ReportData:
 def parameters(model: "DeepClusterer") -> dict[str, Any]:
     """Settings that affected the result."""
     return {name: value for name, value in model.get_params(deep=False).items() if name not in _NO_SETTINGS}
+
+
+def _named(model: "DeepClusterer", groups: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """The groups' own values, as `embed` takes them; None where there is one group without a name."""
+    return None if model.groups_[0] is None else model.groups_[groups]
 
 
 def _image_shape(rows: npt.NDArray[Any], names: tuple[str, ...] | None) -> tuple[int, int, int] | None:

@@ -43,7 +43,9 @@ class Clusterer(NamedTuple):
     prices: Any = ()
 
 
-def log_assignment(soft: Soft, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
+def log_assignment(
+    soft: Soft, network: Network | OwnNetwork, clusterer: Clusterer, x: Array, groups: Array | None = None
+) -> Array:
     """Log of the soft assignment (n, K) of rows, in evaluation mode.
 
     Parameters
@@ -55,8 +57,10 @@ def log_assignment(soft: Soft, network: Network | OwnNetwork, clusterer: Cluster
     clusterer : Clusterer
         Of one seed.
     x : Array (n, ...)
+    groups : Array (n,), optional
+        What an encoder with parts of each group's own asks for.
     """
-    z = embed(network, clusterer.params, clusterer.rest, x)
+    z = embed(network, clusterer.params, clusterer.rest, x, groups)
     if soft == "cosine":
         return cosine_log_assignment(unit_rows(z), clusterer.centers, clusterer.tau)
     if soft == "gaussian":
@@ -67,6 +71,8 @@ def log_assignment(soft: Soft, network: Network | OwnNetwork, clusterer: Cluster
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def assign(soft: Soft, network: Network | OwnNetwork, clusterer: Clusterer, x: Array) -> Array:
+def assign(
+    soft: Soft, network: Network | OwnNetwork, clusterer: Clusterer, x: Array, groups: Array | None = None
+) -> Array:
     """Most probable cluster (n,) int32 of rows."""
-    return jnp.argmax(log_assignment(soft, network, clusterer, x), axis=1).astype(jnp.int32)
+    return jnp.argmax(log_assignment(soft, network, clusterer, x, groups), axis=1).astype(jnp.int32)

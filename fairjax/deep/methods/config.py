@@ -74,7 +74,7 @@ class Config(Settings, ABC):
     def finish(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
         """Labels (N,) of the rows trained on, and what assigns others; of traced numbers, ``state.hyper`` has them."""
         clusterer = self.clusterer(state, data, key)
-        return assign(self.soft, self.network, clusterer, data.x), clusterer
+        return assign(self.soft, self.network, clusterer, data.x, data.groups), clusterer
 
     def finish_full(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
         """The same where `finish` has left a cluster without rows, by a method that can fill it (`fills`)."""

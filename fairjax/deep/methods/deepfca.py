@@ -25,7 +25,7 @@ from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, Settings, differs, setting, static
 from fairjax.deep.methods.smoothing import Smooth, SmoothSettings
 from fairjax.deep.methods.starting import StartSettings, check_start
-from fairjax.deep.methods.surfaces import GroupDecoders, PricedClusterer
+from fairjax.deep.methods.surfaces import GroupDecoders, GroupEncoders, PricedClusterer
 from fairjax.deep.methods.targets import Fair, FairnessSettings, TargetSettings, check_fairness, rule_of, with_fairness
 from fairjax.deep.nets.choice import Family
 from fairjax.deep.nets.passing import embed
@@ -145,7 +145,7 @@ class DeepFCAConfig(DeepFCASettings, Fair, Smooth, Config):
     def _finish(self, state: TrainState, data: Data, key: Array, *, full: bool) -> tuple[Array, Clusterer]:
         hyper = state.hyper
         params = state.extra.get("average", state.params["net"])
-        z = embed(self.network, params, state.rest, data.x)
+        z = embed(self.network, params, state.rest, data.x, data.groups)
         if self.fair_targets:
             centers = state.extra["centers"]
         else:
@@ -203,7 +203,7 @@ class DeepFCAConfig(DeepFCASettings, Fair, Smooth, Config):
 
 
 @estimator
-class DeepFCA(PricedClusterer, GroupDecoders, StartSettings, DeepFCASettings):
+class DeepFCA(PricedClusterer, GroupDecoders, GroupEncoders, StartSettings, DeepFCASettings):
     """Fair clustering via alignment (Kim et al., ICML 2025) on learned features, by exact fair assignments.
 
     An autoencoder with a decoder branch for each group (the network "vae" has one in any case), then FCA on its latent

@@ -170,28 +170,31 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         return self.fit(X, y, sensitive_features=sensitive_features).labels_
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[np.int32]:
-        """Cluster of each row, new ones too; the encoder does not ask for the group, which is ignored.
+        """Cluster of each row, new ones too; the group is ignored unless the encoder has parts of each group's own.
 
         Parameters
         ----------
         X : array-like (n, D) or (n, height, width, channels)
-        sensitive_features : ignored
+        sensitive_features : array-like (n,), optional
+            Only an encoder with parts of each group's own (`group_encoder`) asks for it.
 
         Returns
         -------
         ndarray (n,), int32
         """
-        return np.argmax(self.predict_proba(X), axis=1).astype(np.int32)
+        return np.argmax(self.predict_proba(X, sensitive_features=sensitive_features), axis=1).astype(np.int32)
 
-    def predict_proba(self, X: Any) -> npt.NDArray[Any]:
-        """Soft assignment (n, K) of rows, by the method's own rule."""
+    def predict_proba(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[Any]:
+        """Soft assignment (n, K) of rows, by the method's own rule; `sensitive_features` as for `predict`."""
         ready = self._ready(X)
-        return np.asarray(_probabilities(self.config_type.soft, self._network, self._clusterer, ready))
+        groups = self._groups_of(sensitive_features, len(ready))
+        return np.asarray(_probabilities(self.config_type.soft, self._network, self._clusterer, ready, groups))
 
-    def embed(self, X: Any) -> npt.NDArray[Any]:
-        """Latent rows (n, d) in evaluation mode."""
+    def embed(self, X: Any, *, sensitive_features: Any = None) -> npt.NDArray[Any]:
+        """Latent rows (n, d) in evaluation mode; `sensitive_features` as for `predict`."""
         ready = self._ready(X)
-        return np.asarray(_latent(self._network, self._clusterer, ready))
+        groups = self._groups_of(sensitive_features, len(ready))
+        return np.asarray(_latent(self._network, self._clusterer, ready, groups))
 
     def save(self, path: archive.Target, *, preparation: Preparation | None = None) -> None:
         """Write the fitted estimator to one file (NPZ: arrays and a JSON text, no pickle), whole or not at all.
@@ -274,7 +277,22 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
             branches=n_groups if getattr(self, "group_decoders", False) else 1,
             output=self._scale[2],
             compute=self.compute,
+            own_parts=getattr(self, "group_encoder", "shared"),
+            n_groups=n_groups,
         )
+
+    def _groups_of(self, sensitive_features: Any, n: int) -> npt.NDArray[np.int32] | None:
+        """Numbers (n,) of the groups for an encoder with parts of each group's own; None for any other."""
+        if not self._network.by_group:
+            return None
+        if sensitive_features is None and len(self.groups_) > 1:
+            raise InputError(
+                "parts of the encoder are each group's own: name the rows' groups in sensitive_features, or fit with "
+                "group_encoder='shared'"
+            )
+        if sensitive_features is None:
+            return np.zeros(n, np.int32)
+        return group_codes.encode_known(sensitive_features, n, self.groups_)
 
     def _ready(self, X: Any) -> npt.NDArray[Any]:
         check_is_fitted(self)
@@ -314,11 +332,11 @@ def estimator(kind: type[Made]) -> type[Made]:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _probabilities(
-    soft: assigning.Soft, network: Network | OwnNetwork, clusterer: assigning.Clusterer, x: Any
+    soft: assigning.Soft, network: Network | OwnNetwork, clusterer: assigning.Clusterer, x: Any, groups: Any
 ) -> jax.Array:
-    return jnp.exp(assigning.log_assignment(soft, network, clusterer, x))
+    return jnp.exp(assigning.log_assignment(soft, network, clusterer, x, groups))
 
 
 @partial(jax.jit, static_argnums=0)
-def _latent(network: Network | OwnNetwork, clusterer: assigning.Clusterer, x: Any) -> jax.Array:
-    return embed(network, clusterer.params, clusterer.rest, x)
+def _latent(network: Network | OwnNetwork, clusterer: assigning.Clusterer, x: Any, groups: Any) -> jax.Array:
+    return embed(network, clusterer.params, clusterer.rest, x, groups)

@@ -78,7 +78,7 @@ class FairTargetTask(Task):
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """Centres by k-means on the latent rows of the autoencoder, unless there are labels to start from."""
         params, rest, _ = carry
-        z = embed(self.config.network, params["net"], rest, data.x)
+        z = embed(self.config.network, params["net"], rest, data.x, data.groups)
         if self.started:
             centers = self._means(z, data)
         else:
@@ -108,7 +108,7 @@ class FairTargetTask(Task):
 
         def latent(old: Any) -> tuple[Array, Array]:
             params = old["average"] if self.averaged else state.params["net"]
-            z = embed(self.config.network, params, state.rest, data.x)
+            z = embed(self.config.network, params, state.rest, data.x, data.groups)
             return z, jnp.sum(jnp.var(z, axis=0))
 
         def keep(old: Any) -> Any:

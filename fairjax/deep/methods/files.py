@@ -1,6 +1,7 @@
 """A fitted estimator as a file: what is written, and what is checked before it is believed."""
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
@@ -126,7 +127,8 @@ def _clusterer(model: "DeepClusterer", arrays: Arrays) -> Clusterer:
     network, K = model._network, int(model.n_clusters)
     start = jax.eval_shape(network.init, jax.random.key(0))
     row = jax.ShapeDtypeStruct((1, *model._shape), jnp.result_type(float))
-    latent = jax.eval_shape(lambda params, rest, x: embed(network, params, rest, x), *start, row)
+    group = jax.ShapeDtypeStruct((1,), jnp.int32)
+    latent = jax.eval_shape(partial(embed, network), *start, row, group)
 
     def place(*shape: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, jnp.result_type(float))

@@ -28,7 +28,7 @@ def scores(result: Result, config: Config, data: Data) -> npt.NDArray[np.float64
     """
 
     def information(clusterer: object) -> Array:
-        log_q = log_assignment(config.soft, config.network, clusterer, data.x)  # type: ignore[arg-type]
+        log_q = log_assignment(config.soft, config.network, clusterer, data.x, data.groups)  # type: ignore[arg-type]
         return -sum(clustering_information(jnp.exp(log_q)))  # type: ignore[return-value]
 
     found = np.asarray(jax.jit(jax.vmap(information))(result.clusterer), float)

@@ -97,7 +97,8 @@ def smoothness(
     """
 
     def log_assignment(params: Any, x: Array) -> Array:
-        return assign(params, network.encode(params["net"], rest, x, train=True, key=pass_key)[0].z)
+        code, _ = network.encode(params["net"], rest, x, batch.groups, train=True, key=pass_key)
+        return assign(params, code.z)
 
     radius = hyper["vat_radius"] * jax.lax.stop_gradient(distance[batch.rows])
     loss, moved = adversarial_loss(key, log_assignment, params, batch.x, log_q, radius, step=hyper["vat_step"])

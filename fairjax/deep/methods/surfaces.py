@@ -1,7 +1,7 @@
 """What some of the estimators have beside `DeepClusterer`: labels of groups, prices for new rows, groups' decoders."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from fairjax._core import group_codes
 from fairjax.deep.methods.estimator import DeepClusterer
 from fairjax.deep.methods.settings import setting
 
-__all__ = ["GroupDecoders", "LabelledGroups", "PricedClusterer"]
+__all__ = ["GroupDecoders", "GroupEncoders", "LabelledGroups", "PricedClusterer"]
 
 
 class LabelledGroups(DeepClusterer):
@@ -76,7 +76,7 @@ class PricedClusterer(DeepClusterer):
             return super().predict(X)
         check_is_fitted(self)
         group_codes.check_pairing(X, sensitive_features)
-        costs = self._costs(self.embed(X))
+        costs = self._costs(self.embed(X, sensitive_features=sensitive_features))
         groups = group_codes.encode_known(sensitive_features, len(costs), self.groups_)
         return np.argmin(costs + self.multipliers_[groups], axis=1).astype(np.int32)
 
@@ -96,3 +96,14 @@ class GroupDecoders:
     """The setting of estimators whose decoders may have a branch for each group."""
 
     group_decoders: bool = setting(True, "A decoder branch for each group, or one for all.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GroupEncoders:
+    """The setting of estimators whose encoders may have parts of each group's own."""
+
+    group_encoder: Literal["shared", "layer", "norm", "both"] = setting(
+        "shared",
+        "What each group has of its own in the encoder: nothing, the first layer, the batch normalisation behind it "
+        '(of the network "fc" all), or both; with it new rows are encoded only with their groups.',
+    )

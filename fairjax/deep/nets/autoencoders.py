@@ -2,7 +2,8 @@
 
 An autoencoder is an NNX module with two methods:
 
-- ``encode(x, *, train, key)`` returns the latent rows ``(n, d)``, or a `Code` if it also has a divergence to pay;
+- ``encode(x, *, train, key)`` returns the latent rows ``(n, d)``, or a `Code` if it also has a divergence to pay; ours
+  take the rows' group ids too, for parts of the encoder that are each group's own (`fairjax.deep.nets.entrance`);
 - ``decode(z, groups, *, train)`` returns the reconstruction in the shape of the input; ``groups`` are the rows' group
   ids, for decoders with a branch for each group.
 
@@ -18,6 +19,7 @@ References
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -28,6 +30,7 @@ from jax import Array
 
 from fairjax.deep.nets.blocks import BatchNorm, Conv, Dense, branch_ids, drop, he_kernel, unit_rows, xavier_kernel
 from fairjax.deep.nets.convolution import in_blocks, kept
+from fairjax.deep.nets.entrance import own_norm
 
 __all__ = ["OUTPUTS", "Code", "ConvAutoencoder", "ConvVAE", "Critic", "FCAutoencoder", "MLPAutoencoder"]
 
@@ -62,6 +65,10 @@ class MLPAutoencoder(nnx.Module):
         Divide latent rows by their length.
     output : {"sigmoid", "tanh", "linear"}
         Last function of the decoder.
+    layer_groups : int, optional
+        Give the encoder's first layer weights of each of so many groups' own.
+    norm_groups : int, optional
+        Put batch normalisation of each of so many groups' own behind that layer.
     rngs : nnx.Rngs
     """
 
@@ -75,6 +82,8 @@ class MLPAutoencoder(nnx.Module):
         n_groups: int = 1,
         unit_norm: bool = False,
         output: str = "linear",
+        layer_groups: int | None = None,
+        norm_groups: int | None = None,
     ) -> None:
         widths = [n_in, *hidden, n_latent]
         back = widths[::-1]
@@ -82,14 +91,16 @@ class MLPAutoencoder(nnx.Module):
         def dense(n_in: int, n_out: int, n_groups: int | None = None) -> Dense:
             return Dense(n_in, n_out, rngs=rngs, n_groups=n_groups, kernel_init=_sdae_kernel, bias=0.0)
 
-        self.encoder = nnx.List([dense(a, b) for a, b in pairwise(widths)])
+        self.encoder = nnx.List([dense(a, b, None if i else layer_groups) for i, (a, b) in enumerate(pairwise(widths))])
         self.head = nnx.List([dense(a, b) for a, b in pairwise(back[:-1])])
         self.branch = dense(back[-2], back[-1], n_groups)
+        self.first_norm = own_norm(widths[1], norm_groups, rngs)
+        self.layer_groups = layer_groups
         self.unit_norm, self.output = unit_norm, output
 
-    def encode(self, x: Array, *, train: bool, key: Array | None = None) -> Array:
+    def encode(self, x: Array, groups: Array | None = None, *, train: bool, key: Array | None = None) -> Array:
         """(n, D) to (n, d)."""
-        z = self._encode_to(x, len(self.encoder))
+        z = self._encode_to(x, len(self.encoder), groups, train)
         return unit_rows(z) if self.unit_norm else z
 
     def decode(self, z: Array, groups: Array, *, train: bool) -> Array:
@@ -106,20 +117,26 @@ class MLPAutoencoder(nnx.Module):
         ``h = dropout(ReLU(W x + b))``, ``x' = W' h + b'``; the code layer has neither ReLU nor dropout, and rows of the
         data come back through the output's own function.
         """
-        target = jax.lax.stop_gradient(self._encode_to(x, layer))
-        h = self.encoder[layer](target)
+        target = jax.lax.stop_gradient(self._encode_to(x, layer, groups, False))
+        h = self._layer(layer, target, groups, True)
         if layer < len(self.encoder) - 1:
             h = drop(jax.nn.relu(h), dropout, key)
         if layer == 0:
             return target, OUTPUTS[self.output](self.branch(h, branch_ids(groups, self.branch.n_groups)))
         return target, self.head[len(self.head) - layer](h)
 
-    def _encode_to(self, x: Array, depth: int) -> Array:
-        for i, layer in enumerate(self.encoder[:depth]):
-            x = layer(x)
+    def _encode_to(self, x: Array, depth: int, groups: Array | None, train: bool) -> Array:
+        for i in range(depth):
+            x = self._layer(i, x, groups, train)
             if i < len(self.encoder) - 1:
                 x = jax.nn.relu(x)
         return x
+
+    def _layer(self, i: int, x: Array, groups: Array | None, train: bool) -> Array:
+        if i:
+            return self.encoder[i](x)
+        x = self.encoder[0](x, groups if self.layer_groups else None)
+        return x if self.first_norm is None else self.first_norm(x, groups, train=train)
 
 
 def _sdae_kernel(groups: bool) -> Callable[..., Array]:
@@ -139,8 +156,11 @@ class FCAutoencoder(nnx.Module):
     n_groups : int
     unit_norm : bool
     output : {"sigmoid", "tanh", "linear"}
-    rngs : nnx.Rngs
+    layer_groups : int, optional
         All as for `MLPAutoencoder`.
+    norm_groups : int, optional
+        Give all of the encoder's batch normalisation statistics, scale and offset of each of so many groups' own.
+    rngs : nnx.Rngs
     """
 
     def __init__(
@@ -152,10 +172,15 @@ class FCAutoencoder(nnx.Module):
         n_groups: int = 1,
         unit_norm: bool = True,
         output: str = "tanh",
+        layer_groups: int | None = None,
+        norm_groups: int | None = None,
     ) -> None:
         trunk, branch = [n_in, 1024, 1024, 512], [512, 1024, 1024]
-        self.trunk = nnx.List([Dense(a, b, rngs=rngs) for a, b in pairwise(trunk)])
-        self.trunk_norms = nnx.List([BatchNorm(size, rngs=rngs) for size in trunk[1:]])
+        own = (layer_groups, None, None)
+        layers = zip(pairwise(trunk), own, strict=True)
+        self.trunk = nnx.List([Dense(a, b, rngs=rngs, n_groups=n) for (a, b), n in layers])
+        self.trunk_norms = nnx.List([BatchNorm(size, rngs=rngs, n_groups=norm_groups) for size in trunk[1:]])
+        self.layer_groups, self.norm_groups = layer_groups, norm_groups
         self.code = nnx.List([Dense(512, 256, rngs=rngs), Dense(256, n_latent, rngs=rngs)])
         self.head = nnx.List([Dense(n_latent, 256, rngs=rngs), Dense(256, 512, rngs=rngs)])
         self.branch = nnx.List([Dense(a, b, rngs=rngs, n_groups=n_groups) for a, b in pairwise(branch)])
@@ -163,10 +188,12 @@ class FCAutoencoder(nnx.Module):
         self.last = Dense(branch[-1], n_in, rngs=rngs, n_groups=n_groups)
         self.unit_norm, self.output = unit_norm, output
 
-    def encode(self, x: Array, *, train: bool, key: Array | None = None) -> Array:
+    def encode(self, x: Array, groups: Array | None = None, *, train: bool, key: Array | None = None) -> Array:
         """(n, D) to (n, d)."""
-        for layer, norm in zip(self.trunk, self.trunk_norms, strict=True):
-            x = jax.nn.relu(norm(layer(x), train=train))
+        normed = groups if self.norm_groups else None
+        for i, (layer, norm) in enumerate(zip(self.trunk, self.trunk_norms, strict=True)):
+            x = layer(x, groups if self.layer_groups and not i else None)
+            x = jax.nn.relu(norm(x, normed, train=train))
         z = self.code[1](jax.nn.relu(self.code[0](x)))
         return unit_rows(z) if self.unit_norm else z
 
@@ -191,6 +218,8 @@ class ConvAutoencoder(nnx.Module):
     n_groups : int
     unit_norm : bool
     output : {"sigmoid", "tanh", "linear"}
+    layer_groups : int, optional
+    norm_groups : int, optional
     rngs : nnx.Rngs
         These as for `MLPAutoencoder`.
     """
@@ -204,22 +233,32 @@ class ConvAutoencoder(nnx.Module):
         n_groups: int = 1,
         unit_norm: bool = True,
         output: str = "tanh",
+        layer_groups: int | None = None,
+        norm_groups: int | None = None,
     ) -> None:
         height, width, channels = shape
         self.small = (height // 4, width // 4, 16)
         plan = ((channels, 16, 1), (16, 32, 2), (32, 32, 1), (32, 16, 2))
         back = ((16, 32, 2), (32, 32, 1), (32, 16, 2), (16, channels, 1))
-        self.convs = nnx.List([Conv(a, b, stride=s, rngs=rngs) for a, b, s in plan])
+        own = (layer_groups, None, None, None)
+        self.convs = nnx.List(
+            [Conv(a, b, stride=s, rngs=rngs, n_groups=n) for (a, b, s), n in zip(plan, own, strict=True)]
+        )
         size = math.prod(self.small)
         self.code = nnx.List([Dense(size, 256, rngs=rngs), Dense(256, n_latent, rngs=rngs)])
         self.head = nnx.List([Dense(n_latent, 256, rngs=rngs), Dense(256, size, rngs=rngs)])
         branches = n_groups if n_groups > 1 else None
         self.branch = nnx.List([Conv(a, b, stride=s, transpose=True, n_groups=branches, rngs=rngs) for a, b, s in back])
+        self.first_norm = own_norm(16, norm_groups, rngs)
+        self.layer_groups = layer_groups
         self.n_groups, self.unit_norm, self.output = n_groups, unit_norm, output
 
-    def encode(self, x: Array, *, train: bool, key: Array | None = None) -> Array:
+    def encode(self, x: Array, groups: Array | None = None, *, train: bool, key: Array | None = None) -> Array:
         """(n, h, w, c) to (n, d)."""
-        x = in_blocks(self._convolve, self._largest(), x)
+        first = 0
+        if self.layer_groups or self.first_norm is not None:
+            x, first = self._own(x, groups, train), 1
+        x = in_blocks(partial(self._convolve, first), self._largest(), x)
         z = self.code[1](jax.nn.relu(self.code[0](x.reshape(len(x), -1))))
         return unit_rows(z) if self.unit_norm else z
 
@@ -232,8 +271,18 @@ class ConvAutoencoder(nnx.Module):
             return in_blocks(self._convolve_back, self._largest(), x)
         return in_blocks(self._convolve_back, self._largest(), x, groups, self.n_groups)
 
-    def _convolve(self, x: Array) -> Array:
-        for conv in self.convs:
+    def _own(self, x: Array, groups: Array | None, train: bool) -> Array:
+        """The first layer by itself, where it or the normalisation behind it is each group's own."""
+        assert groups is not None
+        size = math.prod(x.shape[1:])
+        if self.layer_groups:
+            x = in_blocks(lambda x, group: kept(self.convs[0](x, group)), size, x, groups, self.layer_groups)
+        else:
+            x = in_blocks(lambda x: kept(self.convs[0](x)), size, x)
+        return jax.nn.relu(x if self.first_norm is None else self.first_norm(x, groups, train=train))
+
+    def _convolve(self, first: int, x: Array) -> Array:
+        for conv in self.convs[first:]:
             x = jax.nn.relu(kept(conv(x)))
         return x
 

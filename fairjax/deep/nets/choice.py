@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from fairjax.deep.nets.entrance import own_options
 from fairjax.deep.nets.network import Network
 from fairjax.deep.nets.own import OwnEncoder, OwnNetwork
 from fairjax.errors import InputError
@@ -63,6 +64,8 @@ def choose(
     branches: int,
     output: str,
     compute: str,
+    own_parts: str = "shared",
+    n_groups: int = 1,
 ) -> Network | OwnNetwork:
     """The network of a training.
 
@@ -84,12 +87,17 @@ def choose(
     output : {"sigmoid", "tanh", "linear"}
         Last function of the decoder.
     compute : {"float32", "bfloat16"}
+    own_parts : {"shared", "layer", "norm", "both"}
+        What of the encoder is to be each group's own.
+    n_groups : int
+        Of the data.
 
     Raises
     ------
     InputError
-        If there is no such network, or it does not take such rows.
+        If there is no such network, it does not take such rows, or it has no parts of the groups' own.
     """
+    without = f"group_encoder={own_parts!r} takes the network 'mlp', 'sdae', 'fc' or 'conv'"
 
     def named(kind: str, n_latent: int | None) -> Network:
         if kind == "auto":
@@ -100,7 +108,9 @@ def choose(
         if kind not in _WITHOUT_DECODER:
             options["output"] = output
         if kind not in ("vae", "gan", *_WITHOUT_DECODER):
-            options |= {"unit_norm": family.unit_norm, "n_groups": branches}
+            options |= {"unit_norm": family.unit_norm, "n_groups": branches} | own_options(own_parts, n_groups)
+        elif own_parts != "shared":
+            raise InputError(f"{without}; found {kind!r}")
         if kind == "sdae":
             options["hidden"] = _WIDE
         latent = n_latent or (_VAE_LATENT if kind == "vae" else n_clusters)
@@ -111,6 +121,8 @@ def choose(
             known = ", ".join(map(repr, ("auto", *family.names)))
             raise InputError(f"{method} has no network {asked!r}; expected one of {known}, or an NNX module")
         return named(asked, n_latent)
+    if own_parts != "shared":
+        raise InputError(f"{without}; found a module of your own, which can hold such parts itself")
     own: OwnNetwork
     if callable(getattr(asked, "decode", None)):
         own = OwnNetwork(asked, compute)

@@ -60,6 +60,11 @@ class _Adapter(ABC):
 
     compute: str
 
+    @property
+    def by_group(self) -> bool:
+        """Whether parts of the encoder are each group's own, so that it asks for the rows' groups."""
+        return False
+
     @abstractmethod
     def graph(self) -> Any:
         """Structure without arrays."""
@@ -80,20 +85,27 @@ class _Adapter(ABC):
         found = use(module, *(narrow(x) for x in inputs))
         return jax.tree.map(to(wide), found), _split(module)[1].rest
 
-    def encode(self, params: Any, rest: Any, x: Array, *, train: bool = False, key: Array | None = None) -> Any:
-        """`Code` of the rows, and the rest as it then is."""
-        return self.call(params, rest, lambda module, x: _code(module.encode(x, train=train, key=key)), x)
+    def encode(
+        self, params: Any, rest: Any, x: Array, groups: Array | None = None, *, train: bool = False,
+        key: Array | None = None,
+    ) -> Any:  # fmt: skip
+        """`Code` of the rows, and the rest as it then is; groups count only for an encoder that asks for them."""
+        if self.by_group and groups is None:
+            raise InputError("parts of this encoder are each group's own: pass the groups of the rows, too")
+        own = (groups,) if self.by_group and groups is not None else ()
+        return self.call(params, rest, lambda module, *own: _code(module.encode(*own, train=train, key=key)), x, *own)
 
     def autoencode(
-        self, params: Any, rest: Any, x: Array, groups: Array, *, train: bool = False, key: Array | None = None
-    ) -> tuple[tuple[Code, Array], Any]:
-        """`Code` and reconstruction of the rows, and the rest as it then is."""
+        self, params: Any, rest: Any, x: Array, groups: Array, *, branches: Array | None = None, train: bool = False,
+        key: Array | None = None,
+    ) -> tuple[tuple[Code, Array], Any]:  # fmt: skip
+        """`Code` and reconstruction of the rows, and the rest as it then is; `branches` decode in place of `groups`."""
 
-        def use(module: Any, x: Array, groups: Array) -> tuple[Code, Array]:
-            code = _code(module.encode(x, train=train, key=key))
-            return code, module.decode(code.z, groups, train=train)
+        def use(module: Any, x: Array, groups: Array, branches: Array) -> tuple[Code, Array]:
+            code = _code(module.encode(x, *((groups,) if self.by_group else ()), train=train, key=key))
+            return code, module.decode(code.z, branches, train=train)
 
-        return self.call(params, rest, use, x, groups)
+        return self.call(params, rest, use, x, groups, groups if branches is None else branches)
 
 
 def _code(found: Code | Array) -> Code:
@@ -161,6 +173,11 @@ class Network(_Adapter):
     def init(self, key: Array) -> Variables:
         """Variables drawn from a key; pure, so `vmap` over keys gives many at once."""
         return _split(self._build(key))[1]
+
+    @property
+    def by_group(self) -> bool:
+        """Whether parts of the encoder are each group's own, so that it asks for the rows' groups."""
+        return any(name in ("layer_groups", "norm_groups") for name, _ in self.options)
 
     def graph(self) -> Any:
         """Structure without arrays."""

@@ -13,16 +13,23 @@ _BLOCK = 1 << 22  # numbers of the input that pass through an encoder at a time
 _RECALIBRATION = 100  # batches at least: of the averages from before, which lose a tenth with each, 3e-5 is left
 
 
-def embed(network: Network | OwnNetwork, params: Any, rest: Any, x: Array) -> Array:
-    """Latent rows (n, d) in evaluation mode, block by block, so that memory stays bounded."""
+def embed(network: Network | OwnNetwork, params: Any, rest: Any, x: Array, groups: Array | None = None) -> Array:
+    """Latent rows (n, d) in evaluation mode, block by block, so that memory stays bounded.
+
+    Groups (n,) count only for an encoder that has parts of each group's own.
+    """
     n = len(x)
     block = max(_BLOCK // max(x[0].size, 1), 1)
+    inputs = (x, groups) if network.by_group and groups is not None else (x,)
     if n <= block:
-        return network.encode(params, rest, x)[0].z
+        return network.encode(params, rest, *inputs)[0].z
     count = -(-n // block)
-    padded = jnp.pad(x, ((0, count * block - n), *((0, 0),) * (x.ndim - 1)))
-    blocks = padded.reshape(count, block, *x.shape[1:])
-    latent = lax.map(lambda rows: network.encode(params, rest, rows)[0].z, blocks)
+
+    def blocks(rows: Array) -> Array:
+        padded = jnp.pad(rows, ((0, count * block - n), *((0, 0),) * (rows.ndim - 1)))
+        return padded.reshape(count, block, *rows.shape[1:])
+
+    latent = lax.map(lambda rows: network.encode(params, rest, *rows)[0].z, tuple(blocks(each) for each in inputs))
     return latent.reshape(count * block, -1)[:n]
 
 
