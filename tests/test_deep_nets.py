@@ -95,6 +95,20 @@ def test_transposed_convolution_is_the_adjoint(stride):
     np.testing.assert_allclose(jnp.vdot(x, found), there, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("apply", "stride"), [(convolution.conv, 1), (convolution.conv_transpose, 2)])
+def test_networks_at_once_by_products_are_those_one_by_one(apply, stride):
+    """One batched product for several networks, forward and backward, and each network by the native convolution."""
+    channels = (9, 8) if apply is convolution.conv else (8, 9)
+    x, kernels = jax.random.normal(KEY, (2, 3, 4, 4, 9)), jax.random.normal(KEY, (2, 3, 3, *channels))
+
+    def slopes(way, x, kernel):
+        return jax.value_and_grad(lambda x, kernel: jnp.sum(jnp.sin(apply(x, kernel, stride, way))), (0, 1))(x, kernel)
+
+    together = jax.jit(jax.vmap(lambda x, kernel: slopes("products", x, kernel)))(x, kernels)
+    alone = jax.jit(lambda x, kernels: jax.lax.map(lambda one: slopes("native", *one), (x, kernels)))(x, kernels)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), together, alone)
+
+
 def test_winograd_equals_the_native_convolution():
     rng = np.random.default_rng(0)
     x, kernel, slope = (rng.normal(size=size) for size in ((3, 6, 10, 9), (3, 3, 9, 8), (3, 6, 10, 8)))

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from fairjax import datasets, metrics
 from fairjax.deep import Network, aekmeans, dec, deepfca, dfc, fcmi
@@ -52,3 +53,24 @@ def scores(labels: Any, data: datasets.Dataset) -> dict[str, float]:
         "entropy": jnp.mean(metrics.entropy(labels, data.groups)),
     }
     return {name: round(float(value), 4) for name, value in found.items()} | {"clusters": len(np.unique(labels))}
+
+
+def detailed(labels: Any, data: datasets.Dataset) -> dict[str, Any]:
+    """The same; agreement inside each group, and the share of errors in the worst pair of classes."""
+    found: dict[str, Any] = scores(labels, data)
+    found["accuracy_of_groups"] = [
+        round(float(metrics.accuracy(labels[own], data.target[own])), 4)
+        for own in (data.groups == group for group in range(data.n_groups))
+    ]
+    size = 1 + int(max(np.max(labels), np.max(data.target)))
+    counts = np.zeros((size, size))
+    np.add.at(counts, (np.asarray(labels), data.target), 1)
+    clusters, classes = linear_sum_assignment(-counts)
+    table = np.zeros_like(counts)
+    table[classes] = counts[clusters]
+    errors = table + table.T
+    np.fill_diagonal(errors, 0)
+    pair = np.unravel_index(np.argmax(errors), errors.shape)
+    found["worst_pair"] = [int(min(pair)), int(max(pair))]
+    found["worst_pair_share"] = round(float(errors.max() / max(errors.sum() / 2, 1)), 3)
+    return found

@@ -220,8 +220,10 @@ class ConvAutoencoder(nnx.Module):
     output : {"sigmoid", "tanh", "linear"}
     layer_groups : int, optional
     norm_groups : int, optional
+    convolve : {"auto", "native", "products"}
+        As `way` of `fairjax.deep.nets.convolution.conv`; on accelerators "products" is for several networks at once.
     rngs : nnx.Rngs
-        These as for `MLPAutoencoder`.
+        These but `convolve` as for `MLPAutoencoder`.
     """
 
     def __init__(
@@ -235,6 +237,7 @@ class ConvAutoencoder(nnx.Module):
         output: str = "tanh",
         layer_groups: int | None = None,
         norm_groups: int | None = None,
+        convolve: str = "auto",
     ) -> None:
         height, width, channels = shape
         self.small = (height // 4, width // 4, 16)
@@ -242,13 +245,14 @@ class ConvAutoencoder(nnx.Module):
         back = ((16, 32, 2), (32, 32, 1), (32, 16, 2), (16, channels, 1))
         own = (layer_groups, None, None, None)
         self.convs = nnx.List(
-            [Conv(a, b, stride=s, rngs=rngs, n_groups=n) for (a, b, s), n in zip(plan, own, strict=True)]
+            [Conv(a, b, stride=s, rngs=rngs, n_groups=n, way=convolve) for (a, b, s), n in zip(plan, own, strict=True)]
         )
         size = math.prod(self.small)
         self.code = nnx.List([Dense(size, 256, rngs=rngs), Dense(256, n_latent, rngs=rngs)])
         self.head = nnx.List([Dense(n_latent, 256, rngs=rngs), Dense(256, size, rngs=rngs)])
         branches = n_groups if n_groups > 1 else None
-        self.branch = nnx.List([Conv(a, b, stride=s, transpose=True, n_groups=branches, rngs=rngs) for a, b, s in back])
+        layers = [Conv(a, b, stride=s, transpose=True, n_groups=branches, rngs=rngs, way=convolve) for a, b, s in back]
+        self.branch = nnx.List(layers)
         self.first_norm = own_norm(16, norm_groups, rngs)
         self.layer_groups = layer_groups
         self.n_groups, self.unit_norm, self.output = n_groups, unit_norm, output

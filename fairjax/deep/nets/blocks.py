@@ -112,6 +112,8 @@ class Conv(nnx.Module):
     kernel_init : function of a bool
     rngs : nnx.Rngs
         These as for `Dense`.
+    way : {"auto", "native", "products"}
+        As for `fairjax.deep.nets.convolution.conv`.
     """
 
     def __init__(
@@ -125,19 +127,20 @@ class Conv(nnx.Module):
         bias: bool = True,
         n_groups: int | None = None,
         kernel_init: Callable[[bool], Init] = torch_kernel,
+        way: str = "auto",
     ) -> None:
         lead = () if n_groups is None else (n_groups,)
         channels = (n_out, n_in) if transpose else (n_in, n_out)
         self.kernel = nnx.Param(kernel_init(n_groups is not None)(rngs.params(), (*lead, 3, 3, *channels)))
         start = _bias_init(None, 9 * channels[0])
         self.bias = nnx.Param(start(rngs.params(), (*lead, n_out))) if bias else None
-        self.stride, self.transpose = stride, transpose
+        self.stride, self.transpose, self.way = stride, transpose, way
 
     def __call__(self, x: Array, groups: Array | None = None) -> Array:
         """(n, h, w, n_in) to (n, h', w', n_out); `groups` (n,), or () for images all of one group."""
         kernel = self.kernel[...] if groups is None else self.kernel[...][groups]
         apply = convolution.conv_transpose if self.transpose else convolution.conv
-        found = apply(x, kernel, self.stride)
+        found = apply(x, kernel, self.stride, self.way)
         if self.bias is None:
             return found
         return found + (self.bias[...] if groups is None else self.bias[...][groups][..., None, None, :])

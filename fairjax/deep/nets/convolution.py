@@ -22,12 +22,15 @@ _CACHE = 1 << 20  # numbers that stay in a processor's cache between writing and
 _WINOGRAD = 8  # channels from which on its sums and differences cost less than the products that they save
 
 
-def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
+def conv(x: Array, kernel: Array, stride: int = 1, way: str = "auto") -> Array:
     """Convolve images with 3 x 3 kernels, one for all images or one for each.
 
     On CPU this is one matrix product with the images' 3 x 3 patches, or, at stride 1 with enough channels, Winograd's
     algorithm [1]_: XLA's own convolution takes two to four times as long there, forward and backward. Elsewhere the
     native convolution is used, and with a kernel for each image the patches.
+
+    Several networks at once (`vmap`) make of native convolutions one of as many feature groups, and of matrix products
+    one batched product: `way` chooses.
 
     Parameters
     ----------
@@ -35,11 +38,13 @@ def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
     kernel : Array (3, 3, c, c') or (n, 3, 3, c, c')
     stride : {1, 2}
         With 2, h and w are halved and rounded up.
+    way : {"auto", "native", "products"}
+        XLA's convolution, or matrix products; "auto" takes products on CPU and the native one elsewhere.
 
     Returns
     -------
     Array (n, h / stride, w / stride, c')
-        On CPU, and with one kernel, differentiable once.
+        By products, and with one kernel, differentiable once.
 
     References
     ----------
@@ -53,14 +58,14 @@ def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
     """
     if kernel.ndim == 5:
         return _by_patches(x, kernel, stride)
-    if jax.default_backend() != "cpu":
+    if _native(way):
         border = ((1, 1), (1, 1))
         return lax.conv_general_dilated(x, kernel, (stride, stride), border, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     high, wide = math.ceil(x.shape[1] / stride), math.ceil(x.shape[2] / stride)
     return in_blocks(lambda block: _forth(block, kernel, stride), high * wide * x.shape[3], x)
 
 
-def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
+def conv_transpose(x: Array, kernel: Array, stride: int = 1, way: str = "auto") -> Array:
     """Transposed convolution: the adjoint of `conv` with the same kernel, read from its output to its input.
 
     Sizes are those of the usual layer with padding 1 and, at stride 2, output padding 1.
@@ -71,11 +76,13 @@ def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
     kernel : Array (3, 3, c', c) or (n, 3, 3, c', c)
         As `conv` would take it for the way back.
     stride : 1 or 2
+    way : {"auto", "native", "products"}
+        As for `conv`.
 
     Returns
     -------
     (n, h * stride, w * stride, c')
-        On CPU, and with one kernel, differentiable once.
+        By products, and with one kernel, differentiable once.
 
     Examples
     --------
@@ -85,9 +92,13 @@ def conv_transpose(x: Array, kernel: Array, stride: int = 1) -> Array:
     """
     n, height, width, _ = x.shape
     size = (n, height * stride, width * stride)
-    if kernel.ndim == 5 or jax.default_backend() != "cpu":
-        return _adjoint(partial(conv, stride=stride), x, kernel, size)
+    if kernel.ndim == 5 or _native(way):
+        return _adjoint(partial(conv, stride=stride, way=way), x, kernel, size)
     return in_blocks(lambda block: _back(block, kernel, stride, size[1:]), height * width * kernel.shape[-2], x)
+
+
+def _native(way: str) -> bool:
+    return way == "native" or (way == "auto" and jax.default_backend() != "cpu")
 
 
 # A convolution is linear in the images and in the kernel. So each of the two ways has the other as its gradient
