@@ -170,8 +170,12 @@ CASES = {
     ),
     "seeds": Case(
         "benchmarks.deep.seeds",
-        "why some seeds of FCMI end worse",
-        {"mnist-usps": Section("ten seeds after every epoch, scores without labels", 20, "seeds-mnist-usps")},
+        "why some seeds of FCMI end worse, and whether DeepFCA's restarts find good ones",
+        {
+            "mnist-usps": Section("ten seeds after every epoch, scores without labels", 20, "seeds-mnist-usps"),
+            "restarts-mnist-usps": Section("DeepFCA's score and ten seeds", 4, "seeds-restarts-mnist-usps"),
+            "restarts-half-reversed-digits": Section("the same", 2, "seeds-restarts-half-reversed-digits"),
+        },
     ),
     "analyses": Case(
         "benchmarks.deep.analyses",

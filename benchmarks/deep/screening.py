@@ -12,13 +12,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
 from benchmarks import measure
-from benchmarks.deep import matched, reduced
+from benchmarks.deep import matched
+from benchmarks.deep.reduced import detailed as scores
 from benchmarks.running import Run
-from fairjax import datasets, fair_assignment, metrics
+from fairjax import datasets, fair_assignment
 from fairjax.deep import (
     Data,
     MatchedGroups,
@@ -33,6 +33,7 @@ from fairjax.deep import (
     prepare,
     restarts,
 )
+from fairjax.deep.nets import own_options
 
 _SEEDS = (0, 1, 2)
 _ROWS = 1000
@@ -46,6 +47,7 @@ class Trial:
     baseline: str | None = None
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)
     started: bool = False  # from matched k-means of each group
+    own: str = "shared"  # what of the encoder is each group's own
 
 
 _CLASSIFIERS = ("imsat", "fairimsat", "matched", "matched k-means")
@@ -83,6 +85,10 @@ TRIALS = {
     "matched start, targets 0.1": Trial("deepfca", "vat on deepfca", _VAT | {"target_weight": 0.1}, started=True),
     "matched start, slack": Trial("deepfca", "matched start", _VAT | {"target_slack": 0.75}, started=True),
     "matched start, targets 0.5": Trial("deepfca", "vat on deepfca", _VAT | {"target_weight": 0.5}, started=True),
+    "own first layer": Trial("deepfca", "vat on deepfca", _VAT, own="layer"),
+    "own normalisation": Trial("deepfca", "vat on deepfca", _VAT, own="norm"),
+    "own first layer and normalisation": Trial("deepfca", "vat on deepfca", _VAT, own="both"),
+    "matched start, own first layer": Trial("deepfca", "matched start", _VAT, started=True, own="layer"),
 }
 
 
@@ -102,8 +108,9 @@ def network(trial: Trial, size: int, n_groups: int) -> Network:
         hidden = (128, 128) if small else (200, 200)
         return Network(kind="classifier", shape=(size,), n_latent=10, options=(("hidden", hidden),))
     hidden = (128, 64) if small else (200, 64)
-    options = (("hidden", hidden), ("n_groups", n_groups), ("output", "tanh"), ("unit_norm", True))
-    return Network(kind="mlp", shape=(size,), n_latent=10, options=options)
+    options = {"hidden": hidden, "n_groups": n_groups, "output": "tanh", "unit_norm": True}
+    options |= own_options(trial.own, n_groups)
+    return Network(kind="mlp", shape=(size,), n_latent=10, options=tuple(options.items()))
 
 
 def configured(trial: Trial, data: datasets.Dataset, quick: bool = False) -> tuple[Any, Any]:
@@ -126,26 +133,6 @@ def full_size(trial: Trial, data: datasets.Dataset) -> tuple[Any, Any]:
         return fcmi, fcmi.FCMIConfig(**shared | settings | trial.changes)
     settings = {"batch_size": 128, "pretrain_epochs": 20, "epochs": 40}
     return deepfca, deepfca.DeepFCAConfig(**shared | settings | trial.changes)
-
-
-def scores(labels: Any, data: datasets.Dataset) -> dict[str, Any]:
-    """Agreement and fairness; agreement inside each group, and the share of errors in the worst pair of classes."""
-    found: dict[str, Any] = reduced.scores(labels, data)
-    found["accuracy_of_groups"] = [
-        round(float(metrics.accuracy(labels[own], data.target[own])), 4)
-        for own in (data.groups == group for group in range(data.n_groups))
-    ]
-    counts = np.zeros((10, 10))
-    np.add.at(counts, (np.asarray(labels), data.target), 1)
-    clusters, classes = linear_sum_assignment(-counts)
-    table = np.zeros((10, 10))
-    table[classes] = counts[clusters]
-    errors = table + table.T
-    np.fill_diagonal(errors, 0)
-    pair = np.unravel_index(np.argmax(errors), errors.shape)
-    found["worst_pair"] = [int(min(pair)), int(max(pair))]
-    found["worst_pair_share"] = round(float(errors.max() / max(errors.sum() / 2, 1)), 3)
-    return found
 
 
 def by_kmeans(seed: int, data: datasets.Dataset) -> MatchedGroups:
@@ -188,7 +175,7 @@ def run_seed(trial: Trial, seed: int, data: datasets.Dataset, rows: Data, quick:
         one["accuracy_of_starts"] = [scores(np.asarray(labels), data)["accuracy"] for labels in result.labels]
         one["score_of_starts"] = [round(float(score), 4) for score in restarts.scores(result, config, rows)]
     result = restarts.kept(result, config, rows)
-    nearest = np.argmax(log_assignment(config.soft, config.network, result.clusterer, rows.x), axis=1)
+    nearest = np.argmax(log_assignment(config.soft, config.network, result.clusterer, rows.x, rows.groups), axis=1)
     one["without_group"] = {name: scores(nearest, data)[name] for name in ("accuracy", "balance")}
     one["last_terms"] = {name: round(float(np.mean(terms[-20:])), 4) for name, terms in result.history.items()}
     return scores(np.asarray(result.labels), data) | one
@@ -205,7 +192,7 @@ def run_trial(trial: Trial, data: datasets.Dataset, quick: bool) -> dict[str, An
     )
     return {
         "method": trial.method,
-        "changes": trial.changes,
+        "changes": trial.changes | ({} if trial.own == "shared" else {"group_encoder": trial.own}),
         "seconds": round(seconds, 1),
         "processor_seconds": round(processor_seconds, 1),
         "seeds": seeds,

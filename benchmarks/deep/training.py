@@ -1,6 +1,8 @@
 """One piece of ``real.py`` in a process of its own: a training and its clock, compiling alone, the gain of vmap."""
 
+import shutil
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -9,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import measure
-from benchmarks.deep import reduced
-from benchmarks.deep.cases import SCALES, case
+from benchmarks.deep import matched, reduced
+from benchmarks.deep.cases import SCALES, Case, case
 from benchmarks.deep.stages import first_states
 from fairjax import metrics
-from fairjax.deep import prepare
+from fairjax.deep import Data, deepfca, fairimsat, log_assignment, prepare
 from fairjax.deep.training import Position, train_chunk
+from fairjax.deep.training.checkpoints import fingerprint, restore, save
 
 _CURVE = 100  # points of a loss curve in the file
 
@@ -47,12 +50,14 @@ class Clock:
         self.compilation = compilation
         self.marks: dict[int, list[tuple[int, float, float]]] = {}
         self.last: Position | None = None
+        self.save: Callable[[Position], None] = lambda _: None
 
     def __call__(self, position: Position) -> None:
         now = time.perf_counter()
         self.marks.setdefault(position.stage, []).append((position.step, now, self.compilation.seconds))
         if now > self.end:
             self.last = position
+            self.save(position)
             raise OverBudgetError
 
     def step_seconds(self, names: list[str]) -> dict[str, Any]:
@@ -82,7 +87,36 @@ def peak_memory() -> dict[str, Any]:
     return {"process_peak_gib": round(measure.peak_bytes() / 2**30, 2)}
 
 
-def train(data: str, method: str, scale: str, budget: float, chunk: int, first: int = 0) -> dict[str, Any]:
+def kept_training(folder: str, one: Case, keys: jax.Array, rows: Data, clock: Clock) -> dict[str, Any]:
+    """Where the training was stopped before, as an argument of `run`; the clock is told to write where it is then."""
+    if one.module is matched:  # several trainings one after the other, and short
+        return {}
+    config, tasks = one.config, one.config.tasks(rows)
+    told = {"method": one.module.__name__, "config": repr(config), "keys": jax.random.key_data(keys).tolist()}
+    told["data"] = fingerprint(one.data.X, one.data.groups)
+    clock.save = lambda position: save(folder, position, tasks, told, keep=1)
+    return {"position": restore(folder, tasks, keys, config.hyper(), rows, told)}
+
+
+def without_groups(one: Case, result: Any, rows: Data, n_seeds: int) -> list[dict[str, Any]]:
+    """For exact labels: agreement and balance of the most probable cluster, which no prices of the groups change."""
+    if one.module not in (deepfca, fairimsat):
+        return [{}] * n_seeds
+    several = (
+        result.clusterer if result.labels.ndim > 1 else jax.tree.map(lambda values: values[None], result.clusterer)
+    )
+    found = []
+    for seed in range(n_seeds):
+        clusterer = jax.tree.map(lambda values, s=seed: values[s], several)
+        q = log_assignment(one.config.soft, one.config.network, clusterer, rows.x, rows.groups)
+        scores = reduced.scores(np.argmax(q, axis=1), one.data)
+        found.append({"without_group": {name: scores[name] for name in ("accuracy", "balance")}})
+    return found
+
+
+def train(
+    data: str, method: str, scale: str, budget: float, chunk: int, first: int = 0, folder: str = ""
+) -> dict[str, Any]:
     """Train and score the seeds of one piece, from number `first` on."""
     compilation, size = Compilation(), SCALES[scale]
     one = case(data, method, size)
@@ -103,17 +137,21 @@ def train(data: str, method: str, scale: str, budget: float, chunk: int, first: 
     clock = Clock(budget, compilation)
     for batch in [keys] if size.together else keys:
         start, start_busy = time.perf_counter(), time.process_time()
+        kept = f"{folder}/{scale}, {data}, {method}, {first + len(seeds)}"
+        options = kept_training(kept, one, batch, rows, clock)
         try:
-            result = one.module.run(batch, rows, one.config, chunk_steps=chunk, after_chunk=clock)
+            result = one.module.run(batch, rows, one.config, chunk_steps=chunk, after_chunk=clock, **options)
         except OverBudgetError:
             assert clock.last is not None
             stage = names[clock.last.stage]
             found["stopped"] = f"after {budget:g} s, seed {first + len(seeds)}, step {clock.last.step} of {stage!r}"
             break
+        shutil.rmtree(kept, ignore_errors=True)
         labels = np.atleast_2d(np.asarray(result.labels))
         seconds.append(round(time.perf_counter() - start, 1))
         busy.append(round(time.process_time() - start_busy, 1))
-        seeds += [reduced.scores(each, one.data) for each in labels]
+        nearest = without_groups(one, result, rows, len(labels))
+        seeds += [reduced.detailed(each, one.data) | more for each, more in zip(labels, nearest, strict=True)]
         found.setdefault("curves", curves(result.history))
     found |= {
         "seconds": round(time.perf_counter() - began, 1),

@@ -4,7 +4,8 @@
     passes       an iteration of FCA on 10^6 to 10^8 points, beside a plain Lloyd iteration and what memory allows; on a
                  GPU with XLA's passes and with the fused kernel, and one pass of each beside one reading of the points
     batches      20 starts x 10 levels of epsilon by vmap and by lax.map; 1,000 small data sets by vmap
-    deep         a training step of FCMI and of DeepFCA, one seed and five seeds in one vmap
+    deep         a training step of FCMI and of DeepFCA, one seed and five seeds in one vmap, these by native
+                 convolutions and by matrix products, in float32 and bfloat16; kernels of a step
     transport    exact and entropic transport of random batches, beside ott-jax
 
 The file is written after every row, so that whatever stops the script loses nothing. At the end of ``--budget``, or on
@@ -27,6 +28,7 @@ from sklearn.cluster import KMeans
 
 from benchmarks import measure
 from benchmarks.direct import programs as direct
+from benchmarks.gpu.kernels import kernels
 from benchmarks.gpu.passes import blobs, iteration, one_pass
 from benchmarks.gpu.session import LONGEST, Row, Session, certificate, measured, timed
 from benchmarks.running import Run
@@ -45,7 +47,7 @@ FULL: dict[str, Any] = {
 }  # fmt: skip
 QUICK: dict[str, Any] = {
     "passes": [(20_000, 4, 4)], "adult": 1000, "starts": 2, "levels": 2, "sets": (4, 200, 5, 4), "part": 1,
-    "network": ("mlp", (64,)), "batch": 16, "steps": 2, "seeds": (2,), "transport": [(2, 16)],
+    "network": ("mlp", (64,)), "batch": 16, "steps": 2, "seeds": (1, 2), "transport": [(2, 16)],
 }  # fmt: skip
 
 
@@ -107,7 +109,16 @@ def small_sets(session: Session, n_sets: int, n: int, d: int, n_clusters: int) -
     yield from guarded(session, f"data sets of {n} x {d}, K={n_clusters}, by vmap", jax.vmap(fit), (), members)
 
 
-def training(session: Session, method: str, n_seeds: int) -> Iterator[Row]:
+def trainings(sizes: dict[str, Any]) -> list[tuple[int, str, str]]:
+    """Seeds, convolutions and type of the steps that are timed: both ways where they can differ."""
+    one, several = sizes["seeds"]
+    if sizes["network"][0] != "conv":
+        return [(one, "auto", "float32"), (several, "auto", "float32")]
+    ways = [(several, way, compute) for way in ("native", "products") for compute in ("float32", "bfloat16")]
+    return [(one, "native", "float32"), *ways]
+
+
+def training(session: Session, method: str, n_seeds: int, way: str, compute: str) -> Iterator[Row]:
     """Steps of the last stage within an epoch, without what comes before each epoch (k-means, FCA)."""
     from benchmarks.deep.stages import first_states  # here, so that what is missing costs this section only
     from fairjax.deep import Network, deepfca, fcmi, prepare
@@ -115,8 +126,9 @@ def training(session: Session, method: str, n_seeds: int) -> Iterator[Row]:
 
     (kind, shape), batch, length = (session.sizes[name] for name in ("network", "batch", "steps"))
     data = prepare(np.random.default_rng(0).random((8 * batch, *shape), np.float32), np.arange(8 * batch) % 2)
-    options = (("n_groups", 2), ("output", "tanh"), ("unit_norm", True))
-    network = Network(kind=kind, shape=shape, n_latent=K, options=options)
+    options: tuple[tuple[str, Any], ...] = (("n_groups", 2), ("output", "tanh"), ("unit_norm", True))
+    options += (("convolve", way),) if kind == "conv" else ()
+    network = Network(kind=kind, shape=shape, n_latent=K, options=options, compute=compute)
     config: Any = fcmi.FCMIConfig if method == "FCMI" else deepfca.DeepFCAConfig
     keys = jax.random.key(0) if n_seeds == 1 else jax.random.split(jax.random.key(0), n_seeds)
     *_, (task, state) = first_states(config(network=network, n_clusters=K, batch_size=batch), keys, data)
@@ -125,7 +137,8 @@ def training(session: Session, method: str, n_seeds: int) -> Iterator[Row]:
     state, _ = program[0](state, data, jnp.int32(0))  # shuffles the rows
     (state, terms), row = timed(program, state, data, jnp.int32(1), parts=lambda _: length)
     yield {
-        "what": f"{method}, batch {batch}, seeds: {n_seeds}", **row,
+        "what": f"{method}, batch {batch}, seeds: {n_seeds}, {way}, {compute}", **row,
+        "kernels_of_a_step": kernels(program[0].as_text()),
         "seconds_per_seed": row["seconds"]["median"] / n_seeds, "cost": float(np.mean(sum(terms.values())[-1])),
         "status": np.unique(state.failed >= 0).astype(int).tolist(),
     }  # fmt: skip
@@ -188,7 +201,7 @@ def figures(session: Session, wanted: list[str]) -> None:
         ),
         *(("batches", sweep, (way,)) for way in ("vmap", "map")),
         ("batches", small_sets, session.sizes["sets"]),
-        *(("deep", training, (method, seeds)) for method in ("FCMI", "DeepFCA") for seeds in session.sizes["seeds"]),
+        *(("deep", training, (method, *how)) for method in ("FCMI", "DeepFCA") for how in trainings(session.sizes)),
         *(("transport", transport, (way, *size)) for size in session.sizes["transport"] for way in SOLVERS),
     ]
     for section, measurement, arguments in (figure for figure in todo if figure[0] in wanted):

@@ -7,6 +7,7 @@ from fairjax.deep.nets.autoencoders import Code, ConvAutoencoder, ConvVAE, Criti
 from fairjax.deep.nets.blocks import BatchNorm, Conv, Dense
 from fairjax.deep.nets.classifier import Classifier, ConvClassifier
 from fairjax.deep.nets.dac import DACFeatureNetwork, DACNetwork
+from fairjax.deep.nets.entrance import own_options
 from fairjax.deep.nets.features import FeatureVAE
 from fairjax.deep.nets.gan import GANCritic, GANNetwork
 from fairjax.deep.nets.network import Network, Variables
@@ -35,5 +36,6 @@ __all__ = [
     "OwnNetwork",
     "Variables",
     "embed",
+    "own_options",
     "recalibrated",
 ]
