@@ -24,7 +24,7 @@ def two_groups() -> tuple[jax.Array, jax.Array]:
 
 
 @jax.jit
-def by_the_package(X: jax.Array, centers: jax.Array, weight: jax.Array) -> alignment.State:
+def by_the_package(X: jax.Array, centers: jax.Array, weight: jax.Array) -> alignment.AlignmentState:
     problem = alignment.prepare(X, np.repeat([0, 1], [N0, N1]))
     parameters = alignment.Parameters(transport_weight=weight, tol=0.0)
     state = alignment.init(problem, SETTINGS, jax.random.key(0), centers, max_iter=ITERATIONS)

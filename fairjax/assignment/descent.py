@@ -17,7 +17,7 @@ SHORTEST = 1e-4  # shorter steps count as stalled
 STALLS = 6  # stalled steps in a row that end the search
 
 
-class State(NamedTuple):
+class DescentState(NamedTuple):
     """An iterate and what decides when to stop.
 
     Attributes
@@ -85,13 +85,15 @@ class End(NamedTuple):
 Measured = tuple[Array, Array, Array]  # complementarity, cost and residual, all ()
 
 
-def begun(iterate: Any, measured: Measured, like: Any) -> State:
+def begun(iterate: Any, measured: Measured, like: Any) -> DescentState:
     """The state before the first step; it varies over devices as ``like`` does."""
     zero = jnp.zeros((), jnp.int32)
-    return varying_as(State(iterate, *measured, zero, zero, jnp.array(False)), like)
+    return varying_as(DescentState(iterate, *measured, zero, zero, jnp.array(False)), like)
 
 
-def after(state: State, there: Any, measured: Measured, reach: tuple[Array, Array], tolerance: Tolerance) -> State:
+def after(
+    state: DescentState, there: Any, measured: Measured, reach: tuple[Array, Array], tolerance: Tolerance
+) -> DescentState:
     """The state after a step of lengths ``reach`` (primal and dual, both ()) to the iterate ``there``."""
     complementarity, cost, residual = measured
     finite = jnp.isfinite(complementarity) & jnp.isfinite(residual)
@@ -101,21 +103,24 @@ def after(state: State, there: Any, measured: Measured, reach: tuple[Array, Arra
     stalls = (jnp.maximum(*reach) < SHORTEST) | stuck
     done = (complementarity <= enough) & (residual <= tolerance.residual)
     n_stalls = jnp.where(stalls, state.n_stalls + 1, 0)
-    moved = State(there, complementarity, cost, residual, state.n_iter + 1, n_stalls, done)
+    moved = DescentState(there, complementarity, cost, residual, state.n_iter + 1, n_stalls, done)
     # if a step has no digits left, stop at the iterate before it
     ended = state._replace(n_iter=state.n_iter + 1, n_stalls=jnp.full_like(state.n_stalls, STALLS))
     return jax.tree.map(lambda moved, ended: jnp.where(finite, moved, ended), moved, ended)
 
 
 def to_the_end(
-    step: Callable[[State], State], read: Callable[[State], End], first: State, max_iter: Array | int
+    step: Callable[[DescentState], DescentState],
+    read: Callable[[DescentState], End],
+    first: DescentState,
+    max_iter: Array | int,
 ) -> End:
     """Step until solved, stalled, or after ``max_iter`` steps.
 
     Near the boundary steps may lose the digits of the counts: the best iterate by ``End.off`` is returned.
     """
 
-    def on(carry: tuple[State, End]) -> tuple[State, End]:
+    def on(carry: tuple[DescentState, End]) -> tuple[DescentState, End]:
         state, best = carry
         state = step(state)
         found = read(state)
@@ -123,7 +128,7 @@ def to_the_end(
         best = jax.tree.map(lambda found, best: jnp.where(better, found, best), found, best)
         return state, best._replace(n_iter=found.n_iter)
 
-    def going(carry: tuple[State, End]) -> Array:
+    def going(carry: tuple[DescentState, End]) -> Array:
         state, _ = carry
         return ~state.solved & (state.n_stalls < STALLS) & (state.n_iter < max_iter)
 

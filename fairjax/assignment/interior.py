@@ -34,7 +34,7 @@ from fairjax._core.varying import varying_as
 from fairjax.assignment import bounds, iterates, newton
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind
-from fairjax.assignment.descent import End, State, Tolerance, after, begun, to_the_end
+from fairjax.assignment.descent import DescentState, End, Tolerance, after, begun, to_the_end
 from fairjax.assignment.iterates import Iterate, Weights
 from fairjax.assignment.newton import System
 from fairjax.assignment.programme import Programme
@@ -159,11 +159,11 @@ def step(
     programme: Programme,
     kind: Kind,
     weights: Weights,
-    state: State,
+    state: DescentState,
     tolerance: Tolerance,
     *,
     boundary: Array | float = BOUNDARY,
-) -> State:
+) -> DescentState:
     """One step: predictor, target, corrector; once the products are small enough, it only corrects the counts.
 
     The step goes at most a part ``boundary`` of the way to the boundary.
@@ -200,7 +200,7 @@ def step(
     return after(state, there, _measure(programme, weights, there), (primal, dual), tolerance)
 
 
-def _merit(programme: Programme, state: State) -> Array:
+def _merit(programme: Programme, state: DescentState) -> Array:
     """Estimated error () of an iterate's cost: the products, and what it would cost to correct the counts."""
     prices = state.iterate.prices
     ranges = jnp.max(prices, 1) - jnp.min(prices, 1)
@@ -222,11 +222,11 @@ def run(
     ``weights`` come from :func:`~fairjax.assignment.iterates.weigh`.
     """
 
-    def read(state: State) -> End:
+    def read(state: DescentState) -> End:
         at = state.iterate
         return End(at.fractions, at.prices, at.level, _merit(programme, state), state.n_iter, state.solved)
 
-    def on(state: State) -> State:
+    def on(state: DescentState) -> DescentState:
         return step(programme, kind, weights, state, tolerance, boundary=boundary)
 
     return to_the_end(on, read, begun(first, _measure(programme, weights, first), programme), max_iter)

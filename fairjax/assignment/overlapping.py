@@ -34,7 +34,7 @@ from fairjax._core.precision import product
 from fairjax._core.varying import varying_as
 from fairjax.assignment import coupled, iterates, newton
 from fairjax.assignment.coupled import Coupled, Point
-from fairjax.assignment.descent import End, State, Tolerance, after, begun, to_the_end
+from fairjax.assignment.descent import DescentState, End, Tolerance, after, begun, to_the_end
 
 _RIDGE = 1e-13  # of the diagonal
 _REFINEMENTS = 3
@@ -201,7 +201,9 @@ def _measure(given: Coupled, at: Point) -> tuple[Array, Array, Array]:
     return _complementarity(given, at), cost, residual
 
 
-def _step(given: Coupled, central: Array, state: State, tolerance: Tolerance, boundary: Array | float) -> State:
+def _step(
+    given: Coupled, central: Array, state: DescentState, tolerance: Tolerance, boundary: Array | float
+) -> DescentState:
     """One step: predictor, target, corrector; once the products are small enough, it only corrects the counts."""
     at: Point = state.iterate
     n_clusters = at.fractions.shape[0]
@@ -247,7 +249,7 @@ def run(
     central = coupled.central_products(given)
     n_groups = len(given.masses)
 
-    def read(state: State) -> End:
+    def read(state: DescentState) -> End:
         at: Point = state.iterate
         ranges = jnp.max(at.prices, 1) - jnp.min(at.prices, 1)
         off = state.complementarity + state.residual * product(given.masses, ranges[:n_groups])
@@ -259,7 +261,7 @@ def run(
             y = jnp.where(pinned, y - product(y, weights)[:, None], y)
         return End(at.fractions, y, at.level, off, state.n_iter, state.solved)
 
-    def on(state: State) -> State:
+    def on(state: DescentState) -> DescentState:
         return _step(given, central, state, tolerance, boundary)
 
     return to_the_end(on, read, begun(first, _measure(given, first), given), max_iter)

@@ -77,7 +77,7 @@ class Found(NamedTuple):
     met: Array
 
 
-class Problem(NamedTuple):
+class AssignmentProblem(NamedTuple):
     """The problem that a control is applied to.
 
     Attributes
@@ -102,7 +102,7 @@ class Problem(NamedTuple):
 
 def problem(
     costs: Array, groups: Array, weights: Array, n_groups: int, rows: Rows = IN_ONE_PLACE
-) -> tuple[Problem, Array]:
+) -> tuple[AssignmentProblem, Array]:
     """The problem of costs (n, K), ids (n,) and weights (n,), without gradients, and whether it is valid ()."""
     costs, weights = jax.lax.stop_gradient((costs, weights))
     known = (groups >= 0) & (groups < n_groups)
@@ -114,10 +114,10 @@ def problem(
     # scaling by a power of two loses no digits; the solver divides by the sum in double precision
     share = jnp.ldexp(weights, -jnp.frexp(total)[1])
     masses = rows.sum(jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None], share, 0), 1))
-    return Problem(costs, groups, share, masses, rows), valid
+    return AssignmentProblem(costs, groups, share, masses, rows), valid
 
 
-def solve(given: Problem, fairness: AnyControl, tolerances: Tolerances, max_iter: int) -> Found:
+def solve(given: AssignmentProblem, fairness: AnyControl, tolerances: Tolerances, max_iter: int) -> Found:
     """The cheapest assignment under a control, screened where there are many points; see :mod:`.screening`."""
     costs, groups, share, masses, rows = given
     n_clusters = costs.shape[1]

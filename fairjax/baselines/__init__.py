@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fairjax.baselines.frac import FRAC
     from fairjax.baselines.kmeans import KMeans
     from fairjax.baselines.msflow import MSFlowFC
-    from fairjax.baselines.problem import Control, Found, Problem, Start
+    from fairjax.baselines.problem import Found, Problem, Start, TradeOff
     from fairjax.baselines.quadtree import quadtree_fairlets
     from fairjax.baselines.sfc import SFC
     from fairjax.baselines.spfc import SpFC
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "Baseline": "fairjax.baselines.base",
-    "Control": "fairjax.baselines.problem",
+    "TradeOff": "fairjax.baselines.problem",
     "FAlg": "fairjax.baselines.falg",
     "FCBC": "fairjax.baselines.fcbc",
     "FMC": "fairjax.baselines.fmc",
@@ -52,7 +52,6 @@ __all__ = [
     "SFC",
     "VFC",
     "Baseline",
-    "Control",
     "FAlg",
     "Fairlets",
     "Found",
@@ -62,6 +61,7 @@ __all__ = [
     "Problem",
     "SpFC",
     "Start",
+    "TradeOff",
     "quadtree_fairlets",
 ]
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fairjax._core import group_codes
 from fairjax._core.checks import check_choice, check_count
-from fairjax.baselines.problem import STATUSES, Control, Found, Labels, Problem, Start, Status, Table
+from fairjax.baselines.problem import STATUSES, Found, Labels, Problem, Start, Status, Table, TradeOff
 from fairjax.errors import InputError
 from fairjax.estimators import endings, inputs, rule
 from fairjax.metrics import host
@@ -32,7 +32,7 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
 
     Attributes
     ----------
-    control : Control or None
+    control : TradeOff or None
         Of the class: the parameter that trades cost for fairness.
     labels_ : ndarray (n,), int32
         Cluster of each point.
@@ -65,7 +65,7 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         As everywhere in scikit-learn.
     """
 
-    control: ClassVar[Control | None] = None
+    control: ClassVar[TradeOff | None] = None
     _weighted: ClassVar[bool] = False  # whether points may weigh differently
     _most_groups: ClassVar[int | None] = None
 

@@ -8,7 +8,7 @@ from fairjax._core.checks import check_choice
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, check_between
 from fairjax.baselines.fixed_centers import FixedCenters, Shares, missed, shares_of
-from fairjax.baselines.problem import Control, Found, Problem, Start
+from fairjax.baselines.problem import Found, Problem, Start, TradeOff
 from fairjax.errors import InputError
 from fairjax.estimators import inputs
 from fairjax.metrics import host
@@ -68,7 +68,7 @@ class FAlg(PricedRule):
     (20.5, 1.0, 'optimal')
     """
 
-    control: ClassVar[Control | None] = Control(
+    control: ClassVar[TradeOff | None] = TradeOff(
         "delta", "room of each group's share: π(1 − δ) to π / (1 − δ)", tuple(np.linspace(0, 0.6, 12).round(4)), "first"
     )
     _weighted = True

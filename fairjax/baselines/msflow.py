@@ -8,7 +8,7 @@ from fairjax._core.checks import check_choice
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, check_between
 from fairjax.baselines.group_counts import Counts, GroupCounts, alternate
-from fairjax.baselines.problem import Control, Found, Labels, Problem, Start, Table
+from fairjax.baselines.problem import Found, Labels, Problem, Start, Table, TradeOff
 from fairjax.estimators import rule
 
 
@@ -61,7 +61,7 @@ class MSFlowFC(PricedRule):
     (1.0, 1.0, 'converged')
     """
 
-    control: ClassVar[Control | None] = Control(
+    control: ClassVar[TradeOff | None] = TradeOff(
         "tolerance", "part of the data's balance that may be lost", tuple(np.linspace(0, 0.6, 12).round(4)), "first"
     )
 

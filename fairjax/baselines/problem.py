@@ -21,7 +21,7 @@ STATUSES: tuple[Status, ...] = ("optimal", "converged", "stopped", "collapsed", 
 
 
 @dataclass(frozen=True)
-class Control:
+class TradeOff:
     """The parameter of a method that trades cost for fairness.
 
     Attributes

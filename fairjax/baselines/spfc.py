@@ -13,7 +13,7 @@ from fairjax._core.compiling import stage
 from fairjax.baselines.base import Baseline, check_between
 from fairjax.baselines.fair_spectra import Embedding, fair_embedding
 from fairjax.baselines.graphs import gaussian_affinity, neighbor_graph
-from fairjax.baselines.problem import Control, Found, Problem, Start, Status, Table
+from fairjax.baselines.problem import Found, Problem, Start, Status, Table, TradeOff
 from fairjax.errors import InputError
 
 _COPIES = 4  # of a dense affinity that are held at a time
@@ -75,7 +75,7 @@ class SpFC(Baseline):
     (1.0, True)
     """
 
-    control: ClassVar[Control | None] = None
+    control: ClassVar[TradeOff | None] = None
 
     def __init__(
         self,

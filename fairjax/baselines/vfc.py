@@ -15,7 +15,7 @@ from fairjax._core.compiling import stage
 from fairjax._core.text import counted
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, check_between
-from fairjax.baselines.problem import Control, Found, Labels, Problem, Start, Status
+from fairjax.baselines.problem import Found, Labels, Problem, Start, Status, TradeOff
 from fairjax.baselines.variational_iterations import OBJECTIVES, Graph, Iterations, run
 from fairjax.errors import InputError
 from fairjax.estimators import inputs, rule
@@ -79,7 +79,7 @@ class VFC(PricedRule):
     0.5
     """
 
-    control: ClassVar[Control | None] = Control(
+    control: ClassVar[TradeOff | None] = TradeOff(
         parameter="penalty",
         meaning="λ ≥ 0, weight of the clusters' divergence, in units of a sum of costs over points",
         grid=(0.0, 300.0, 1000.0, 2000.0, 3000.0, 6000.0, 9000.0, 20000.0, 40000.0, 60000.0),

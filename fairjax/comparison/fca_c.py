@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 
 from fairjax._core.checks import check_choice, check_count
-from fairjax.baselines.problem import Control
+from fairjax.baselines.problem import TradeOff
 from fairjax.errors import InputError
 from fairjax.estimators import inputs, settings
 
@@ -50,7 +50,7 @@ class FCAC(ClusterMixin, BaseEstimator):
     (6,)
     """
 
-    control: ClassVar[Control] = Control(
+    control: ClassVar[TradeOff] = TradeOff(
         "epsilon", "share of the aligned pairs that are let go; no bound on the gap", (0.0, 0.01, 0.05, 0.2), "first"
     )
 

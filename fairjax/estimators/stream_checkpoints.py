@@ -13,7 +13,7 @@ from fairjax.errors import InputError
 from fairjax.saving import archive
 
 if TYPE_CHECKING:
-    from fairjax.fca.streaming.iterations import State
+    from fairjax.fca.streaming.iterations import StreamState
 
 _FILE, _LOCK = "fit.npz", ".lock"
 _FORMAT = 2
@@ -76,13 +76,13 @@ class Keeper:
         """Set what identifies the fit: every state kept from now on carries it, and an existing one must match it."""
         self._identity = identity
 
-    def keep(self, state: "State") -> None:
+    def keep(self, state: "StreamState") -> None:
         """Write a state in place of the previous one."""
         arrays = {name: np.asarray(value) for name, value in state._asdict().items()}
         arrays |= {f"origin/{name}": np.asarray(value) for name, value in self.origin.items()}
         archive.write(self._path, {"format": _FORMAT, "identity": self._identity}, arrays)
 
-    def restored(self) -> "tuple[State, dict[str, Any]] | None":
+    def restored(self) -> "tuple[StreamState, dict[str, Any]] | None":
         """The state in the folder, and where its fit began; None if there is none, or it is not to be resumed.
 
         Raises
@@ -90,7 +90,7 @@ class Keeper:
         InputError
             If it belongs to other data or other settings; the message names the difference.
         """
-        from fairjax.fca.streaming.iterations import State
+        from fairjax.fca.streaming.iterations import StreamState
 
         if not self._resume or not self._path.exists():
             return None
@@ -103,11 +103,11 @@ class Keeper:
             raise InputError(f"the checkpoint in {str(self._folder)!r} is {_difference(kept, self._identity)}")
         with archive.believing(self._path):
             self.origin = {name: arrays[f"origin/{name}"] for name in ("start", "search", "shift", "scale")}
-            values: dict[str, Any] = {name: arrays[name] for name in State._fields}
+            values: dict[str, Any] = {name: arrays[name] for name in StreamState._fields}
         values |= {name: float(values[name]) for name in _NUMBERS}
         values |= {"n_passes": int(values["n_passes"]), "converged": bool(values["converged"])}
         values["history"] = tuple(values["history"].tolist())
-        return State(**values), self.origin
+        return StreamState(**values), self.origin
 
     def _hold(self) -> None:
         """Keep other fits from writing here while this process lives."""

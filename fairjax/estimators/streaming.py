@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fairjax.fca import FairClustering
     from fairjax.fca.streaming.fitting import Streamed
     from fairjax.fca.streaming.intake import Intake
-    from fairjax.fca.streaming.iterations import Problem, Report, State
+    from fairjax.fca.streaming.iterations import Report, StreamProblem, StreamState
     from fairjax.fca.streaming.survey import Survey
     from fairjax.fca.streaming.together import Leader
 
@@ -156,8 +156,8 @@ def _check(model: "FCA", checkpoint_dir: Any, resume: bool, block_rows: int | No
 
 
 def _begun(
-    model: "FCA", keeper: Keeper | None, problem: "Problem", seen: "Survey", identity: dict[str, Any]
-) -> "tuple[State, dict[str, Any]]":
+    model: "FCA", keeper: Keeper | None, problem: "StreamProblem", seen: "Survey", identity: dict[str, Any]
+) -> "tuple[StreamState, dict[str, Any]]":
     """State before the first iteration of this call, and where the fit began: from the checkpoint, or from the
     sample.
     """
@@ -207,7 +207,7 @@ def _table_identity(table: Any, crew: "Crew") -> dict[str, Any]:
     return dict(every[0]) | {"files": [file for other in every for file in other.get("files", [])]}
 
 
-def _identity(model: "FCA", problem: "Problem", seen: "Survey", table: dict[str, Any]) -> dict[str, Any]:
+def _identity(model: "FCA", problem: "StreamProblem", seen: "Survey", table: dict[str, Any]) -> dict[str, Any]:
     """What a fit must share with the one whose checkpoint it continues."""
     return {
         "settings": {

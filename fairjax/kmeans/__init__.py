@@ -12,15 +12,15 @@ The cost is always the weighted *mean* squared distance, ``sum_i w_i min_k |x_i 
 """
 
 from fairjax.kmeans.distances import squared_distances
-from fairjax.kmeans.lloyd import KMeansResult, LloydStep, State, init, lloyd_step, run, step
+from fairjax.kmeans.lloyd import KMeansResult, LloydState, LloydStep, init, lloyd_step, run, step
 from fairjax.kmeans.restarts import fit
 from fairjax.kmeans.seeding import init_plus_plus, init_random
 from fairjax.kmeans.sums import cluster_sums
 
 __all__ = [
     "KMeansResult",
+    "LloydState",
     "LloydStep",
-    "State",
     "cluster_sums",
     "fit",
     "init",

@@ -88,7 +88,7 @@ def run(
     variance = per_unit(jnp.matmul(weights, points**2, precision="highest"), weights)
     threshold = tol * jnp.mean(variance)
 
-    def unfinished(state: State) -> Array:
+    def unfinished(state: LloydState) -> Array:
         # A NaN makes every comparison false and so ends the loop.
         return (state.shift > threshold) & (state.n_iter < max_iter)
 
@@ -97,7 +97,7 @@ def run(
     return KMeansResult(labels, state.centers + mean, per_unit(total, weights), state.n_iter, state.shift <= threshold)
 
 
-class State(NamedTuple):
+class LloydState(NamedTuple):
     """What the next step and the stopping rule need."""
 
     centers: Array
@@ -110,14 +110,14 @@ class State(NamedTuple):
     """() int32, steps taken."""
 
 
-def init(centers: ArrayLike) -> State:
+def init(centers: ArrayLike) -> LloydState:
     """State before the first step, from the (K, d) starting centres."""
     centers = jnp.asarray(centers)
     infinite = jnp.full((), jnp.inf, centers.dtype)
-    return State(centers, infinite, infinite, jnp.zeros((), jnp.int32))
+    return LloydState(centers, infinite, infinite, jnp.zeros((), jnp.int32))
 
 
-def step(X: ArrayLike, weights: ArrayLike, state: State) -> State:
+def step(X: ArrayLike, weights: ArrayLike, state: LloydState) -> LloydState:
     """One Lloyd step (see `lloyd_step`) on the state.
 
     Examples
@@ -131,7 +131,7 @@ def step(X: ArrayLike, weights: ArrayLike, state: State) -> State:
     ([1.0, 9.0], 2, 0.0)
     """
     found = lloyd_step(X, weights, state.centers)
-    return State(found.centers, found.cost, found.shift, state.n_iter + 1)
+    return LloydState(found.centers, found.cost, found.shift, state.n_iter + 1)
 
 
 class LloydStep(NamedTuple):

@@ -7,38 +7,38 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax._core.status import SOLVED, UNSOLVED
-from fairjax.ot.problem import Problem
+from fairjax.ot.problem import TransportProblem
 from fairjax.ot.solution import OTSolution
 
 
-def row_duals(problem: Problem, g: Array) -> Array:
+def row_duals(problem: TransportProblem, g: Array) -> Array:
     """The greatest f (n,) that is feasible with g (m,): f_i = min_j (cost_ij − g_j) over columns with mass."""
     lowest = jnp.min(jnp.where(problem.b > 0, problem.costs - g, jnp.inf), -1)
     return jnp.where(problem.a > 0, lowest, 0)
 
 
-def col_duals(problem: Problem, f: Array) -> Array:
+def col_duals(problem: TransportProblem, f: Array) -> Array:
     """The greatest g (m,) that is feasible with f (n,): g_j = min_i (cost_ij − f_i) over rows with mass."""
     lowest = jnp.min(jnp.where((problem.a > 0)[:, None], problem.costs - f[:, None], jnp.inf), -2)
     return jnp.where(problem.b > 0, lowest, 0)
 
 
-def tightened(problem: Problem, g: Array) -> tuple[Array, Array]:
+def tightened(problem: TransportProblem, g: Array) -> tuple[Array, Array]:
     """Feasible duals that are tight in every row and column, by two c-transforms of g (m,)."""
     f = row_duals(problem, g)
     return f, col_duals(problem, f)
 
 
-def certify(problem: Problem, plan: Array, g: Array, n_iter: Array, tolerance: ArrayLike) -> OTSolution:
+def certify(problem: TransportProblem, plan: Array, g: Array, n_iter: Array, tolerance: ArrayLike) -> OTSolution:
     """Any plan (n, m) and duals g (m,) as a solution: duals made feasible, gap measured, status set; O(n m).
 
     Examples
     --------
     >>> import jax.numpy as jnp
     >>> from fairjax.ot.certificate import certify
-    >>> from fairjax.ot.problem import Problem
+    >>> from fairjax.ot.problem import TransportProblem
     >>> half = jnp.array([0.5, 0.5])
-    >>> problem = Problem(jnp.array([[0.0, 2.0], [2.0, 0.0]]), half, half, 0 * half, 0 * half)
+    >>> problem = TransportProblem(jnp.array([[0.0, 2.0], [2.0, 0.0]]), half, half, 0 * half, 0 * half)
     >>> found = certify(problem, jnp.full((2, 2), 0.25), jnp.zeros(2), jnp.int32(0), 1e-5)
     >>> float(found.primal), float(found.dual), float(found.gap), int(found.status)
     (1.0, 0.0, 1.0, 1)

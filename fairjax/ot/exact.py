@@ -27,7 +27,7 @@ from fairjax.ot.certificate import certify, tightened
 from fairjax.ot.factors import Costs
 from fairjax.ot.forest import basic
 from fairjax.ot.paths import Flow, shortest_paths
-from fairjax.ot.problem import Duals, Problem, gap_tolerance, solve, with_gradient
+from fairjax.ot.problem import Duals, TransportProblem, gap_tolerance, solve, with_gradient
 from fairjax.ot.rounding import in_order
 from fairjax.ot.smoothing import smoothed_duals
 from fairjax.ot.solution import OTSolution
@@ -96,12 +96,12 @@ def exact(
 
 
 @cache
-def _solver(warm: bool, max_iter: int | None) -> Callable[[Problem], OTSolution]:
+def _solver(warm: bool, max_iter: int | None) -> Callable[[TransportProblem], OTSolution]:
     """A solver for a batch of problems; a batch axis that ``vmap`` adds is merged with the existing one."""
 
     @jax.custom_batching.custom_vmap
     def solver(*problem: Any) -> OTSolution:
-        return _solve_batch(Problem(*problem), warm, max_iter)
+        return _solve_batch(TransportProblem(*problem), warm, max_iter)
 
     @solver.def_vmap
     def _merged(axis_size: int, batched: list[bool], *problem: Any) -> tuple[OTSolution, OTSolution]:
@@ -116,20 +116,20 @@ def _solver(warm: bool, max_iter: int | None) -> Callable[[Problem], OTSolution]
     return with_gradient(lambda problem: solver(*problem))
 
 
-def _solve_batch(problem: Problem, warm: bool, max_iter: int | None) -> OTSolution:
+def _solve_batch(problem: TransportProblem, warm: bool, max_iter: int | None) -> OTSolution:
     costs, a, b, f, g = problem
     n, m = costs.shape[-2:]
     if n > m:
-        found = _solve_batch(Problem(jnp.swapaxes(costs, -1, -2), b, a, g, f), warm, max_iter)
+        found = _solve_batch(TransportProblem(jnp.swapaxes(costs, -1, -2), b, a, g, f), warm, max_iter)
         return found._replace(plan=jnp.swapaxes(found.plan, -1, -2), f=found.g, g=found.f)
 
     f, g = jax.vmap(tightened)(problem, g)
     # with as many columns as rows, masses mostly match, and few paths are left anyway
     g = smoothed_duals(costs, a, b, f, g, _WARM if warm else _COLD, n_kernels=1 if n == m else 4)
     f, g = jax.vmap(tightened)(problem, g)
-    flow = _in_turn(Problem(costs, a, b, f, g), 1000 * (n + m) if max_iter is None else max_iter)
+    flow = _in_turn(TransportProblem(costs, a, b, f, g), 1000 * (n + m) if max_iter is None else max_iter)
 
-    def finished(problem: Problem, flow: Flow) -> OTSolution:
+    def finished(problem: TransportProblem, flow: Flow) -> OTSolution:
         # usually nothing is left to add; if this closes cycles, they are cancelled, so the plan stays basic
         plan = basic(problem.costs, flow.mass.T + in_order(flow.supply, flow.room))
         return certify(problem, plan, flow.g, flow.n_iter, gap_tolerance(plan.dtype))
@@ -137,7 +137,7 @@ def _solve_batch(problem: Problem, warm: bool, max_iter: int | None) -> OTSoluti
     return jax.vmap(finished)(problem, flow)
 
 
-def _in_turn(problem: Problem, max_iter: int) -> Flow:
+def _in_turn(problem: TransportProblem, max_iter: int) -> Flow:
     """:func:`shortest_paths`, a few problems at a time on a CPU."""
     n_batch, _, m = problem.costs.shape
     size = n_batch

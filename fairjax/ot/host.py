@@ -22,7 +22,7 @@ from fairjax.errors import InputError
 from fairjax.ot.certificate import Sums, certify, judged
 from fairjax.ot.factors import Costs
 from fairjax.ot.generation import Flow, by_generation
-from fairjax.ot.problem import Duals, Problem, gap_tolerance, mass_tolerance, solve, with_gradient
+from fairjax.ot.problem import Duals, TransportProblem, gap_tolerance, mass_tolerance, solve, with_gradient
 from fairjax.ot.solution import BasicSolution, OTSolution, Support
 
 _SMALL = 1 << 17  # up to this many entries the dense solver is faster
@@ -170,13 +170,15 @@ def _certified(
 
 
 @cache
-def _solver(warm: bool) -> Callable[[Problem], OTSolution]:
-    def solver(problem: Problem) -> OTSolution:
+def _solver(warm: bool) -> Callable[[TransportProblem], OTSolution]:
+    def solver(problem: TransportProblem) -> OTSolution:
         costs, a, b, _, g = problem
         rows, cols, mass, _, g, n_iter = _called(partial(_solve_batch, warm), _shapes(costs, a, b), costs, a, b, g)
         tolerance = gap_tolerance(costs.dtype)
 
-        def finished(problem: Problem, rows: Array, cols: Array, mass: Array, g: Array, n_iter: Array) -> OTSolution:
+        def finished(
+            problem: TransportProblem, rows: Array, cols: Array, mass: Array, g: Array, n_iter: Array
+        ) -> OTSolution:
             plan = jnp.zeros_like(problem.costs).at[rows, cols].set(mass, mode="drop")
             return certify(problem, plan, g, n_iter, tolerance)
 

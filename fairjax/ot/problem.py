@@ -19,7 +19,7 @@ from fairjax.ot.solution import OTSolution
 Duals = tuple[ArrayLike, ArrayLike]
 
 
-class Problem(NamedTuple):
+class TransportProblem(NamedTuple):
     """One transport problem in the form that solvers take: finite, balanced, with no costs for padding.
 
     Attributes
@@ -73,8 +73,8 @@ def solve(
 ) -> OTSolution:
     """Check the arguments, solve all problems in one compiled call, and mask the answers to invalid ones.
 
-    The solver takes a :class:`Problem` with a batch axis B and ``parameters``; it is compiled once per object, so pass
-    the same object for the same options.
+    The solver takes a :class:`TransportProblem` with a batch axis B and ``parameters``; it is compiled once per object,
+    so pass the same object for the same options.
 
     Raises
     ------
@@ -106,14 +106,14 @@ def _solve(
     return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), solution)
 
 
-def with_gradient(solver: Callable[[Problem], OTSolution]) -> Callable[[Problem], OTSolution]:
+def with_gradient(solver: Callable[[TransportProblem], OTSolution]) -> Callable[[TransportProblem], OTSolution]:
     """A solver whose values have the gradient of the optimal value: the plan for the costs, the duals for the masses.
 
     By the envelope theorem; the solver itself is not differentiated. Plan and duals are piecewise constant and have no
     gradient.
     """
 
-    def solved(problem: Problem) -> OTSolution:
+    def solved(problem: TransportProblem) -> OTSolution:
         fixed = jax.lax.stop_gradient(problem)
         found = jax.lax.stop_gradient(solver(fixed))
         # each difference is zero, unlike a difference of sums that overflow
@@ -124,7 +124,7 @@ def with_gradient(solver: Callable[[Problem], OTSolution]) -> Callable[[Problem]
     return solved
 
 
-def prepare(costs: Array, a: Array, b: Array, f: Array, g: Array) -> tuple[Problem, Array]:
+def prepare(costs: Array, a: Array, b: Array, f: Array, g: Array) -> tuple[TransportProblem, Array]:
     """The problem in the form that solvers take, and its status () int32 as far as the input determines it.
 
     An invalid problem becomes an empty one, which takes no iterations.
@@ -140,7 +140,7 @@ def prepare(costs: Array, a: Array, b: Array, f: Array, g: Array) -> tuple[Probl
     status = jnp.where(valid, jnp.where(balanced, SOLVED, INFEASIBLE), INVALID).astype(jnp.int32)
     sound = valid & balanced
     ratio = jnp.where(sound & (mass_b > 0), mass_a / jnp.where(mass_b > 0, mass_b, 1), 0)
-    problem = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), Problem(costs, a, b, f, g))
+    problem = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), TransportProblem(costs, a, b, f, g))
     problem = problem._replace(b=problem.b * ratio)
     return problem, status
 

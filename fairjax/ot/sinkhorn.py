@@ -24,7 +24,7 @@ from fairjax.errors import InputError
 from fairjax.ot.arguments import is_traced, real_array
 from fairjax.ot.certificate import certify, row_duals, tightened
 from fairjax.ot.factors import Costs, cost_array
-from fairjax.ot.problem import Duals, Problem, solve
+from fairjax.ot.problem import Duals, TransportProblem, solve
 from fairjax.ot.rounding import rounded
 from fairjax.ot.smoothing import smoothed_duals
 from fairjax.ot.solution import OTSolution
@@ -100,7 +100,7 @@ def sinkhorn(
 
 @cache
 def _solver(warm: bool, tolerance: float | None, max_iter: int) -> Callable[..., OTSolution]:
-    def solver(problem: Problem, regs: Array) -> OTSolution:
+    def solver(problem: TransportProblem, regs: Array) -> OTSolution:
         dtype = problem.costs.dtype
         regs = regs.astype(dtype)
         error = (1e-6 if jnp.finfo(dtype).bits >= 64 else 1e-4) if tolerance is None else tolerance
@@ -115,7 +115,7 @@ def _solver(warm: bool, tolerance: float | None, max_iter: int) -> Callable[...,
     return solver
 
 
-def _solve_one(problem: Problem, g: Array, reg: Array, *, tolerance: float, max_iter: int) -> OTSolution:
+def _solve_one(problem: TransportProblem, g: Array, reg: Array, *, tolerance: float, max_iter: int) -> OTSolution:
     with warnings.catch_warnings():
         # ott-jax 0.6 imports the deprecated jaxopt
         warnings.simplefilter("ignore", DeprecationWarning)

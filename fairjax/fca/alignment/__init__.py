@@ -26,21 +26,21 @@ that costs.
 
 from fairjax.fca.alignment.filling import fill, refill
 from fairjax.fca.alignment.iterations import run, step
-from fairjax.fca.alignment.problem import Parameters, Problem, Scheme, Settings, Solver, check, prepare
+from fairjax.fca.alignment.problem import AlignmentProblem, Parameters, Scheme, Settings, Solver, check, prepare
 from fairjax.fca.alignment.result import MESSAGES, Alignment, finish
-from fairjax.fca.alignment.state import State, init
+from fairjax.fca.alignment.state import AlignmentState, init
 from fairjax.fca.alignment.transport import Aligned, align, block_costs, entries
 
 __all__ = [
     "MESSAGES",
     "Aligned",
     "Alignment",
+    "AlignmentProblem",
+    "AlignmentState",
     "Parameters",
-    "Problem",
     "Scheme",
     "Settings",
     "Solver",
-    "State",
     "align",
     "block_costs",
     "check",

@@ -6,14 +6,14 @@ from jax import Array
 
 from fairjax.fca.alignment import center_update
 from fairjax.fca.alignment.iterations import run
-from fairjax.fca.alignment.problem import Parameters, Problem, Settings
-from fairjax.fca.alignment.state import State
+from fairjax.fca.alignment.problem import AlignmentProblem, Parameters, Settings
+from fairjax.fca.alignment.state import AlignmentState
 from fairjax.fca.filling import until_full
 from fairjax.fca.points import GroupedPoints
 from fairjax.fca.splits import lost, refilled, splits, worth_it
 
 
-def refill(problem: Problem, settings: Settings, state: State) -> tuple[State, Array]:
+def refill(problem: AlignmentProblem, settings: Settings, state: AlignmentState) -> tuple[AlignmentState, Array]:
     """As :func:`fairjax.fca.refill`, from the cheapest iteration, which is kept until another one costs less."""
     n_groups = len(problem.members)
     masses = jax.ops.segment_sum(problem.weights, problem.groups, n_groups)
@@ -34,17 +34,17 @@ def refill(problem: Problem, settings: Settings, state: State) -> tuple[State, A
 
 
 def fill(
-    problem: Problem,
+    problem: AlignmentProblem,
     settings: Settings,
     parameters: Parameters,
     key: Array,
-    state: State,
+    state: AlignmentState,
     *,
     until: Array | int | None = None,
-) -> State:
+) -> AlignmentState:
     """Iterate as ``run`` does until it ends with no centre better used elsewhere, or ``until`` iterations are done."""
 
-    def iterations(state: State) -> State:
+    def iterations(state: AlignmentState) -> AlignmentState:
         return run(problem, settings, parameters, key, state, until=until)
 
     return until_full(

@@ -12,7 +12,7 @@ from jax import Array
 
 from fairjax._core import progress
 from fairjax.fca import alignment
-from fairjax.fca.alignment import Alignment, Parameters, Scheme, Settings, Solver, State
+from fairjax.fca.alignment import Alignment, AlignmentState, Parameters, Scheme, Settings, Solver
 from fairjax.fca.alignment.center_update import CenterUpdate
 from fairjax.fca.alignment.partition import block_count
 from fairjax.fca.filling import is_full
@@ -136,7 +136,7 @@ def released(
     return jax.block_until_ready(_finish(problem, state))
 
 
-def _parameters(points: ScaledPoints, route: Route, problem: alignment.Problem, tol: float) -> Parameters:
+def _parameters(points: ScaledPoints, route: Route, problem: alignment.AlignmentProblem, tol: float) -> Parameters:
     dtype = problem.X.dtype
     return Parameters(
         # beyond these bounds, costs on the device, which are of order 1, no longer change
@@ -149,22 +149,26 @@ def _parameters(points: ScaledPoints, route: Route, problem: alignment.Problem, 
 
 
 @partial(jax.jit, static_argnames=("settings", "length"))
-def _begin(points: alignment.Problem, settings: Settings, key: Array, centers: Array, *, length: int) -> State:
+def _begin(
+    points: alignment.AlignmentProblem, settings: Settings, key: Array, centers: Array, *, length: int
+) -> AlignmentState:
     return alignment.init(points, settings, key, centers, max_iter=length)
 
 
 @partial(jax.jit, static_argnames="settings")
 def _iteration(
-    points: alignment.Problem, settings: Settings, parameters: Parameters, key: Array, state: State
-) -> State:
+    points: alignment.AlignmentProblem, settings: Settings, parameters: Parameters, key: Array, state: AlignmentState
+) -> AlignmentState:
     return alignment.step(points, settings, parameters, key, state)
 
 
 @jax.jit
-def _finish(points: alignment.Problem, state: State) -> Alignment:
+def _finish(points: alignment.AlignmentProblem, state: AlignmentState) -> Alignment:
     return alignment.finish(points, state)
 
 
 @partial(jax.jit, static_argnames="settings")
-def _refill(points: alignment.Problem, settings: Settings, state: State) -> tuple[State, Array]:
+def _refill(
+    points: alignment.AlignmentProblem, settings: Settings, state: AlignmentState
+) -> tuple[AlignmentState, Array]:
     return alignment.refill(points, settings, state)

@@ -7,12 +7,14 @@ from jax import Array
 from fairjax.fca.alignment import center_update
 from fairjax.fca.alignment.coupling import Tuples, assign, complete, spread
 from fairjax.fca.alignment.joint_cost import squared_distances
-from fairjax.fca.alignment.problem import Parameters, Problem, Settings
-from fairjax.fca.alignment.state import State
+from fairjax.fca.alignment.problem import AlignmentProblem, Parameters, Settings
+from fairjax.fca.alignment.state import AlignmentState
 from fairjax.fca.alignment.transport import align, point_masses
 
 
-def step(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> State:
+def step(
+    problem: AlignmentProblem, settings: Settings, parameters: Parameters, key: Array, state: AlignmentState
+) -> AlignmentState:
     """One iteration: partition, transport, centre update.
 
     ``key`` belongs to the run: iteration t derives its own key from it, so a run can be continued at will. The costs of
@@ -42,7 +44,7 @@ def step(problem: Problem, settings: Settings, parameters: Parameters, key: Arra
     stale = jnp.where(fell | (state.n_iter == 0), 0, state.stale + said)
     # a failed transport leaves nothing to continue from
     failed = (found.status > 1) | ~jnp.isfinite(cost)
-    return State(
+    return AlignmentState(
         centers=centers,
         potentials=found.potentials,
         tuples=coupling if settings.scheme == "refine" and isinstance(coupling, Tuples) else None,
@@ -67,14 +69,14 @@ def step(problem: Problem, settings: Settings, parameters: Parameters, key: Arra
 
 
 def run(
-    problem: Problem,
+    problem: AlignmentProblem,
     settings: Settings,
     parameters: Parameters,
     key: Array,
-    state: State,
+    state: AlignmentState,
     *,
     until: Array | int | None = None,
-) -> State:
+) -> AlignmentState:
     """Iterate until neither cost nor objective falls, or ``until`` iterations are done (default: the history's length).
 
     Examples

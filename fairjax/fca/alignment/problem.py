@@ -19,7 +19,7 @@ Solver = Literal["exact", "host", "sinkhorn"]
 Scheme = Literal["random", "fixed", "refine"]
 
 
-class Problem(NamedTuple):
+class AlignmentProblem(NamedTuple):
     """Points with their groups, laid out for alignment.
 
     Attributes
@@ -112,7 +112,7 @@ def prepare(
     groups: npt.NDArray[Any],
     n_groups: int | None = None,
     weights: npt.NDArray[Any] | None = None,
-) -> Problem:
+) -> AlignmentProblem:
     """Lay out concrete points X (n, d), group ids (n,), and weights (n,) or None for alignment; O(n d + n log n).
 
     Raises
@@ -152,13 +152,13 @@ def prepare(
     weight = jnp.asarray(each, X.dtype)
     mean = jnp.mean(X, 0) if units is None else jnp.matmul(weight, X, precision="highest")
     X = X - mean
-    return Problem(
+    return AlignmentProblem(
         X, members, jnp.asarray(shares, X.dtype), jnp.asarray(ids, jnp.int32), mean,
         jnp.sum(weight * jnp.sum(jnp.square(X), -1)), weight, None if units is None else jnp.asarray(units),
     )  # fmt: skip
 
 
-def check(problem: Problem, settings: Settings) -> None:
+def check(problem: AlignmentProblem, settings: Settings) -> None:
     """Raise InputError for settings that conflict with each other or with the groups; O(1)."""
     n_groups, smallest = len(problem.members), min(len(ids) for ids in problem.members)
     if settings.n_blocks > smallest:

@@ -9,9 +9,9 @@ from jax import Array
 from fairjax._core.status import INFEASIBLE, INVALID, SOLVED, UNSOLVED
 from fairjax.assignment import Solution, fair_assignment
 from fairjax.fca.alignment.joint_cost import squared_distances
-from fairjax.fca.alignment.problem import Problem
+from fairjax.fca.alignment.problem import AlignmentProblem
 from fairjax.fca.alignment.rounding import How, fractions, hard_labels
-from fairjax.fca.alignment.state import State
+from fairjax.fca.alignment.state import AlignmentState
 
 MESSAGES = {
     SOLVED: "every transport that was run was solved to its tolerance; the gap is by how much, at most, the assignment "
@@ -58,7 +58,9 @@ class Alignment(NamedTuple):
     solved: Array
 
 
-def finish(problem: Problem, state: State, *, how: How = "balanced", key: Array | None = None) -> Alignment:
+def finish(
+    problem: AlignmentProblem, state: AlignmentState, *, how: How = "balanced", key: Array | None = None
+) -> Alignment:
     """Labels, centres and certificate from the cheapest iteration.
 
     Centres are the means of the final labels, as the authors evaluate. A direct solve of the fair assignment to them

@@ -7,7 +7,7 @@ from jax import Array
 
 from fairjax.fca.alignment import center_update, partition
 from fairjax.fca.alignment.coupling import Tuples
-from fairjax.fca.alignment.problem import Problem, Settings, check
+from fairjax.fca.alignment.problem import AlignmentProblem, Settings, check
 
 # Distinct points of the larger and the smaller group that fit into a block of the refine scheme, as multiples of those
 # in a partition of whole points. Blocks keep the smaller group's points together, so only the larger's are split.
@@ -15,7 +15,7 @@ _ROOM = (1.45, 1.15)
 _ROOM_WEIGHTED = (1.6, 1.6)  # blocks of heavy points of one group hold many light ones of the other
 
 
-class State(NamedTuple):
+class AlignmentState(NamedTuple):
     """State between two iterations.
 
     Attributes
@@ -71,7 +71,9 @@ class State(NamedTuple):
     converged: Array
 
 
-def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, max_iter: int = 100) -> State:
+def init(
+    problem: AlignmentProblem, settings: Settings, key: Array, centers: Array, *, max_iter: int = 100
+) -> AlignmentState:
     """The state before the first iteration; ``centers`` (K, d) in the units of the points.
 
     Only the refine scheme uses the key.
@@ -101,7 +103,7 @@ def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, ma
     masses = jnp.zeros((X.shape[0], centers.shape[0]), X.dtype)
     history = jnp.full((max_iter,), jnp.nan, X.dtype)
     none = jnp.zeros((), jnp.int32)
-    return State(
+    return AlignmentState(
         centers=centers,
         potentials=jnp.zeros(X.shape[:1], X.dtype),
         tuples=tuples,
@@ -125,7 +127,7 @@ def init(problem: Problem, settings: Settings, key: Array, centers: Array, *, ma
     )
 
 
-def room(problem: Problem, n_blocks: int, n_clusters: int) -> tuple[int, int]:
+def room(problem: AlignmentProblem, n_blocks: int, n_clusters: int) -> tuple[int, int]:
     """Largest number of distinct points of the two groups in a block of the refine scheme."""
     sizes = [ids.shape[0] for ids in problem.members]
     slacks = _ROOM if problem.units is None else _ROOM_WEIGHTED

@@ -12,10 +12,10 @@ from fairjax.fca.alignment import partition
 from fairjax.fca.alignment.coupling import Pairs, Tuples, aligned_points, alone, assign, complete, fold
 from fairjax.fca.alignment.joint_cost import joint_cost, squared_distances
 from fairjax.fca.alignment.partition import Block
-from fairjax.fca.alignment.problem import Parameters, Problem, Settings
+from fairjax.fca.alignment.problem import AlignmentProblem, Parameters, Settings
 from fairjax.fca.alignment.released import release
 from fairjax.fca.alignment.rounding import fractions
-from fairjax.fca.alignment.state import State, room
+from fairjax.fca.alignment.state import AlignmentState, room
 
 
 class Aligned(NamedTuple):
@@ -39,7 +39,9 @@ class Aligned(NamedTuple):
     solved: Array
 
 
-def align(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
+def align(
+    problem: AlignmentProblem, settings: Settings, parameters: Parameters, key: Array, state: AlignmentState
+) -> Aligned:
     """Phase 1: transport between the groups at the current centres, all blocks in one batch.
 
     O(n0 n1 (K + d) / B) time and memory for the costs of B blocks, plus the transports themselves; a partition takes
@@ -55,14 +57,16 @@ def align(problem: Problem, settings: Settings, parameters: Parameters, key: Arr
     return _fold_all(problem, settings, parameters, state, blocks)
 
 
-def point_masses(problem: Problem) -> Array:
+def point_masses(problem: AlignmentProblem) -> Array:
     """Masses (n,) of the points within their groups; each group sums to 1."""
     if problem.units is None:
         return problem.weights / problem.shares
     return (problem.units / partition.UNITS).astype(problem.X.dtype)
 
 
-def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State) -> Aligned:
+def _refined(
+    problem: AlignmentProblem, settings: Settings, parameters: Parameters, key: Array, state: AlignmentState
+) -> Aligned:
     """The current coupling divided into blocks, each aligned again if it has room; F never rises."""
     dealt = redeal(problem, settings, parameters, key, state)
     found = _fold_all(problem, settings, parameters, state, (dealt.left, dealt.right))
@@ -77,7 +81,7 @@ def _refined(problem: Problem, settings: Settings, parameters: Parameters, key: 
 
 
 def redeal(
-    problem: Problem, settings: Settings, parameters: Parameters, key: Array, state: State
+    problem: AlignmentProblem, settings: Settings, parameters: Parameters, key: Array, state: AlignmentState
 ) -> partition.Regrouped:
     """The refine scheme's current coupling divided into blocks: its tuples, and the part that is to be aligned again.
 
@@ -109,7 +113,11 @@ def redeal(
 
 
 def _fold_all(
-    problem: Problem, settings: Settings, parameters: Parameters, state: State, blocks: tuple[Block, ...]
+    problem: AlignmentProblem,
+    settings: Settings,
+    parameters: Parameters,
+    state: AlignmentState,
+    blocks: tuple[Block, ...],
 ) -> Aligned:
     """The groups aligned one after another within their blocks, starting from the points' current potentials."""
     dtype, last = problem.X.dtype, problem.X.shape[0] - 1
@@ -138,7 +146,7 @@ def _fold_all(
 
 
 def block_costs(
-    problem: Problem, settings: Settings, parameters: Parameters, centers: Array, tuples: Tuples, block: Block
+    problem: AlignmentProblem, settings: Settings, parameters: Parameters, centers: Array, tuples: Tuples, block: Block
 ) -> tuple[Array, Array | None]:
     """Costs (B, E, R) of aligning the tuples of each block with its points of a further group; with FCA-C also W.
 

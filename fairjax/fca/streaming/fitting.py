@@ -18,7 +18,7 @@ from fairjax.fca.scaled_points import padded, scale_points
 from fairjax.fca.streaming import iterations, solves
 from fairjax.fca.streaming.feed import Layout, Workshop
 from fairjax.fca.streaming.intake import Intake
-from fairjax.fca.streaming.iterations import Last, Problem, Report, State
+from fairjax.fca.streaming.iterations import Last, Report, StreamProblem, StreamState
 from fairjax.fca.streaming.passes import Found, one_pass
 from fairjax.fca.streaming.rule import Copies, Rule, listed, whole_copies
 from fairjax.fca.streaming.scratch import Copied
@@ -70,7 +70,7 @@ def problem_of(
     n_open: int | None = None,
     go_over: Callable[..., Found] = one_pass,
     copied: Copied | None = None,
-) -> Problem:
+) -> StreamProblem:
     """The problem of a surveyed table; ``n_open`` rows stay open (by default one in 512, from 2^15 to 2^17).
 
     ``copied`` says where to keep a copy of so many rows, laid out so, if one is kept.
@@ -86,7 +86,7 @@ def problem_of(
     layout.features(survey.sample.X.T, features)
     weights = (survey.sample.weights / survey.sample.weights.max()).astype(dtype)
     sample = solves.lay_out(np.ascontiguousarray(features.T), survey.sample.ids, weights, n_groups=len(survey.groups))
-    return Problem(
+    return StreamProblem(
         intake,
         layout,
         survey.n_rows,
@@ -124,12 +124,12 @@ def start(
     )  # fmt: skip
 
 
-def begin(problem: Problem, centers: npt.NDArray[Any]) -> State:
+def begin(problem: StreamProblem, centers: npt.NDArray[Any]) -> StreamState:
     """Before the first iteration from ``centers`` (K, d) in the table's units."""
     return iterations.begin(problem, (centers - problem.layout.shift) / problem.layout.scale)
 
 
-def moved(problem: Problem, state: State, shift: npt.NDArray[np.float64], scale: float) -> State:
+def moved(problem: StreamProblem, state: StreamState, shift: npt.NDArray[np.float64], scale: float) -> StreamState:
     """A state whose centres are on the scale that ``shift`` (d,) and ``scale`` tell, on that of ``problem``."""
     layout = problem.layout
     if scale == layout.scale and np.array_equal(shift, layout.shift):
@@ -147,13 +147,13 @@ def moved(problem: Problem, state: State, shift: npt.NDArray[np.float64], scale:
 
 
 def run(
-    problem: Problem,
-    state: State,
+    problem: StreamProblem,
+    state: StreamState,
     max_iter: int,
     *,
     report: Report | None = None,
-    keep: Callable[[State], None] | None = None,
-) -> State:
+    keep: Callable[[StreamState], None] | None = None,
+) -> StreamState:
     """Iterations until the centres settle or ``max_iter`` of them are done; ``keep`` is given the state after each.
 
     Where centres have settled without rows, they are put to use elsewhere, and iterations go on while the cost falls.
@@ -170,7 +170,7 @@ def run(
     return state
 
 
-def finish(problem: Problem, state: State, *, report: Report | None = None) -> Streamed:
+def finish(problem: StreamProblem, state: StreamState, *, report: Report | None = None) -> Streamed:
     """The last assignment, its certificate, and the rule that repeats it."""
     state, last = iterations.finish(problem, state, report)
     unit = problem.layout.scale**2
@@ -218,7 +218,7 @@ def _placed(last: Last) -> Copies:
     return np.eye(len(last.centers), dtype=np.int64)[np.asarray(solution.labels)[:n]]
 
 
-def _labelled_cost(problem: Problem, last: Last, copies: Copies) -> float:
+def _labelled_cost(problem: StreamProblem, last: Last, copies: Copies) -> float:
     """Mean squared distance of the rows to the centres of their labels, some of which are not those of the pass."""
     opened = last.found.open
     features, centers = opened.features.astype(np.float64), last.centers.astype(np.float64)
@@ -228,7 +228,7 @@ def _labelled_cost(problem: Problem, last: Last, copies: Copies) -> float:
     return float(last.found.cost + change) / problem.whole + problem.spread
 
 
-def _rule(problem: Problem, last: Last, copies: Copies) -> Rule:
+def _rule(problem: StreamProblem, last: Last, copies: Copies) -> Rule:
     layout = problem.layout
     blur = 64 * float(np.finfo(layout.dtype).eps) * float(1 + np.abs(last.prices).max())
     found = listed(last.found.open, copies, blur)

@@ -37,7 +37,7 @@ Report = Callable[[str, int, float, float | None], None]  # words, rows and seco
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class StreamProblem:
     """What is the same for all iterations.
 
     Attributes
@@ -65,7 +65,7 @@ class Problem:
     go_over: Callable[..., Found] = one_pass
 
 
-class State(NamedTuple):
+class StreamState(NamedTuple):
     """Between two iterations; on the host, a few thousand bytes.
 
     Attributes
@@ -108,18 +108,18 @@ class Last(NamedTuple):
     solution: Solution
 
 
-def begin(problem: Problem, centers: Floats) -> State:
+def begin(problem: StreamProblem, centers: Floats) -> StreamState:
     """Before the first iteration; ``centers`` (K, d) are on the device's scale."""
     shape = len(problem.masses), len(centers)
     centers = np.asarray(centers, problem.layout.dtype)
     level = np.full(len(centers), 1 / len(centers))
-    return State(
+    return StreamState(
         centers, np.zeros(shape), level, np.inf, np.inf, np.zeros(shape), np.inf, np.inf, centers, np.inf, (), 0,
         np.inf, False, np.ones(len(centers)), centers, np.inf,
     )  # fmt: skip
 
 
-def step(problem: Problem, state: State, report: Report | None = None) -> State:
+def step(problem: StreamProblem, state: StreamState, report: Report | None = None) -> StreamState:
     """One iteration: fair assignment of all rows, then centre update."""
     number = len(state.history) + 1
     state, found, attempt = _assigned(problem, state, state.centers, f"iteration {number}", report)[:3]
@@ -148,7 +148,7 @@ def step(problem: Problem, state: State, report: Report | None = None) -> State:
     )
 
 
-def refilled(problem: Problem, state: State) -> State | None:
+def refilled(problem: StreamProblem, state: StreamState) -> StreamState | None:
     """A state that is at rest, with centres that no row is assigned to moved to one half of other clusters.
 
     Where to is found in the sample, and what it gains in the iterations that follow. None where no centre is without
@@ -185,14 +185,14 @@ def refilled(problem: Problem, state: State) -> State | None:
     )
 
 
-def _best(state: State) -> Floats:
+def _best(state: StreamState) -> Floats:
     """Centres (K, d) of the least cost so far."""
     if state.kept_cost <= state.best_cost and np.isfinite(state.kept_cost):
         return state.kept_centers
     return state.centers if state.converged and state.cost <= state.best_cost else state.best_centers
 
 
-def finish(problem: Problem, state: State, report: Report | None = None) -> tuple[State, Last]:
+def finish(problem: StreamProblem, state: StreamState, report: Report | None = None) -> tuple[StreamState, Last]:
     """The assignment of all rows to the cheapest centres, with its certificate."""
     at_centers = _best(state)
     state, found, attempt, prices = _assigned(problem, state, at_centers, "last iteration", report, last=True)
@@ -205,8 +205,14 @@ def finish(problem: Problem, state: State, report: Report | None = None) -> tupl
 
 
 def _assigned(
-    problem: Problem, state: State, centers: Floats, words: str, report: Report | None, *, last: bool = False
-) -> tuple[State, Found, Attempt, Floats]:
+    problem: StreamProblem,
+    state: StreamState,
+    centers: Floats,
+    words: str,
+    report: Report | None,
+    *,
+    last: bool = False,
+) -> tuple[StreamState, Found, Attempt, Floats]:
     """State with the prices found, the last pass, what its open rows came to, and the prices of that pass."""
     for look in range(1, (_LAST_LOOKS if last else _LOOKS) + 1):
         y, level, paid = _foreseen(problem, state, centers)
@@ -259,7 +265,7 @@ def _apart(change: Doubles) -> float:
     return float(np.max(change.max(1) - change.min(1)))
 
 
-def _foreseen(problem: Problem, state: State, centers: Floats) -> tuple[Doubles, Doubles, Floats]:
+def _foreseen(problem: StreamProblem, state: StreamState, centers: Floats) -> tuple[Doubles, Doubles, Floats]:
     dtype = problem.layout.dtype
     warm = _prices(state.y, state.level, state.reach, dtype)
     tolerances = _tolerances(GAP, 0.3 * GAP, GAP, dtype)
@@ -275,7 +281,7 @@ def _tolerances(gap: float = GAP, inner: float = 1e-8, residual: float = 1e-11, 
     return Tolerances(*parts)
 
 
-def _attempted(problem: Problem, found: Found, centers: Floats, paid: Floats, warm: Prices) -> Attempt:
+def _attempted(problem: StreamProblem, found: Found, centers: Floats, paid: Floats, warm: Prices) -> Attempt:
     n_open, opened = problem.n_open, found.open
     empty = n_open - len(opened.rows)
 
