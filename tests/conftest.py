@@ -84,3 +84,11 @@ def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     """Programs of most files are compiled without the optimiser."""
     with optimiser(request.module.__name__ in _OPTIMISED):
         yield
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Double precision, for all threads: those that call back to the host do not see the context manager."""
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)

@@ -116,7 +116,7 @@ def test_pieces_go_on_where_a_run_was_stopped(tmp_path, capsys):
         return list(run.pieces("abcd", known.__contains__))
 
     assert names() == ["b", "d"]
-    assert names(again=True) == ["a", "b", "c", "d"]
+    assert names(again=True) == names(quick=True) == ["a", "b", "c", "d"]
     assert names(only=["c", "d"]) == ["d"]
     assert names(minutes=-1) == []
     assert "b: not begun after -1 minutes" in capsys.readouterr().out
