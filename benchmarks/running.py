@@ -72,11 +72,11 @@ class Run:
     def pieces(self, names: Iterable[str], known: Callable[[str], bool]) -> Iterator[str]:
         """Names of the pieces that are to be run now, so that the same command goes on where one was stopped.
 
-        These begin as --only says, are not ``known`` (but with --again), and none begins after --minutes.
+        These begin as --only says, are not ``known`` (but with --again or --quick), and none begins after --minutes.
         """
         wanted = [name for name in names if name.startswith(tuple(self.options.only))]
         for name in self.each(wanted):
-            if known(name) and not self.options.again:
+            if known(name) and not (self.options.again or self.quick):
                 continue
             if time.perf_counter() - self.began > 60 * self.options.minutes:
                 print(f"{name}: not begun after {self.options.minutes:g} minutes; the same command goes on", flush=True)
@@ -85,7 +85,7 @@ class Run:
 
     def each(self, items: Iterable[T]) -> Iterator[T]:
         """The items one after the other, with a progress bar on a terminal."""
-        return self._bar.each(list(items), f"{self.case} {self.section}")
+        return self._bar.each(list(items), " ".join(dict.fromkeys((self.case, self.section))))
 
     def child(self, name: str, timeout: float, **arguments: Any) -> dict[str, Any]:
         """What ``CHILDREN[name]`` of the case returns in a process of its own, or why it did not."""

@@ -186,5 +186,5 @@ def compared_alone(method: str, rows: datasets.Dataset, scale: Scale, shared: di
     network = Network(kind="gan", shape=shape, n_latent=30 + k, options=options)
     settings = {"network": network, "rounds": scale.steps["clustergan"]}
     size = _GAN if len(shape) == 3 else shape[0] * 256 + 256**2
-    # of the critic's steps: one generation, and two judgements and a slope, forth and back
+    # of the critic's steps: one generation, and two judgements and a gradient, forth and back
     return Case(clustergan, clustergan.ClusterGANConfig(**shared | settings), rows, 2 * 64 * size * 13)

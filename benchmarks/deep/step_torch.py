@@ -44,8 +44,8 @@ class ReverseGradient(torch.autograd.Function):
         return x.view_as(x)
 
     @staticmethod
-    def backward(context, slope):
-        return -context.factor * slope, None
+    def backward(context, gradient):
+        return -context.factor * gradient, None
 
 
 def dfc(batch: int, lay_out: Callable[[Tensor], Tensor]) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Does ``fair_assignment`` solve every fair-assignment programme, and are its certificates true?
 
     python -m benchmarks programmes                      # about 100,000 random programmes, results/programmes.json
-    python -m benchmarks programmes --quick              # 60, of one shape
+    python -m benchmarks programmes --quick              # 30, of one shape
     python -m benchmarks programmes --only "20,4,3, min_balance"      # pieces whose name begins so
     python -m benchmarks programmes --show SPEC          # one programme again, as the faults are written
 
@@ -123,11 +123,13 @@ def _progress(row: dict[str, Any]) -> str:
     )
 
 
-def pieces(count: int, seed: int, kinds: Sequence[str], shapes: Sequence[Shape]) -> Iterator[list[Spec]]:
+def pieces(
+    count: int, seed: int, kinds: Sequence[str], shapes: Sequence[Shape], dtypes: Sequence[str]
+) -> Iterator[list[Spec]]:
     """The specifications of the study, one list for each shape, dtype and control; kinds in turn."""
     whole = sum(SHAPES[shape] for shape in shapes)
-    for shape, dtype, control in itertools.product(shapes, DTYPES, CONTROLS):
-        each = count * SHAPES[shape] / whole / len(DTYPES) / len(CONTROLS)
+    for shape, dtype, control in itertools.product(shapes, dtypes, CONTROLS):
+        each = count * SHAPES[shape] / whole / len(dtypes) / len(CONTROLS)
         yield [
             Spec(kinds[at % len(kinds)], shape, control, dtype, seed, at // len(kinds))
             for at in range(max(1, round(each)))
@@ -169,7 +171,8 @@ def study(run: Run) -> None:
         options.out = Path(tempfile.gettempdir())
     kinds = [options.kind] if options.kind else list(KINDS)
     shapes = list(SHAPES)[:1] if run.quick else list(SHAPES)
-    todo = {name_of(specs): specs for specs in pieces(60 if run.quick else options.count, options.seed, kinds, shapes)}
+    dtypes, count = (DTYPES[:1], 30) if run.quick else (DTYPES, options.count)
+    todo = {name_of(specs): specs for specs in pieces(count, options.seed, kinds, shapes, dtypes)}
     done = {piece["name"]: piece for piece in run.record().get("pieces", []) if "cells" in piece}
     for name in run.pieces(todo, lambda name: name in done and done[name]["count"] == len(todo[name])):
         tally = Tally()
