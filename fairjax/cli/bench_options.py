@@ -8,7 +8,7 @@ _AT_ONCE = "nothing is kept of a run but its row"
 # options of `fit` that can mean nothing here, and why
 WITHOUT = {
     **dict.fromkeys(("--checkpoint-dir", "--checkpoint-every", "--resume"), "what is compared is fitted in one go"),
-    **dict.fromkeys(("--stream", "--block-rows", "--scratch-dir"), _IN_MEMORY),
+    **dict.fromkeys(("--stream", "--block-rows", "--scratch-dir", "--no-scratch"), _IN_MEMORY),
     **dict.fromkeys(("--distributed", "--coordinator", "--processes", "--process", "--join-timeout"), _IN_MEMORY),
     "--model": _AT_ONCE,
     "--columns": "--out writes the table of the methods, not that of DATA",
