@@ -75,7 +75,7 @@ def test_each_attribute_by_itself(people, capsys):
     assert result["max_balance"] == 0.5
     refused = [name for name, row in rows.items() if row["status"] == "refused"]
     assert [name.partition(" ")[0] for name in refused] == ["VFC", "VFC", "FRAC", "FRAC"]
-    (note,) = [note for note in result["notes"] if "one set of groups" in note]
+    (note,) = [note for note in result["notes"] if "made for one set of groups" in note]
     assert all(name.rstrip(",") in note for name in refused)
     for name, row in rows.items():
         if name not in refused:
@@ -92,7 +92,7 @@ def test_combinations_have_balances_by_column_beside(people, capsys):
     code = cli.main([*BASE[:-1], "--drop", "nr", "--sensitive", "sex,region", "--methods", "kmeans"])
     out = " ".join(capsys.readouterr().out.split())
     assert code == 0
-    assert "by sex" in out
+    assert "balance by sex region" in out
     assert "Balance is that of the combinations; the best possible are 1.0000 by sex, 0.5000 by region." in out
 
 

@@ -377,3 +377,26 @@ def test_ten_thousand_mutated_files(folder, capsys, seed):
     resource = pytest.importorskip("resource")
     check_endings(folder, capsys, 1000, seed, fits=30)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 << 20  # KiB
+
+
+def test_small_values_of_each_column_are_merged_where_each_is_fair_by_itself(folder, capsys):
+    """In the fit, in new rows by its model, and in comparisons; combinations stay as they are."""
+    towns = [*"aaabbbccd", "e"]
+    rows = [f"{i % 7},{i % 5 + i % 2},{'FM'[i % 2]},{towns[i // 2 % 10]}" for i in range(80)]
+    (folder / "towns.csv").write_text("x,y,sex,town\n" + "\n".join(rows) + "\n")
+    told = ("towns.csv", "--sensitive", "sex,town", "--attributes", "separately", "--clusters", "3", "--json")
+    code, out, err = run(capsys, "fit", *told, "--min-group", "10", "--method", "falg", "--model", "m.npz")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["groups"] == {
+        f"{sex}, {town}": n for sex in "FM" for town, n in zip([*"abc", "other"], (12, 12, 8, 8), strict=True)
+    }
+    assert any("'town': merged 2 groups of fewer than 10 rows ('d' 8, 'e' 8) into 'other'" in n for n in found["notes"])
+    assert found["attributes"]["town"]["max_balance"] == 16 / 24
+    code, out, err = run(capsys, "predict", "m.npz", "towns.csv", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["groups"] == found["groups"]
+    assert json.loads(out)["attributes"]["town"]["max_balance"] == 16 / 24
+    code, out, err = run(capsys, "bench", *told, "--min-group", "10", "--methods", "falg", "--seeds", "1")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["results"][0]["attributes"] == {"sex": 1.0, "town": 16 / 24}

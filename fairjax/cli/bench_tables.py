@@ -15,9 +15,6 @@ FROM = {
 }
 
 
-_MOST_ATTRIBUTES = 3  # with a column of their own; more would not fit beside the rest
-
-
 def show(results: Sequence[Mapping[str, Any]]) -> None:
     """Print the table of each data set, what is to be said of it, and what others have printed."""
     from rich.console import Console
@@ -31,6 +28,8 @@ def show(results: Sequence[Mapping[str, Any]]) -> None:
         )
         console.print(Text(result["data"], style="bold"), Text(size, style="dim"))
         console.print(_table(result))
+        if result["attributes"]:
+            console.print(_by_attribute(result))
         console.print(Text(_legend(result)))
         for note in result["notes"]:
             console.print(Text(note, style="yellow"))
@@ -46,9 +45,7 @@ def _table(result: Mapping[str, Any]) -> Any:
     lost = any(0 < row["n_nonempty"] < result["n_clusters"] for row in rows)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("method", no_wrap=True)
-    by_attribute = list(result["attributes"])[:_MOST_ATTRIBUTES]
-    of_each = [f"by {visible(name, 20)}" for name in by_attribute]
-    for heading in ("cost", "over k-means", "balance", *of_each, "of best", "missed"):
+    for heading in ("cost", "over k-means", "balance", "of best", "missed"):
         table.add_column(heading, justify="right")
     if lost:
         table.add_column("clusters", justify="right")
@@ -60,13 +57,29 @@ def _table(result: Mapping[str, Any]) -> Any:
             _cell(row["cost"], "{:.4f}"),
             _cell(None if row["price"] is None else 100 * row["price"], "{:+.1f}%"),
             _cell(row["balance"], "{:.4f}"),
-            *(_cell(row[f"balance_{name}"], "{:.4f}") for name in by_attribute),
             _cell(None if row["share"] is None else 100 * row["share"], "{:.1f}%"),
             _cell(row["violation"], "{:.1f}", ""),
         ]
         if lost:
             cells.append(str(row["n_nonempty"]) if 0 < row["n_nonempty"] < result["n_clusters"] else "")
         table.add_row(*map(Text, [*cells, _cell(row["seconds"], "{:.3f}"), row["status"]]))
+    return table
+
+
+def _by_attribute(result: Mapping[str, Any]) -> Any:
+    """The balance by each of several columns, in a table of its own: beside the rest it would not fit."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("balance by", no_wrap=True)
+    for name in result["attributes"]:
+        table.add_column(Text(visible(name, 30)), justify="right")
+    for row in result["methods"]:
+        cells = [_cell(row[f"balance_{name}"], "{:.4f}") for name in result["attributes"]]
+        if row["cost"] is not None:
+            table.add_row(*map(Text, [row["method"], *cells]))
     return table
 
 

@@ -63,6 +63,7 @@ def _read(model: Any, options: argparse.Namespace) -> Dataset:
             options.data,
             how,
             group_names=group_names,
+            group_values=model.groups_ if len(group_names) > 1 else (),
             sensitive=options.sensitive,
             download=options.download,
             keep_table=options.out is not None,

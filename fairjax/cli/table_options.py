@@ -47,7 +47,11 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
         "--bins", type=int, metavar="N", help="cut sensitive columns of numbers into N ranges of about equal size"
     )
     columns.add_argument(
-        "--min-group", type=int, metavar="N", help='merge groups of fewer than N rows into one, "other"'
+        "--min-group",
+        type=int,
+        metavar="N",
+        help='merge groups of fewer than N rows into one, "other" (with '
+        "--attributes separately the values of each column)",
     )
     columns.add_argument(
         "--small-groups", metavar="HOW", help="groups below --min-group: merge (default), or error to refuse them"
@@ -95,6 +99,8 @@ def chosen(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: value for name in _COLUMNS if (value := getattr(options, name, None)) is not None and value is not False
     }
+    if "min_group" in found and getattr(options, "attributes", "jointly") == "separately":
+        found["attributes"] = "separately"
     told = {name: getattr(options, name) for name in _DIALECT if getattr(options, name) is not None}
     if told:
         found["dialect"] = Dialect(**told)

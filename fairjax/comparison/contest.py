@@ -21,7 +21,7 @@ K_MEANS = "kmeans"
 _GOOD = ("optimal", "converged", "stopped")
 _DOUBLINGS, _HALVINGS = 7, 3  # of the search for the fairest value of a control
 _GAIN = 1e-3  # of the balance: what makes a larger value worth its cost
-_ONE_SET = "it takes one set of groups, so that each attribute cannot be fair by itself"
+_ONE_SET = "made for one set of groups, not for attributes that are each fair by themselves"
 
 
 class Begin(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax._core.text import counted, visible
-from fairjax.datasets.dataset import Dataset, finish, float_dtype
+from fairjax.datasets.dataset import Dataset, choose, finish, float_dtype
 from fairjax.datasets.table import features as chosen
 from fairjax.datasets.table import proxies
 from fairjax.datasets.table.columns import Column, infer
@@ -40,6 +40,7 @@ def read_table(
     bins: int | None = None,
     min_group: int | None = None,
     small_groups: Literal["merge", "error"] = "merge",
+    attributes: Literal["jointly", "separately"] = "jointly",
     dialect: Dialect | None = None,
     standardize: bool = True,
     l2_normalize: bool = False,
@@ -79,6 +80,8 @@ def read_table(
         Cut sensitive columns of numbers into this many ranges of about equal size.
     min_group : int or None
         Least rows of a group; smaller ones become one group, "other", or with ``small_groups="error"`` are refused.
+    attributes : {"jointly", "separately"}
+        Whether `min_group` is meant of the combinations of several sensitive columns, or of the values of each.
     dialect : Dialect or None
         What is known of how a text file is written.
     standardize : bool
@@ -117,8 +120,11 @@ def read_table(
     (('age', 'income'), ('F', 'M'), [0, 1, 0])
     """
     float_dtype(dtype)  # an unknown type is known at once
+    choose("attributes", attributes, ("jointly", "separately"))
     treatment = Treatment(missing=missing, indicator=missing_indicator, categorical=categorical, dates=dates)
-    settings = GroupSettings(missing=missing_group, bins=bins, min_group=min_group, small=small_groups)
+    settings = GroupSettings(
+        missing=missing_group, bins=bins, min_group=min_group, small=small_groups, each=attributes == "separately"
+    )
     table = read_raw_table(path, dialect=dialect, download=download)
     if not keep_table:
         table = replace(table, again=None)  # and with it the bytes of the file

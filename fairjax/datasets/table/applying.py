@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ def read_rows(
     preparation: Preparation | None,
     *,
     group_names: Sequence[str],
+    group_values: Sequence[Any] = (),
     sensitive: str | Sequence[str] | None = None,
     dialect: Dialect | None = None,
     download: bool = False,
@@ -48,6 +50,8 @@ def read_rows(
         Of the fit. None takes all columns but the sensitive ones as numbers, in their order.
     group_names : sequence of str
         Names of the fit's groups; a single one means that it knew no attribute.
+    group_values : sequence of tuple of str, optional
+        The values of several columns in each group, where each column was to be fair by itself.
     sensitive : str or sequence of str, optional
         Names of the columns with the protected attributes, in place of those of the fit.
 
@@ -86,7 +90,7 @@ def read_rows(
     if several:
         # by place, since the columns may have other names here
         ranges = [preparation.ranges.get(name) for name in known] if len(known) == len(protected) else []
-        found = _attributes(protected, ranges)
+        found = _merged(_attributes(protected, ranges), group_values)
         attributes = {column.name: attribute for column, attribute in zip(protected, found, strict=True)}
         groups, told = known_groups(_names_of(found), group_names)
         notes += told
@@ -158,6 +162,19 @@ def _attributes(protected: Sequence[Column], ranges: Sequence[Ranges | None]) ->
             ids, names = named_values(column) if cut is None else (cut.cut(column), cut.names)
         ids = np.where(ids < 0, len(names), ids).astype(np.int32)
         found.append(Attribute(ids=ids, names=(*names, MISSING), ranges=cut))
+    return found
+
+
+def _merged(attributes: list[Attribute], group_values: Sequence[Any]) -> list[Attribute]:
+    """The attributes with values that the fit knew only as "other" of their column under that name."""
+    if not all(isinstance(value, tuple) and len(value) == len(attributes) for value in group_values):
+        return attributes
+    found = []
+    for attribute, known in zip_longest(attributes, map(set, zip(*group_values, strict=True)), fillvalue=frozenset()):
+        names = [name if name in known or OTHER not in known else OTHER for name in attribute.names]
+        distinct = tuple(dict.fromkeys(names))
+        place = np.array([distinct.index(name) for name in names], np.int32)
+        found.append(replace(attribute, ids=place[attribute.ids], names=distinct))
     return found
 
 

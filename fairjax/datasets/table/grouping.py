@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -37,12 +37,15 @@ class GroupSettings:
         Least number of rows of a group.
     small : {"merge", "error"}
         Whether smaller groups become one, "other", or are refused.
+    each : bool
+        Whether that is meant of the values of every column, and not of the combinations of several.
     """
 
     missing: bool = False
     bins: int | None = None
     min_group: int | None = None
     small: Literal["merge", "error"] = "merge"
+    each: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("bins", 2), ("min_group", 1)):
@@ -85,8 +88,12 @@ def make_groups(columns: Sequence[Column], settings: GroupSettings) -> Groups:
     attributes = {}
     for column in columns:
         attribute, told = _attribute(column, settings, alone=len(columns) == 1)
-        attributes[column.name] = attribute
         notes += told
+        if settings.each and len(columns) > 1:
+            ids, names, told = _merge_small(attribute.ids, attribute.names, settings)
+            attribute = replace(attribute, ids=ids, names=names)
+            notes += [f"the sensitive column {column.title}: {note}" for note in told]
+        attributes[column.name] = attribute
     if len(attributes) == 1:
         (attribute,) = attributes.values()
         ids, names = attribute.ids, attribute.names
@@ -99,8 +106,9 @@ def make_groups(columns: Sequence[Column], settings: GroupSettings) -> Groups:
                 f"the sensitive columns {listed(list(attributes))} have a different combination in every row; "
                 "name fewer"
             )
-    ids, names, told = _merge_small(ids, names, settings)
-    notes += told
+    if not (settings.each and len(attributes) > 1):
+        ids, names, told = _merge_small(ids, names, settings)
+        notes += told
     if len(names) > _MANY:
         notes.append(f"there are {len(names):,} groups; --min-group merges small ones")
     names = tuple(visible(name, _LONGEST_NAME) for name in names)
@@ -236,4 +244,4 @@ def _merge_small(
     rank = np.full(len(names), len(kept), np.int32)
     rank[kept] = np.arange(len(kept))
     note = f"merged {few} into {shown(other)}, {counted(total, 'row')}"
-    return rank[ids], (*(names[i] for i in kept), other), [note]
+    return rank[ids].astype(np.int32), (*(names[i] for i in kept), other), [note]
