@@ -404,9 +404,10 @@ def test_lost_processes_lose_an_iteration_at_most(folder, tmp_path, lost):
             break
         n_lost += 1
         assert iterations_in(tmp_path / "run") >= reached > before, err
-        if lost == 1:
+        # where process 0 is lost, JAX may end the other one before it can say so
+        if lost == 1 or code == 1:
             assert code == 1, err
-            assert "LostProcessError: process 0 of 2 lost another one and cannot go on" in err
+            assert f"LostProcessError: process {1 - lost} of 2 lost another one and cannot go on" in err
         assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert n_lost >= 3
     table = datasets.scan(folder, "sex", key="id").standardized()
