@@ -109,3 +109,22 @@ def test_a_rare_library_is_loaded_when_it_is_used(tmp_path, monkeypatch):
     assert rare.name == "rare"
     assert "not_installed" not in sys.modules
     del sys.modules["rare"]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_was_compiled_ahead_is_not_compiled_again(settings, tmp_path, kept):
+    traced = []
+
+    def shifted(x, *, by):
+        traced.append(by)
+        return x + by
+
+    program = stage(shifted, static_argnames="by")
+    if kept:
+        fairjax.keep_programs(tmp_path)
+    for _ in range(2):
+        program.ahead(jnp.arange(5.0), by=kept)()
+    assert traced == [kept]
+    assert program(jnp.arange(5.0), by=kept).tolist() == [kept + i for i in range(5)]
+    assert traced == [kept]
+    assert jax.config.jax_enable_compilation_cache

@@ -15,9 +15,9 @@ import os
 import pickle
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jaxlib.version
@@ -34,53 +34,114 @@ _UNREADABLE = (
 )  # fmt: skip
 
 _loaded: dict[Path, Any] = {}
-_compiling = threading.Lock()
+_begun: set[Any] = set()  # what was compiled ahead
 
 
-def call(
-    program: Any, function: Callable[..., Any], options: Mapping[str, Any], static_argnames: tuple[str, ...],
-    args: tuple[Any, ...], kwargs: dict[str, Any],
-) -> Any:  # fmt: skip
-    """``program(*args, **kwargs)``, a jitted ``function``, run from the executable on disk if there is one."""
-    folder = programs.kept_in()
-    # an executable belongs to the device that it was compiled for; accelerators have not been tried
-    simple = jax.default_backend() == "cpu" and jax.device_count() == 1
-    if folder is None or not simple or _setting("jax_disable_jit"):
-        return program(*args, **kwargs)
-    traced = {name: value for name, value in kwargs.items() if name not in static_argnames}
-    static = sorted((name, repr(kwargs[name])) for name in static_argnames if name in kwargs)
-    leaves, structure = jax.tree.flatten((args, traced))
-    types = [(str(kind), kind.weak_type) for kind in map(jax.typeof, leaves)]
-    what = (function.__module__, function.__qualname__, static, sorted(options.items()), str(structure), types)
-    key = hashlib.sha256(repr((what, _surroundings())).encode()).hexdigest()
-    path = folder / f"{function.__name__}-{key[:32]}{_SUFFIX}"
-    compiled = _loaded.get(path)
-    if compiled is None:
-        compiled = _read(path, structure)
+class Kept(NamedTuple):
+    """A jitted ``program`` of a ``function``, run from the executable on disk if there is one."""
+
+    program: Any
+    function: Callable[..., Any]
+    options: Mapping[str, Any]
+    static_argnames: tuple[str, ...]
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``program(*args, **kwargs)``."""
+        found = self._place(args, kwargs)
+        if found is None:
+            return self.program(*args, **kwargs)
+        path, structure = found
+        compiled = _loaded.get(path) or _read(path, structure)
         if compiled is None:
-            lowered = program.lower(*args, **kwargs)
-            with _without_the_cache_of_jax():
-                compiled = lowered.compile()
-            _write(path, compiled)
+            compiled = _compiled(path, self.program.lower(*args, **kwargs))
         _loaded[path] = compiled
-    return compiled(*args, **traced)
+        return compiled(*args, **self._traced(kwargs))
+
+    def ahead(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], None]:
+        """Begin to compile in a thread, unless that was done before; returns what waits for it."""
+        found = self._place(args, kwargs)
+        what = self._types(args, kwargs), _setting("jax_enable_x64")
+        if what in _begun or (found is not None and (found[0] in _loaded or found[0].is_file())):
+            return lambda: None
+        _begun.add(what)
+        # traced here: in another thread the settings of this one do not hold
+        lowered = self.program.lower(*args, **kwargs)
+
+        def compiled() -> None:
+            # whatever is wrong, the call that follows says so
+            with contextlib.suppress(Exception):
+                if found is None:
+                    lowered.compile()
+                else:
+                    _loaded[found[0]] = _compiled(found[0], lowered)
+
+        thread = threading.Thread(target=compiled, daemon=True)
+        thread.start()
+        return thread.join
+
+    def _traced(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in kwargs.items() if name not in self.static_argnames}
+
+    def _types(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """What the program is for: the function, the options, static arguments, and types of the others."""
+        static = sorted((name, repr(kwargs[name])) for name in self.static_argnames if name in kwargs)
+        leaves, structure = jax.tree.flatten((args, self._traced(kwargs)))
+        types = tuple((str(kind), kind.weak_type) for kind in map(jax.typeof, leaves))
+        function = self.function.__module__, self.function.__qualname__
+        return *function, tuple(static), tuple(sorted(self.options.items())), str(structure), types
+
+    def _place(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Path, Any] | None:
+        """The file, and the structure of the arguments; None where programs are not kept."""
+        folder = programs.kept_in()
+        # an executable belongs to the device that it was compiled for; accelerators have not been tried
+        simple = jax.default_backend() == "cpu" and jax.device_count() == 1
+        if folder is None or not simple or _setting("jax_disable_jit"):
+            return None
+        key = hashlib.sha256(repr((self._types(args, kwargs), _surroundings())).encode()).hexdigest()
+        structure = jax.tree.structure((args, self._traced(kwargs)))
+        return folder / f"{self.function.__name__}-{key[:32]}{_SUFFIX}", structure
 
 
-@contextlib.contextmanager
-def _without_the_cache_of_jax() -> Iterator[None]:
-    """Bypass that cache: programs loaded from it cannot be written again, as parts of their code are missing."""
-    from jax.experimental.compilation_cache import compilation_cache
+def _compiled(path: Path, lowered: Any) -> Any:
+    """The executable of a lowered program, which is kept in a file, too."""
+    with _bypass:
+        compiled = lowered.compile()
+    _write(path, compiled)
+    return compiled
 
-    with _compiling:
-        before = _setting("jax_enable_compilation_cache")
-        jax.config.update("jax_enable_compilation_cache", False)
+
+class _Bypass:
+    """JAX's own cache, left out while any thread compiles a program that is kept here.
+
+    Programs loaded from that cache cannot be written again, as parts of their code are missing.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = bool(_setting("jax_enable_compilation_cache"))
+                self._switch(False)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._switch(self._before)
+
+    @staticmethod
+    def _switch(on: bool) -> None:
+        from jax.experimental.compilation_cache import compilation_cache
+
+        jax.config.update("jax_enable_compilation_cache", on)
         # JAX decides only once whether there is a cache
         compilation_cache.reset_cache()
-        try:
-            yield
-        finally:
-            jax.config.update("jax_enable_compilation_cache", before)
-            compilation_cache.reset_cache()
+
+
+_bypass = _Bypass()
 
 
 def _setting(name: str) -> Any:

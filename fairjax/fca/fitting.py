@@ -7,6 +7,7 @@ functions ``fairjax.fca.init``, ``run`` and ``finish`` instead.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -253,6 +254,12 @@ class _Problem:
             kind=self.fairness.program, mesh=self.points.mesh,
         )  # fmt: skip
 
+    def finish_ahead(self, state: State) -> Callable[[], None]:
+        """Begin to compile what :meth:`finish` needs; returns what waits for it."""
+        return stages.finish.ahead(
+            self.points.grouped, state, *self._asked, kind=self.fairness.program, mesh=self.points.mesh
+        )  # fmt: skip
+
     def finish(self, state: State) -> FairClustering:
         found = jax.block_until_ready(
             stages.finish(self.points.grouped, state, *self._asked, kind=self.fairness.program, mesh=self.points.mesh)
@@ -294,7 +301,12 @@ def _paid_in_all(found: FairClustering, members: tuple[npt.NDArray[np.float64], 
 
 
 def _fit(problem: _Problem, centers: Array, span: tuple[float, float], n_open: int | None = None) -> FairClustering:
-    return _filled(problem, _to_the_end(problem, problem.begin(centers, n_open), span), span)
+    state = problem.begin(centers, n_open)
+    # the end compiles while the iterations do
+    compiled = problem.finish_ahead(state)
+    state = _to_the_end(problem, state, span)
+    compiled()
+    return _filled(problem, state, span)
 
 
 def _fit_below(problem: _Problem, centers: Array, span: tuple[float, float], bound: float) -> FairClustering | None:
