@@ -235,6 +235,26 @@ def test_a_start_from_matched_clusters(monkeypatch):
     assert given[2] == {"group_labels": None, "start_labels": None}
 
 
+@pytest.mark.slow
+def test_a_start_where_groups_are_alike(monkeypatch):
+    """ "auto" starts from matched clusters where groups differ no more than halves of one, and else from none."""
+    given = []
+    monkeypatch.setattr(DeepFCA, "_fit", lambda self, *arguments: given.append(arguments[-1]) or self)
+    DeepFCA(4, start="auto", random_state=0).fit(POINTS)
+    find = given[0]["start_labels"]
+    digits, groups = np.tile(np.arange(4), 60), np.repeat([0, 1], 120).astype(np.int32)
+    noise = 0.2 * np.random.default_rng(1).normal(size=(240, 1))
+    places = np.array([[0.0], [1.0], [3.0], [7.0]])
+    alike = np.where(groups[:, None] == 0, places[digits], 9 - places[digits]) + noise
+    labels = find(alike.astype(np.float32), groups)
+    assert metrics.accuracy(labels, digits) == 1
+    other = np.array([[0.0], [5.0], [6.0], [7.0]])
+    unlike = np.where(groups[:, None] == 0, places[digits], other[digits]) + noise
+    assert find(unlike.astype(np.float32), groups) is None
+    few = np.append(np.zeros(237), np.ones(3)).astype(np.int32)  # fewer than four
+    assert find(alike.astype(np.float32), few) is None
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

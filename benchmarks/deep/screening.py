@@ -33,6 +33,7 @@ from fairjax.deep import (
     prepare,
     restarts,
 )
+from fairjax.deep.methods.matching import misfits_of_halves
 from fairjax.deep.nets import own_options
 
 _SEEDS = (0, 1, 2)
@@ -48,6 +49,7 @@ class Trial:
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)
     started: bool = False  # from matched k-means of each group
     own: str = "shared"  # what of the encoder is each group's own
+    auto: bool = False  # started only where groups differ no more than halves of one
 
 
 _CLASSIFIERS = ("imsat", "fairimsat", "matched", "matched k-means")
@@ -85,6 +87,7 @@ TRIALS = {
     "matched start, targets 0.1": Trial("deepfca", "vat on deepfca", _VAT | {"target_weight": 0.1}, started=True),
     "matched start, slack": Trial("deepfca", "matched start", _VAT | {"target_slack": 0.75}, started=True),
     "matched start, targets 0.5": Trial("deepfca", "vat on deepfca", _VAT | {"target_weight": 0.5}, started=True),
+    "auto start, slack": Trial("deepfca", "fcmi", _VAT | {"target_slack": 0.75}, started=True, auto=True),
     "own first layer": Trial("deepfca", "vat on deepfca", _VAT, own="layer"),
     "own normalisation": Trial("deepfca", "vat on deepfca", _VAT, own="norm"),
     "own first layer and normalisation": Trial("deepfca", "vat on deepfca", _VAT, own="both"),
@@ -167,10 +170,19 @@ def run_seed(trial: Trial, seed: int, data: datasets.Dataset, rows: Data, quick:
     if trial.changes.get("consistency"):
         q, _ = matched.soft_labels(jax.random.key(seed)[None], rows, configured(Trial("imsat"), data, quick)[1])
         rows = rows._replace(alone=jax.numpy.asarray(q[0].argmax(1), jax.numpy.int32))
-    if trial.started:
+    one: dict[str, Any] = {}
+    started = trial.started
+    if trial.auto:
+        misfits = by_kmeans(seed, data).misfits.max(), misfits_of_halves(jax.random.key(seed), data.X, data.groups, 10)
+        started = bool(misfits[0] <= misfits[1].mean())
+        one = {
+            "misfit": round(float(misfits[0]), 4),
+            "misfits_of_halves": [round(float(each), 4) for each in misfits[1]],
+        }
+        one["started"] = started
+    if started:
         rows = rows._replace(start=jax.numpy.asarray(by_kmeans(seed, data).labels))
     result = module.run(restarts.keys_of_starts(config, jax.random.key(seed)), rows, config)
-    one: dict[str, Any] = {}
     if config.starts > 1:
         one["accuracy_of_starts"] = [scores(np.asarray(labels), data)["accuracy"] for labels in result.labels]
         one["score_of_starts"] = [round(float(score), 4) for score in restarts.scores(result, config, rows)]

@@ -146,11 +146,8 @@ class DeepClusterer(ClusterMixin, BaseEstimator, EstimatorSettings):
         self._choose_scale(X)
         network = self._choose_network(X.shape[1:], len(known))
         names = ("all",) if sensitive_features is None else tuple(group_codes.name_of(value) for value in known)
-        labels = {
-            _FIELDS[name]: checked_labels(found(X, groups) if callable(found) else found, n, name)
-            for name, found in given.items()
-            if found is not None
-        }
+        told = {name: found(X, groups) if callable(found) else found for name, found in given.items()}
+        labels = {_FIELDS[name]: checked_labels(found, n, name) for name, found in told.items() if found is not None}
         result = fitting.train(self, self._config(network), rows.scaled(X, self._scale), groups, names, labels)
         self._network = network
         self._clusterer = result.clusterer

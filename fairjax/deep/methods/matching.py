@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax import Array, lax
 
 from fairjax._core import group_codes
@@ -20,7 +21,15 @@ from fairjax.deep.methods.alone import checked_labels, cluster_alone
 from fairjax.deep.training.streams import prepare
 from fairjax.errors import InputError
 
-__all__ = ["MatchedGroups", "cluster_distances", "match_clusters", "match_groups", "matched_by_kmeans", "own_costs"]
+__all__ = [
+    "MatchedGroups",
+    "cluster_distances",
+    "match_clusters",
+    "match_groups",
+    "matched_by_kmeans",
+    "misfits_of_halves",
+    "own_costs",
+]
 
 
 class MatchedGroups(NamedTuple):
@@ -211,6 +220,45 @@ def matched_by_kmeans(key: Array, X: Any, groups: Any, n_clusters: int, *, n_ini
     labels = cluster_alone(fit_key, data.x, data, n_clusters, n_init)
     seed = int(jax.random.randint(match_key, (), 0, np.iinfo(np.int32).max))
     return match_groups(rows, labels, sensitive_features=groups, random_state=seed)
+
+
+def misfits_of_halves(key: Array, X: Any, groups: Any, n_clusters: int, *, n_init: int = 10) -> npt.NDArray[np.float64]:
+    """What two halves of one group differ by, each clustered alone by k-means and the clusters matched.
+
+    Halves of a group have the same structure: their misfit is that of chance and of k-means alone, and so a measure of
+    what two groups may differ by.
+
+    Parameters
+    ----------
+    key, X, groups, n_clusters, n_init
+        As for `matched_by_kmeans`.
+
+    Returns
+    -------
+    ndarray (T,)
+        NaN for a group of fewer than 2 K rows.
+    """
+    rows, codes = np.asarray(X).reshape(len(X), -1), np.asarray(groups)
+    split_key, fit_key, match_key = jax.random.split(key, 3)
+    half = np.zeros(len(rows), np.int32)
+    order = np.asarray(jax.random.permutation(split_key, len(rows)))
+    for group in range(int(codes.max()) + 1):
+        half[order[codes[order] == group][1::2]] = 1
+    data = prepare(rows, 2 * codes + half)
+    found = np.full(data.n_groups // 2, np.nan)
+    enough = np.asarray(data.sizes).reshape(-1, 2).min(1) >= n_clusters
+    if not enough.any():
+        return found
+    labels = np.asarray(cluster_alone(fit_key, data.x, data, n_clusters, n_init))
+    for group in np.flatnonzero(enough):
+        distances = []
+        for side in range(2):
+            own = (codes == group) & (half == side)
+            members = np.eye(n_clusters)[labels[own]]
+            means = members.T @ rows[own] / np.maximum(members.sum(0), 1)[:, None]
+            distances.append(cluster_distances(jnp.asarray(means, rows.dtype)))
+        found[group] = float(match_clusters(jax.random.fold_in(match_key, group), *distances)[1])
+    return found
 
 
 def own_costs(X: Any, matched: MatchedGroups) -> Array:
