@@ -19,7 +19,7 @@ _NO_KERNEL = (
 
 
 def kernels(program: str) -> int:
-    """Kernels in one turn of the longest loop of a compiled program, by its text; of a choice the shorter side counts.
+    """Kernels in one iteration of the longest loop of a compiled program, by its text; of a choice the shorter side counts.
 
     The other side is what comes before each epoch.
     """
