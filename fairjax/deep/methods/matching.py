@@ -250,7 +250,7 @@ def misfits_of_halves(key: Array, X: Any, groups: Any, n_clusters: int, *, n_ini
     if not enough.any():
         return found
     labels = np.asarray(cluster_alone(fit_key, data.x, data, n_clusters, n_init))
-    for group in np.flatnonzero(enough):
+    for group in np.flatnonzero(enough).tolist():
         distances = []
         for side in range(2):
             own = (codes == group) & (half == side)
