@@ -167,10 +167,12 @@ def _attributes(protected: Sequence[Column], ranges: Sequence[Ranges | None]) ->
 
 def _merged(attributes: list[Attribute], group_values: Sequence[Any]) -> list[Attribute]:
     """The attributes with values that the fit knew only as "other" of their column under that name."""
-    if not all(isinstance(value, tuple) and len(value) == len(attributes) for value in group_values):
+    told = all(isinstance(value, tuple) and len(value) == len(attributes) for value in group_values)
+    if not told or not len(group_values):
         return attributes
+    known_by_column: list[set[Any]] = [set(values) for values in zip(*group_values, strict=True)]
     found = []
-    for attribute, known in zip_longest(attributes, map(set, zip(*group_values, strict=True)), fillvalue=frozenset()):
+    for attribute, known in zip(attributes, known_by_column, strict=True):
         names = [name if name in known or OTHER not in known else OTHER for name in attribute.names]
         distinct = tuple(dict.fromkeys(names))
         place = np.array([distinct.index(name) for name in names], np.int32)
