@@ -19,9 +19,9 @@ _NO_KERNEL = (
 
 
 def kernels(program: str) -> int:
-    """Kernels in one iteration of the longest loop of a compiled program, by its text; of a choice the shorter side counts.
+    """Kernels in one iteration of the longest loop of a compiled program, by its text.
 
-    The other side is what comes before each epoch.
+    Of a choice the shorter side counts: the other one is what comes before each epoch.
     """
     parts: dict[str, list[str]] = {}
     for line in program.splitlines():

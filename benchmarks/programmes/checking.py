@@ -10,7 +10,7 @@ from benchmarks.programmes.proofs import Bracket, Missed, bound_of, cost_of, cou
 TOLERANCES = {"float64": 1e-6, "float32": 1e-5}
 SLACK = 2.0  # so many tolerances make a fault
 SCALE_SHARE, POWER = 1e-3, 1 / 8  # see scale_of
-FAULTS = ("false", "weak", "open", "own", "unsolved", "refused", "untrue", "dearer")
+FAULTS = ("false", "weak", "open", "own", "unsolved", "digits", "refused", "untrue", "dearer")
 
 
 def scale_of(programme: Programme, primal: float) -> float:
@@ -94,7 +94,8 @@ def faults_of(programme: Programme, checked: Checked, optimum: Bracket | None) -
     if optimum is not None and checked.dual > max(optimum.high, checked.bound) + enough * checked.scale:
         faults.add("untrue")
     if checked.status == 1:
-        return faults | {"unsolved"}
+        met = not checked.broken and max(checked.missed.whole, checked.missed.own) <= enough / SLACK
+        return faults | {"digits" if met and abs(checked.gap) <= enough else "unsolved"}
     if checked.broken or checked.missed.whole > enough / SLACK:
         faults.add("false")
     if checked.missed.own > enough / SLACK:

@@ -16,6 +16,8 @@ a dtype. Faults, by column of the table:
     open      status 0, the multipliers do not prove it, and HiGHS could not decide
     own       status 0, and the control is missed by more than the tolerance times the weight of the group concerned
     unsolved  status 1
+    digits    status 1, yet the control is met, and the multipliers prove the cost: in long double, since the dtype of
+              the programme lacks the digits for it
     refused   status 2 or 3 although the control can be met
     untrue    any status: the dual that was returned is above the optimum
     dearer    any status: dearer than perfect fairness, which satisfies the control

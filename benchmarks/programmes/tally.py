@@ -66,7 +66,7 @@ def summed(pieces: list[Row]) -> list[Row]:
         for kind, own in piece["cells"].items():
             cell = cells[kind, piece["control"], piece["dtype"]]
             for name in ("count", "highs", "errors", *FAULTS):
-                cell[name] += own[name]
+                cell[name] += own.get(name, 0)  # a piece of before has fewer columns
             for steps, times in own["steps"].items():
                 cell["steps"][steps] = cell["steps"].get(steps, 0) + times
     rows = []

@@ -102,7 +102,8 @@ def programmes() -> str:
     for control, title in _CONTROLS.items():
         for dtype in ("float64", "float32"):
             kinds = [row for row in found if (row["control"], row["dtype"]) == (control, dtype)]
-            total = {key: sum(row[key] for row in kinds) for key in (*_FAULTS, "count")}
+            total = {key: sum(row.get(key, 0) for row in kinds) for key in (*_FAULTS, "count")}
+            total["unsolved"] += total["digits"]
             medians = sorted(row["steps_median"] for row in kinds)
             rows.append(
                 [
@@ -119,7 +120,7 @@ def programmes() -> str:
     return markdown(["control", "precision", "programmes", *faults, "median steps", "most steps"], rows)
 
 
-_FAULTS = ("false", "weak", "open", "own", "unsolved", "dearer")
+_FAULTS = ("false", "weak", "open", "own", "unsolved", "digits", "dearer")
 
 TABLES = {
     "methods": methods,
