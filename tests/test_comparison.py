@@ -279,3 +279,15 @@ def test_a_name_with_settings_is_one_row():
 def test_bad_settings(changes, message):
     with pytest.raises(InputError, match=message):
         fairjax.compare(**{"X": X, "sensitive_features": SEX} | changes)
+
+
+def test_the_highest_level_of_several_attributes_is_perfect_fairness():
+    """A floor is one number for all columns, and the best of one of them may be far below that of another."""
+    from fairjax.comparison.entrants import Facts, entrants
+
+    facts = Facts(0.01, 1.0, K, 60, 4, separately=True)
+    rows = entrants(("fca",), facts, (0.5, 1.0), curve=False)
+    assert [row.label for row in rows] == ["FCA ≥ 0.0050", "FCA, perfect fairness"]
+    assert rows[1].model.min_balance is None
+    curve = entrants(("fca",), facts, (1.0,), curve=True)
+    assert max(row.floor for row in curve if row.control == "min_balance") < 0.01

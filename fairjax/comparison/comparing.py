@@ -61,7 +61,8 @@ def compare(
     n_clusters : int, default=8
         Of all methods, those of estimators too.
     levels : sequence of float, default=(0.5, 0.8, 0.9, 1.0)
-        Of "fca": floors on the balance as shares of the best that the data allow, above 0 to 1.
+        Of "fca": floors on the balance as shares of the best that the data allow, above 0 to 1. With
+        ``attributes="separately"`` a level of 1 is perfect fairness, by which each column has its own best balance.
     n_seeds : int, default=3
         Number of starts, from the seeds `first_seed`, `first_seed` + 1, ...
     init : {"aligned", "k-means++", "random"}, default="aligned"
@@ -143,7 +144,9 @@ def compare(
         raise InputError(f"levels is {levels!r}; expected shares of the best balance, above 0 and at most 1")
     problem, several = _problem(X, sensitive_features, sample_weight, int(n_clusters), init, attributes)
     spread = float(np.square(problem.X - np.average(problem.X, 0, problem.weights)).sum(1) @ problem.each)
-    facts = Facts(problem.max_balance, spread, int(n_clusters), problem.n_points, problem.n_groups)
+    facts = Facts(
+        problem.max_balance, spread, int(n_clusters), problem.n_points, problem.n_groups, attributes == "separately"
+    )
     rows = entrants(methods, facts, levels, curve=bool(curve))
     with memory.explained(problem.n_points, int(n_clusters)):
         classes = _classes(target, problem.n_points)

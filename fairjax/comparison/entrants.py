@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from fairjax._core.text import visible
-from fairjax.baselines.catalogue import METHODS, Method, Relative, Setting, find
+from fairjax.baselines.catalogue import METHODS, Curve, Method, Relative, Setting, find
 from fairjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Facts(NamedTuple):
     """What settings of the catalogue follow from: the best balance, and the (weighted) squared distances from the mean.
 
     ``n_clusters`` is that of all entrants, and ``n_points`` and ``n_groups`` tell a deep method how long to train.
+    ``separately`` says that each of several attributes is to be fair by itself: the best balance is the least of theirs.
     """
 
     max_balance: float
@@ -31,6 +32,7 @@ class Facts(NamedTuple):
     n_clusters: int
     n_points: int
     n_groups: int
+    separately: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,15 +169,25 @@ def _of_method(method: Method, facts: Facts, levels: Sequence[float], curve: boo
         for line in method.curves or [None]:
             settings: Sequence[Setting] = method.settings[:1]
             if line is not None:
-                settings = [Setting({**line.kept, line.parameter: value}) for value in line.values]
+                settings = [Setting({**line.kept, line.parameter: value}) for value in _values(line, facts)]
             yield from (
                 _entrant(method, setting, facts, None if line is None else line.parameter) for setting in settings
             )
     elif method.name == "fca":
         for level in levels:
+            if level == 1 and facts.separately:
+                # the floor would be one attribute's best balance, and far below that of others
+                yield _entrant(method, Setting({}, "perfect fairness"), facts)
+                continue
             yield _entrant(method, Setting({"min_balance": Relative(level, "max_balance")}), facts, "min_balance")
     else:
         yield from (_entrant(method, setting, facts) for setting in method.settings)
+
+
+def _values(line: Curve, facts: Facts) -> list[Any]:
+    """Values of a curve; of several attributes no floor at the very best of one, which leaves it alone no room."""
+    best = Relative(1.0, "max_balance")
+    return [value for value in line.values if not (facts.separately and value == best)]
 
 
 def _of_settings(method: Method, given: Any, label: str, facts: Facts, curve: bool) -> Iterator[Entrant]:
@@ -186,7 +198,7 @@ def _of_settings(method: Method, given: Any, label: str, facts: Facts, curve: bo
         for line in method.curves:
             shared = {**line.kept, **settings}
             beside = _words({name: value for name, value in given.items() if name != line.parameter})
-            for value in line.values:
+            for value in _values(line, facts):
                 setting = Setting({**shared, line.parameter: value}, beside)
                 yield replace(_entrant(method, setting, facts, line.parameter), given=own)
         return
