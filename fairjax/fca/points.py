@@ -225,7 +225,7 @@ def _scanned(points: GroupedPoints, affine: Array) -> Scanned:
     return _by_blocks(affine, points.features, groups, weights, points.n_used)
 
 
-def _by_blocks(affine: Array, features: Array, groups: Array, weights: Array, n_used: Array | None) -> Scanned:
+def _by_blocks(affine: Array, features: Array, groups: Array, weights: Array, n_used: Array | None = None) -> Scanned:
     """By operations that XLA knows, block by block."""
     n_clusters, n_columns = affine.shape
     clusters = jnp.arange(n_clusters, dtype=label_type(n_clusters))[:, None]
