@@ -24,7 +24,7 @@ class Facts(NamedTuple):
     """What settings of the catalogue follow from: the best balance, and the (weighted) squared distances from the mean.
 
     ``n_clusters`` is that of all entrants, and ``n_points`` and ``n_groups`` tell a deep method how long to train.
-    ``separately`` says that each of several attributes is to be fair by itself: the best balance is the least of theirs.
+    ``separately`` says each of several attributes is to be fair by itself: its best balance is the least of theirs.
     """
 
     max_balance: float
