@@ -96,6 +96,7 @@ def test_combinations_have_balances_by_column_beside(people, capsys):
     assert "Balance is that of the combinations; the best possible are 1.0000 by sex, 0.5000 by region." in out
 
 
+@pytest.mark.slow
 def test_settings_of_methods(people, capsys):
     """A setting goes to the methods that have it, or to the one that is named; such a method has one row."""
     arguments = ("--drop", "nr,region", "--sensitive", "sex", "--methods", "kmeans,falg,frac")

@@ -97,6 +97,7 @@ def model(**changes):
     return DeepFCA(4, **settings | {"group_encoder": "both"} | changes)
 
 
+@pytest.mark.slow
 def test_a_fitted_estimator(tmp_path):
     """Is saved and read, and asks for the groups of new rows."""
     whole = model(fair_targets=False).fit(POINTS, sensitive_features=GROUPS)

@@ -166,7 +166,7 @@ def test_the_start_of_most_information_is_kept(monkeypatch):
     sure = jnp.log(0.97 * jnp.eye(4)[POINTS.argmax(1)] + 0.01)
     tables = jnp.stack([jnp.full((96, 4), -np.log(4)), sure, sure])
     clusterer = Clusterer((), (), tables, jnp.ones(3))
-    monkeypatch.setattr(restarts, "log_assignment", lambda soft, network, clusterer, x: clusterer.centers)
+    monkeypatch.setattr(restarts, "log_assignment", lambda soft, network, clusterer, *rows: clusterer.centers)
     history = {"fair targets: smoothness": np.array([[0.0] * 6, [9.0] * 5 + [0.1], [0.0] * 6])}
     result = running.Result(
         jnp.arange(3)[:, None], clusterer, history, jnp.array([-1, -1, 2]), jnp.array([-1, -1, -1]), 6

@@ -45,7 +45,10 @@ def options(size: int) -> Options:
     if platform == "gpu":
         return _known(("xla_gpu_enable_command_buffer", _IN_GRAPHS), ("xla_gpu_graph_min_graph_size", 1))
     if platform == "cpu" and size <= _SMALL:
-        return _known(("xla_cpu_use_fusion_emitters", False)) | _known(("xla_backend_optimization_level", 1))
+        small = _known(("xla_cpu_use_fusion_emitters", False))
+        # who disables optimisations wants even less
+        unoptimised = jax.config.values.get("jax_disable_most_optimizations")
+        return small if unoptimised else small | _known(("xla_backend_optimization_level", 1))
     return {}
 
 

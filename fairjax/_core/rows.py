@@ -63,7 +63,14 @@ class Rows:
 
     def sum(self, parts: Tree) -> Tree:
         """The sum over devices of every leaf."""
-        return parts if self.axis is None else jax.tree.map(lambda leaf: jax.lax.psum(leaf, self.axis), parts)
+        return parts if self.axis is None else jax.tree.map(self._sum, parts)
+
+    def _sum(self, leaf: Array) -> Array:
+        # Small integers travel with the others of a table: a message of their own may overtake another one, and
+        # processes on CPUs then take it for that.
+        small = jnp.issubdtype(leaf.dtype, jnp.integer) and leaf.dtype.itemsize < 4
+        total = jax.lax.psum(leaf.astype(jnp.int32) if small else leaf, self.axis)
+        return total.astype(leaf.dtype)
 
     def least(self, value: Array) -> Array:
         """The least over devices, entry by entry."""

@@ -256,6 +256,9 @@ class _Problem:
 
     def finish_ahead(self, state: State) -> Callable[[], None]:
         """Begin to compile what :meth:`finish` needs; returns what waits for it."""
+        if self.points.mesh is not None:
+            # several processes have to compile in the same order
+            return lambda: None
         return stages.finish.ahead(
             self.points.grouped, state, *self._asked, kind=self.fairness.program, mesh=self.points.mesh
         )  # fmt: skip
