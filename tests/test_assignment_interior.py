@@ -76,7 +76,9 @@ def hard(form, dtype):
     return problems, solve(problems, M, dtype)
 
 
-@pytest.mark.parametrize("form", ["gap", pytest.param("balance", marks=pytest.mark.slow), "shares"])
+@pytest.mark.parametrize(
+    "form", ["gap", *(pytest.param(form, marks=pytest.mark.slow) for form in ("balance", "shares"))]
+)
 def test_hard_instances_are_solved_in_few_steps(form):
     _, found = hard(form, np.float64)
     assert not np.any(found.status), np.flatnonzero(found.status)
@@ -127,7 +129,13 @@ def test_two_groups_of_two_in_a_thousand():
 
 
 @pytest.mark.parametrize(
-    "asked", [{"epsilon": 4 * (1 - 1 / M)}, {"min_balance": 0.0}, {"lower": np.zeros(M), "upper": np.ones(M)}], ids=str
+    "asked",
+    [
+        {"epsilon": 4 * (1 - 1 / M)},
+        {"min_balance": 0.0},
+        pytest.param({"lower": np.zeros(M), "upper": np.ones(M)}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_what_asks_for_nothing_takes_no_steps(asked):
     """Traced, so that nobody knows before; the cheapest clusters are then proven to be best."""

@@ -21,7 +21,7 @@ def network(kind="mlp", **options):
     return Network(kind=kind, shape=shape, n_latent=3, options=tuple(sorted((hidden | options).items())))
 
 
-@pytest.mark.parametrize("kind", ["mlp", "fc", pytest.param("conv", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["mlp", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("fc", "conv"))])
 def test_the_own_part_of_one_group_is_the_shared_one(kind):
     """The same draws, and the same latent rows, in training and after it."""
     own = {"layer_groups": 1} | ({"norm_groups": 1} if kind == "fc" else {})

@@ -331,6 +331,7 @@ def test_pausing_changes_nothing():
     jax.tree.map(np.testing.assert_array_equal, resumed, whole)
 
 
+@pytest.mark.slow
 @optimiser(True)
 def test_iterations_may_estimate(monkeypatch):
     """From representatives of the few points that move: as good an end, exactly fair, with fewer passes."""

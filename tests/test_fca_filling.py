@@ -105,7 +105,9 @@ def test_more_clusters_never_cost_more(options):
             assert more.cost_ < fewer.cost_
 
 
-@pytest.mark.parametrize("method", ["direct", pytest.param("exact", marks=pytest.mark.slow), "sinkhorn"])
+@pytest.mark.parametrize(
+    "method", ["direct", *(pytest.param(m, marks=pytest.mark.slow) for m in ("exact", "sinkhorn"))]
+)
 def test_every_route_fills_its_clusters(method):
     X, groups = apart(2)
     model = FCA(K, method=method, init=NOWHERE, reg=1.0).fit(X, sensitive_features=groups)

@@ -69,7 +69,7 @@ def labels_of(intake, rule):
 @pytest.mark.parametrize(
     "fairness",
     [
-        pytest.param(Fairness("gap", 0.0), id="perfect"),
+        pytest.param(Fairness("gap", 0.0), id="perfect", marks=pytest.mark.slow),
         pytest.param(Fairness("gap", 0.2), id="gap"),
         pytest.param(Fairness("balance", 0.5), id="balance", marks=pytest.mark.slow),
     ],
