@@ -20,7 +20,7 @@ from fairjax._core import executables
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SMALL = 2**20  # entries of the largest array
+_SMALL = 2**22  # entries of the largest array
 
 
 # the kinds of commands recorded by default, plus loops

@@ -17,7 +17,7 @@ from jax import Array
 from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.varying import varying_as
 
-_SAMPLE, _PLACES = 4096, 12  # sampled margins for quantiles: this many, and enough to fill this many places
+_SAMPLE, _PLACES = 4096, 48  # sampled margins for quantiles: this many, and enough to fill this many places
 _AIM = 0.75  # of the places, as quantiles of a sample are not exact
 _FINER = 16  # most strata per kind, as a multiple of its average places: most kinds have no points
 _GOLDEN = 2_654_435_769  # 2^32 over the golden ratio: its multiples scatter evenly
