@@ -128,3 +128,11 @@ def test_what_was_compiled_ahead_is_not_compiled_again(settings, tmp_path, kept)
     assert program(jnp.arange(5.0), by=kept).tolist() == [kept + i for i in range(5)]
     assert traced == [kept]
     assert jax.config.jax_enable_compilation_cache
+
+
+def test_nothing_is_compiled_ahead_where_nothing_is_to_be_compiled():
+    traced = []
+    program = stage(lambda x: traced.append(x) or x + 1)
+    with jax.disable_jit():
+        program.ahead(jnp.arange(3.0))()
+    assert traced == []

@@ -59,6 +59,8 @@ class Kept(NamedTuple):
 
     def ahead(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], None]:
         """Begin to compile in a thread, unless that was done before; returns what waits for it."""
+        if _setting("jax_disable_jit"):
+            return lambda: None
         found = self._place(args, kwargs)
         what = self._types(args, kwargs), _setting("jax_enable_x64")
         if what in _begun or (found is not None and (found[0] in _loaded or found[0].is_file())):
