@@ -64,6 +64,7 @@ def test_what_means_nothing_to_it_is_said_in_a_sentence(people, capsys, option):
     assert "did you mean --methods?" in err if option == "--method" else "means nothing to fairjax bench: " in err
 
 
+@pytest.mark.slow
 def test_each_attribute_by_itself(people, capsys):
     """Fair methods that can hold each column fair do, plain ones take part, and a sentence names the others."""
     arguments = ("--key", "nr", "--sensitive", "sex,region", "--methods", "kmeans,falg,vfc,frac")

@@ -62,6 +62,7 @@ def test_labels_that_do_not_fit(labels, message):
         match_groups(np.eye(4), labels, sensitive_features=["a", "a", "b", "b"])
 
 
+@pytest.mark.slow
 def test_digits_and_their_reversals():
     """No digit twice: k-means on each group alone, matched and made fair, where k-means on all rows has .40."""
     data = datasets.load_reverse_digits(variant="half_reversed", signed=True, dtype=np.float32)

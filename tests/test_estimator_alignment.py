@@ -177,7 +177,7 @@ def test_weight_two_is_the_point_twice():
     np.testing.assert_array_equal(weighted.labels_[copies == 0], reduced.argmin(1)[copies == 0])
 
 
-@pytest.mark.parametrize("transport_weight", [1.0, 2.0])
+@pytest.mark.parametrize("transport_weight", [pytest.param(1.0, marks=pytest.mark.slow), 2.0])
 def test_weights_in_blocks(transport_weight):
     weights = np.random.default_rng(1).exponential(size=60)
     model = fit(clone(MODEL).set_params(transport_weight=transport_weight), sample_weight=weights)

@@ -104,6 +104,7 @@ def test_where_a_copy_pays(tmp_path, monkeypatch, kind, memory, disk, folder):
     assert scratch.where_it_pays(2**19) is None  # not worth it
 
 
+@pytest.mark.slow
 def test_fits_of_large_tables_keep_a_copy(tmp_path, monkeypatch):
     X, groups = people(2000)
     settings = {"n_clusters": K, "init": X[:K], "max_iter": 2}
