@@ -399,6 +399,20 @@ def test_programs_are_small(name):
     assert sum(n_operations[:2]) - 2 * n_operations[2] <= 3900
 
 
+@pytest.mark.parametrize("n_rows", [0, -3, 11, "2", 2.0, [2]])
+def test_numbers_of_rows_that_there_are_not(n_rows):
+    X, groups = np.zeros((10, 2)), np.zeros(10, int)
+    with pytest.raises(InputError, match="n_rows is .*; expected a whole number from 1 to 10"):
+        fca.prepare(X, groups, n_groups=1, n_rows=n_rows)
+
+
+def test_more_rows_than_there_are_count_as_all():
+    """Where the number is traced, nobody can be told."""
+    X, groups = np.zeros((10, 2)), np.zeros(10, int)
+    points = jax.jit(lambda n_rows: fca.prepare(X, groups, n_groups=1, n_rows=n_rows))(5000)
+    assert int(points.n_used) == 1
+
+
 def test_shapes_that_do_not_fit():
     points = fca.prepare(np.zeros((6, 2)), np.zeros(6, int), n_groups=1)
     with pytest.raises(InputError, match=r"groups has shape \(5,\); expected \(6,\)"):

@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser, *, bench: bool = False) -> None:
     _add_controls(parser, bench)
     _add_scaling(parser)
     _add_starts(parser, bench)
-    _add_turns(parser, bench)
+    _add_iterations(parser, bench)
     _add_alignment(parser)
     parser.add_argument(
         "--quiet", action="store_true", help=f"print no {'progress' if bench else 'summary and no progress'}"
@@ -97,7 +97,7 @@ def _add_starts(parser: argparse.ArgumentParser, bench: bool) -> None:
     )  # fmt: skip
 
 
-def _add_turns(parser: argparse.ArgumentParser, bench: bool) -> None:
+def _add_iterations(parser: argparse.ArgumentParser, bench: bool) -> None:
     parser.add_argument(
         "--max-iter", type=numbers.iterations, default=100, metavar="N",
         help="most iterations of one fit of FCA; others have their own (default: 100)" if bench else

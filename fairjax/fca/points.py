@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -133,6 +134,15 @@ def prepare(
     Where the sums are too many for a GPU's registers, K (d + M) above 160 in float32, passes are as without it.
     Results differ by rounding. It is off by default, since nobody has measured yet what it gains:
     ``python -m benchmarks accelerator --only passes`` times iterations with and without it.
+
+    Raises InputError for shapes that do not fit, and for an ``n_rows`` that is known and not from 1 to n.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = prepare(np.array([[1.0], [3.0], [9.0]]), np.array([0, 1, 0]), n_groups=2, n_rows=2)
+    >>> points.mean.tolist(), points.masses.tolist()
+    ([2.0], [0.5, 0.5])
     """
     X, weights = as_weighted_points(X, weights)
     groups = jnp.asarray(groups, jnp.int32)
@@ -142,8 +152,9 @@ def prepare(
     n_blocks, block = block_shape(n_points) if n_rows is None else _skippable_blocks(n_points)
     padding = n_blocks * block - n_points
     if n_rows is not None:
+        n_rows = _checked(n_rows, n_points)
         weights = jnp.where(jnp.arange(n_points) < n_rows, weights, 0)
-        n_used = jax.lax.div(jnp.asarray(n_rows, jnp.int32) + (block - 1), jnp.int32(block))
+        n_used = jax.lax.div(n_rows + (block - 1), jnp.int32(block))
     # summed block by block: one running sum over millions of small weights would lose digits
     shape = (n_blocks, block)
     weights = jnp.pad(weights, (0, padding)).reshape(shape)
@@ -170,6 +181,15 @@ def prepare(
     return GroupedPoints(
         features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance, rows, Kernel(fused), n_used
     )  # fmt: skip
+
+
+def _checked(n_rows: ArrayLike, n_points: int) -> Array:
+    """Number of rows in use () int32; InputError for a known one that is not from 1 to ``n_points``."""
+    if not isinstance(n_rows, jax.core.Tracer):
+        known = np.asarray(n_rows)
+        if known.ndim or known.dtype.kind not in "iu" or not 0 < known <= n_points:
+            raise InputError(f"n_rows is {n_rows!r}; expected a whole number from 1 to {n_points}, the rows of X")
+    return jnp.clip(jnp.asarray(n_rows, jnp.int32), 0, n_points)
 
 
 def coordinates(points: GroupedPoints, index: Array) -> Array:
