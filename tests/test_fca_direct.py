@@ -402,7 +402,7 @@ def test_programs_are_small(name):
 @pytest.mark.parametrize("n_rows", [0, -3, 11, "2", 2.0, [2]])
 def test_numbers_of_rows_that_there_are_not(n_rows):
     X, groups = np.zeros((10, 2)), np.zeros(10, int)
-    with pytest.raises(InputError, match="n_rows is .*; expected a whole number from 1 to 10"):
+    with pytest.raises(InputError, match=r"n_rows is .*; expected a whole number from 1 to 10"):
         fca.prepare(X, groups, n_groups=1, n_rows=n_rows)
 
 

@@ -11,8 +11,6 @@ from fairjax._core.varying import varying_as
 
 Blocks = TypeVar("Blocks")
 Parts = TypeVar("Parts")
-
-
 Carry = TypeVar("Carry")
 
 
@@ -31,7 +29,7 @@ def scan_blocks(
     Examples
     --------
     >>> import jax.numpy as jnp
-    >>> total, squares = scan_blocks(lambda sum, x: (sum + x, x * x), 0.0, jnp.arange(1.0, 5.0), jnp.int32(3))
+    >>> total, squares = scan_blocks(lambda total, x: (total + x, x * x), 0.0, jnp.arange(1.0, 5.0), jnp.int32(3))
     >>> float(total), squares.tolist()
     (6.0, [1.0, 4.0, 9.0, 0.0])
     """
@@ -48,7 +46,7 @@ def scan_blocks(
         for index in range(overlapping):
             place = overlapping * trip + index
             carry, own = step(carry, at(place))
-            found = jax.tree.map(lambda all, own, i=place: all.at[i].set(own), found, own)
+            found = jax.tree.map(lambda every, own, i=place: every.at[i].set(own), found, own)
         return carry, found
 
     shapes = jax.eval_shape(lambda carry: step(carry, at(jnp.int32(0)))[1], carry)
