@@ -113,6 +113,33 @@ def test_iterations_take_about_one_pass_each_and_end_proven():
     assert np.abs(found.counts - np.outer(sizes, found.counts.sum(0)) / N).max() < 1
 
 
+def test_prices_of_rows_that_run_out_are_not_followed(monkeypatch):
+    """They say what it would cost other rows to follow, far beyond what the next iteration needs."""
+    X, groups = people()
+    whole, _ = problem(cut(X, groups, 100, 101, 4000))
+    state = fitting.run(whole, fitting.begin(whole, X[:K].astype(np.float64)), 3)
+    foresee, solve, foreseen = iterations._foreseen, iterations._attempted, []
+    monkeypatch.setattr(iterations, "_foreseen", lambda *args: foreseen.append(foresee(*args)) or foreseen[-1])
+    calm = iterations.step(whole, state)
+    assert np.abs(calm.y - foreseen[-1][0]).max() > 0
+
+    def scarce(*args):
+        return solve(*args)._replace(shift=np.float64(np.inf), held=np.array(False))
+
+    monkeypatch.setattr(iterations, "_attempted", scarce)
+    np.testing.assert_array_equal(iterations.step(whole, state).y, foreseen[-1][0])
+
+
+def test_an_assignment_that_is_not_quite_fair_costs_no_less_than_fair_ones(monkeypatch):
+    X, groups = people()
+    whole, _ = problem(cut(X, groups, 100, 101, 4000))
+    state = fitting.begin(whole, X[:K].astype(np.float64))
+    cost = fitting.finish(whole, state).primal / whole.layout.scale**2
+    solve = iterations._attempted
+    monkeypatch.setattr(iterations, "_attempted", lambda *args: solve(*args)._replace(cost=np.float64(0)))
+    assert iterations.step(whole, state).cost == pytest.approx(cost, rel=1e-4)
+
+
 def test_centres_without_rows_are_put_to_use():
     """Groups that lie apart, and centres that are far from all of them, as in a fit in memory."""
     rng = np.random.default_rng(5)

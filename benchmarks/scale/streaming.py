@@ -129,13 +129,13 @@ print(json.dumps({
 """
 _JOINED = """
 import json, os, sys, time, warnings
-folder, iterations, k, coordinator, size, index = sys.argv[1:]
+folder, iterations, k, coordinator, parts, size, index = sys.argv[1:]
 os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[int(index)]})  # before any thread is made
 from fairjax import FCA, datasets, parallel
 warnings.simplefilter("ignore")
 if int(size) > 1:
     parallel.start(coordinator, n_processes=int(size), process=int(index))
-table = datasets.scan(folder, "sex").share(int(index), int(size))
+table = datasets.scan(folder, "sex").share(int(index), int(parts))
 first = next(iter(datasets.scan(folder, "sex"))).features[: int(k)]
 seconds = []
 for most in (1, int(iterations)):
@@ -228,25 +228,31 @@ def rates(folder: Path, n_rows: int, repeats: int, n_clusters: int) -> dict:
 
 
 def joined(folder: Path, iterations: int, n_clusters: int) -> dict:
-    """One process on one core, and two on two that share the rows; a first fit compiles, the second counts."""
+    """One process on one core with all rows and with half of them, and two on two that share all.
+
+    A first fit compiles, the second counts. Strong scaling compares two processes with one that has all rows, weak
+    scaling with one that has as many as each of them.
+    """
     found = {}
-    for size in (1, 2):
+    for name, size, parts in (("1", 1, 1), ("1, half the rows", 1, 2), ("2", 2, 2)):
         with socket.create_server(("127.0.0.1", 0)) as server:
             address = f"127.0.0.1:{server.getsockname()[1]}"
-        arguments = [sys.executable, "-c", _JOINED, str(folder), str(iterations), str(n_clusters), address, str(size)]
+        shared = str(folder), str(iterations), str(n_clusters), address, str(parts), str(size)
         running = [
             subprocess.Popen(
-                [*arguments, str(index)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings()
+                [sys.executable, "-c", _JOINED, *shared, str(index)],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings(),
             )
             for index in range(size)
-        ]
+        ]  # fmt: skip
         ended = [process.communicate() for process in running]
         if any(process.returncode for process in running):
             sys.exit(ended[0][1])
         told = json.loads(ended[0][0].splitlines()[-1])
         told["seconds_a_pass"] = told["seconds"][1] / told["n_passes"]
-        found[str(size)] = told
-    return found | {"efficiency": found["1"]["seconds_a_pass"] / found["2"]["seconds_a_pass"] / 2}
+        found[name] = told
+    whole, half, both = (case["seconds_a_pass"] for case in found.values())
+    return found | {"efficiency": whole / both / 2, "weak_efficiency": half / both}
 
 
 def extrapolated(found: dict) -> list[dict]:

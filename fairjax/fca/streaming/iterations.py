@@ -123,7 +123,8 @@ def step(problem: StreamProblem, state: StreamState, report: Report | None = Non
     """One iteration: fair assignment of all rows, then centre update."""
     number = len(state.history) + 1
     state, found, attempt = _assigned(problem, state, state.centers, f"iteration {number}", report)[:3]
-    cost = float(attempt.cost)
+    # an assignment that is not quite fair may cost less than any that is
+    cost = max(float(attempt.cost), float(attempt.bound))
     soft, opened = np.asarray(attempt.soft), found.open
     own = np.zeros_like(soft)
     n = len(opened.rows)
@@ -136,7 +137,7 @@ def step(problem: StreamProblem, state: StreamState, report: Report | None = Non
     gain = float(np.sum(counts * np.sum(np.square(centers - state.centers.astype(np.float64)), 1)))
     measured: list[Any] = [gain, cost, state.best_cost, problem.variance, problem.tol, GAP]
     over = at_rest(*map(jnp.asarray, measured))
-    better = cost < state.best_cost and np.isfinite(state.gap)  # what is not fair may cost less
+    better = cost < state.best_cost and np.isfinite(state.gap)  # what is far from fair may cost anything
     return state._replace(
         centers=centers,
         cost=cost,
@@ -228,10 +229,13 @@ def _assigned(
         missed = solves.missed(problem.sample, centers, paid, counts.astype(problem.layout.dtype))
         gap = relative_gap(float(attempt.cost), float(attempt.bound))
         fair = float(attempt.violation) <= (_FAIR if last else _NEARLY_FAIR)
+        # where rows run out, their prices are what it would cost others to follow, and the foreseen ones are better
+        scarce = float(attempt.shift) > solves.DETERRENT / 2 * found.radius
+        following = new if bool(attempt.held) or (fair and not scarce) else y
         state = state._replace(
-            y=new if fair or bool(attempt.held) else y,
+            y=following,
             level=np.asarray(attempt.optimum.prices.level) if fair else level,
-            reach=_apart(new - state.y) if look == 1 else _apart(new - y),
+            reach=_apart(following - state.y) if look == 1 else _apart(new - y),
             miss=_apart(new - y),
             missed=np.asarray(missed, np.float64),
             # where hardly any row was that near, look at all of them again

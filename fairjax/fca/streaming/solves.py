@@ -27,7 +27,7 @@ from fairjax.assignment.terms import Optimum, Prices, Tolerances
 from fairjax.fca.points import GroupedPoints, prepare, squared_distances
 from fairjax.fca.splits import lost, refilled, splits
 
-_DETERRENT = 16.0  # times the least margin of the rows in their places is what it costs them to leave
+DETERRENT = 16.0  # times the least margin of the rows in their places is what it costs them to leave
 _SAMPLE_OPEN, _SAMPLE_PART = 4096, 4  # rows of the sample that are looked at closely, and one in so many at most
 
 
@@ -98,7 +98,7 @@ def attempt(small: Small, centers: Any, warm: Prices, tolerances: Tolerances, va
     asked = _control(small.masses, kind, value)
     points = _points(small, centers)
     n_groups = small.counts.shape[0]
-    anchor = Anchor(small.prices, _DETERRENT * small.radius)
+    anchor = Anchor(small.prices, DETERRENT * small.radius)
     found = optimum(points, asked, warm, tolerances, anchor, trial=screening.how(asked, exact=False))
     soft = found.fractions * points.weights[:, None]
     counts = points.placed + group_sums(soft, points.groups, n_groups)
