@@ -12,8 +12,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from cli_cases import run
 
-from fairjax import __version__, cli
+from fairjax import __version__
 from fairjax.cli import bar, inputs
 from fairjax.datasets import names
 
@@ -40,12 +41,6 @@ def people(tmp_path, monkeypatch):
             writer.writerow([f"{age:.2f}", f"{income:.3f}", "abc"[i % 3], "FM"[sex[i]], "earth", f"p{i}"])
     monkeypatch.chdir(tmp_path)
     return path
-
-
-def run(capsys, *arguments):
-    code = cli.main(list(map(str, arguments)))
-    found = capsys.readouterr()
-    return code, found.out, found.err
 
 
 def fit(*arguments):

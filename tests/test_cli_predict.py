@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from cli_cases import run
 
 import fairjax
 from fairjax import FCA, cli
@@ -34,12 +35,6 @@ def people(n=60, seed=0):
             "sex": np.array(["F", "M"])[sex],
         }
     )
-
-
-def run(capsys, *arguments):
-    code = cli.main(list(map(str, arguments)))
-    found = capsys.readouterr()
-    return code, found.out, found.err
 
 
 @pytest.fixture(scope="module")

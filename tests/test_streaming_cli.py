@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from fairjax import cli
+from cli_cases import run
 
 N, K = 900, 3
 
@@ -34,12 +33,6 @@ def folder(tmp_path_factory):
         rows = slice(part * 500, part * 500 + 500)
         pq.write_table(pa.table({name: column[rows] for name, column in columns.items()}), path / f"{part}.parquet")
     return path
-
-
-def run(capsys, *arguments):
-    code = cli.main(list(map(str, arguments)))
-    found = capsys.readouterr()
-    return code, found.out, found.err
 
 
 def test_a_folder_of_parquet_is_clustered_and_labelled(capsys, tmp_path, folder):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_streaming_fit import G40, X40, D, K, cut, people, problem
+from streaming_cases import G40, X40, D, K, cut, people, problem
 
 from fairjax import FCA
 from fairjax.errors import InputError
