@@ -82,7 +82,7 @@ def test_step_solves_the_whole_system(double, form, n_pinned):
 
     right = matrix @ rng.normal(size=(size + 1) * K)
     none = np.zeros((M, K))
-    linear = Linearised(none, none, give, slopes, bend, none, none)
+    linear = Linearised(none, give, slopes, bend, none)
     own = np.where(pinned[:, None], own, 0)
     found = step_of(masses, pinned, own, links, linear, right[:-K].reshape(size, K), right[-K:], form=form)
     found = np.r_[np.ravel(found.prices.shift + found.prices.rest), found.level]
@@ -95,7 +95,8 @@ def test_step_solves_the_whole_system(double, form, n_pinned):
 @jax.jit
 def begun(points, fair):
     problem = programme(points, fair)
-    at = iterates.start(problem, fair.kind, iterates.weigh(problem, fair.kind))
+    scale = iterates.scale_of_costs(problem)
+    at = iterates.start(problem, fair.kind, iterates.weigh(problem, fair.kind, scale), scale)
     return problem, at, iterates.counts(problem, at.fractions)
 
 
@@ -117,9 +118,9 @@ def test_start_is_interior(double, form, tightness):
         if form == "gap":
             continue
         for missed in bounds.missed(problem, at.bounds, counts, at.level):
-            assert np.all(np.abs(missed[roomy]) <= bounds.LEAST_SLACK / K + 1e-12 * problem.upper.max())
-        np.testing.assert_allclose(at.prices, at.bounds.force_above - at.bounds.force_below, rtol=1e-12)
-        assert all(np.all(part[roomy] > 0) for part in at.bounds)
+            assert np.all(np.abs(missed[roomy]) <= bounds.LEAST_SLACK / K + 1e-12 * problem.limits.max())
+        np.testing.assert_allclose(at.prices, at.bounds.force[1] - at.bounds.force[0], rtol=1e-12)
+        assert all(np.all(part[:, roomy] > 0) for part in at.bounds)
 
 
 @pytest.mark.parametrize("form", FORMS)

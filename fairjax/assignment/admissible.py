@@ -86,13 +86,15 @@ def _within_bounds(control: Control, counts: Array, masses: Array) -> Array:
     Where bounds are missed, counts are mixed with perfectly fair ones, which miss none, as little as possible: first
     cluster by cluster, so that a nearly empty cluster does not affect the others, then in all clusters at once.
     """
-    fair = masses[:, None] * jnp.sum(counts, 0) / jnp.sum(masses)
-    counts += excess(control, counts, fair) * (fair - counts)
-    missing = masses - jnp.sum(counts, 1)
-    profile = jnp.sum(counts, 0) / jnp.sum(counts)
-    counts += missing[:, None] * profile
-    fair = masses[:, None] * profile
-    return counts + jnp.max(excess(control, counts, fair)) * (fair - counts)
+
+    def mixed(i: Array, counts: Array) -> Array:
+        fair = masses[:, None] * jnp.sum(counts, 0) / jnp.sum(masses)
+        part = excess(control, counts, fair)
+        counts = counts + jnp.where(i == 0, part, jnp.max(part)) * (fair - counts)
+        missing = masses - jnp.sum(counts, 1)
+        return counts + missing[:, None] * jnp.sum(counts, 0) / jnp.sum(counts)
+
+    return jax.lax.fori_loop(0, 2, mixed, counts)
 
 
 def excess(control: Control, counts: Array, fair: Array, met: float = _MET) -> Array:
@@ -105,15 +107,16 @@ def excess(control: Control, counts: Array, fair: Array, met: float = _MET) -> A
 
     def room(counts: Array) -> Array:
         if control.kind == "profile":
-            pairs = counts[:, None] - control.floor * counts[None]
+            pairs = counts[:, :, None] - control.floor * counts[:, None]
             present = control.upper > 0
             counted = (roomy[:, None] | roomy[None, :]) & present[:, None] & present[None, :]
             return jnp.where(counted[..., None], pairs, 0)
-        whole = jnp.sum(counts, 0)
-        both = jnp.stack([counts - control.lower[:, None] * whole, control.upper[:, None] * whole - counts])
+        whole = jnp.sum(counts, 1, keepdims=True)
+        both = jnp.stack([counts - control.lower[:, None] * whole, control.upper[:, None] * whole - counts], 1)
         return jnp.where(roomy[:, None], both, 0)
 
-    ours, theirs = room(counts), jnp.maximum(room(fair), 0)
+    ours, theirs = room(jnp.stack([counts, fair]))
+    theirs = jnp.maximum(theirs, 0)
     own = fair[:, None] if control.kind == "profile" else fair
     missed = jnp.where(-ours > met * own, -ours, 0)
     return jnp.max(jnp.where(missed > 0, missed / jnp.where(missed > 0, theirs + missed, 1), 0), (0, 1))

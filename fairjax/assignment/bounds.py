@@ -10,26 +10,33 @@ effect.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from fairjax.assignment.programme import Programme
 
 LEAST_SLACK = 0.1  # of a group's even share
+SIDES = np.array([1.0, -1.0])[:, None, None]  # counts may exceed their lower bounds, and fall short of their upper ones
 
 
 class Bounds(NamedTuple):
-    """Slack (M, K) of the counts below and above, and the forces (M, K) that the bounds exert."""
+    """Slack (2, M, K) of the counts, below and above, and the forces (2, M, K) that the bounds exert."""
 
-    slack_below: Array
-    slack_above: Array
-    force_below: Array
-    force_above: Array
+    slack: Array
+    force: Array
 
-    def products(self) -> tuple[Array, Array]:
-        """Slack times force (M, K), below and above."""
-        return self.slack_below * self.force_below, self.slack_above * self.force_above
+    def products(self) -> Array:
+        """Slack times force (2, M, K)."""
+        return self.slack * self.force
+
+    def prices(self) -> Array:
+        """Prices (M, K) that balance the forces."""
+        return -jnp.sum(SIDES * self.force, 0)
+
+    def pull(self, programme: Programme) -> Array:
+        """How hard the forces pull at the level (M, K)."""
+        return -jnp.sum(SIDES * programme.limits * self.force, 0)
 
 
 class Linearised(NamedTuple):
@@ -37,7 +44,7 @@ class Linearised(NamedTuple):
 
     Attributes
     ----------
-    stiff_below, stiff_above : (M, K)
+    stiffness : (2, M, K)
         Force over slack.
     give : (M, K)
         By how much a count yields to its price.
@@ -45,17 +52,15 @@ class Linearised(NamedTuple):
         Counts per level at which the bounds balance.
     bend : (K,)
         By how much the level yields.
-    miss_below, miss_above : (M, K)
+    miss : (2, M, K)
         Difference between the slack and what counts and level imply.
     """
 
-    stiff_below: Array
-    stiff_above: Array
+    stiffness: Array
     give: Array
     slope: Array
     bend: Array
-    miss_below: Array
-    miss_above: Array
+    miss: Array
 
 
 class Wanted(NamedTuple):
@@ -63,16 +68,15 @@ class Wanted(NamedTuple):
 
     Attributes
     ----------
-    below, above : (M, K)
-        Change of the products.
+    forces : (2, M, K)
+        Change of the forces with the slack unchanged.
     unbalanced : (M, K)
-        Prices less the forces that should equal them.
+        Prices less those that would balance the forces.
     excess : (M, K)
-        The same once the forces have changed, with the slack unchanged.
+        The same once the forces have changed.
     """
 
-    below: Array
-    above: Array
+    forces: Array
     unbalanced: Array
     excess: Array
 
@@ -80,97 +84,63 @@ class Wanted(NamedTuple):
 def start(programme: Programme, level: Array, central: Array) -> Bounds:
     """Bounds at evenly spread counts, with products ``central`` (M, 1) or (M, K); too small a slack is raised."""
     n_clusters = programme.placed.shape[1]
-    roomy = programme.roomy
-    below = jnp.maximum(1 - programme.lower * level, LEAST_SLACK) / n_clusters
-    above = jnp.maximum(programme.upper * level - 1, LEAST_SLACK) / n_clusters
-    below, above = (jnp.where(roomy, slack, 1) * jnp.ones_like(programme.placed) for slack in (below, above))
-    return Bounds(below, above, central / below, central / above)
+    slack = jnp.maximum(SIDES * (1 - programme.limits * level), LEAST_SLACK) / n_clusters
+    slack = jnp.where(programme.roomy, slack, 1) * jnp.ones_like(programme.placed)
+    return Bounds(slack, central / slack)
 
 
 def near(programme: Programme, prices: Array, central: Array) -> Bounds:
     """Bounds that exert slightly more than the forces of ``prices`` (M, K), with products ``central`` (M, 1)."""
-    roomy = programme.roomy
     least = prices.shape[1] * central
-    below = jnp.where(roomy, jnp.maximum(-prices, 0) + least, 0)
-    above = jnp.where(roomy, jnp.maximum(prices, 0) + least, 0)
-    slack_below, slack_above = (
-        jnp.where(roomy, central / jnp.where(roomy, force, 1), 1) for force in (below, above)
-    )  # fmt: skip
-    return Bounds(slack_below, slack_above, below, above)
+    force = jnp.where(programme.roomy, jnp.maximum(-SIDES * prices, 0) + least, 0)
+    return Bounds(jnp.where(programme.roomy, central / jnp.where(programme.roomy, force, 1), 1), force)
 
 
-def missed(programme: Programme, bounds: Bounds, counts: Array, level: Array) -> tuple[Array, Array]:
-    """Difference (M, K), below and above, between the slack and what counts (M, K) and level (K,) imply."""
-    roomy = programme.roomy
-    below = counts - programme.lower * level - bounds.slack_below
-    above = programme.upper * level - counts - bounds.slack_above
-    return jnp.where(roomy, below, 0), jnp.where(roomy, above, 0)
+def missed(programme: Programme, bounds: Bounds, counts: Array, level: Array) -> Array:
+    """Difference (2, M, K) between the slack and what counts (M, K) and level (K,) imply."""
+    return jnp.where(programme.roomy, SIDES * (counts - programme.limits * level) - bounds.slack, 0)
 
 
 def linearise(programme: Programme, bounds: Bounds, counts: Array, level: Array) -> Linearised:
     """The bounds near counts (M, K) and level (K,)."""
-    lower, upper = programme.lower, programme.upper
-    below, above = bounds.force_below / bounds.slack_below, bounds.force_above / bounds.slack_above
-    give = jnp.where(programme.roomy, 1 / (below + above), 0)
-    slope = jnp.where(programme.roomy, (upper * above + lower * below) * give, programme.slopes)
-    bend = jnp.sum(programme.masses[:, None] * (upper - lower) ** 2 * below * above * give, 0)
-    return Linearised(below, above, give, slope, bend, *missed(programme, bounds, counts, level))
+    stiffness = bounds.force / bounds.slack
+    give = jnp.where(programme.roomy, 1 / jnp.sum(stiffness, 0), 0)
+    slope = jnp.where(programme.roomy, jnp.sum(programme.limits * stiffness, 0) * give, programme.slopes)
+    bend = jnp.sum(programme.masses[:, None] * programme.room**2 * jnp.prod(stiffness, 0) * give, 0)
+    return Linearised(stiffness, give, slope, bend, missed(programme, bounds, counts, level))
 
 
-def wanted(
-    programme: Programme, bounds: Bounds, linear: Linearised, prices: Array, below: Array, above: Array
-) -> Wanted:
-    """What is asked by a direction that changes the products by ``below`` and ``above`` (M, K), at prices (M, K)."""
-    unbalanced = jnp.where(programme.roomy, prices - bounds.force_above + bounds.force_below, 0)
-    below = below / bounds.slack_below - linear.stiff_below * linear.miss_below
-    above = above / bounds.slack_above - linear.stiff_above * linear.miss_above
-    return Wanted(below, above, unbalanced, unbalanced - (above - below))
+def wanted(programme: Programme, bounds: Bounds, linear: Linearised, prices: Array, products: Array) -> Wanted:
+    """What is asked by a direction that changes the products by ``products`` (2, M, K), at prices (M, K)."""
+    unbalanced = jnp.where(programme.roomy, prices - bounds.prices(), 0)
+    forces = products / bounds.slack - linear.stiffness * linear.miss
+    return Wanted(forces, unbalanced, unbalanced + jnp.sum(SIDES * forces, 0))
 
 
 def pull(programme: Programme, bounds: Bounds, linear: Linearised, ask: Wanted) -> Array:
     """How hard the bounds pull at the level (M, K), once they have changed as asked."""
-    upper, lower = programme.upper, programme.lower
-    turned = (upper - lower) * linear.give * (linear.stiff_below * ask.above + linear.stiff_above * ask.below)
-    return upper * bounds.force_above - lower * bounds.force_below + linear.slope * ask.unbalanced + turned
+    turned = programme.room * linear.give * jnp.sum(linear.stiffness * ask.forces[::-1], 0)
+    return bounds.pull(programme) + linear.slope * ask.unbalanced + turned
 
 
 def change(
-    programme: Programme,
-    bounds: Bounds,
-    linear: Linearised,
-    ask: Wanted,
-    products: tuple[Array, Array],
-    prices: Array,
-    level: Array,
+    programme: Programme, bounds: Bounds, linear: Linearised, ask: Wanted, products: Array, prices: Array, level: Array
 ) -> Bounds:
-    """Change of the bounds for given changes of prices (M, K), level (K,) and ``products`` ((M, K), (M, K))."""
-    room = programme.upper - programme.lower
-    pushed = prices + ask.excess
-    slack_below = linear.give * (room * linear.stiff_above * level + pushed) + linear.miss_below
-    slack_above = linear.give * (room * linear.stiff_below * level - pushed) + linear.miss_above
-    return Bounds(
-        slack_below,
-        slack_above,
-        (products[0] - bounds.force_below * slack_below) / bounds.slack_below,
-        (products[1] - bounds.force_above * slack_above) / bounds.slack_above,
-    )
+    """Change of the bounds for given changes of ``products`` (2, M, K), prices (M, K) and level (K,)."""
+    turned = programme.room * linear.stiffness[::-1] * level
+    slack = linear.give * (turned + SIDES * (prices + ask.excess)) + linear.miss
+    return Bounds(slack, (products - bounds.force * slack) / bounds.slack)
 
 
 def falls(programme: Programme, bounds: Bounds, along: Bounds) -> tuple[Array, Array]:
     """How many times the step ``along`` exceeds what the slack, and what the forces, can lose: () each."""
-
-    def largest(falls: list[Array]) -> Array:
-        return jnp.max(jnp.where(programme.roomy, jnp.stack(falls), 0))
-
-    by_part = jax.tree.map(lambda value, change: -change / value, bounds, along)
-    return largest([by_part.slack_below, by_part.slack_above]), largest([by_part.force_below, by_part.force_above])
+    slack, force = (
+        jnp.max(jnp.where(programme.roomy, -change / value, 0))
+        for value, change in zip(bounds, along, strict=True)
+    )  # fmt: skip
+    return slack, force
 
 
 def moved(bounds: Bounds, along: Bounds, primal: Array, dual: Array) -> Bounds:
     """Bounds after a step of length ``primal`` () in the slack and ``dual`` () in the forces."""
-    return Bounds(
-        bounds.slack_below + primal * along.slack_below,
-        bounds.slack_above + primal * along.slack_above,
-        bounds.force_below + dual * along.force_below,
-        bounds.force_above + dual * along.force_above,
-    )
+    return Bounds(bounds.slack + primal * along.slack, bounds.force + dual * along.force)

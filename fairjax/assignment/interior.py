@@ -63,10 +63,18 @@ class _Newton(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """Change of products that a direction aims at: the rows' over z (K, m), and the bounds' (M, K) each."""
+    """Change of products that a direction aims at: the rows' over z (K, m), and the bounds' (2, M, K)."""
 
     rows: Array
-    bounds: tuple[Array, Array]
+    bounds: Array
+
+
+class _Step(NamedTuple):
+    """Where a step leads, the complementarity there (), and its lengths: primal and dual, () each."""
+
+    there: Iterate
+    complementarity: Array
+    lengths: tuple[Array, Array]
 
 
 def _linearise(programme: Programme, kind: Kind, at: Iterate) -> _Newton:
@@ -89,7 +97,7 @@ def _direction(programme: Programme, kind: Kind, at: Iterate, linear: _Newton, c
     pushed = iterates.gather(programme, change.rows + linear.relative * missing)
     # what groups without room lack
     lacking, pull = programme.slopes * at.level - linear.counts, programme.slopes * at.prices
-    ask = bounds.wanted(programme, at.bounds, linear.bounds, at.prices, *change.bounds)
+    ask = bounds.wanted(programme, at.bounds, linear.bounds, at.prices, change.bounds)
     lacking = jnp.where(programme.roomy, linear.bounds.give * ask.excess, lacking)
     pull = jnp.where(programme.roomy, bounds.pull(programme, at.bounds, linear.bounds, ask), pull)
     # fixed levels couple nothing
@@ -138,21 +146,18 @@ def _moved(at: Iterate, along: Iterate, primal: Array, dual: Array) -> Iterate:
 
 def _complementarity(weights: Weights, at: Iterate) -> Array:
     of_rows = product(iterates.over_clusters(at.fractions * at.reduced), weights.rows)
-    below, above = at.bounds.products()
-    return of_rows + jnp.sum(weights.bounds * (below + above))
+    return of_rows + jnp.sum(weights.bounds * at.bounds.products())
 
 
-def _measure(programme: Programme, weights: Weights, at: Iterate) -> tuple[Array, Array, Array]:
-    """Complementarity, cost and residual of an iterate."""
+def _measure(programme: Programme, weights: Weights, at: Iterate) -> tuple[Array, Array]:
+    """Cost and residual of an iterate."""
     counts = iterates.counts(programme, at.fractions)
     missed = jnp.abs(counts - programme.slopes * at.level)
-    below, above = bounds.missed(programme, at.bounds, counts, at.level)
-    below = jnp.abs(below) / jnp.maximum(1, programme.lower)
-    above = jnp.abs(above) / jnp.maximum(1, programme.upper)
-    missed = jnp.where(programme.roomy, jnp.maximum(below, above), missed)
+    of_bounds = jnp.abs(bounds.missed(programme, at.bounds, counts, at.level)) / jnp.maximum(1, programme.limits)
+    missed = jnp.where(programme.roomy, jnp.max(of_bounds, 0), missed)
     missed = jnp.where(programme.masses[:, None] > 0, missed, 0)
     cost = programme.offset + product(iterates.over_clusters(at.fractions * programme.costs), weights.rows)
-    return _complementarity(weights, at), cost, jnp.max(missed)
+    return cost, jnp.max(missed)
 
 
 def step(
@@ -176,28 +181,29 @@ def step(
     moving = (state.complementarity > enough) | (state.n_stalls % 2 == 1)
     moving = moving.astype(enough.dtype)
 
-    def towards(_: Array, carry: tuple[Iterate, Array]) -> tuple[Iterate, Array]:
+    def towards(i: Array, carry: tuple[Iterate, Array, _Step]) -> tuple[Iterate, Array, _Step]:
         """The direction to products of ``target``, corrected for the curvature along the previous direction."""
-        before, target = carry
+        before, target, _ = carry
         bent = target * weights.central_rows - before.fractions * before.reduced
         aim = jnp.where(programme.roomy, target * weights.central_bounds, 0)
-        (below, above), (bent_below, bent_above) = at.bounds.products(), before.bounds.products()
-        of_bounds = (moving * (aim - below - bent_below), moving * (aim - above - bent_above))
-        along = _direction(
-            programme, kind, at, linear, _Change(moving * (bent / at.reduced - at.fractions), of_bounds)
-        )  # fmt: skip
-        ahead = _complementarity(weights, _moved(at, along, *_reach(programme, at, along)))
-        ahead = jnp.clip(ahead / state.complementarity, 0.05, 1)
+        of_bounds = moving * (aim - at.bounds.products() - before.bounds.products())
+        change = _Change(moving * (bent / at.reduced - at.fractions), of_bounds)
+        along = _direction(programme, kind, at, linear, change)
+        reach = _reach(programme, at, along)
+        # the predictor only looks how far it could go
+        primal, dual = (jnp.where((i == 1) & (part < 1), boundary * part, part) for part in reach)
+        there = _moved(at, along, primal, dual)
+        complementarity = _complementarity(weights, there)
+        ahead = jnp.clip(complementarity / state.complementarity, 0.05, 1)
         # products below what the tolerance needs only cost digits
-        return along, jnp.maximum(ahead**3 * state.complementarity, _FLOOR * enough) / weights.whole
+        target = jnp.maximum(ahead**3 * state.complementarity, _FLOOR * enough) / weights.whole
+        return along, target, _Step(there, complementarity, (primal, dual))
 
-    nowhere = jax.tree.map(jnp.zeros_like, at)
-    begin = varying_as((nowhere, jnp.zeros_like(enough)), programme)
-    corrected, _ = jax.lax.fori_loop(0, 2, towards, begin)
-    primal, dual = _reach(programme, at, corrected)
-    primal, dual = (jnp.where(reach < 1, boundary * reach, 1) for reach in (primal, dual))
-    there = _moved(at, corrected, primal, dual)
-    return after(state, there, _measure(programme, weights, there), (primal, dual), tolerance)
+    nowhere, none = jax.tree.map(jnp.zeros_like, at), jnp.zeros_like(enough)
+    begin = varying_as((nowhere, none, _Step(nowhere, none, (none, none))), programme)
+    *_, taken = jax.lax.fori_loop(0, 2, towards, begin)
+    measured = taken.complementarity, *_measure(programme, weights, taken.there)
+    return after(state, taken.there, measured, taken.lengths, tolerance)
 
 
 def _merit(programme: Programme, state: DescentState) -> Array:
@@ -229,4 +235,5 @@ def run(
     def on(state: DescentState) -> DescentState:
         return step(programme, kind, weights, state, tolerance, boundary=boundary)
 
-    return to_the_end(on, read, begun(first, _measure(programme, weights, first), programme), max_iter)
+    measured = _complementarity(weights, first), *_measure(programme, weights, first)
+    return to_the_end(on, read, begun(first, measured, programme), max_iter)

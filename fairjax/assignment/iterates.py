@@ -95,13 +95,15 @@ def over_clusters(values: Array) -> Array:
     return product(jnp.ones((values.shape[0],), values.dtype), values)
 
 
-def weigh(programme: Programme, kind: Kind, cap: Array | None = None, light: Array | bool = False) -> Weights:
+def weigh(
+    programme: Programme, kind: Kind, scale: Array, cap: Array | None = None, light: Array | bool = False
+) -> Weights:
     """The weights of rows and bounds, and their central products; 1 where a weight is zero.
 
     The path of the linear programme may start a light group ten orders of magnitude above its costs. ``cap`` () limits
-    the central product to that multiple of the group's dearest cost, or of the scale if that is larger. ``light`` ()
-    bounds weigh as much as one row each; otherwise a group's bounds together weigh as much as its rows. Bounds on
-    counts are always light.
+    the central product to that multiple of the group's dearest cost, or of the ``scale`` () of the costs if that is
+    larger. ``light`` () bounds weigh as much as one row each; otherwise a group's bounds together weigh as much as its
+    rows. Bounds on counts are always light.
     """
     rows = programme.shares * product(programme.masses, programme.members)
     by_group = jnp.where(programme.roomy, programme.masses[:, None], 0)
@@ -111,7 +113,7 @@ def weigh(programme: Programme, kind: Kind, cap: Array | None = None, light: Arr
     central_bounds = 1 / jnp.where(by_group > 0, by_group * n_groups, 1)
     if cap is not None:
         dearest = jnp.max(programme.members * jnp.max(programme.costs, 0), 1)
-        most = cap * jnp.maximum(dearest / scale_of_costs(programme), 1)
+        most = cap * jnp.maximum(dearest / scale, 1)
         of_rows = jnp.max(jnp.where(programme.members > 0, most[:, None], 0), 0)
         central_rows = jnp.minimum(central_rows, of_rows)
         central_bounds = jnp.minimum(central_bounds, most[:, None])
@@ -121,16 +123,18 @@ def weigh(programme: Programme, kind: Kind, cap: Array | None = None, light: Arr
     return Weights(rows, by_group, central_rows, central_bounds, n_clusters * (1 + part))
 
 
-def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
-    """An interior point: all rows spread evenly; the slack of the bounds follows from that, but is not too small."""
+def start(programme: Programme, kind: Kind, weights: Weights, mu: Array) -> Iterate:
+    """An interior point: all rows spread evenly; the slack of the bounds follows from that, but is not too small.
+
+    ``mu`` () should be the scale of the costs.
+    """
     n_clusters = programme.placed.shape[1]
-    mu = scale_of_costs(programme)
     even = jnp.full_like(programme.costs, 1 / n_clusters)
     reduced = programme.costs + n_clusters * mu * weights.central_rows
     level = jnp.ones((), mu.dtype)
     if kind == "profile":
         # between what the upper and the lower bounds allow; if groups without room fix the level, at that level
-        lower, upper, roomy = programme.lower, programme.upper, programme.roomy
+        (lower, upper), roomy = programme.limits, programme.roomy
         least = jnp.max(jnp.where(roomy, 1 / upper, 0))
         most = jnp.min(jnp.where(roomy & (lower > 0), 1 / lower, jnp.inf))
         between = jnp.sqrt(least * jnp.maximum(jnp.minimum(most, 4 * least), least))
@@ -138,14 +142,13 @@ def start(programme: Programme, kind: Kind, weights: Weights) -> Iterate:
         level = jnp.where(fixed > 0, 1 / jnp.where(fixed > 0, fixed, 1), between)
     total = jnp.zeros((n_clusters,), mu.dtype)
     first = bounds.start(programme, level, jnp.where(programme.roomy, mu * weights.central_bounds, 0))
-    prices = first.force_above - first.force_below
+    prices = first.prices()
     if kind == "counts":
         # bounds, and therefore prices, differ between clusters
         paid = programme.costs + at_rows(programme, prices)
         reduced += paid - jnp.min(paid, 0) - programme.costs
     if kind == "shares":
-        pull = programme.upper * first.force_above - programme.lower * first.force_below
-        total = -jnp.sum(programme.masses[:, None] * pull, 0)
+        total = -jnp.sum(programme.masses[:, None] * first.pull(programme), 0)
     return Iterate(even, reduced, prices, total, jnp.full((n_clusters,), level / n_clusters), first)
 
 
@@ -153,8 +156,7 @@ def start_near(programme: Programme, kind: Kind, weights: Weights, prices: Array
     """An interior point near the prices (M, K) and levels (K,) of a similar programme; ``mu`` says how near."""
     total, first = jnp.zeros_like(level), bounds.near(programme, prices, mu * weights.central_bounds)
     if kind == "shares":
-        pull = programme.upper * first.force_above - programme.lower * first.force_below
-        pull = jnp.where(programme.roomy, pull, programme.slopes * prices)
+        pull = jnp.where(programme.roomy, first.pull(programme), programme.slopes * prices)
         total = -jnp.sum(programme.masses[:, None] * pull, 0)
     paid = programme.costs + at_rows(programme, prices + total)
     reduced = paid - jnp.min(paid, 0) + mu * weights.central_rows

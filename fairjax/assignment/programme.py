@@ -68,12 +68,12 @@ class Programme(NamedTuple):
         Shares of each group that are placed.
     masses : (M,)
         Masses of the groups.
-    lower, upper : (M, 1)
-        Bounds of the counts per level.
+    limits : (2, M, 1)
+        Lower and upper bounds of the counts per level.
     slopes : (M, 1)
         Slopes of groups without room.
     roomy : (M, 1) bool
-        The groups with room. These four are (1, K) for bounds on ``counts``, whose levels stay even.
+        The groups with room. These are (2, 1, K) and (1, K) for bounds on ``counts``, whose levels stay even.
     offset : ()
         Cost outside the programme.
     """
@@ -84,11 +84,15 @@ class Programme(NamedTuple):
     members: Array
     placed: Array
     masses: Array
-    lower: Array
-    upper: Array
+    limits: Array
     slopes: Array
     roomy: Array
     offset: Array
+
+    @property
+    def room(self) -> Array:
+        """(M, 1), how far the bounds are apart."""
+        return self.limits[1] - self.limits[0]
 
 
 class Anchor(NamedTuple):
@@ -159,6 +163,7 @@ def programme(points: Points, control: Control) -> Programme:
         own = jnp.eye(n_groups, dtype=dtype)
         members = jnp.concatenate([members, own, own], 1)
         roomy &= ~control.additive
+    limits = jnp.stack([_by_cluster(control.lower), _by_cluster(control.upper)]) / masses[:, None]
     return Programme(
         costs,
         shares,
@@ -166,9 +171,8 @@ def programme(points: Points, control: Control) -> Programme:
         members,
         points.placed / masses[:, None],
         points.masses,
-        _by_cluster(control.lower) / masses[:, None],
-        _by_cluster(control.upper) / masses[:, None],
-        jnp.where(present[:, None] & ~roomy, _by_cluster(control.lower) / masses[:, None], 0),
+        limits,
+        jnp.where(present[:, None] & ~roomy, limits[0], 0),
         roomy,
         points.offset + jnp.sum(points.weights * lowest),
     )

@@ -70,8 +70,8 @@ class Pass(NamedTuple):
         Weight per group and cluster.
     cost : ()
         Weighted cost of the labels, without prices.
-    extra
-        Whatever else the pass has summed up by cluster (a pytree). These three cover all rows.
+    extra : (K, ...)
+        What else the pass has summed up by cluster, or None. These three cover all rows.
     """
 
     labels: Array
@@ -79,7 +79,7 @@ class Pass(NamedTuple):
     margins: Array
     counts: Array
     cost: Array
-    extra: Array
+    extra: Array | None
 
 
 class Source(NamedTuple):
@@ -90,13 +90,14 @@ class Source(NamedTuple):
     scan
         Prices (M, K) -> :class:`Pass`.
     rows
-        Indices (m,) of own rows -> costs (m, K); an index of n or more gives any finite row.
+        Indices (m,) of own rows -> costs (m, K), and what passes sum up of each row, (m, ...) or None; an index of n or
+        more gives any finite row.
     groups, weights : (n,)
         Of the points; weights of all rows sum to 1.
     masses : (M,)
         Weight of each group.
-    extra
-        Zeros shaped like what a pass sums up.
+    extra : (K, ...)
+        Zeros shaped like what a pass sums up, or None.
     present : (K,) bool
         The clusters that exist; a pass skips the others. None if all exist.
     spread
@@ -104,11 +105,11 @@ class Source(NamedTuple):
     """
 
     scan: Callable[[Array], Pass]
-    rows: Callable[[Array], Array]
+    rows: Callable[[Array], tuple[Array, Array | None]]
     groups: Array
     weights: Array
     masses: Array
-    extra: Array
+    extra: Array | None
     present: Array | None = None
     spread: Rows = IN_ONE_PLACE
 
@@ -132,9 +133,11 @@ class Assignment(NamedTuple):
     rows : (m,)
         Numbers of these points among all rows; n for padding.
     labels : (n,)
-        Where the other points were placed; of :func:`label_type`.
-    extra
-        What that pass has summed up.
+        Where the last pass placed all points; of :func:`label_type`.
+    as_placed : (m, K)
+        Weights of these points where that pass placed them; zero if there was none.
+    extra : (K, ...), of_rows : (m, ...)
+        What that pass has summed up, and what it sums up of each of these points; or None.
     n_passes : () int32
     valid : () bool
         No placed point could have been cheaper elsewhere.
@@ -144,7 +147,9 @@ class Assignment(NamedTuple):
     points: Points
     rows: Array
     labels: Array
-    extra: Array
+    as_placed: Array
+    extra: Array | None
+    of_rows: Array | None
     n_passes: Array
     valid: Array
 
@@ -178,10 +183,19 @@ def how(control: AnyControl, trial: Array | int = 0, *, exact: bool) -> Trial:
 
 
 @in_double
+def _fitted(control: AnyControl, masses: Array) -> AnyControl:
+    return attributes.fitted(control, masses, how(control, exact=False).leeway)
+
+
+@in_double
+def _paid(fitted: AnyControl, y: Array) -> Array:
+    """What points pay in all, (M, K), under a fitted control."""
+    return attributes.paid(fitted, attributes.normalise(fitted, y)[0])
+
+
 def prices(control: AnyControl, masses: Array, y: Array) -> Array:
     """Prices (M, K) of the groups in the clusters: what their points pay in all."""
-    fitted = attributes.fitted(control, masses, how(control, exact=False).leeway)
-    return attributes.paid(control, attributes.normalise(fitted, y)[0])
+    return _paid(_fitted(control, masses), y)
 
 
 def label_type(n_clusters: int) -> Any:
@@ -208,26 +222,26 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array, spread
         margins = jnp.min(others, -1) - jnp.min(reduced, -1)
         weighted = chosen * weights[:, None]
         counts, cost = spread.sum((group_sums(weighted, groups, masses.shape[0]), jnp.sum(weighted * costs)))
-        return Pass(labels, rivals, margins, counts, cost, jnp.zeros((), costs.dtype))
+        return Pass(labels, rivals, margins, counts, cost, None)
 
-    def rows(index: Array) -> Array:
-        return costs[jnp.minimum(index, n_points - 1)]
+    def rows(index: Array) -> tuple[Array, None]:
+        return costs[jnp.minimum(index, n_points - 1)], None
 
-    return Source(scan, rows, groups, weights, masses, jnp.zeros((), costs.dtype), spread=spread)
+    return Source(scan, rows, groups, weights, masses, None, spread=spread)
 
 
-def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Points, Array]:
+def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Points, Array, Array | None]:
     """The small problem in which only the points at ``index`` (m,) are open, with ``weights`` (m,).
 
-    Also returns these weights (m, K) in the clusters where the pass placed the points.
+    Also returns these weights (m, K) in the clusters where the pass placed the points, and what passes sum up of each.
     """
     n_groups, n_clusters = found.counts.shape
 
-    def look_up(own: Array) -> tuple[Array, Array, Array]:
+    def look_up(own: Array) -> tuple[tuple[Array, Array | None], Array, Array]:
         inside = jnp.minimum(own, source.groups.shape[0] - 1)
         return source.rows(own), source.groups[inside], found.labels[inside]
 
-    costs, groups, labels = source.at(index, look_up)
+    (costs, of_rows), groups, labels = source.at(index, look_up)
     chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype) * weights[:, None]
     own = group_sums(chosen, groups, n_groups)
     lowest = jnp.min(costs if source.present is None else jnp.where(source.present, costs, jnp.inf), -1)
@@ -236,18 +250,19 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Po
     placed = found.counts - own
     placed = jnp.where(jnp.abs(placed) <= 1e-6 * found.counts, 0, placed)
     masses = jnp.sum(placed, 1) + jnp.sum(own, 1)
-    return Points(costs - lowest[:, None], groups, weights, placed, masses, offset, source.present), chosen
+    points = Points(costs - lowest[:, None], groups, weights, placed, masses, offset, source.present)
+    return points, chosen, of_rows
 
 
-def whole(source: Source) -> Points:
-    """All points open; nothing is subtracted from their costs, which would lose digits."""
+def whole(source: Source) -> tuple[Points, Array | None]:
+    """All points open, and what passes sum up of each; nothing is subtracted from their costs: it would lose digits."""
     index = jnp.arange(source.n_points)
-    costs, groups, weights = source.at(index, source.rows), source.groups, source.weights
+    (costs, of_rows), groups, weights = source.at(index, source.rows), source.groups, source.weights
     if source.spread.axis is not None:
         groups, weights = source.spread.gather(groups), source.spread.gather(weights)
     placed = jnp.zeros((source.masses.shape[0], costs.shape[1]), costs.dtype)
     none = jnp.zeros((), costs.dtype)
-    return Points(costs, groups, weights, placed, source.masses, none, source.present)
+    return Points(costs, groups, weights, placed, source.masses, none, source.present), of_rows
 
 
 def assigned_at(
@@ -263,9 +278,11 @@ def assigned_at(
     rows = indices((found.margins < radius) & (source.weights > 0), n_open, spread=source.spread)
     weights = source.at(rows, lambda own: source.weights[jnp.minimum(own, source.weights.shape[0] - 1)])
     weights = jnp.where(rows < n_points, weights, 0)
-    points, _ = _open(source, found, rows, weights)
+    points, as_placed, of_rows = _open(source, found, rows, weights)
     best = optimum_at(points, control, y, counts, level, leeway=how(control, exact=False).leeway)
-    return Assignment(best, points, rows, found.labels, found.extra, jnp.int32(1), jnp.array(True))
+    return Assignment(
+        best, points, rows, found.labels, as_placed, found.extra, of_rows, jnp.int32(1), jnp.array(True)
+    )  # fmt: skip
 
 
 def assign(
@@ -291,19 +308,22 @@ def assign(
     """
     n_points = source.n_points
     if n_open >= n_points:
-        points = whole(source)
+        points, of_rows = whole(source)
         found = optimum(points, control, warm, tolerances, trial=how(control, trial, exact=True), max_iter=max_iter)
         none_placed = _unplaced(source, warm)
         rows = jnp.arange(n_points, dtype=jnp.int32)
-        return Assignment(found, points, rows, none_placed, source.extra, jnp.int32(1), jnp.array(True))
+        return Assignment(
+            found, points, rows, none_placed, jnp.zeros_like(points.costs), source.extra, of_rows,
+            jnp.int32(1), jnp.array(True),
+        )  # fmt: skip
 
     n_groups, n_clusters = source.masses.shape[0], warm.y.shape[1]
     infinite = jnp.full_like(warm.reach, jnp.inf)
-    usual = how(control, exact=False)
+    usual, fitted = how(control, exact=False), _fitted(control, source.masses)
 
     def look(search: _Search) -> _Search:
         start = search.prices
-        before = prices(control, source.masses, start.y)
+        before = _paid(fitted, start.y)
         found = source.scan(before)
         bound = found.cost + jnp.sum(found.counts * before) - attributes.exact_spread(control, source.masses, before)
         lost = bound < search.bound - _FALL * tolerances.gap * jnp.abs(bound)
@@ -312,10 +332,10 @@ def assign(
             found.margins, Sides(source.groups, found.labels, found.rivals), (n_groups, n_clusters), source.weights,
             search.radius, expected, n_open, source.spread,
         )  # fmt: skip
-        points, as_placed = _open(source, found, chosen.rows, chosen.weights)
+        points, as_placed, of_rows = _open(source, found, chosen.rows, chosen.weights)
         anchor = Anchor(before, chosen.radius)
         best = optimum(points, control, start, tolerances, anchor, trial=usual, max_iter=max_iter)
-        change = prices(control, source.masses, best.prices.y) - before
+        change = _paid(fitted, best.prices.y) - before
         shift = jnp.max(jnp.max(change, -1) - jnp.min(change, -1))
         held = best.solved & (shift <= _WITHIN * chosen.radius)
         moved = jnp.sum(points.weights) - jnp.sum(as_placed * best.fractions)
@@ -335,7 +355,7 @@ def assign(
         )  # fmt: skip
         n_passes = search.assignment.n_passes + 1
         return _Search(
-            Assignment(best, points, chosen.rows, found.labels, found.extra, n_passes, valid),
+            Assignment(best, points, chosen.rows, found.labels, as_placed, found.extra, of_rows, n_passes, valid),
             following,
             jnp.where(lost, back, radius),
             jax.tree.map(lambda proven, start: jnp.where(lost, proven, start), search.proven, start),
@@ -365,7 +385,9 @@ def nothing(source: Source, warm: Prices, n_open: int) -> Assignment:
         Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero, source.present),
         rows,
         _unplaced(source, warm),
+        fractions,
         source.extra,
+        None if source.extra is None else jnp.zeros((n_open, *source.extra.shape[1:]), source.extra.dtype),
         none,
         jnp.array(False),
     )

@@ -130,8 +130,8 @@ def optimum(
     open_part = jnp.sum(points.weights[:n_points])
     least = tolerances.inner * FLOOR * scale / warm.level.shape[0]
     mu = jnp.clip(jnp.maximum(jnp.where(known, warm.reach, 1), NEAR * scale) * open_part, least, scale)
-    weights = iterates.weigh(problem, control.kind, trial.cap, trial.light)
-    far = iterates.start(problem, control.kind, weights)
+    weights = iterates.weigh(problem, control.kind, scale, trial.cap, trial.light)
+    far = iterates.start(problem, control.kind, weights, scale)
     near = iterates.start_near(problem, control.kind, weights, warm.y, warm.level, mu)
     first = jax.tree.map(lambda near, far: jnp.where(known, near, far), near, far)
     tolerance = descent.Tolerance(tolerances.inner, FLOOR * scale, tolerances.residual)

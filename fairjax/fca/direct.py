@@ -30,7 +30,7 @@ from fairjax.assignment.attributes import AnyControl
 from fairjax.assignment.screening import Assignment
 from fairjax.assignment.solution import Solution
 from fairjax.assignment.terms import Prices, Tolerances, cold_for, default_tolerances
-from fairjax.fca.points import GroupedPoints, coordinates, labelled_cost, squared_distances
+from fairjax.fca.points import GroupedPoints, labelled_cost, squared_distances
 from fairjax.kmeans.points import as_centers
 
 _ALL_OPEN = 4096  # up to this many points screening does not pay
@@ -229,25 +229,13 @@ def _moved(
 ) -> State:
     """``state`` with the centres moved to the means of what was assigned to them."""
     dtype = points.features.dtype
-    n_own, tiny = points.weights.shape[0], jnp.finfo(dtype).tiny
+    tiny = jnp.finfo(dtype).tiny
     near = found.points
     soft = found.optimum.fractions * near.weights[:, None]
     counts = jnp.sum(near.placed, 0) + jnp.sum(soft, 0)
-
-    some_placed = found.rows.shape[0] < points.n_points
-
-    def look_up(own: Array) -> tuple[Array, Array | None]:
-        inside = jnp.minimum(own, n_own - 1)
-        return coordinates(points, inside), found.labels[inside] if some_placed else None
-
-    positions, labels = points.spread.at(found.rows, look_up, n_own)
-    if labels is not None:
-        hard = jax.nn.one_hot(labels, soft.shape[1], dtype=dtype)
-        moved = soft - hard * near.weights[:, None]
-        before = found.extra
-    else:
-        moved, before = soft, jnp.zeros_like(state.centers)
-    sums = before + jnp.matmul(moved.T, positions, precision=_HIGHEST)
+    assert found.extra is not None
+    assert found.of_rows is not None
+    sums = found.extra + jnp.matmul((soft - found.as_placed).T, found.of_rows, precision=_HIGHEST)
     cost = near.offset + jnp.sum(soft * near.costs)
 
     # a cluster without points keeps its centre

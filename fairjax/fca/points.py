@@ -219,10 +219,10 @@ def squared_distances(points: GroupedPoints, centers: Array, present: Array | No
         cost = points.variance + lowest - jnp.sum(counts * prices)
         return Pass(labels.reshape(-1), rivals.reshape(-1), margins.reshape(-1), counts, cost, sums[:, :n_features])
 
-    def rows(index: Array) -> Array:
+    def rows(index: Array) -> tuple[Array, Array]:
         some = coordinates(points, index)
         cross = jnp.matmul(some, centers.T, precision=_HIGHEST)
-        return jnp.maximum(jnp.sum(jnp.square(some), -1)[:, None] - 2 * cross + squares, 0)
+        return jnp.maximum(jnp.sum(jnp.square(some), -1)[:, None] - 2 * cross + squares, 0), some
 
     none = jnp.zeros_like(centers)
     return Source(scan, rows, points.groups, points.weights, points.masses, none, present, points.spread)

@@ -99,4 +99,5 @@ def assigned(features: Any, ids: Any, weights: Any, centers: Array, prices: Arra
     none = jnp.zeros((), features.dtype)
     points = GroupedPoints(features, ids, weights, jnp.zeros_like(prices[:, 0]), jnp.zeros_like(centers[0]), none)
     found = squared_distances(points, centers).scan(prices)
+    assert found.extra is not None
     return found.labels, jnp.where(weights > 0, found.margins, jnp.inf), found.counts, found.cost, found.extra
