@@ -54,7 +54,7 @@ def write(path: Path, benchmark: str, command: str, found: dict[str, Any]) -> Pa
     record = {
         "benchmark": benchmark,
         "command": command,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": now(),
         "machine": machine(),
         "versions": versions(),
         **found,
@@ -63,6 +63,11 @@ def write(path: Path, benchmark: str, command: str, found: dict[str, Any]) -> Pa
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return beside.replace(path)
+
+
+def now() -> str:
+    """Date and time, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 class Clocked(NamedTuple):

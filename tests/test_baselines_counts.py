@@ -1,5 +1,8 @@
 """Methods that deal in counts of groups: FRAC and MSFlowFC; worked examples of one dimension."""
 
+import warnings
+from itertools import pairwise
+
 import jax
 import numpy as np
 import pytest
@@ -57,6 +60,25 @@ def test_frac_keeps_quotas():
     assert np.ptp(np.bincount(quotas.labels_[MIXED == "f"], minlength=K)) <= 1
 
 
+def test_frac_stops_by_the_sum_as_the_authors_code_does():
+    """Of 8 points the sum changes by 3.5 at first and by nothing then, a part of 1/9 of the cost."""
+    start = [[0.0], [1.0]]
+    first = FRAC(2, max_iter=1, tol=1e9, tol_of="sum", init=start)
+    with pytest.warns(ConvergenceWarning, match="max_iter=1"):
+        first.fit(LINE, sensitive_features=SEX)
+    iterations = {}
+    for tol_of, tol in (("sum", 1e9), ("sum", 0.0), ("cost", 0.0)):
+        model = FRAC(2, tol=tol, tol_of=tol_of, init=start).fit(LINE, sensitive_features=SEX)
+        assert model.status_ == "converged"
+        iterations[tol_of, tol] = model.n_iter_
+    assert iterations["sum", 1e9] == 2 < iterations["sum", 0.0] == iterations["cost", 0.0]
+    # a sum is n times the mean: the same number stops it later
+    change = 8 * (first.objective_ - FRAC(2, tol=0.0, init=start).fit(LINE, sensitive_features=SEX).objective_)
+    for tol, stops in ((change * 1.01, True), (change * 0.01, False)):
+        model = FRAC(2, tol=tol, tol_of="sum", init=start).fit(LINE, sensitive_features=SEX)
+        assert (model.n_iter_ == 2) == stops
+
+
 def test_deal_a_group_smaller_than_the_number_of_clusters():
     distances = np.array([[0.0, 5, 1], [3, 4, 5]])
     assert deal(distances, 0, True).tolist() == [0, 1]
@@ -89,6 +111,27 @@ def test_msflow_keeps_its_target():
     assert maximal.target_ <= maximal.max_balance_
 
 
+def test_msflow_by_the_means_keeps_the_iteration_before_the_small_gain():
+    """Against a plain rendering of the rule: least cost to the new means, the first gain below `tol` is dropped."""
+    start = X[:K]
+    for tol in (0.001, 0.05, 0.3):
+        model = MSFlowFC(K, tolerance=0.1, tol=tol, cost_to="means", init=start).fit(X, sensitive_features=MIXED)
+        costs, iteration = [], 0
+        while len(costs) < 2 or costs[-2] - costs[-1] >= tol * costs[-2]:
+            iteration += 1
+            limited = MSFlowFC(K, tolerance=0.1, tol=0, cost_to="means", max_iter=iteration, init=start)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                costs.append(limited.fit(X, sensitive_features=MIXED).cost_)
+            if limited.status_ == "converged":
+                break
+        assert model.cost_ == pytest.approx(costs[model.n_iter_ - 1])
+        assert model.objective_ == pytest.approx(model.cost_)
+        assert model.status_ == "converged"
+        assert all(before - after >= tol * before for before, after in pairwise(costs[: model.n_iter_]))
+        np.testing.assert_array_equal(model.predict(X, sensitive_features=MIXED), model.labels_)
+
+
 def test_bounds_admit_the_group():
     rng = np.random.default_rng(0)
     for _ in range(200):
@@ -107,8 +150,10 @@ def test_bounds_admit_the_group():
         (FRAC(2, assignment="greedy"), "assignment is 'greedy'"),
         (FRAC(2, tau=1.5), "tau is 1.5; expected shares from 0 to 1"),
         (FRAC(2, in_processing="no"), "in_processing is 'no'"),
+        (FRAC(2, tol_of="mean"), "tol_of is 'mean'"),
         (MSFlowFC(2, tolerance=1), "tolerance is 1; expected a number from 0 to below 1"),
         (MSFlowFC(2, target="best"), "target is 'best'"),
+        (MSFlowFC(2, cost_to="points"), "cost_to is 'points'"),
     ],
 )
 def test_bad_settings(model, message):

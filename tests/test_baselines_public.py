@@ -1,4 +1,4 @@
-"""VFC, SFC, Fairlets, SpFC and FMC on the public data, against what the authors' codes gave there."""
+"""VFC, SFC, Fairlets, SpFC, FMC, FRAC and MSFlowFC on the public data, against what the authors' codes gave there."""
 
 import json
 import time
@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_files import need
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
-from fairjax.baselines import FMC, SFC, VFC, Fairlets, SpFC
+from fairjax.baselines import FMC, FRAC, SFC, VFC, Fairlets, MSFlowFC, SpFC
 from fairjax.baselines.quadtree import quadtree_fairlets
 from fairjax.datasets import load_adult, load_bank, sources
 
@@ -138,3 +138,46 @@ def test_fairlets_and_spfc_on_a_sample(public):
     fair = SpFC(K, random_state=0).fit(X, sensitive_features=groups)
     assert fair.cost_ < 0.4
     assert fair.status_ == "converged"
+
+
+@pytest.mark.parametrize(
+    ("name", "assignment", "cost", "balance"),
+    [
+        ("adult", "round-robin", 0.3384, 0.4943),
+        ("adult", "exact", 0.3262, 0.4943),
+        ("bank", "round-robin", 0.3225, 0.6490),
+        ("bank", "exact", 0.2686, 0.6490),
+    ],
+)
+def test_frac_by_the_authors_stop(public, name, assignment, cost, balance):
+    data = public[name]
+    stop = {"tol": 30, "tol_of": "sum"}
+    model = FRAC(K, assignment=assignment, init=CENTERS[name], **stop).fit(data.X, sensitive_features=data.groups)
+    assert model.cost_ == pytest.approx(cost, abs=5e-4)
+    assert model.balance_ == pytest.approx(balance, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance", "seeds", "cost", "balance"),
+    [
+        ("adult", 0.003, 2, 0.333, 0.493),
+        ("adult", 0.01, 5, 0.3332, 0.4894),
+        ("adult", 0.1, 2, 0.3103, 0.445),
+        ("adult", 0.3, 2, 0.2997, 0.346),
+        ("bank", 0.003, 2, 0.277, 0.647),
+        ("bank", 0.01, 5, 0.2699, 0.6426),
+        ("bank", 0.1, 2, 0.2335, 0.584),
+        ("bank", 0.3, 2, 0.215, 0.454),
+    ],
+)
+def test_msflow_by_the_authors_stop(public, name, tolerance, seeds, cost, balance):
+    """Means of the first seeds, as they are stated."""
+    data = public[name]
+    largest = data.X[data.groups == np.bincount(data.groups).argmax()]
+    models = []
+    for seed in range(seeds):
+        start = kmeans_plusplus(largest, K, random_state=seed)[0]
+        model = MSFlowFC(K, tolerance=tolerance, cost_to="means", init=start)
+        models.append(model.fit(data.X, sensitive_features=data.groups))
+    assert np.mean([model.cost_ for model in models]) == pytest.approx(cost, abs=5e-4)
+    assert min(model.balance_ for model in models) == pytest.approx(balance, abs=6e-4)

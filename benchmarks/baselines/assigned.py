@@ -3,7 +3,8 @@
 Rows of length 1, K = 10, from the centres of scikit-learn's ``KMeans(10, n_init=1, random_state=2025)``; FRAC from
 random points draws a start of its own, and MS-FlowFC begins with scikit-learn's k-means++ seeds 0 to 4 in the largest
 group, of which the median cost and its balance are told. "expected" is cost and balance of an exact solver at the same
-centres, or of the authors' code (MS-FlowFC: its median over five seeds). Seconds and options are as in ``rivals.py``.
+centres, or of the authors' code (MS-FlowFC: its mean over these seeds, or the first two; FRAC stops sooner there, see
+``specified.py`` for rows by the authors' stops). Seconds and options are as in ``rivals.py``.
 
 Beside FAlg stands HiGHS on the same programme, once: cost to the same centres before they move, and seconds.
 ``uniform`` is 100,000 points of ten uniform features in three random groups, FCA and MS-FlowFC with a floor of 0.9 of

@@ -45,7 +45,10 @@ class FRAC(PricedRule):
     max_iter : int, default=80
         Most iterations.
     tol : float, default=1e-3
-        The iterations end when the cost changes by less than this part. (The authors' code: by 30 in the *sum*.)
+        The iterations end when the cost changes by no more than this.
+    tol_of : {"cost", "sum"}, default="cost"
+        What `tol` is measured in: parts of the cost, or the sum of squared distances itself, which the authors' code
+        stops by: ``tol=30`` for τ = 1 and 200 for less, whatever the data. On some ten thousand rows that is sooner.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
         Centres of plain k-means from such seeds; with `in_processing`, "random" means random points as they are, which
         is published. An array is taken as it is.
@@ -84,6 +87,7 @@ class FRAC(PricedRule):
         n_init: int = 1,
         max_iter: int = 80,
         tol: float = 1e-3,
+        tol_of: Literal["cost", "sum"] = "cost",
         init: Any = "k-means++",
         random_state: Any = None,
     ) -> None:
@@ -94,6 +98,7 @@ class FRAC(PricedRule):
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
+        self.tol_of = tol_of
         self.init = init
         self.random_state = random_state
 
@@ -101,6 +106,7 @@ class FRAC(PricedRule):
 
     def _check(self, problem: Problem) -> None:
         check_choice("assignment", self.assignment, ("round-robin", "exact"))
+        check_choice("tol_of", self.tol_of, ("cost", "sum"))
         if not isinstance(self.in_processing, (bool, np.bool_)):
             raise InputError(f"in_processing is {self.in_processing!r}; expected True or False")
         shares_of("tau", self.tau, problem, 1.0)
@@ -111,7 +117,8 @@ class FRAC(PricedRule):
         iteration = _Iteration(problem, self.assignment, shares_of("tau", self.tau, problem, 1.0))
         if self.in_processing:
             end = alternate(
-                problem, centers, iteration.assign, max_iter=int(self.max_iter), tol=float(self.tol), rise=True
+                problem, centers, iteration.assign, max_iter=int(self.max_iter), tol=float(self.tol), rise=True,
+                total=self.tol_of == "sum",
             )  # fmt: skip
         else:
             end = alternate(problem, centers, iteration.assign, max_iter=1, tol=np.inf)

@@ -67,11 +67,19 @@ class End(NamedTuple):
 
 
 def alternate(
-    problem: Problem, centers: Table, iteration: Iteration, *, max_iter: int, tol: float, rise: bool = False
+    problem: Problem,
+    centers: Table,
+    iteration: Iteration,
+    *,
+    max_iter: int,
+    tol: float,
+    rise: bool = False,
+    total: bool = False,
 ) -> End:
     """Iterations of assignment and means until the cost changes by no more than ``tol`` of it.
 
-    With ``rise`` iterations go on where the cost has risen, as it may where they are greedy.
+    With ``rise`` iterations go on where the cost has risen, as it may where they are greedy; with ``total`` the sum
+    over the points is to change by no more than ``tol``.
     """
     best: End | None = None
     before = np.inf
@@ -81,11 +89,29 @@ def alternate(
         if best is None or cost < best.cost:
             best = End(labels, prices, gap, cost, centers, n_iter, False)
         change = before - cost
-        settled = (abs(change) if rise else change) <= tol * cost
+        settled = (abs(change) if rise else change) <= (tol / problem.n_points if total else tol * cost)
         best = best._replace(n_iter=n_iter, settled=settled)
         if settled:
             break
         before, centers = cost, means(problem, labels, centers)
+    assert best is not None
+    return best
+
+
+def alternate_by_means(problem: Problem, centers: Table, iteration: Iteration, *, max_iter: int, tol: float) -> End:
+    """Iterations of assignment and means until the cost to the *new* means falls by less than ``tol`` of it.
+
+    The one that falls short is made and dropped, even if it is a little cheaper, and does not count.
+    """
+    from fairjax.baselines.base import recomputed
+
+    best: End | None = None
+    for n_iter in range(1, max_iter + 1):
+        labels, prices, gap = iteration(centers)
+        moved, cost = recomputed(problem, labels, centers)
+        if best is not None and best.cost - cost < tol * best.cost:
+            return best._replace(settled=True)
+        best, centers = End(labels, prices, gap, cost, centers, n_iter, False), moved
     assert best is not None
     return best
 

@@ -7,7 +7,7 @@ import numpy as np
 from fairjax._core.checks import check_choice
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, check_between
-from fairjax.baselines.group_counts import Counts, GroupCounts, alternate
+from fairjax.baselines.group_counts import Counts, GroupCounts, alternate, alternate_by_means
 from fairjax.baselines.problem import Found, Labels, Problem, Start, Table, TradeOff
 from fairjax.estimators import rule
 
@@ -36,6 +36,10 @@ class MSFlowFC(PricedRule):
         Most iterations.
     tol : float, default=1e-3
         The iterations end when the cost falls by less than this part.
+    cost_to : {"centers", "means"}, default="centers"
+        The cost that is meant: to the centres that points were assigned to, or to the means of what was assigned. The
+        latter is the authors' rule, which drops the iteration that falls short and so ends one or two sooner; on the
+        public tables it costs up to 0.3 % more, or less.
     init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
         Seeds among the points of the largest group.
     random_state : int, RandomState instance or None, default=None
@@ -48,7 +52,8 @@ class MSFlowFC(PricedRule):
     Notes
     -----
     O(n K) for each step of the solver in each iteration. The objective is the mean cost to the centres before their
-    last update. Since the largest group never yields to the others, the end costs more than that of `fairjax.FCA`.
+    last update, with ``cost_to="means"`` after it. Since the largest group never yields to the others, the end costs
+    more than that of `fairjax.FCA`.
 
     Examples
     --------
@@ -74,6 +79,7 @@ class MSFlowFC(PricedRule):
         n_init: int = 1,
         max_iter: int = 100,
         tol: float = 1e-3,
+        cost_to: Literal["centers", "means"] = "centers",
         init: Any = "k-means++",
         random_state: Any = None,
     ) -> None:
@@ -83,12 +89,14 @@ class MSFlowFC(PricedRule):
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
+        self.cost_to = cost_to
         self.init = init
         self.random_state = random_state
 
     def _check(self, problem: Problem) -> None:
         check_between("tolerance", self.tolerance, 0.0, 1.0, below=True)
         check_choice("target", self.target, ("tolerance", "maximum"))
+        check_choice("cost_to", self.cost_to, ("centers", "means"))
 
     def _floor(self, problem: Problem) -> float:
         sizes, n_clusters = problem.masses, problem.n_clusters
@@ -113,7 +121,8 @@ class MSFlowFC(PricedRule):
         def iteration(centers: Table) -> tuple[Labels, Table, float]:
             return _iteration(problem, by_group, centers, floor)
 
-        end = alternate(problem, centers, iteration, max_iter=int(self.max_iter), tol=float(self.tol))
+        iterations = alternate if self.cost_to == "centers" else alternate_by_means
+        end = iterations(problem, centers, iteration, max_iter=int(self.max_iter), tol=float(self.tol))
         return Found(
             end.labels,
             "converged" if end.settled else "stopped",
