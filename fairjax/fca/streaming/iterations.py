@@ -28,6 +28,7 @@ from fairjax.fca.streaming.solves import Attempt, Small
 GAP = 1e-5  # relative, of an assignment that counts as solved
 _FAIR = 1e-6  # of a group, by which counts may be off at the end
 _NEARLY_FAIR = 1e-4  # and before the centres move: that costs about the tolerated gap, as with estimates in memory
+_ROUGH = 0.1  # of the tolerated gap: enough for an assignment that only moves the centres
 _LOOKS = 5  # passes of an iteration, at most
 _LAST_LOOKS = 10
 _NO_COST = 1e-13  # squares of features that float32 tells apart, whose greatest is about one
@@ -223,7 +224,7 @@ def _assigned(
             problem.intake, problem.layout, centers, paid, n_open=problem.n_open, near=_NEAR * state.radius,
             workshop=problem.workshop, watch=watch,
         )  # fmt: skip
-        attempt = _attempted(problem, found, centers, paid, _prices(y, level, state.miss, np.float64))
+        attempt = _attempted(problem, found, centers, paid, _prices(y, level, state.miss, np.float64), last)
         new = np.asarray(attempt.optimum.prices.y)
         counts = found.counts / problem.whole
         missed = solves.missed(problem.sample, centers, paid, counts.astype(problem.layout.dtype))
@@ -285,7 +286,9 @@ def _tolerances(gap: float = GAP, inner: float = 1e-8, residual: float = 1e-11, 
     return Tolerances(*parts)
 
 
-def _attempted(problem: StreamProblem, found: Found, centers: Floats, paid: Floats, warm: Prices) -> Attempt:
+def _attempted(
+    problem: StreamProblem, found: Found, centers: Floats, paid: Floats, warm: Prices, last: bool
+) -> Attempt:
     n_open, opened = problem.n_open, found.open
     empty = n_open - len(opened.rows)
 
@@ -300,4 +303,6 @@ def _attempted(problem: StreamProblem, found: Found, centers: Floats, paid: Floa
     )  # fmt: skip
     with jax.enable_x64(True):
         value = np.float64(problem.fairness.value)
-        return solves.attempt(small, centers.astype(np.float64), warm, _tolerances(), value, kind=problem.fairness.kind)
+        # to move the centres, an interior assignment within the promised gap is enough
+        tolerances = _tolerances() if last else _tolerances(GAP, _ROUGH * GAP, 0.1 * _NEARLY_FAIR)
+        return solves.attempt(small, centers.astype(np.float64), warm, tolerances, value, kind=problem.fairness.kind)
