@@ -9,11 +9,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from fairjax import FCA, fair_assignment, fca, parallel
 from fairjax.assignment import control
 from fairjax.errors import InputError
+from fairjax.fca import stages
+from fairjax.fca.points import GroupedPoints
+from fairjax.fca.spreading import over_rows, spot
 from fairjax.parallel import Rows
 
 N, D, K, ITERATIONS = 6_000, 3, 4, 6  # so many points are screened
@@ -101,6 +104,39 @@ def programs():
         text = program.lower(*given, jax.ShapeDtypeStruct((K, D), jnp.float32)).as_text()
         shapes.append(operations(text))
     return {"sent": shapes, "without": operations(jax.jit(fit).lower(*data()).as_text())}
+
+
+def held(n, n_devices=4, programs=("iterations", "finish")):
+    """Bytes that programs of a fit hold on a device: n rows of eight features, ten clusters, over a mesh or not."""
+    mesh = None if n_devices is None else parallel.data_mesh(n_devices)
+
+    def lying(shapes):
+        """With their places, which are told for the parts of a result."""
+        if mesh is None:
+            return shapes
+
+        def put(at, part):
+            here = NamedSharding(mesh, at)
+            return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), part)
+
+        return jax.tree.map(put, spot(type(shapes)), shapes, is_leaf=lambda at: isinstance(at, PartitionSpec))
+
+    given = [((n, 8), "f4"), ((n,), "i4"), ((n,), "f4")]
+    X, groups, weights = (jax.ShapeDtypeStruct(shape, kind) for shape, kind in given)
+    prepare = partial(fca.prepare, n_groups=2, rows=Rows() if mesh is None else Rows("rows"))
+    points = lying(jax.eval_shape(over_rows(prepare, mesh, GroupedPoints, (SPLIT,) * 3), X, groups, weights))
+    centers, present = np.zeros((10, 8), np.float32), np.ones(10, bool)
+    asked, number = (np.zeros(2, np.float32), ()), np.int32(100)
+    static = {"kind": "profile", "mesh": mesh}
+    begin = partial(stages.begin.__wrapped__, length=128, n_open=fca.direct.open_points(n, 20), **static)
+    state = lying(jax.eval_shape(begin, points, centers, present, *asked))
+    more, found = {"iterations": (np.float32(0), number, number), "finish": ()}, {}
+    for name in programs:
+        program = jax.jit(partial(getattr(stages, name).__wrapped__, **static))
+        told = program.lower(points, state, *asked, *more[name]).compile().memory_analysis()
+        parts = {"arguments": "argument", "temporaries": "temp", "aliases": "alias", "results": "output"}
+        found[name] = {words: getattr(told, f"{part}_size_in_bytes") for words, part in parts.items()}
+    return found
 
 
 def assigned(n, compare):

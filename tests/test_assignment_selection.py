@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fairjax.assignment import selection
 from fairjax.assignment.selection import Sides, choose, indices
 
 N, N_GROUPS, K, N_OPEN = 20_000, 2, 5, 512
@@ -22,6 +23,7 @@ def points(seed=0):
     margins[np.flatnonzero(rare)[:3]] = [0.2, 0.3, 0.4]
     weights = rng.uniform(0.5, 1.5, N).astype(np.float32)
     weights[::7] = 0
+    margins[::7] = np.inf
     return margins, cells, rivals, weights / weights.sum()
 
 
@@ -63,7 +65,7 @@ def test_few_places_for_very_many_points():
     rng = np.random.default_rng(0)
     n, n_open = 400_000, 64
     cells, rivals = (rng.integers(0, 2, n).astype(np.int32) for _ in range(2))
-    weights = np.full(n, 1 / n, np.float32)
+    weights = jnp.full(n, 1 / n, jnp.float32)
     choices = jax.jit(lambda margins: choose(margins, sides(cells, rivals, 2), (1, 2), weights, 1e-9, 1e-9, n_open))
     for _ in range(5):
         found = choices(rng.exponential(size=n).astype(np.float32))
@@ -96,12 +98,29 @@ def test_representatives_stand_for_all(radius):
         assert np.max(np.abs(estimated - by_cell) / np.bincount(cells[near], weights[near])) < 0.08
 
 
+def test_rows_are_gone_over_by_stretches(monkeypatch):
+    """However long these are, and where the last one reaches back, the choice is the same."""
+    margins, cells, rivals, weights = points()
+    weights = np.round(1e6 * weights)  # whole numbers, which add up in any order
+    sizes = []
+    for length in (N, 3_000):
+        monkeypatch.setattr(selection, "_STRETCH", length)
+        for radius in (1e-4, 2.0):
+            found = jax.jit(lambda *given: chosen.__wrapped__(*given))(
+                margins, cells, rivals, weights, np.float32(radius)
+            )
+            sizes.append([np.asarray(leaf) for leaf in found])
+    for one, other in zip(sizes[:2], sizes[2:], strict=True):
+        for leaf, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(leaf, same)
+
+
 def test_more_boundaries_than_places():
     """Boundaries of a cell are taken together then, and all weight is still stood for."""
     rng = np.random.default_rng(0)
     n_clusters = 60
     cells, rivals = (rng.integers(0, n, N).astype(np.int32) for n in (2 * n_clusters, n_clusters))
-    weights = np.full(N, 1 / N, np.float32)
+    weights = jnp.full(N, 1 / N, jnp.float32)
     places = sides(cells, rivals, n_clusters)
     found = jax.jit(lambda margins, radius: choose(margins, places, (2, n_clusters), weights, radius, radius, N_OPEN))(
         rng.exponential(size=N).astype(np.float32), jnp.float32(jnp.inf)

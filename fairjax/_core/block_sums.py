@@ -12,6 +12,7 @@ from fairjax._core.varying import varying_as
 Blocks = TypeVar("Blocks")
 Parts = TypeVar("Parts")
 Carry = TypeVar("Carry")
+Once = Callable[[Array], Array]
 
 
 def scan_blocks(
@@ -53,6 +54,44 @@ def scan_blocks(
     none = jax.tree.map(lambda one: jnp.zeros((n_blocks, *one.shape), one.dtype), shapes)
     n_trips = jax.lax.div(n_used + (overlapping - 1), jnp.asarray(overlapping, n_used.dtype))
     return jax.lax.fori_loop(0, n_trips, several, (carry, none))
+
+
+def over_stretches(
+    add: Callable[[Carry, Array, Once, Any], Carry],
+    carry: Carry,
+    rows: Any,
+    length: int,
+    *constants: object,
+) -> Carry:
+    """``carry`` after ``add(carry, places, once, part)`` for one stretch of the ``rows`` (n, ...) after the other.
+
+    A stretch has ``length`` rows at most, with ``places`` (b,) uint32 among all. All are of one length, so the last one
+    reaches back; ``once`` returns an array (b,) with zeros for rows that the stretch before had, too. It is for rows
+    that do not lie in blocks: nothing of their size is copied.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> def add(total, places, once, part):
+    ...     return total + jnp.sum(once(part))
+    >>> float(over_stretches(add, jnp.zeros(()), jnp.arange(1.0, 6.0), 2))
+    15.0
+    """
+    n_rows = jax.tree.leaves(rows)[0].shape[0]
+    length = min(n_rows, length)
+    carry = varying_as(carry, rows, *constants)
+    if length == n_rows:
+        return add(carry, jnp.arange(length, dtype=jnp.uint32), lambda values: values, rows)
+
+    def one(number: Array, carry: Carry) -> Carry:
+        first = number * length
+        # unsigned: of an index that may be negative, every slice would ask whether it is
+        begin = jnp.minimum(first, n_rows - length)
+        places = begin + jnp.arange(length, dtype=jnp.uint32)
+        part = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, begin, length), rows)
+        return add(carry, places, lambda values: jnp.where(places >= first, values, 0), part)
+
+    return jax.lax.fori_loop(jnp.uint32(0), jnp.uint32(-(-n_rows // length)), one, carry)
 
 
 def block_sums(

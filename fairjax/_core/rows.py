@@ -92,16 +92,22 @@ class Rows:
         placed = places.at[jax.lax.axis_index(self.axis)].set(part)
         return self.sum(placed).reshape(-1, *part.shape[1:])
 
+    def before(self, n_own: int) -> Array:
+        """Number () int32 of rows that the devices before this one have; each has ``n_own``."""
+        if self.axis is None:
+            return jnp.int32(0)
+        return (jax.lax.axis_index(self.axis) * n_own).astype(jnp.int32)
+
     def numbers(self, n_own: int, dtype: DTypeLike = jnp.int32) -> Array:
         """Numbers (n_own,) of the device's own rows."""
         own = jnp.arange(n_own, dtype=dtype)
-        return own if self.axis is None else own + self._first(n_own).astype(dtype)
+        return own if self.axis is None else own + self.before(n_own).astype(dtype)
 
     def own(self, index: Array, n_own: int) -> Array:
         """Places (m,) of rows with these numbers (m,) on this device; ``n_own`` or more for rows of other devices."""
         if self.axis is None:
             return index
-        local = index - self._first(n_own).astype(index.dtype)
+        local = index - self.before(n_own).astype(index.dtype)
         return jnp.where((local >= 0) & (local < n_own), local, n_own)
 
     def at(self, index: Array, look_up: Callable[[Array], Tree], n_own: int) -> Tree:
@@ -133,12 +139,9 @@ class Rows:
         before = jnp.sum(jnp.where(jnp.arange(self.n_devices) < device, counts, 0), dtype=rank.dtype)
         local = rank - before
         mine = (local >= 0) & (local < n_flagged)
-        found = find(jnp.maximum(local, 0)) + self._first(n_own)
+        found = find(jnp.maximum(local, 0)) + self.before(n_own)
         found = self.sum(jnp.where(mine, found, 0))
         return jnp.where(rank < jnp.sum(counts, dtype=rank.dtype), found, n_rows)
-
-    def _first(self, n_own: int) -> Array:
-        return (jax.lax.axis_index(self.axis) * n_own).astype(jnp.int32)
 
 
 IN_ONE_PLACE = Rows()

@@ -65,7 +65,7 @@ class Pass(NamedTuple):
     labels, rivals : (n,)
         The cheapest and the second cheapest cluster; of :func:`label_type`.
     margins : (n,)
-        Extra cost of the latter.
+        Extra cost of the latter; infinite for points without weight, so that they are never looked at.
     counts : (M, K)
         Weight per group and cluster.
     cost : ()
@@ -198,15 +198,17 @@ def prices(control: AnyControl, masses: Array, y: Array) -> Array:
     return _paid(_fitted(control, masses), y)
 
 
-def label_type(n_clusters: int) -> Any:
-    """The smallest type of labels: next to the points, those of all rows are what memory is for.
+def label_type(count: int) -> Any:
+    """The smallest type for labels of so many clusters, or ids of so many groups.
+
+    Next to the points, those of all rows are what memory is for.
 
     Examples
     --------
-    >>> [label_type(n_clusters).__name__ for n_clusters in (10, 1000)]
+    >>> [label_type(count).__name__ for count in (10, 1000)]
     ['int8', 'int16']
     """
-    return next(kind for kind in (jnp.int8, jnp.int16, jnp.int32) if n_clusters <= jnp.iinfo(kind).max)
+    return next(kind for kind in (jnp.int8, jnp.int16, jnp.int32) if count <= jnp.iinfo(kind).max)
 
 
 def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array, spread: Rows = IN_ONE_PLACE) -> Source:
@@ -219,7 +221,7 @@ def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array, spread
         chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype)
         others = jnp.where(chosen > 0, jnp.inf, reduced)
         rivals = jnp.argmin(others, -1).astype(labels.dtype)
-        margins = jnp.min(others, -1) - jnp.min(reduced, -1)
+        margins = jnp.where(weights > 0, jnp.min(others, -1) - jnp.min(reduced, -1), jnp.inf)
         weighted = chosen * weights[:, None]
         counts, cost = spread.sum((group_sums(weighted, groups, masses.shape[0]), jnp.sum(weighted * costs)))
         return Pass(labels, rivals, margins, counts, cost, None)
@@ -242,6 +244,7 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Po
         return source.rows(own), source.groups[inside], found.labels[inside]
 
     (costs, of_rows), groups, labels = source.at(index, look_up)
+    groups = groups.astype(jnp.int32)
     chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype) * weights[:, None]
     own = group_sums(chosen, groups, n_groups)
     lowest = jnp.min(costs if source.present is None else jnp.where(source.present, costs, jnp.inf), -1)
@@ -257,7 +260,7 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Po
 def whole(source: Source) -> tuple[Points, Array | None]:
     """All points open, and what passes sum up of each; nothing is subtracted from their costs: it would lose digits."""
     index = jnp.arange(source.n_points)
-    (costs, of_rows), groups, weights = source.at(index, source.rows), source.groups, source.weights
+    (costs, of_rows), groups, weights = source.at(index, source.rows), source.groups.astype(jnp.int32), source.weights
     if source.spread.axis is not None:
         groups, weights = source.spread.gather(groups), source.spread.gather(weights)
     placed = jnp.zeros((source.masses.shape[0], costs.shape[1]), costs.dtype)
@@ -275,7 +278,7 @@ def assigned_at(
     """
     n_points = source.n_points
     found = source.scan(prices(control, source.masses, y))
-    rows = indices((found.margins < radius) & (source.weights > 0), n_open, spread=source.spread)
+    rows = indices(found.margins < radius, n_open, spread=source.spread)
     weights = source.at(rows, lambda own: source.weights[jnp.minimum(own, source.weights.shape[0] - 1)])
     weights = jnp.where(rows < n_points, weights, 0)
     points, as_placed, of_rows = _open(source, found, rows, weights)

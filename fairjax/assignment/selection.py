@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from fairjax._core.block_sums import Once, over_stretches
 from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.varying import varying_as
 
@@ -21,6 +22,9 @@ _SAMPLE, _PLACES = 4096, 48  # sampled margins for quantiles: this many, and eno
 _AIM = 0.75  # of the places, as quantiles of a sample are not exact
 _FINER = 16  # most strata per kind, as a multiple of its average places: most kinds have no points
 _GOLDEN = 2_654_435_769  # 2^32 over the golden ratio: its multiples scatter evenly
+_BACK = pow(_GOLDEN, -1, 2**32)  # and times this they are what they were
+# Rows whose strata are in memory at a time. On an accelerator each stretch is a few kernels.
+_STRETCH, _LONG_STRETCH = 2**16, 2**22
 
 
 class Chosen(NamedTuple):
@@ -108,39 +112,100 @@ def _width_with_places(margins: Array, n_open: int, spread: Rows) -> Array:
         sample = jnp.sort(spread.gather(own[: places + 1]))
     wide, narrow = sample[places], sample[places // 2]
     # a sample may mislead: about once in a hundred times more points lie within the wide margin than there are places
-    return jnp.where(spread.sum(jnp.sum(margins < wide)) <= n_open, wide, narrow)
+    return jnp.where(_within(margins, wide, spread).number <= n_open, wide, narrow)
+
+
+class _Within(NamedTuple):
+    """Of the margins below a limit: their number and the greatest (0 if none), and the least of all others; ()."""
+
+    number: Array
+    greatest: Array
+    beyond: Array
+
+
+def _within(margins: Array, limit: Array, spread: Rows) -> _Within:
+    none, infinite = (jnp.asarray(value, margins.dtype) for value in (0, jnp.inf))
+
+    def note(found: _Within, _: Array, once: Once, margins: Array) -> _Within:
+        near = margins < limit
+        return _Within(
+            found.number + jnp.sum(once(near.astype(jnp.int32)), dtype=jnp.int32),
+            jnp.maximum(found.greatest, jnp.max(jnp.where(near, margins, none))),
+            jnp.minimum(found.beyond, jnp.min(jnp.where(near, infinite, margins))),
+        )
+
+    found = over_stretches(note, _Within(jnp.int32(0), none, infinite), margins, _stretch(), limit)
+    return _Within(spread.sum(found.number), spread.greatest(found.greatest), spread.least(found.beyond))
+
+
+def _stretch() -> int:
+    return _STRETCH if jax.default_backend() == "cpu" else _LONG_STRETCH
+
+
+def _all_near(margins: Array, weights: Array, limit: Array, n_open: int, spread: Rows) -> tuple[Array, Array]:
+    """Numbers (m,) and weights (m,) of the points whose margins are below ``limit`` ()."""
+    n_own = margins.shape[0]
+    rows = indices(margins < limit, n_open, spread=spread)
+    of_rows = spread.at(rows, lambda own: weights[jnp.minimum(own, n_own - 1).astype(jnp.uint32)], n_own)
+    return rows, jnp.where(rows < n_own * spread.n_devices, of_rows, 0)
 
 
 def _representatives(
-    near: Array,
     margins: Array,
     sides: Sides,
     shape: tuple[int, int],
     weights: Array,
+    limit: Array,
+    widest: Array,
     n_open: int,
     spread: Rows,
 ) -> tuple[Array, Array]:
-    """Flags (n,) of one point per stratum of those that are ``near`` (n,), and the strata's weights (n,)."""
+    """The same for one point of each stratum of them, with the weight of the stratum; ``widest`` is their last margin.
+
+    Which strata points are in is known of one stretch of them at a time, since for all it would take as much memory as
+    two of their features.
+    """
     places, n_cells = int(_AIM * n_open), shape[0] * shape[1]
     # boundaries of a cell are merged if there are too few places
     apart = min(shape[1], max(1, places // (2 * n_cells)))
-    cells = sides.groups * shape[1] + sides.labels.astype(jnp.int32)
-    kinds, n_kinds = cells * apart + jax.lax.rem(sides.rivals.astype(jnp.int32), jnp.int32(apart)), n_cells * apart
-    # far points are left out of the scatter, which takes most of the time
-    present = jnp.zeros((n_kinds,), bool).at[jnp.where(near, kinds, n_kinds)].set(True, mode="drop")
+    n_kinds = n_cells * apart
+    most = max(1, _FINER * places // n_kinds)
+    n_own, n_table, length = margins.shape[0], n_kinds * most, _stretch()
+
+    # unsigned, as no index is negative and every scatter would ask
+    def kinds(sides: Sides) -> Array:
+        groups, labels, rivals = (side.astype(jnp.uint32) for side in sides)
+        return (groups * shape[1] + labels) * apart + jax.lax.rem(rivals, jnp.uint32(apart))
+
+    def note(present: Array, _: Array, __: Once, part: tuple[Array, Sides]) -> Array:
+        margins, sides = part
+        # far points are left out of the scatter, which takes most of the time
+        return present.at[jnp.where(margins < limit, kinds(sides), n_kinds)].set(True, mode="drop")
+
+    present = over_stretches(note, jnp.zeros((n_kinds,), bool), (margins, sides), length, limit)
     if spread.axis is not None:
         present = spread.sum(present.astype(jnp.int32)) > 0
-    most = max(1, _FINER * places // n_kinds)
-    n_strata = jnp.clip(jax.lax.div(jnp.int32(places), jnp.maximum(jnp.sum(present, dtype=jnp.int32), 1)), 1, most)
-    widest = spread.greatest(jnp.max(jnp.where(near, margins, 0)))
-    relative = jnp.sqrt(margins / jnp.where(widest > 0, widest, 1))
-    stratum = kinds * most + jnp.minimum((relative * n_strata).astype(jnp.int32), n_strata - 1)
-    stratum = jnp.where(near, stratum, n_kinds * most)
-    weight = spread.sum(jnp.zeros((n_kinds * most,), weights.dtype).at[stratum].add(weights, mode="drop"))
-    scattered = spread.numbers(near.shape[0], jnp.uint32) * jnp.uint32(_GOLDEN)
-    order = jax.lax.bitcast_convert_type(scattered, jnp.int32)
-    first = spread.least(jnp.full((n_kinds * most,), jnp.iinfo(jnp.int32).max).at[stratum].min(order, mode="drop"))
-    return near & (order == first[stratum]), weight[stratum]
+    n_strata = jnp.clip(jax.lax.div(jnp.uint32(places), jnp.maximum(jnp.sum(present, dtype=jnp.uint32), 1)), 1, most)
+    widest = jnp.maximum(widest, jnp.finfo(widest.dtype).tiny)
+    before = spread.before(n_own).astype(jnp.uint32)
+
+    def add(
+        strata: tuple[Array, Array], places: Array, once: Once, part: tuple[Array, Sides, Array]
+    ) -> tuple[Array, Array]:
+        (weight, first), (margins, sides, weights) = strata, part
+        own = jnp.minimum((jnp.sqrt(margins / widest) * n_strata).astype(jnp.uint32), n_strata - 1)
+        stratum = jnp.where(margins < limit, kinds(sides) * most + own, n_table)
+        order = (before + places) * jnp.uint32(_GOLDEN)
+        return weight.at[stratum].add(once(weights), mode="drop"), first.at[stratum].min(order, mode="drop")
+
+    none = jnp.zeros((n_table,), weights.dtype), jnp.full((n_table,), jnp.iinfo(jnp.uint32).max, jnp.uint32)
+    weight, first = over_stretches(add, none, (margins, sides, weights), length, limit, n_strata, widest, before)
+    weight, first = spread.sum(weight), spread.least(first)
+    numbers = (first * jnp.uint32(_BACK)).astype(jnp.int32)
+    some = weight > 0
+    place = jnp.where(some, jnp.cumsum(some, dtype=jnp.uint32) - 1, n_open)
+    rows = jnp.full((n_open,), n_own * spread.n_devices, jnp.int32).at[place].set(numbers, mode="drop")
+    return rows, jnp.zeros((n_open,), weight.dtype).at[place].set(weight, mode="drop")
 
 
 def choose(
@@ -155,23 +220,19 @@ def choose(
 ) -> Chosen:
     """All points whose margins (n,) are below ``enough`` (), and as many more as there are places for.
 
-    If there are too few places, representatives of those whose margins are below ``radius`` (). ``shape`` has the
-    numbers of groups and clusters. ``n_open`` is the number of places, at least their product. Where rows are
-    ``spread``, arrays (n,) hold the device's own rows, and all devices get the same result. O(n).
+    Margins of points without weight have to be infinite. If there are too few places, representatives of those whose
+    margins are below ``radius`` (). ``shape`` has the numbers of groups and clusters. ``n_open`` is the number of
+    places, at least their product. Where rows are ``spread``, arrays (n,) hold the device's own rows, and all devices
+    get the same result. O(n), with next to no memory: compilers hold what they reduce, so it goes by stretches.
     """
-    n_own = margins.shape[0]
-    n_points = n_own * spread.n_devices
-    margins = jnp.where(weights > 0, margins, jnp.inf)
     width = _width_with_places(margins, n_open, spread)
     exact = enough <= width
-    near = margins < jnp.where(exact, width, radius)
-    flags, weights = jax.lax.cond(
+    limit = jnp.where(exact, width, radius)
+    found = _within(margins, limit, spread)
+    rows, of_rows = jax.lax.cond(
         exact,
-        lambda: (near, weights),
-        lambda: _representatives(near, margins, sides, shape, weights, n_open, spread),
+        lambda: _all_near(margins, weights, limit, n_open, spread),
+        lambda: _representatives(margins, sides, shape, weights, limit, found.greatest, n_open, spread),
     )
-    rows = indices(flags, n_open, spread=spread)
-    of_rows = spread.at(rows, lambda own: weights[jnp.minimum(own, n_own - 1)], n_own)
-    beyond = spread.least(jnp.min(jnp.where(near, jnp.inf, margins)))
-    n_flagged = spread.sum(jnp.sum(flags))
-    return Chosen(rows, jnp.where(rows < n_points, of_rows, 0), jnp.where(n_flagged <= n_open, beyond, 0), exact)
+    # representatives are never more than there are places
+    return Chosen(rows, of_rows, jnp.where(exact & (found.number > n_open), 0, found.beyond), exact)

@@ -45,7 +45,7 @@ def in_one_read(
 ) -> Scanned:
     """Labels, rivals and margins (n_blocks, b), sums (K, d + M), and cost () of the cheapest clusters.
 
-    ``features`` (n_blocks, d, b), ``groups`` (n_blocks, b) int32 and ``weights`` (n_blocks, b) describe the points;
+    ``features`` (n_blocks, d, b), ``groups`` (n_blocks, b) and ``weights`` (n_blocks, b) describe the points;
     ``affine`` (K, d + M) is as in :func:`~fairjax.fca.two_cheapest.two_cheapest`. Sums are weighted, of the features
     and of the indicators of the groups. ``interpret`` runs it anywhere, slowly; ``tiles`` is the length of a span.
     O(n K (d + M)).
@@ -100,7 +100,8 @@ def _span(
             for j in range(n_features)
         ]
         nearest, other, cheapest, second = compared(affine, group, point)
-        for where, values in ((label, nearest), (rival, other), (margin, second - cheapest)):
+        apart = jnp.where(weight > 0, second - cheapest, jnp.inf)
+        for where, values in ((label, nearest), (rival, other), (margin, apart)):
             triton.store(where.at[here], values.astype(where.dtype), mask=inside)
         more = []
         for k in range(n_clusters):

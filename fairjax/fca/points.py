@@ -48,8 +48,8 @@ class GroupedPoints(NamedTuple):
     ----------
     features : (n_blocks, d, n' / n_blocks)
         Block after block, one contiguous row per feature, centred on ``mean``.
-    groups : (n',) int32
-        Ids 0..M-1.
+    groups : (n',)
+        Ids 0..M-1, of a small type: :func:`~fairjax.assignment.screening.label_type`.
     weights : (n',)
         With sum 1.
     masses : (M,)
@@ -178,8 +178,9 @@ def prepare(
     variance, features = scan_blocks(lay_out, none, jnp.arange(n_blocks), n_used)
     masses = jnp.sum(jnp.sum(jnp.where(groups == jnp.arange(n_groups)[:, None, None], weights, 0), -1), -1)
     masses, variance = rows.sum((masses, variance))
+    ids = groups.astype(label_type(n_groups)).reshape(-1)
     return GroupedPoints(
-        features, groups.reshape(-1), weights.reshape(-1), masses, mean, variance, rows, Kernel(fused), n_used
+        features, ids, weights.reshape(-1), masses, mean, variance, rows, Kernel(fused), n_used
     )  # fmt: skip
 
 
@@ -213,6 +214,8 @@ def squared_distances(points: GroupedPoints, centers: Array, present: Array | No
         at_no_distance = prices + squares if present is None else jnp.where(present, prices + squares, far)
         affine = jnp.concatenate([-2 * centers.T, at_no_distance]).T
         labels, rivals, margins, sums, lowest = _scanned(points, affine)
+        if points.n_used is not None:  # blocks that were skipped have zeros
+            margins = jnp.where(points.weights.reshape(margins.shape) > 0, margins, jnp.inf)
         sums, lowest = points.spread.sum((sums, lowest))
         counts = sums[:, n_features:].T
         # distances lack ‖x‖², which affects no choice; prices are not part of the cost
@@ -249,7 +252,7 @@ def _by_blocks(affine: Array, features: Array, groups: Array, weights: Array, n_
     """By operations that XLA knows, block by block."""
     n_clusters, n_columns = affine.shape
     clusters = jnp.arange(n_clusters, dtype=label_type(n_clusters))[:, None]
-    members = jnp.arange(n_columns - features.shape[1], dtype=jnp.int32)[:, None]
+    members = jnp.arange(n_columns - features.shape[1], dtype=groups.dtype)[:, None]
 
     def one_block(
         carry: tuple[Array, Array], xs: tuple[Array, Array, Array]
@@ -260,7 +263,8 @@ def _by_blocks(affine: Array, features: Array, groups: Array, weights: Array, n_
         label, rival, cheapest, second = two_cheapest(affine, features, groups, extended)
         chosen = jnp.where(clusters == label, weights, 0)
         sums = sums + jnp.matmul(chosen, extended.T, precision=_HIGHEST)
-        return (sums, lowest + jnp.sum(weights * cheapest)), (label, rival, second - cheapest)
+        margin = jnp.where(weights > 0, second - cheapest, jnp.inf)
+        return (sums, lowest + jnp.sum(weights * cheapest)), (label, rival, margin)
 
     by_block = (features, groups, weights)
     zeros = jnp.zeros((n_clusters, n_columns), features.dtype)

@@ -19,7 +19,7 @@ Cheapest = tuple[Array, Array, Array, Array]
 def two_cheapest(affine: Array, features: Array, groups: Array, extended: Array) -> Cheapest:
     """Cheapest and second cheapest cluster (n,), of :func:`label_type`, and their costs (n,); the first of equal ones.
 
-    ``features`` (d, n) and ``groups`` (n,) int32 describe the points, as does ``extended`` (d + M, n), the features and
+    ``features`` (d, n) and ``groups`` (n,) describe the points, as does ``extended`` (d + M, n), the features and
     the groups' indicators; ``affine`` (K, d + M) has, for each cluster, a coefficient of every feature and what each
     group pays in addition. With one cluster the second costs infinity. O(n K (d + M)).
     """
@@ -41,6 +41,7 @@ def by_product(affine: Array, extended: Array) -> Cheapest:
     clusters = jnp.arange(n_clusters, dtype=label_type(n_clusters))[:, None]
     cheapest = jnp.min(reduced, 0)
     label = jnp.min(jnp.where(reduced == cheapest, clusters, n_clusters - 1), 0)
-    second = jnp.min(jnp.where(clusters == label, jnp.inf, reduced), 0)
-    rival = jnp.min(jnp.where((reduced == second) & (clusters != label), clusters, n_clusters - 1), 0)
+    others = jnp.where(clusters == label, jnp.inf, reduced)  # which may take the place of what it is made of
+    second = jnp.min(others, 0)
+    rival = jnp.min(jnp.where(others == second, clusters, n_clusters - 1), 0)
     return label, rival, cheapest, second

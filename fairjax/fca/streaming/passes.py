@@ -100,4 +100,4 @@ def assigned(features: Any, ids: Any, weights: Any, centers: Array, prices: Arra
     points = GroupedPoints(features, ids, weights, jnp.zeros_like(prices[:, 0]), jnp.zeros_like(centers[0]), none)
     found = squared_distances(points, centers).scan(prices)
     assert found.extra is not None
-    return found.labels, jnp.where(weights > 0, found.margins, jnp.inf), found.counts, found.cost, found.extra
+    return found.labels, found.margins, found.counts, found.cost, found.extra
