@@ -224,6 +224,7 @@ def squared_distances(points: GroupedPoints, centers: Array, present: Array | No
 
     def rows(index: Array) -> tuple[Array, Array]:
         some = coordinates(points, index)
+        # not by `_core.distances`: the passes have the squares of the centres already, and rounding is as it always was
         cross = jnp.matmul(some, centers.T, precision=_HIGHEST)
         return jnp.maximum(jnp.sum(jnp.square(some), -1)[:, None] - 2 * cross + squares, 0), some
 

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._core import distances
 from fairjax.kmeans.points import as_centers, as_points
 
 
@@ -42,8 +43,7 @@ def squared_distances(X: ArrayLike, centers: ArrayLike) -> Array:
 
 def distances_by_center(X: Array, centers: Array) -> Array:
     """Squared distances as (K, n): a reduction over the clusters is fast along the leading axis."""
-    products = jnp.matmul(centers, X.T, precision="highest")
-    return jnp.maximum(jnp.sum(X**2, axis=1) - 2 * products + jnp.sum(centers**2, axis=1)[:, None], 0)
+    return distances.squared_distances(centers, X)
 
 
 def clear_distances(X: Array, centers: Array) -> Array:

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._core.distances import squared_distances
 from fairjax.errors import InputError
 from fairjax.ot.arguments import real_array
 
-_HIGHEST = jax.lax.Precision.HIGHEST
 UNROLLED = 16  # steps of a reduction fused into one pass over the n·m numbers
 _FEW_FEATURES = 8  # up to this many, summing differences is faster than a matrix product
 
@@ -114,18 +114,8 @@ def min_plus(left: Array, right: Array) -> Array:
     return jax.lax.scan(lower, start, rest, unroll=UNROLLED)[0]
 
 
-def squared_distances(x: Array, y: Array) -> Array:
-    """Squared distances (..., n, m) of points (..., n, d) and (..., m, d), clipped at zero; one product, O(n m d).
-
-    Rounding is of the order eps·(‖x‖² + ‖y‖²): centre the points.
-    """
-    cross = jnp.matmul(x, jnp.swapaxes(y, -1, -2), precision=_HIGHEST)
-    squares = jnp.sum(jnp.square(x), -1)[..., :, None] + jnp.sum(jnp.square(y), -1)[..., None, :]
-    return jnp.maximum(squares - 2 * cross, 0)
-
-
 def pairwise_distances(x: Array, y: Array) -> Array:
-    """:func:`squared_distances` for many points on both sides: with few features, by differences in one fused pass."""
+    """Squared distances of many points on both sides: with few features, by differences in one fused pass."""
     if x.shape[-1] > _FEW_FEATURES:
         return squared_distances(x, y)
     columns = zip(jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0), strict=True)

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.ot.factors import UNROLLED, min_plus, pairwise_distances, squared_distances
+from fairjax._core.distances import squared_distances
+from fairjax.ot.factors import UNROLLED, min_plus, pairwise_distances
 
 __all__ = ["joint_cost", "min_plus", "min_plus_argument", "squared_distances"]
 
