@@ -201,7 +201,7 @@ CASES = {
         {
             "fcmi-losses": Section("FCMI without either of its losses", 8, "ablations-fcmi-losses"),
             "fcmi-grid": Section("FCMI over both weights", 15, "ablations-fcmi-grid"),
-            "fairoids": Section("centroids and fairoids among the rows", 3, "ablations-fairoids"),
+            "fairoids": Section("centres and fairoids among the rows", 3, "ablations-fairoids"),
             "fairoids-clusters": Section("fairoids for each number of clusters", 10, "ablations-fairoids-clusters"),
             "fairoids-adult": Section("fairness over its weight, Adult", 5, "ablations-fairoids-adult"),
             "dfc-structure": Section("DFC with and without structure", 8, "ablations-dfc-structure"),

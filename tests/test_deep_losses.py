@@ -141,14 +141,14 @@ def test_fairoids(by_frequency):
     np.testing.assert_allclose(found, (psi * np.log(psi / phi)).sum(1), rtol=1e-10)
 
 
-def test_least_squares_centroids():
+def test_least_squares_centers():
     p = target(student(Z, M))
     expected = np.linalg.solve(p.T @ p + 0.1 * np.eye(4), p.T @ Z)
-    np.testing.assert_allclose(losses.centroids_from_batch(jnp.asarray(p), jnp.asarray(Z), 0.1), expected, rtol=1e-10)
+    np.testing.assert_allclose(losses.centers_from_batch(jnp.asarray(p), jnp.asarray(Z), 0.1), expected, rtol=1e-10)
     absent = np.hstack([p, np.zeros((12, 1))])
-    assert np.isfinite(losses.centroids_from_batch(jnp.asarray(absent), jnp.asarray(Z), 1e-4)).all()
+    assert np.isfinite(losses.centers_from_batch(jnp.asarray(absent), jnp.asarray(Z), 1e-4)).all()
     # without a ridge they are the exact least squares, and an absent cluster lies at the origin
-    exact = losses.centroids_from_batch(jnp.asarray(absent), jnp.asarray(Z), None)
+    exact = losses.centers_from_batch(jnp.asarray(absent), jnp.asarray(Z), None)
     np.testing.assert_allclose(exact, np.linalg.lstsq(absent, Z, rcond=None)[0], atol=1e-9)
     np.testing.assert_array_equal(exact[4], 0)
 
@@ -186,7 +186,7 @@ def test_gradients_by_differences():
         return losses.structural_loss(jnp.exp(losses.student_log_assignment(z, m)), frozen)
 
     def fairness(z, m):
-        places = losses.centroids_from_batch(p, z, 0.1) + m
+        places = losses.centers_from_batch(p, z, 0.1) + m
         return jnp.mean(losses.fairoid_divergence(psi, losses.fairoid_log_assignment(places, fairoids)))
 
     def information(z, m):

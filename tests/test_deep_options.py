@@ -112,7 +112,7 @@ def test_targets_of_whole_groups(data):
     task = config.tasks(data)[-1]
     state = trainer.state_template(config.tasks(data), KEY, config.hyper(), data, 1)
     net = network.init(KEY).params
-    params = {"net": net, "centroids": jnp.eye(3, 2), "critic": state.params["critic"]}
+    params = {"net": net, "centers": jnp.eye(3, 2), "critic": state.params["critic"]}
     state = state._replace(params=params, rest={}, extra={"targets": jnp.zeros((96, 3))})
     refresh = jax.jit(lambda step: task.refresh(KEY, step, state, data)[1]["targets"])
     q = np.exp(losses.student_log_assignment(network.encode(net, {}, data.x)[0].z, jnp.eye(3, 2)))
@@ -294,7 +294,7 @@ def test_both_heads_of_the_critic_are_one_for_two_groups(data):
         **critic,
         "layers": {**critic["layers"], 2: jax.tree.map(lambda a: jnp.stack([a[..., 0], 0 * a[..., 0]], -1), last)},
     }
-    params = {"net": network.init(KEY).params, "centroids": jnp.eye(3, 2)}
+    params = {"net": network.init(KEY).params, "centers": jnp.eye(3, 2)}
     rows = jnp.concatenate([data.members[0, :8], data.members[1, :8]])
     batch = streams.Batch(data.x[rows], data.groups[rows], rows)
     hyper = {"alpha_c": 1.0, "alpha_f": 1.0, "alpha_s": 0.0}

@@ -159,7 +159,7 @@ def test_parts_of_dfc_with_three_groups():
     terms, _ = jax.jit(tasks[-1].loss)(*uniform, settings.hyper(), batch, KEYS[0], jnp.int32(0))
     assert set(terms) == {"clustering", "fairness", "structure"}
     np.testing.assert_allclose(terms["fairness"], np.log(3), rtol=1e-5)
-    # centroids in one place say nothing, nor do the frozen assignments
+    # centres in one place say nothing, nor do the frozen assignments
     np.testing.assert_allclose([terms["clustering"], terms["structure"]], 0, atol=1e-5)
 
 

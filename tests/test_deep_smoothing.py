@@ -59,7 +59,7 @@ def test_a_term_beside_the_others(method):
     def assign(params, x):
         z = NETWORK.encode(params["net"], start, x)[0].z
         if method == "dec":
-            return losses.student_log_assignment(z, params["centroids"])
+            return losses.student_log_assignment(z, params["centers"])
         if method == "fcmi":
             return losses.cosine_log_assignment(z, extra["centers"], 0.1)
         return losses.gaussian_log_assignment(z, extra["centers"], 0.1)

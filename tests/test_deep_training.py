@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fairjax.deep import FCMI, AEKMeans, DivergedError, Network, fcmi, prepare
+from fairjax.deep import FCMI, AEKMeans, DivergedError, Network, dec, fcmi, prepare
 from fairjax.deep.methods import files
-from fairjax.deep.training import checkpoints, steps, streams
+from fairjax.deep.training import checkpoints, steps, streams, trainer
 from fairjax.errors import InputError
 
 KEY = jax.random.key(0)
@@ -181,6 +181,21 @@ def test_no_checkpoint_is_a_fresh_start(data, tmp_path):
     arguments = (config().tasks(data), KEY, config().hyper(), data, IDENTITY)
     assert checkpoints.restore(tmp_path / "absent", *arguments) is None
     assert checkpoints.restore(tmp_path, *arguments) is None
+
+
+def test_centers_of_a_checkpoint_may_have_their_former_name(data, tmp_path, monkeypatch):
+    settings = dec.DECConfig(network=NETWORK, n_clusters=4, batch_size=16)
+    tasks, arguments = settings.tasks(data), (KEY, settings.hyper(), data)
+    blank = trainer.state_template(tasks, *arguments, 1)
+    is_key = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
+    state = jax.tree.map(lambda leaf: KEY if is_key(leaf) else np.zeros(leaf.shape, leaf.dtype), blank)
+    centers = state.params["centers"] = np.arange(12, dtype=np.float32).reshape(4, 3)
+    name = checkpoints._name
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_name", lambda path: name(path).replace("centers", "centroids"))
+        checkpoints.save(tmp_path, trainer.Position(1, 0, state, ({}, {})), tasks, IDENTITY)
+    found = checkpoints.restore(tmp_path, tasks, *arguments, IDENTITY)
+    np.testing.assert_array_equal(found.state.params["centers"], centers)
 
 
 def test_a_checkpoint_that_cannot_be_written(data, tmp_path):

@@ -2,7 +2,7 @@
 
     fcmi-losses          FCMI without either of its losses: Table 2, and Figure 6's curves
     fcmi-grid            FCMI over both weights: Figure 5
-    fairoids             centroids and fairoids among the rows: Figures 3 to 5
+    fairoids             centres and fairoids among the rows: Figures 3 to 5
     fairoids-clusters    fairoids trained anew for each number of clusters: Figure 6
     fairoids-adult       fairness over its weight, 0.01 to 1000, on Adult: Figure 7
     dfc-structure        DFC with and without preserved structure: Figures 4 and 6
@@ -103,26 +103,26 @@ def fairoids(run: Run) -> dict[str, Any]:
     data, rows, config = bright(run.quick)
     measures = {
         "z": analysis.latent_rows(config, rows),
-        "centroids": lambda state: state.params["centroids"],
+        "centers": lambda state: state.params["centers"],
         "fairoids": lambda state: means_of_groups(analysis.latent_rows(config, rows)(state), rows),
     }  # fmt: skip
     result, seen = analysis.watch(jax.random.key(0), rows, config, measures, every=14)
     chosen = np.random.default_rng(0).choice(len(data.X), SHOWN, replace=False)
-    places, start, marked = {}, None, {"centroids": {}, "fairoids": {}}
+    places, start, marked = {}, None, {"centers": {}, "fairoids": {}}
     for i in sorted({0, min(9, len(seen) - 1), len(seen) - 1}):
         one, title = seen[i].values, f"epoch {seen[i].step // 14}"
-        start = analysis.tsne(np.concatenate([one["z"][chosen], one["centroids"], one["fairoids"]]), start=start)
+        start = analysis.tsne(np.concatenate([one["z"][chosen], one["centers"], one["fairoids"]]), start=start)
         places[title] = start[:SHOWN]
-        marked["centroids"][title] = start[SHOWN : SHOWN + reduced.K]
+        marked["centers"][title] = start[SHOWN : SHOWN + reduced.K]
         marked["fairoids"][title] = start[SHOWN + reduced.K :]
     colours = {
         "class": (data.target[chosen], [str(digit) for digit in range(10)]),
         "group": (data.groups[chosen], ["as they are", "brighter"]),
     }
-    marks = {"centroids": ("*", marked["centroids"]), "fairoids": ("D", marked["fairoids"])}
+    marks = {"centers": ("*", marked["centers"]), "fairoids": ("D", marked["fairoids"])}
     save(figures.scatters(places, colours, marks=marks), run.folder, "ablations-fairoids.png")
     distances = [
-        np.linalg.norm(one.values["centroids"][:, None] - one.values["fairoids"], axis=2) for one in seen
+        np.linalg.norm(one.values["centers"][:, None] - one.values["fairoids"], axis=2) for one in seen
     ]  # fmt: skip
     uneven = [float(np.mean(np.abs(own[:, 0] - own[:, 1]) / own.sum(1))) for own in distances]
     return {
@@ -175,20 +175,20 @@ def dfc_structure(run: Run) -> dict[str, Any]:
         config = dataclasses.replace(config, pretrain_steps=1000, group_pretrain_steps=600, group_steps=300, steps=1500)
     ways = {"DFC": 1.0, "without structure": 0.0}
     keys, many = analysis.variants(jax.random.key(0)[None], config, {"alpha_s": list(ways.values())})
-    measures = {"z": analysis.latent_rows(many, rows), "centroids": lambda state: state.params["centroids"]}
+    measures = {"z": analysis.latent_rows(many, rows), "centers": lambda state: state.params["centers"]}
     result, seen = analysis.watch(keys, rows, many, measures, every=500)
     chosen = np.random.default_rng(0).choice(len(data.X), SHOWN, replace=False)
-    places, centroids = {}, {}
+    places, centers = {}, {}
     for i, name in enumerate(ways):
         last = seen[-1].values
-        plane = analysis.tsne(np.concatenate([last["z"][i][chosen], last["centroids"][i]]))
-        places[name], centroids[name] = plane[:SHOWN], plane[SHOWN:]
+        plane = analysis.tsne(np.concatenate([last["z"][i][chosen], last["centers"][i]]))
+        places[name], centers[name] = plane[:SHOWN], plane[SHOWN:]
     colours = {
         "class": (data.target[chosen], [str(digit) for digit in range(10)]),
         "group": (data.groups[chosen], ["original", "reversed"]),
     }
     save(
-        figures.scatters(places, colours, marks={"centroids": ("*", centroids)}),
+        figures.scatters(places, colours, marks={"centers": ("*", centers)}),
         run.folder,
         "ablations-dfc-structure.png",
     )

@@ -49,11 +49,11 @@ class ReverseGradient(torch.autograd.Function):
 
 
 def dfc(batch: int, lay_out: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    encoder, centroids = DFCEncoder(), nn.Parameter(torch.randn(K, 64))
+    encoder, centers = DFCEncoder(), nn.Parameter(torch.randn(K, 64))
     critic = nn.Sequential(
         nn.Linear(K, 32), nn.ReLU(), nn.Dropout(), nn.Linear(32, 32), nn.ReLU(), nn.Dropout(), nn.Linear(32, 1)
     )
-    speeds = [{"params": [*encoder.parameters(), centroids]}, {"params": critic.parameters(), "lr": 0.1}]
+    speeds = [{"params": [*encoder.parameters(), centers]}, {"params": critic.parameters(), "lr": 0.1}]
     adam = torch.optim.Adam(speeds, lr=0.01, weight_decay=5e-4)
     images = [torch.rand(2048, 1, 32, 32) for _ in range(2)]
     frozen = [torch.softmax(torch.randn(2048, K), 1) for _ in range(2)]
@@ -62,7 +62,7 @@ def dfc(batch: int, lay_out: Callable[[Tensor], Tensor]) -> Iterator[None]:
         rows = [torch.randperm(2048)[:batch] for _ in range(2)]
         x = lay_out(torch.cat([image[row] for image, row in zip(images, rows, strict=True)]))
         z = encoder(x)
-        student = 1 / (1 + ((z[:, None] - centroids) ** 2).sum(2))
+        student = 1 / (1 + ((z[:, None] - centers) ** 2).sum(2))
         q = student / student.sum(1, keepdim=True)
         clustering, structure = torch.zeros(()), torch.zeros(())
         for one, row, own in zip(q.split(batch), rows, frozen, strict=True):

@@ -121,7 +121,7 @@ def critic_accuracy(config: DFCConfig, data: Data) -> Measure:
 
     def measure(state: TrainState) -> Array:
         z = embed(config.network, state.params["net"], state.rest, data.x)
-        seen = jnp.exp(student_log_assignment(z, state.params["centroids"])) if config.critic_on == "assignment" else z
+        seen = jnp.exp(student_log_assignment(z, state.params["centers"])) if config.critic_on == "assignment" else z
         key = jax.random.key(0)
         logits, _ = task.critic.call(state.params["critic"], {}, lambda module, rows: module(rows, key), seen)
         # a single logit speaks for group 0

@@ -69,7 +69,7 @@ class Config(Settings, ABC):
     def clusterer(self, state: TrainState, data: Data, key: Array) -> Clusterer:
         """What assigns rows, from the end of the last stage."""
         params = state.params
-        return Clusterer(params["net"], state.rest, params["centroids"], jnp.ones((), params["centroids"].dtype))
+        return Clusterer(params["net"], state.rest, params["centers"], jnp.ones((), params["centers"].dtype))
 
     def finish(self, state: TrainState, data: Data, key: Array) -> tuple[Array, Clusterer]:
         """Labels (N,) of the rows trained on, and what assigns others; of traced numbers, ``state.hyper`` has them."""

@@ -45,7 +45,7 @@ class DECSettings(ReconstructionSettings, PretrainSettings, SmoothSettings, Sett
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DECTask(Task):
-    """Sharpen the soft assignments: mean over rows of KL(P‖Q), over encoder and centroids.
+    """Sharpen the soft assignments: mean over rows of KL(P‖Q), over encoder and centres.
 
     Attributes
     ----------
@@ -59,17 +59,17 @@ class DECTask(Task):
     smooth: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
-        """Centroids by k-means on the latent rows of the autoencoder."""
+        """Centres by k-means on the latent rows of the autoencoder."""
         params, rest, _ = carry
         z = embed(self.config.network, params["net"], rest, data.x)
-        centroids = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
+        centers = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
         extra = distances(data, self.smooth)
         if self.config.target == "full":
             extra |= {
                 "targets": jnp.zeros((len(z), self.config.n_clusters), z.dtype),
                 "labels": jnp.full(len(z), -1, jnp.int32),
             }
-        return {"net": params["net"], "centroids": centroids}, rest, extra
+        return {"net": params["net"], "centers": centers}, rest, extra
 
     def optimizer(self) -> optax.GradientTransformation:
         """Adam or SGD, as chosen."""
@@ -82,7 +82,7 @@ class DECTask(Task):
 
         def renew(old: Any) -> tuple[Any, Array]:
             z = embed(self.config.network, state.params["net"], state.rest, data.x)
-            q = jnp.exp(student_log_assignment(z, state.params["centroids"]))
+            q = jnp.exp(student_log_assignment(z, state.params["centers"]))
             labels = jnp.argmax(q, axis=1).astype(jnp.int32)
             changed = jnp.mean(labels != old["labels"], dtype=q.dtype)
             return old | {"targets": target_distribution(q), "labels": labels}, changed < state.hyper["tol"]
@@ -98,7 +98,7 @@ class DECTask(Task):
         """Mean over rows of KL(P‖Q), and smoothness."""
 
         def assign(params: Any, z: Array) -> Array:
-            return student_log_assignment(z, params["centroids"])
+            return student_log_assignment(z, params["centers"])
 
         network = self.config.network
         code, renewed = network.encode(params["net"], rest, batch.x, train=True, key=key)

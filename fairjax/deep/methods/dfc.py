@@ -1,6 +1,6 @@
 """DFC: deep fair clustering for visual learning (P. Li, H. Zhao, H. Liu, CVPR 2020).
 
-Three forces on one encoder and its centroids: DEC's sharpening, a critic that must not tell the groups from the soft
+Three forces on one encoder and its centres: DEC's sharpening, a critic that must not tell the groups from the soft
 assignments, and the structure that a model of each group alone, trained first and then frozen, found in its group.
 Where the paper and its public code differ, the defaults are the code's. More than two groups, which the paper's
 formulas allow and its code does not, get a critic with one output for each.
@@ -113,7 +113,7 @@ class GroupDECTask(Task):
     config: "DFCConfig"
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
-        """Centroids of each group by k-means on its own latent rows."""
+        """Centres of each group by k-means on its own latent rows."""
         params, rest, extra = carry
         z = _embed_groups(self.config.network, params["net"], rest, data)
         here = present(data).astype(z.dtype)
@@ -122,7 +122,7 @@ class GroupDECTask(Task):
         def fit(key: Array, z: Array, here: Array) -> Array:
             return starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init, weights=here)
 
-        return {"net": params["net"], "centroids": jax.vmap(fit)(keys, z, here)}, rest, extra
+        return {"net": params["net"], "centers": jax.vmap(fit)(keys, z, here)}, rest, extra
 
     def rate(self, hyper: Any, step: Array) -> Any:
         """Constant."""
@@ -132,16 +132,16 @@ class GroupDECTask(Task):
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
     ) -> tuple[dict[str, Array], Any]:
         """Sum over groups of the mean over rows of KL(P‖Q)."""
-        n_groups = len(params["centroids"])
+        n_groups = len(params["centers"])
 
-        def one(net: Any, centroids: Array, rest: Any, x: Array, key: Array) -> tuple[Array, Any]:
+        def one(net: Any, centers: Array, rest: Any, x: Array, key: Array) -> tuple[Array, Any]:
             code, rest = self.config.network.encode(net, rest, x, train=True, key=key)
-            log_q = student_log_assignment(code.z, centroids)
+            log_q = student_log_assignment(code.z, centers)
             return jnp.mean(divergence(target_distribution(jnp.exp(log_q)), log_q)), rest
 
         x = batch.x.reshape(n_groups, -1, *batch.x.shape[1:])
         keys = jax.random.split(key, n_groups)
-        found, rest = jax.vmap(one)(params["net"], params["centroids"], rest, x, keys)
+        found, rest = jax.vmap(one)(params["net"], params["centers"], rest, x, keys)
         return {"clustering": jnp.sum(found)}, rest
 
 
@@ -166,23 +166,23 @@ class DFCTask(Task):
     critic: Network
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
-        """Joint encoder, centroids by k-means over all groups, a new critic; frozen assignments of all rows."""
+        """Joint encoder, centres by k-means over all groups, a new critic; frozen assignments of all rows."""
         params, rest, extra = carry
         frozen = {}
         if self.structural:
             # The frozen models are deterministic: what they say of every row is computed once.
             z = _embed_groups(self.config.network, params["net"], rest, data)
-            q = jnp.exp(jax.vmap(student_log_assignment)(z, params["centroids"]))
+            q = jnp.exp(jax.vmap(student_log_assignment)(z, params["centers"]))
             rows = jnp.where(present(data), data.members, len(data.x))
             frozen = {"frozen": jnp.zeros((len(data.x), self.config.n_clusters), q.dtype).at[rows].set(q, mode="drop")}
             params, rest = extra["joint"]
         fit_key, critic_key = jax.random.split(key)
         z = embed(self.config.network, params["net"], rest, data.x)
-        centroids = starting_centers(fit_key, z, self.config.n_clusters, n_init=self.config.n_init)
+        centers = starting_centers(fit_key, z, self.config.n_clusters, n_init=self.config.n_init)
         critic = self.critic.init(critic_key).params
         if self.config.target == "group_full":
             frozen["targets"] = jnp.zeros((len(z), self.config.n_clusters), z.dtype)
-        return {"net": params["net"], "centroids": centroids, "critic": critic}, rest, frozen
+        return {"net": params["net"], "centers": centers, "critic": critic}, rest, frozen
 
     def optimizer(self) -> optax.GradientTransformation:
         """Adam with L2 in the gradient, on everything."""
@@ -191,7 +191,7 @@ class DFCTask(Task):
     def rate(self, hyper: Any, step: Array) -> Any:
         """Inverse decay; some times as fast for the critic."""
         rate = hyper["lr"] * inverse_decay(step.astype(hyper["lr"].dtype), self.steps)
-        return {"net": rate, "centroids": rate, "critic": self.config.critic_speed * rate}
+        return {"net": rate, "centers": rate, "critic": self.config.critic_speed * rate}
 
     def refresh(self, key: Array, step: Array, state: TrainState, data: Data) -> tuple[Any, Any, Array]:
         """Targets from all rows of each group, if they are not the batch's."""
@@ -201,7 +201,7 @@ class DFCTask(Task):
 
         def renew(old: Array) -> Array:
             z = embed(self.config.network, state.params["net"], state.rest, data.x)
-            q = jnp.exp(student_log_assignment(z, state.params["centroids"]))
+            q = jnp.exp(student_log_assignment(z, state.params["centers"]))
             here = present(data)
             of_group = jnp.where(here[..., None], q[data.members], 0)
             rows = jnp.where(here, data.members, len(z))
@@ -216,7 +216,7 @@ class DFCTask(Task):
         """Clustering (sum over rows) and structure (sum over pairs), averaged over groups; adversary (mean)."""
         encode_key, critic_key = jax.random.split(key)
         code, rest = self.config.network.encode(params["net"], rest, batch.x, train=True, key=encode_key)
-        log_q = student_log_assignment(code.z, params["centroids"])
+        log_q = student_log_assignment(code.z, params["centers"])
         q = jnp.exp(log_q)
         blocks = (self.n_groups, -1, self.config.n_clusters)
         scale = 1.0 if self.config.group_reduction == "sum" else 1 / self.n_groups

@@ -1,4 +1,4 @@
-"""Fairoid clustering: DEC with centroids drawn to an equal distance from all groups' means.
+"""Fairoid clustering: DEC with centres (the paper's centroids) drawn to an equal distance from all groups' means.
 
 B. Wang, I. Davidson, "Towards fair deep clustering with multi-state protected variables", 2019. There is no public
 code; what the paper leaves open, and how it is settled here, is said with each setting.
@@ -15,7 +15,7 @@ from jax import Array, lax
 from fairjax.deep.methods.config import Config
 from fairjax.deep.methods.estimator import DeepClusterer, estimator
 from fairjax.deep.methods.losses import (
-    centroids_from_batch,
+    centers_from_batch,
     divergence,
     fairoid_divergence,
     fairoid_log_assignment,
@@ -53,7 +53,7 @@ class FairoidSettings(PretrainSettings, Settings):
     )
     ridge: Number | None = setting(
         None,
-        "Added to the system of the least-squares centroids, which a cluster that the batch lacks would make singular; "
+        "Added to the system of the least-squares centres, which a cluster that the batch lacks would make singular; "
         "None is 1e-4 in float32, and in float64 the pseudo-inverse.",
         above=0.0,
     )
@@ -68,19 +68,20 @@ class FairoidSettings(PretrainSettings, Settings):
         "gradient.",
     )
     target: Literal["epoch", "batch"] = setting(
-        "epoch", "Targets of rows and centroids from all rows before every epoch, or from each batch."
+        "epoch", "Targets of rows and centres from all rows before every epoch, or from each batch."
     )
-    phi_centroids: Literal["batch", "param"] = setting(
+    phi_centers: Literal["batch", "param"] = setting(
         "batch",
-        "Centroids compared with the fairoids: least squares on the batch (eq. 12), or the trained ones; no effect was "
+        "Centres compared with the fairoids: least squares on the batch (eq. 12), or the trained ones; no effect was "
         "measured.",
+        formerly="phi_centroids",
     )
-    reduction: Literal["mean", "sum"] = setting("mean", "Reduction of both terms over rows and centroids.")
+    reduction: Literal["mean", "sum"] = setting("mean", "Reduction of both terms over rows and centres.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FairoidTask(Task):
-    """KL(P‖Q) over rows plus gamma times KL(Ψ‖Φ) over centroids.
+    """KL(P‖Q) over rows plus gamma times KL(Ψ‖Φ) over centres.
 
     Attributes
     ----------
@@ -102,12 +103,12 @@ class FairoidTask(Task):
     reconstruct: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
-        """Centroids by k-means on the latent rows of the autoencoder."""
+        """Centres by k-means on the latent rows of the autoencoder."""
         params, rest, _ = carry
         z = embed(self.config.network, params["net"], rest, data.x)
-        centroids = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
-        extra = self._targets(z, centroids, hyper, data, None)
-        return {"net": params["net"], "centroids": centroids}, rest, extra
+        centers = starting_centers(key, z, self.config.n_clusters, n_init=self.config.n_init)
+        extra = self._targets(z, centers, hyper, data, None)
+        return {"net": params["net"], "centers": centers}, rest, extra
 
     def optimizer(self) -> optax.GradientTransformation:
         """Adam or SGD, as chosen."""
@@ -119,7 +120,7 @@ class FairoidTask(Task):
         def renew(old: Any) -> Any:
             z = embed(self.config.network, state.params["net"], state.rest, data.x)
             kept = old["fairoids"] if self.config.fairoids == "fixed" else None
-            return self._targets(z, state.params["centroids"], state.hyper, data, kept)
+            return self._targets(z, state.params["centers"], state.hyper, data, kept)
 
         # the first epoch begins with what `begin` computed
         due = (step % self.epoch == 0) & (step > 0)
@@ -128,7 +129,7 @@ class FairoidTask(Task):
     def loss(
         self, params: Any, rest: Any, extra: Any, hyper: Any, batch: Batch, key: Array, step: Array
     ) -> tuple[dict[str, Array], Any]:
-        """Sharpening of rows, and evenness of centroids between fairoids."""
+        """Sharpening of rows, and evenness of centres between fairoids."""
         error: dict[str, Array] = {}
         if self.reconstruct:
             (code, found), rest = self.config.network.autoencode(
@@ -137,13 +138,13 @@ class FairoidTask(Task):
             error = {"reconstruction": hyper["alpha_rec"] * jnp.mean(reconstruction_loss(batch.x, found))}
         else:
             code, rest = self.config.network.encode(params["net"], rest, batch.x, train=True, key=key)
-        log_q = student_log_assignment(code.z, params["centroids"])
+        log_q = student_log_assignment(code.z, params["centers"])
         p = target_distribution(jnp.exp(log_q)) if self.config.target == "batch" else extra["p"][batch.rows]
         fairoids = extra["fairoids"]
         if self.config.fairoids == "batch":
             means, counts = group_means(code.z, batch.groups, self.n_groups)
             fairoids = jnp.where(counts[:, None] > 0, means, fairoids)
-        log_phi = fairoid_log_assignment(self._compared(params["centroids"], p, code.z, hyper), fairoids)
+        log_phi = fairoid_log_assignment(self._compared(params["centers"], p, code.z, hyper), fairoids)
         psi = extra["psi"]
         if self.config.target == "batch":
             psi = fairoid_target(jnp.exp(log_phi), beta=hyper["beta_root"], by_frequency=self.config.freq == "clusters")
@@ -155,19 +156,19 @@ class FairoidTask(Task):
         }
         return terms, rest
 
-    def _targets(self, z: Array, centroids: Array, hyper: Any, data: Data, fairoids: Array | None) -> Any:
+    def _targets(self, z: Array, centers: Array, hyper: Any, data: Data, fairoids: Array | None) -> Any:
         if fairoids is None:
             fairoids, _ = group_means(z, data.groups, self.n_groups)
-        p = target_distribution(jnp.exp(student_log_assignment(z, centroids)))
-        phi = jnp.exp(fairoid_log_assignment(self._compared(centroids, p, z, hyper), fairoids))
+        p = target_distribution(jnp.exp(student_log_assignment(z, centers)))
+        phi = jnp.exp(fairoid_log_assignment(self._compared(centers, p, z, hyper), fairoids))
         psi = fairoid_target(phi, beta=hyper["beta_root"], by_frequency=self.config.freq == "clusters")
         return {"p": p, "psi": psi, "fairoids": fairoids}
 
-    def _compared(self, centroids: Array, p: Array, z: Array, hyper: Any) -> Array:
-        """Centroids (K, d) whose distances to the fairoids are evened out."""
-        if self.config.phi_centroids == "param":
-            return centroids
-        return centroids_from_batch(p, z, None if self.pseudo_inverse else hyper["ridge"])
+    def _compared(self, centers: Array, p: Array, z: Array, hyper: Any) -> Array:
+        """Centres (K, d) whose distances to the fairoids are evened out."""
+        if self.config.phi_centers == "param":
+            return centers
+        return centers_from_batch(p, z, None if self.pseudo_inverse else hyper["ridge"])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -197,7 +198,7 @@ class FairoidConfig(FairoidSettings, Config):
 
 @estimator
 class FairoidDEC(DeepClusterer, FairoidSettings):
-    """DEC with fairoids (Wang and Davidson, 2019): centroids at an equal distance from all groups' mean latents.
+    """DEC with fairoids (Wang and Davidson, 2019): centres at an equal distance from all groups' mean latents.
 
     A weak form of fairness: it helps where the groups differ mildly, and fails where they lie far apart.
 

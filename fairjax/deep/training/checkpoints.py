@@ -31,6 +31,7 @@ from fairjax.errors import InputError
 __all__ = ["Keeper", "check_folder", "claimed", "fingerprint", "identity", "kept_in", "restore", "save"]
 
 _LOCK = ".lock"
+_CENTERS, _FORMERLY = "/centers", "/centroids"  # what the trained centres are called, and what they were
 _HANG_UP = getattr(signal, "SIGHUP", None)
 
 
@@ -156,15 +157,16 @@ def _filled(template: TrainState, arrays: dict[str, Any], folder: str | Path, ke
     """The template with the arrays of a checkpoint."""
     leaves = []
     for path, leaf in jax.tree_util.tree_flatten_with_path(template)[0]:
-        found = arrays.get(_name(path))
+        name = _name(path)
+        found = arrays.get(name, arrays.get(name.replace(_CENTERS, _FORMERLY)))
         if found is None:
-            raise InputError(f"the checkpoint in {str(folder)!r} lacks {_name(path)}; it is of another version")
+            raise InputError(f"the checkpoint in {str(folder)!r} lacks {name}; it is of another version")
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaves.append(jax.random.wrap_key_data(found, impl=jax.random.key_impl(keys)))
             continue
         if found.shape != leaf.shape:
             raise InputError(
-                f"the checkpoint in {str(folder)!r} holds {_name(path)} of shape {found.shape}, this run has "
+                f"the checkpoint in {str(folder)!r} holds {name} of shape {found.shape}, this run has "
                 f"{leaf.shape}; resume with the same network, or choose another folder"
             )
         leaves.append(jax.numpy.asarray(found))

@@ -21,7 +21,7 @@ class TrainState(NamedTuple):
     Attributes
     ----------
     params : dict
-        Trained arrays: ``net`` and, by method, ``centroids``, ``critic``.
+        Trained arrays: ``net`` and, by method, ``centers``, ``critic``.
     rest : dict
         Running averages of the networks.
     optimizer : pytree

@@ -18,7 +18,7 @@ from fairjax.deep.methods.losses.dfc import (
     structural_loss,
 )
 from fairjax.deep.methods.losses.fairoids import (
-    centroids_from_batch,
+    centers_from_batch,
     fairoid_divergence,
     fairoid_log_assignment,
     fairoid_target,
@@ -33,7 +33,7 @@ __all__ = [
     "adversarial_direction",
     "adversarial_loss",
     "adversarial_ramp",
-    "centroids_from_batch",
+    "centers_from_batch",
     "clustering_information",
     "consistency_loss",
     "cosine_log_assignment",

@@ -13,14 +13,14 @@ from jax import Array
 from jax.typing import ArrayLike
 
 
-def student_log_assignment(z: Array, centroids: Array, alpha: ArrayLike = 1.0) -> Array:
+def student_log_assignment(z: Array, centers: Array, alpha: ArrayLike = 1.0) -> Array:
     """Logarithm of DEC's soft assignment: q_ik ∝ (1 + ‖z_i − μ_k‖²/α)^(−(α+1)/2) [1]_, eq. 1.
 
     Parameters
     ----------
     z : Array (n, d)
         Latent rows.
-    centroids : Array (K, d)
+    centers : Array (K, d)
     alpha : float
         Degrees of freedom.
 
@@ -36,8 +36,8 @@ def student_log_assignment(z: Array, centroids: Array, alpha: ArrayLike = 1.0) -
     >>> [round(value, 3) for value in q[0].tolist()]
     [0.667, 0.333]
     """
-    # K·d is small, so the direct difference is affordable; it loses no digits where a point lies on a centroid
-    squared = jnp.sum((z[:, None, :] - centroids[None, :, :]) ** 2, -1)
+    # K·d is small, so the direct difference is affordable; it loses no digits where a point lies on a centre
+    squared = jnp.sum((z[:, None, :] - centers[None, :, :]) ** 2, -1)
     return jax.nn.log_softmax(-(alpha + 1) / 2 * jnp.log1p(squared / alpha), axis=1)
 
 

@@ -13,12 +13,12 @@ from jax.typing import ArrayLike
 from fairjax.deep.methods.losses.assignments import divergence, student_log_assignment
 
 
-def fairoid_log_assignment(centroids: Array, fairoids: Array, alpha: ArrayLike = 1.0) -> Array:
-    """Logarithm of φ_kt, how close centroid k is to fairoid t (the mean of group t) among all fairoids [1]_, eq. 8.
+def fairoid_log_assignment(centers: Array, fairoids: Array, alpha: ArrayLike = 1.0) -> Array:
+    """Logarithm of φ_kt, how close centre k is to fairoid t (the mean of group t) among all fairoids [1]_, eq. 8.
 
     Parameters
     ----------
-    centroids : Array (K, d)
+    centers : Array (K, d)
     fairoids : Array (T, d)
     alpha : float
         Degrees of freedom.
@@ -34,7 +34,7 @@ def fairoid_log_assignment(centroids: Array, fairoids: Array, alpha: ArrayLike =
     >>> jnp.exp(fairoid_log_assignment(jnp.zeros((1, 1)), jnp.array([[1.0], [-1.0]]))).tolist()
     [[0.5, 0.5]]
     """
-    return student_log_assignment(centroids, fairoids, alpha)
+    return student_log_assignment(centers, fairoids, alpha)
 
 
 def fairoid_target(phi: Array, *, beta: ArrayLike = 1000.0, by_frequency: bool = True) -> Array:
@@ -70,7 +70,7 @@ def fairoid_target(phi: Array, *, beta: ArrayLike = 1000.0, by_frequency: bool =
 
 
 def fairoid_divergence(psi: Array, log_phi: Array) -> Array:
-    """KL(Ψ‖Φ) of each centroid, (K,); the method takes the mean over centroids [1]_, eq. 10.
+    """KL(Ψ‖Φ) of each centre, (K,); the method takes the mean over centres [1]_, eq. 10.
 
     Examples
     --------
@@ -82,8 +82,8 @@ def fairoid_divergence(psi: Array, log_phi: Array) -> Array:
     return divergence(psi, log_phi)
 
 
-def centroids_from_batch(p: Array, z: Array, ridge: ArrayLike | None) -> Array:
-    """Least-squares centroids (PᵀP + λI)⁻¹ PᵀZ of a minibatch [1]_, eq. 12 (printed without the transpose).
+def centers_from_batch(p: Array, z: Array, ridge: ArrayLike | None) -> Array:
+    """Least-squares centres (PᵀP + λI)⁻¹ PᵀZ of a minibatch [1]_, eq. 12 (printed without the transpose).
 
     The ridge, or the pseudo-inverse in its place, keeps the system solvable when the batch lacks a cluster. P is
     constant, the gradient flows through Z.
@@ -94,7 +94,7 @@ def centroids_from_batch(p: Array, z: Array, ridge: ArrayLike | None) -> Array:
         Targets.
     z : Array (n, d)
     ridge : float or None
-        λ > 0; None for the pseudo-inverse of PᵀP, which puts the centroid of an absent cluster at the origin and needs
+        λ > 0; None for the pseudo-inverse of PᵀP, which puts the centre of an absent cluster at the origin and needs
         float64.
 
     Returns
@@ -105,7 +105,7 @@ def centroids_from_batch(p: Array, z: Array, ridge: ArrayLike | None) -> Array:
     Examples
     --------
     >>> import jax.numpy as jnp
-    >>> centroids_from_batch(jnp.eye(2), jnp.array([[4.0], [8.0]]), 3.0).tolist()
+    >>> centers_from_batch(jnp.eye(2), jnp.array([[4.0], [8.0]]), 3.0).tolist()
     [[1.0], [2.0]]
     """
     p = jax.lax.stop_gradient(p)
