@@ -27,8 +27,7 @@ Rows may be spread over devices (:class:`~fairjax._core.rows.Rows`): what concer
 own rows, and the small problem is the same on all devices.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +43,7 @@ from fairjax.assignment.interior import BOUNDARY
 from fairjax.assignment.programme import Anchor, Points, group_sums
 from fairjax.assignment.selection import Sides, choose, indices
 from fairjax.assignment.solution import Solution, certify, optimum, optimum_at
+from fairjax.assignment.sources import Pass, Source, label_type
 from fairjax.assignment.terms import Optimum, Prices, Tolerances, Trial, trials
 
 _CLOSER, _WIDER, _BACK = 0.2, 4.0, 0.25  # the next radius, see above
@@ -57,72 +57,6 @@ LEAST_PLACES = 4  # for every group in every cluster
 _FALL = 0.2  # of the tolerated gap: a smaller fall of the bound counts as rounding
 
 
-class Pass(NamedTuple):
-    """What one pass over all points under given prices finds.
-
-    Attributes
-    ----------
-    labels, rivals : (n,)
-        The cheapest and the second cheapest cluster; of :func:`label_type`.
-    margins : (n,)
-        Extra cost of the latter; infinite for points without weight, so that they are never looked at.
-    counts : (M, K)
-        Weight per group and cluster.
-    cost : ()
-        Weighted cost of the labels, without prices.
-    extra : (K, ...)
-        What else the pass has summed up by cluster, or None. These three cover all rows.
-    """
-
-    labels: Array
-    rivals: Array
-    margins: Array
-    counts: Array
-    cost: Array
-    extra: Array | None
-
-
-class Source(NamedTuple):
-    """Where costs come from: a matrix, or points and centres.
-
-    Attributes
-    ----------
-    scan
-        Prices (M, K) -> :class:`Pass`.
-    rows
-        Indices (m,) of own rows -> costs (m, K), and what passes sum up of each row, (m, ...) or None; an index of n or
-        more gives any finite row.
-    groups, weights : (n,)
-        Of the points; weights of all rows sum to 1.
-    masses : (M,)
-        Weight of each group.
-    extra : (K, ...)
-        Zeros shaped like what a pass sums up, or None.
-    present : (K,) bool
-        The clusters that exist; a pass skips the others. None if all exist.
-    spread
-        The devices over which rows are spread.
-    """
-
-    scan: Callable[[Array], Pass]
-    rows: Callable[[Array], tuple[Array, Array | None]]
-    groups: Array
-    weights: Array
-    masses: Array
-    extra: Array | None
-    present: Array | None = None
-    spread: Rows = IN_ONE_PLACE
-
-    @property
-    def n_points(self) -> int:
-        """Number of all rows, on all devices."""
-        return self.groups.shape[0] * self.spread.n_devices
-
-    def at(self, index: Array, look_up: Callable[[Array], Any]) -> Any:
-        """What ``look_up`` returns for the rows with these numbers (m,); see :meth:`fairjax._core.rows.Rows.at`."""
-        return self.spread.at(index, look_up, self.groups.shape[0])
-
-
 class Assignment(NamedTuple):
     """Optimal prices and the interior assignment near the boundaries.
 
@@ -133,9 +67,9 @@ class Assignment(NamedTuple):
     rows : (m,)
         Numbers of these points among all rows; n for padding.
     labels : (n,)
-        Where the last pass placed all points; of :func:`label_type`.
-    as_placed : (m, K)
-        Weights of these points where that pass placed them; zero if there was none.
+        Where the last pass placed all points; of :func:`~fairjax.assignment.sources.label_type`.
+    placed_in : (m,)
+        Where that pass placed these points; K if there was none.
     extra : (K, ...), of_rows : (m, ...)
         What that pass has summed up, and what it sums up of each of these points; or None.
     n_passes : () int32
@@ -147,7 +81,7 @@ class Assignment(NamedTuple):
     points: Points
     rows: Array
     labels: Array
-    as_placed: Array
+    placed_in: Array
     extra: Array | None
     of_rows: Array | None
     n_passes: Array
@@ -198,45 +132,17 @@ def prices(control: AnyControl, masses: Array, y: Array) -> Array:
     return _paid(_fitted(control, masses), y)
 
 
-def label_type(count: int) -> Any:
-    """The smallest type for labels of so many clusters, or ids of so many groups.
+class _Opened(NamedTuple):
+    """The small problem, where the pass placed its points (m,), as weights (m, K) too, and what it sums up of each."""
 
-    Next to the points, those of all rows are what memory is for.
-
-    Examples
-    --------
-    >>> [label_type(count).__name__ for count in (10, 1000)]
-    ['int8', 'int16']
-    """
-    return next(kind for kind in (jnp.int8, jnp.int16, jnp.int32) if count <= jnp.iinfo(kind).max)
+    points: Points
+    placed_in: Array
+    as_placed: Array
+    of_rows: Array | None
 
 
-def of_matrix(costs: Array, groups: Array, weights: Array, masses: Array, spread: Rows = IN_ONE_PLACE) -> Source:
-    """The source for a cost matrix (n, K); ``masses`` cover all rows."""
-    n_points, n_clusters = costs.shape
-
-    def scan(prices: Array) -> Pass:
-        reduced = costs + prices[groups]
-        labels = jnp.argmin(reduced, -1).astype(label_type(n_clusters))
-        chosen = jax.nn.one_hot(labels, n_clusters, dtype=costs.dtype)
-        others = jnp.where(chosen > 0, jnp.inf, reduced)
-        rivals = jnp.argmin(others, -1).astype(labels.dtype)
-        margins = jnp.where(weights > 0, jnp.min(others, -1) - jnp.min(reduced, -1), jnp.inf)
-        weighted = chosen * weights[:, None]
-        counts, cost = spread.sum((group_sums(weighted, groups, masses.shape[0]), jnp.sum(weighted * costs)))
-        return Pass(labels, rivals, margins, counts, cost, None)
-
-    def rows(index: Array) -> tuple[Array, None]:
-        return costs[jnp.minimum(index, n_points - 1)], None
-
-    return Source(scan, rows, groups, weights, masses, None, spread=spread)
-
-
-def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Points, Array, Array | None]:
-    """The small problem in which only the points at ``index`` (m,) are open, with ``weights`` (m,).
-
-    Also returns these weights (m, K) in the clusters where the pass placed the points, and what passes sum up of each.
-    """
+def _open(source: Source, found: Pass, index: Array, weights: Array) -> _Opened:
+    """The problem in which only the points at ``index`` (m,) are open, with ``weights`` (m,)."""
     n_groups, n_clusters = found.counts.shape
 
     def look_up(own: Array) -> tuple[tuple[Array, Array | None], Array, Array]:
@@ -254,7 +160,7 @@ def _open(source: Source, found: Pass, index: Array, weights: Array) -> tuple[Po
     placed = jnp.where(jnp.abs(placed) <= 1e-6 * found.counts, 0, placed)
     masses = jnp.sum(placed, 1) + jnp.sum(own, 1)
     points = Points(costs - lowest[:, None], groups, weights, placed, masses, offset, source.present)
-    return points, chosen, of_rows
+    return _Opened(points, labels, chosen, of_rows)
 
 
 def whole(source: Source) -> tuple[Points, Array | None]:
@@ -281,10 +187,10 @@ def assigned_at(
     rows = indices(found.margins < radius, n_open, spread=source.spread)
     weights = source.at(rows, lambda own: source.weights[jnp.minimum(own, source.weights.shape[0] - 1)])
     weights = jnp.where(rows < n_points, weights, 0)
-    points, as_placed, of_rows = _open(source, found, rows, weights)
+    points, placed_in, _, of_rows = _open(source, found, rows, weights)
     best = optimum_at(points, control, y, counts, level, leeway=how(control, exact=False).leeway)
     return Assignment(
-        best, points, rows, found.labels, as_placed, found.extra, of_rows, jnp.int32(1), jnp.array(True)
+        best, points, rows, found.labels, placed_in, found.extra, of_rows, jnp.int32(1), jnp.array(True)
     )  # fmt: skip
 
 
@@ -315,9 +221,9 @@ def assign(
         found = optimum(points, control, warm, tolerances, trial=how(control, trial, exact=True), max_iter=max_iter)
         none_placed = _unplaced(source, warm)
         rows = jnp.arange(n_points, dtype=jnp.int32)
+        nowhere = jnp.full((n_points,), warm.y.shape[1], label_type(warm.y.shape[1]))
         return Assignment(
-            found, points, rows, none_placed, jnp.zeros_like(points.costs), source.extra, of_rows,
-            jnp.int32(1), jnp.array(True),
+            found, points, rows, none_placed, nowhere, source.extra, of_rows, jnp.int32(1), jnp.array(True)
         )  # fmt: skip
 
     n_groups, n_clusters = source.masses.shape[0], warm.y.shape[1]
@@ -335,7 +241,7 @@ def assign(
             found.margins, Sides(source.groups, found.labels, found.rivals), (n_groups, n_clusters), source.weights,
             search.radius, expected, n_open, source.spread,
         )  # fmt: skip
-        points, as_placed, of_rows = _open(source, found, chosen.rows, chosen.weights)
+        points, placed_in, as_placed, of_rows = _open(source, found, chosen.rows, chosen.weights)
         anchor = Anchor(before, chosen.radius)
         best = optimum(points, control, start, tolerances, anchor, trial=usual, max_iter=max_iter)
         change = _paid(fitted, best.prices.y) - before
@@ -358,7 +264,7 @@ def assign(
         )  # fmt: skip
         n_passes = search.assignment.n_passes + 1
         return _Search(
-            Assignment(best, points, chosen.rows, found.labels, as_placed, found.extra, of_rows, n_passes, valid),
+            Assignment(best, points, chosen.rows, found.labels, placed_in, found.extra, of_rows, n_passes, valid),
             following,
             jnp.where(lost, back, radius),
             jax.tree.map(lambda proven, start: jnp.where(lost, proven, start), search.proven, start),
@@ -388,7 +294,7 @@ def nothing(source: Source, warm: Prices, n_open: int) -> Assignment:
         Points(fractions, rows, fractions[:, 0], table, table[:, 0], zero, source.present),
         rows,
         _unplaced(source, warm),
-        fractions,
+        jnp.zeros((n_open,), label_type(table.shape[1])),
         source.extra,
         None if source.extra is None else jnp.zeros((n_open, *source.extra.shape[1:]), source.extra.dtype),
         none,

@@ -10,7 +10,7 @@ from fairjax._core.laziness import only_if
 from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.status import INFEASIBLE, SOLVED, UNSOLVED
 from fairjax._core.varying import varying_as
-from fairjax.assignment import screening
+from fairjax.assignment import screening, sources
 from fairjax.assignment.attributes import AnyControl
 from fairjax.assignment.terms import N_TRIALS, Prices, Tolerances, cold_for
 
@@ -126,7 +126,7 @@ def solve(given: AssignmentProblem, fairness: AnyControl, tolerances: Tolerances
     warm = cold_for(fairness, n_groups, n_clusters, costs.dtype)
 
     def once(costs: Array, n_open: int, trial: Array | int = 0) -> Found:
-        source = screening.of_matrix(costs, groups, share, masses, rows)
+        source = sources.of_matrix(costs, groups, share, masses, rows)
         found = screening.assign(
             source, fairness, warm, tolerances=tolerances, n_open=n_open, trial=trial, max_iter=max_iter
         )

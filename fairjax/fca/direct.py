@@ -235,7 +235,8 @@ def _moved(
     counts = jnp.sum(near.placed, 0) + jnp.sum(soft, 0)
     assert found.extra is not None
     assert found.of_rows is not None
-    sums = found.extra + jnp.matmul((soft - found.as_placed).T, found.of_rows, precision=_HIGHEST)
+    before = jax.nn.one_hot(found.placed_in, soft.shape[1], dtype=dtype) * near.weights[:, None]
+    sums = found.extra + jnp.matmul((soft - before).T, found.of_rows, precision=_HIGHEST)
     cost = near.offset + jnp.sum(soft * near.costs)
 
     # a cluster without points keeps its centre

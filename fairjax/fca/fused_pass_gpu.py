@@ -19,7 +19,7 @@ from jax.experimental.pallas import triton
 from jax.typing import DTypeLike
 
 from fairjax._core.varying import struct_like
-from fairjax.assignment.screening import label_type
+from fairjax.assignment.sources import label_type
 from fairjax.fca.two_cheapest_gpu import compared
 
 _TILE, _WARPS = 128, 4  # points at a time, one for each lane of the program's warps

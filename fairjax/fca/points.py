@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from fairjax._core.block_sums import block_sums, scan_blocks
 from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax._core.varying import varying_as
-from fairjax.assignment.screening import Pass, Source, label_type
+from fairjax.assignment.sources import Pass, Source, label_type
 from fairjax.errors import InputError
 from fairjax.fca.two_cheapest import two_cheapest
 from fairjax.kmeans.points import as_weighted_points
@@ -49,7 +49,7 @@ class GroupedPoints(NamedTuple):
     features : (n_blocks, d, n' / n_blocks)
         Block after block, one contiguous row per feature, centred on ``mean``.
     groups : (n',)
-        Ids 0..M-1, of a small type: :func:`~fairjax.assignment.screening.label_type`.
+        Ids 0..M-1, of a small type: :func:`~fairjax.assignment.sources.label_type`.
     weights : (n',)
         With sum 1.
     masses : (M,)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from fairjax.assignment.screening import label_type
+from fairjax.assignment.sources import label_type
 
 _MOST_COLUMNS = 48  # features and groups per point that fit into registers
 

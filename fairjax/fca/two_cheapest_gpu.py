@@ -15,7 +15,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from fairjax._core.varying import struct_like
-from fairjax.assignment.screening import label_type
+from fairjax.assignment.sources import label_type
 from fairjax.fca.two_cheapest import Cheapest
 
 _TILE, _WARPS = 512, 4  # points per program, and its warps

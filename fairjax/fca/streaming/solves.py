@@ -23,6 +23,7 @@ from fairjax.assignment.asking import control
 from fairjax.assignment.controls import Control
 from fairjax.assignment.programme import Anchor, Points, group_sums
 from fairjax.assignment.solution import Solution, certify, optimum
+from fairjax.assignment.sources import Pass
 from fairjax.assignment.terms import Optimum, Prices, Tolerances
 from fairjax.fca.points import GroupedPoints, prepare, squared_distances
 from fairjax.fca.splits import lost, refilled, splits
@@ -156,7 +157,7 @@ def foresee(
     asked = _control(masses, kind, value)
     source = squared_distances(sample, centers - sample.mean)
 
-    def scan(prices: Array) -> screening.Pass:
+    def scan(prices: Array) -> Pass:
         found = source.scan(prices)
         return found._replace(counts=found.counts + missed)
 
