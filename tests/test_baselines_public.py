@@ -102,7 +102,7 @@ def test_sfc(public, name, ratio, count, costs, balance):
     [(1.0, 0.2955, 0.177), (5.0, 0.347, 0.356), (10.0, 0.384, 0.448), (30.0, 0.399, 0.429)],
 )
 def test_fmc(public, penalty, cost, balance):
-    """Against another rendering of the authors' code; from λ = 5 on rounding decides on which way it goes."""
+    """Near another rendering of the authors' code; from λ = 5 on rounding decides where ours ends."""
     data = public["adult"]
     model = FMC(K, penalty=penalty, averages="anew", init=CENTERS["adult"])
     with pytest.warns(ConvergenceWarning):

@@ -7,8 +7,8 @@ stated for it; "lower" and "higher" are costs beyond that. FRAC and MS-FlowFC st
 below each stands our own default, beside the same figure, as "own".
 MS-FlowFC's stated figures are means: of seeds 0 to 4 at tolerance 0.01, of seeds 0 and 1 elsewhere.
 FMC begins Adam's averages anew and never comes to rest, so that rounding decides where it ends: beside its row stand
-the least, median and greatest of twenty starts that differ by 1e-7 of each coordinate, in single and in double
-precision, and a stated figure *within* both ranges of cost and balance agrees as far as can be said.
+the least, median and greatest of twenty starts that differ by 1e-7 of each coordinate (in double precision of five),
+and stated figures *within* these ranges of cost and balance agree as far as can be said.
 
 Seconds are those of the processor, of a compiled fit, the least of the runs, beside those that were stated for the
 public code; *times as fast* is against the quickest of them. Each row is a piece with the date and the load of its run:
@@ -88,7 +88,7 @@ def compared(case: Case, found: dict[str, Any]) -> dict[str, Any]:
     public = (rivals.PUBLIC | assigned.PUBLIC).get(row.method)
     said = "yes" if agrees else "lower" if cost < case.low else "higher"
     spread = found["spread"]
-    if spread is not None and not agrees and within(spread, *row.expected):
+    if spread is not None and not agrees and within(spread, (cost, found["balance"]), row.expected):
         said = "within the spread over rounding"
     return {
         "name": name_of(case),

@@ -101,8 +101,8 @@ def run(
     groups and clusters (N soft counts; for two groups this is λ π_0 π_1 Δ), plus a term against empty cells:
     10 π_s / N_sk of the one with the fewest points by labels. All of it as in the authors' code; neither the last term
     nor the division by K is in the paper's text. Through the steps of an iteration stay, beside the responsibilities,
-    that cell and the N_k that its unequal shares are multiplied by: a cluster that could shrink would rather do so than
-    become fair.
+    the N_k that unequal shares are multiplied by: a cluster that could shrink would rather do so than become fair. That
+    cell stays, too, where the authors' code looks for it in every step.
 
     Parameters
     ----------
