@@ -1,4 +1,4 @@
-"""One of several processes on this machine, for test_parallel_processes.py; prints what it found as JSON."""
+"""One of several processes on this machine, for test_parallel_processes.py; a line of JSON tells what it found."""
 
 import json
 import os
@@ -99,9 +99,10 @@ def lose(n_processes, process):
 
 
 if __name__ == "__main__":
-    name, port, *numbers = sys.argv[1:]
+    names, port, *numbers = sys.argv[1:]
     n_processes, process = map(int, numbers)
     jax.config.update("jax_disable_most_optimizations", True)
     warnings.simplefilter("ignore")  # so few iterations
     parallel.start(f"127.0.0.1:{port}", n_processes=n_processes, process=process)
-    print(json.dumps(globals()[name](n_processes, process)))
+    for name in names.split(","):
+        print(json.dumps(globals()[name](n_processes, process)), flush=True)

@@ -5,58 +5,67 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
 import joined_runs
 import numpy as np
 import pytest
+from joined_processes import ended, free_port
 
 from fairjax import parallel
 from fairjax._core import joining
 from fairjax.errors import InputError
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-def together(name, n_processes):
-    """Exit code, standard output and error of each process that runs a function of joined_runs.py."""
+def together(names, n_processes):
+    """Lines of standard output, standard error and exit code of each process that runs functions of joined_runs.py."""
     script, port = Path(joined_runs.__file__), free_port()
     surroundings = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(script.parent.parent), "XLA_FLAGS": ""}
     processes = [
         subprocess.Popen(
-            [sys.executable, str(script), name, str(port), str(n_processes), str(number)],
+            [sys.executable, str(script), ",".join(names), str(port), str(n_processes), str(number)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings,
         )
         for number in range(n_processes)
     ]  # fmt: skip
-    try:
-        return [(*process.communicate(timeout=300), process.returncode) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
+    return [  # without what gloo tells there
+        ([line for line in out.splitlines() if not line.startswith("[Gloo]")], err, code)
+        for out, err, code in ended(processes, 300)
+    ]
 
 
 def answers(name, n_processes):
-    found = together(name, n_processes)
+    found = together([name], n_processes)
     for _, err, code in found:
         assert code == 0, err[-2000:]
-    return [json.loads(out.splitlines()[-1]) for out, _, _ in found]
+    return [json.loads(out[-1]) for out, _, _ in found]
 
 
-@pytest.mark.parametrize("n_processes", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_processes_fit_as_one(n_processes):
-    """Of unequal shares, one of them empty: the same cost and centres everywhere, and each its own rows' labels."""
-    found = answers("fit", n_processes)
+@pytest.fixture(scope="module")
+def pair():
+    """Two processes that refuse bad input, then fit, and then lose one of them."""
+    return together(["refuse", "fit", "lose"], 2)
+
+
+def test_processes_fit_as_one(pair):
+    """Of unequal shares: the same cost and centres everywhere, and each its own rows' labels."""
+    assert [len(out) for out, _, _ in pair] == [3, 2], pair
+    assert_as_one([json.loads(out[1]) for out, _, _ in pair])
+
+
+@pytest.mark.slow
+def test_three_processes_fit_as_one():
+    """One of them without rows."""
+    assert_as_one(answers("fit", 3))
+
+
+def assert_as_one(found):
     X, sex = joined_runs.data()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # so few iterations
         one = joined_runs.model(1).fit(X, sensitive_features=sex)
-    for own, share in zip(found, joined_runs.SHARES[n_processes], strict=True):
+    for own, share in zip(found, joined_runs.SHARES[len(found)], strict=True):
         np.testing.assert_allclose(own["cost"], one.cost_, rtol=1e-5)
         np.testing.assert_allclose(own["inertia"], one.inertia_, rtol=1e-5)
         np.testing.assert_allclose(own["centers"], one.cluster_centers_, atol=1e-3)
@@ -70,7 +79,7 @@ def test_processes_fit_as_one(n_processes):
         assert own["kept"]
         assert own["predicts"]
         assert set(own["words"]) == {"labels_", "assignment"}
-        assert all(f"that of {n_processes} processes" in words for words in own["words"].values())
+        assert all(f"that of {len(found)} processes" in words for words in own["words"].values())
     labels = np.concatenate([own["labels"] for own in found])
     assert np.mean(labels == one.labels_) > 0.998
 
@@ -86,20 +95,18 @@ def test_an_array_over_processes_is_taken_as_it_lies():
         assert own["same"] > 0.99
 
 
-def test_bad_input_of_one_process_is_told_by_all():
-    found = answers("refuse", 2)
-    assert found[0] == found[1]
-    assert found[0].startswith("process 1: Input X contains NaN")
+def test_bad_input_of_one_process_is_told_by_all(pair):
+    words = [json.loads(out[0]) for out, _, _ in pair]
+    assert words[0] == words[1]
+    assert words[0].startswith("process 1: Input X contains NaN")
 
 
-def test_a_lost_process_ends_the_others():
-    """With a sentence, and soon."""
-    began = time.monotonic()
-    (out, err, code), (_, _, lost) = together("lose", 2)
+def test_a_lost_process_ends_the_others(pair):
+    """With a sentence, and soon: the pair is waited for no longer than five minutes."""
+    (out, err, code), (_, _, lost) = pair
     assert lost == -9
     assert code == 1, err[-2000:]
-    assert "process 0 of 2 lost another one and cannot go on" in out
-    assert time.monotonic() - began < 120
+    assert "process 0 of 2 lost another one and cannot go on" in out[2]
 
 
 def test_a_coordinator_that_does_not_answer():
