@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from fairjax import FCA, fair_assignment, fca, parallel
+from fairjax import FCA, fair_assignment, fca, kmeans, parallel
 from fairjax.assignment import control
 from fairjax.errors import InputError
 from fairjax.fca import stages
@@ -174,6 +174,41 @@ def slope():
 
     found, probabilities = jax.jit(jax.grad(total, has_aux=True))(costs, groups)
     return float(np.max(np.abs(found - probabilities / len(costs))))
+
+
+def clustered():
+    """k-means and its seeds, and aligned starts, of rows in one place and over four devices; what it ends with."""
+    X, groups, weights, _ = data(8_000)
+    weights = np.where(np.arange(8_000) % 5 == 0, 0, weights)
+    many = 40  # centres, some of them on the same point, so that clusters are empty
+    places = np.arange(8_000) // 2_000
+    told = np.stack([places, groups, weights == 0], 1).astype(np.float32)  # what a sample of these shows of itself
+
+    def found(X, told, groups, weights, rows):
+        key = jax.random.key(3)
+        seeds = kmeans.init_plus_plus(key, X, K, weights, rows=rows)
+        at_random = kmeans.init_random(key, X, K, weights, rows=rows)
+        ended = kmeans.fit(key, X, K, weights, n_init=2, rows=rows)
+        filled = kmeans.run(X, jnp.repeat(seeds, many // K, 0), weights, max_iter=3, rows=rows)
+        start = fca.aligned_start(key, told, groups, 1, weights, n_groups=2, n_samples=64, n_init=1, rows=rows)
+        return seeds, at_random, ended._replace(labels=()), filled._replace(labels=()), start, ended.labels
+
+    spread = jax.shard_map(
+        partial(found, rows=Rows("rows")), mesh=parallel.data_mesh(4), in_specs=(SPLIT,) * 4,
+        out_specs=(*[WHOLE] * 5, SPLIT),
+    )  # fmt: skip
+    programs = jax.jit(partial(found, rows=Rows())), jax.jit(spread)
+    both = [jax.tree.map(np.asarray, program(X, told, groups, weights)) for program in programs]
+    rows_of_data = {tuple(row) for row in X[weights > 0].tolist()}
+    return {
+        "seeds": [found[0].tolist() for found in both],
+        "drawn": [len({tuple(row) for row in found[1].tolist()} & rows_of_data) for found in both],
+        "ended": [[float(found[2].cost), int(found[2].n_iter), found[2].centers.tolist()] for found in both],
+        "filled": [[float(found[3].cost), found[3].centers.tolist()] for found in both],
+        "starts": [found[4][0].tolist() for found in both],
+        "means": np.average(told, 0, weights).tolist(),
+        "same": float(np.mean(both[0][-1] == both[1][-1])),
+    }
 
 
 def estimated():

@@ -107,6 +107,25 @@ def test_estimator_over_devices():
     ]
 
 
+@pytest.mark.slow
+def test_k_means_and_starts():
+    """The same rows are drawn wherever they lie, by k-means++; clusters without rows are filled with the same ones."""
+    found = child("clustered")
+    np.testing.assert_allclose(found["seeds"][1], found["seeds"][0], rtol=1e-6)
+    for name in ("ended", "filled"):
+        (cost, *_, centers), (other, *_, others) = found[name]
+        assert other == pytest.approx(cost, rel=1e-5), name
+        np.testing.assert_allclose(others, centers, atol=1e-3, err_msg=name)
+    assert found["ended"][0][1] == found["ended"][1][1]
+    assert found["same"] > 0.999
+    assert found["drawn"] == [4, 4]  # distinct rows, of which none is without weight
+    # every device is in the sample by its share, to within a draw of each group, and no row without weight is
+    assert found["starts"][1][0] == pytest.approx(found["means"][0], abs=2 * 3 / 64)
+    for _, group, unweighted in found["starts"]:
+        assert group == pytest.approx(found["means"][1], rel=1e-5)
+        assert unweighted == 0
+
+
 def test_rows_in_one_place_leave_no_trace():
     """Not an operation more than the indexing that they stand for."""
     rows, values, index = Rows(), jnp.arange(5.0), jnp.array([3, 1])

@@ -92,6 +92,28 @@ class Rows:
         placed = places.at[jax.lax.axis_index(self.axis)].set(part)
         return self.sum(placed).reshape(-1, *part.shape[1:])
 
+    def first_greatest(self, values: Array) -> Array:
+        """Number () of the first row with the greatest of the values (n_own,) of all rows."""
+        own = jnp.argmax(values).astype(jnp.int32)
+        if self.axis is None:
+            return own
+        greatest = values[own] == self.greatest(values[own])
+        return self.least(jnp.where(greatest, own + self.before(values.shape[0]), jnp.iinfo(jnp.int32).max))
+
+    def number(self, device: Array, place: Array, n_own: int) -> Array:
+        """Number of the row that a ``device`` has at a ``place`` among its ``n_own``; only that device has to know it.
+
+        Both may be arrays.
+        """
+        if self.axis is None:
+            return place
+        mine = device == jax.lax.axis_index(self.axis)
+        return self.sum(jnp.where(mine, place + self.before(n_own), 0))
+
+    def own_key(self, key: Array) -> Array:
+        """A random key of the device's own."""
+        return key if self.axis is None else jax.random.fold_in(key, jax.lax.axis_index(self.axis))
+
     def before(self, n_own: int) -> Array:
         """Number () int32 of rows that the devices before this one have; each has ``n_own``."""
         if self.axis is None:

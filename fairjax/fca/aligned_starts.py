@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from fairjax import kmeans, ot
 from fairjax._core.checks import check_count
+from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax.errors import InputError
 from fairjax.kmeans.points import as_weighted_points
 
@@ -29,6 +30,7 @@ def aligned_start(
     n_groups: int,
     n_samples: int = 512,
     n_init: int = 4,
+    rows: Rows = IN_ONE_PLACE,
 ) -> Array:
     """Starting centres for a fair clustering: k-means on matched points, one of each group.
 
@@ -51,6 +53,9 @@ def aligned_start(
         means must differ to give K distinct centres.
     n_init : int
         Restarts of k-means, static; the best one is kept.
+    rows : fairjax.parallel.Rows
+        Inside ``jax.shard_map`` the axis over which rows are spread: X, groups and weights are then a device's own. The
+        samples depend on the number of devices.
 
     Returns
     -------
@@ -85,19 +90,24 @@ def aligned_start(
     check_count("n_groups", n_groups)
     check_count("n_samples", n_samples)
     drawing, clustering = jax.random.split(key)
-    aligned = _aligned(drawing, X, groups, weights, n_groups=n_groups, n_samples=n_samples)
+    aligned = _aligned(drawing, X, groups, weights, rows, n_groups=n_groups, n_samples=n_samples)
     return kmeans.fit(clustering, aligned, n_clusters, n_init=n_init).centers
 
 
-def _aligned(key: Array, X: Array, groups: Array, weights: Array, *, n_groups: int, n_samples: int) -> Array:
+def _aligned(
+    key: Array, X: Array, groups: Array, weights: Array, rows: Rows, *, n_groups: int, n_samples: int
+) -> Array:
     """Weighted means (m, d) of matched points, one of each group."""
     by_order, by_offset = jax.random.split(key)
-    order = jax.random.permutation(by_order, X.shape[0])
+    n_own = X.shape[0]
+    order = jax.random.permutation(rows.own_key(by_order), n_own)
     offsets = jax.random.uniform(by_offset, (n_groups,), X.dtype)
-    mixed, mixed_groups, mixed_weights = X[order], groups[order], weights[order]
-    of_group = mixed_weights * (mixed_groups == jnp.arange(n_groups)[:, None])
-    masses = jnp.sum(of_group, 1)
-    drawn = mixed[jax.vmap(partial(_systematic, n_samples=n_samples))(of_group, offsets)]
+    of_group = weights[order] * (groups[order] == jnp.arange(n_groups)[:, None])
+    masses = rows.sum(jnp.sum(of_group, 1))
+    devices, places = jax.vmap(partial(_systematic, n_samples=n_samples, rows=rows))(of_group, offsets)
+    numbers = rows.number(devices, order[places], n_own)
+    drawn = rows.at(numbers.ravel(), lambda own: X[jnp.minimum(own, n_own - 1)], n_own)
+    drawn = drawn.reshape(*numbers.shape, -1)
     largest, *others = jnp.argsort(-masses)
     base = drawn[largest]
     means = masses[largest] * base
@@ -111,9 +121,20 @@ def _aligned(key: Array, X: Array, groups: Array, weights: Array, *, n_groups: i
     return means / jnp.sum(masses)
 
 
-def _systematic(weights: Array, offset: Array, *, n_samples: int) -> Array:
-    """Indices (m,) drawn at equal steps of weight: each as often as its weight implies, to within one draw."""
+def _systematic(weights: Array, offset: Array, *, n_samples: int, rows: Rows) -> tuple[Array, Array]:
+    """Rows drawn at equal steps of weight, each as often as its weight implies, to within one draw.
+
+    Returns the devices (m,) that have them, and their places (m,) there, which only these devices know.
+    """
     until = jnp.cumsum(weights)
-    marks = (jnp.arange(n_samples) + offset) / n_samples * until[-1]
+    after = jnp.cumsum(rows.gather(until[-1:]))  # each device
+    marks = (jnp.arange(n_samples) + offset) / n_samples * after[-1]
+    device = _reached(after, marks)
+    before = jnp.where(device > 0, after[device - 1], 0)
+    return device, _reached(until, marks - before)
+
+
+def _reached(until: Array, marks: Array) -> Array:
+    """Places (m,) where running sums (n,) pass the marks (m,), at most the last that adds to them."""
     last = jnp.searchsorted(until, until[-1], side="left")
-    return jnp.minimum(jnp.searchsorted(until, marks, side="right"), last)
+    return jnp.minimum(jnp.searchsorted(until, marks, side="right"), last).astype(jnp.int32)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax.kmeans.distances import clear_distances
 from fairjax.kmeans.points import as_centers, as_weighted_points, per_unit, weighted_mean
 from fairjax.kmeans.sums import cluster_sums
@@ -43,6 +44,7 @@ def run(
     *,
     max_iter: ArrayLike = 300,
     tol: ArrayLike = 1e-4,
+    rows: Rows = IN_ONE_PLACE,
 ) -> KMeansResult:
     """Lloyd's iteration from the given centres until they settle.
 
@@ -61,6 +63,9 @@ def run(
         Non-negative, all ones by default.
     max_iter, tol
         Traced, so other values do not recompile.
+    rows
+        Inside ``jax.shard_map`` the axis over which rows are spread (:class:`fairjax.parallel.Rows`): `X`, `weights`
+        and the labels are then a device's own, and all else is the same on all devices.
 
     Returns
     -------
@@ -83,18 +88,19 @@ def run(
     """
     X, weights = as_weighted_points(X, weights)
     centers = as_centers(centers, X)
-    mean = weighted_mean(X, weights)
+    mean = weighted_mean(X, weights, rows)
     points = X - mean
-    variance = per_unit(jnp.matmul(weights, points**2, precision="highest"), weights)
+    variance = per_unit(rows.sum(jnp.matmul(weights, points**2, precision="highest")), weights, rows)
     threshold = tol * jnp.mean(variance)
 
     def unfinished(state: LloydState) -> Array:
         # A NaN makes every comparison false and so ends the loop.
         return (state.shift > threshold) & (state.n_iter < max_iter)
 
-    state = lax.while_loop(unfinished, partial(step, points, weights), init(centers - mean))
+    state = lax.while_loop(unfinished, partial(step, points, weights, rows=rows), init(centers - mean))
     _, _, labels, total = cluster_sums(points, weights, state.centers)
-    return KMeansResult(labels, state.centers + mean, per_unit(total, weights), state.n_iter, state.shift <= threshold)
+    cost = per_unit(rows.sum(total), weights, rows)
+    return KMeansResult(labels, state.centers + mean, cost, state.n_iter, state.shift <= threshold)
 
 
 class LloydState(NamedTuple):
@@ -117,7 +123,7 @@ def init(centers: ArrayLike) -> LloydState:
     return LloydState(centers, infinite, infinite, jnp.zeros((), jnp.int32))
 
 
-def step(X: ArrayLike, weights: ArrayLike, state: LloydState) -> LloydState:
+def step(X: ArrayLike, weights: ArrayLike, state: LloydState, *, rows: Rows = IN_ONE_PLACE) -> LloydState:
     """One Lloyd step (see `lloyd_step`) on the state.
 
     Examples
@@ -130,7 +136,7 @@ def step(X: ArrayLike, weights: ArrayLike, state: LloydState) -> LloydState:
     >>> state.centers[:, 0].tolist(), int(state.n_iter), float(state.shift)
     ([1.0, 9.0], 2, 0.0)
     """
-    found = lloyd_step(X, weights, state.centers)
+    found = lloyd_step(X, weights, state.centers, rows=rows)
     return LloydState(found.centers, found.cost, found.shift, state.n_iter + 1)
 
 
@@ -148,7 +154,7 @@ class LloydStep(NamedTuple):
 
 
 @jax.jit
-def lloyd_step(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> LloydStep:
+def lloyd_step(X: ArrayLike, weights: ArrayLike, centers: ArrayLike, *, rows: Rows = IN_ONE_PLACE) -> LloydStep:
     """Assign every point to its nearest centre, then move every centre to the mean of its points [1]_.
 
     A cluster without weight is restarted, as in scikit-learn, on the point farthest from its nearest centre,
@@ -161,6 +167,8 @@ def lloyd_step(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> LloydSte
     ----------
     X, weights, centers
         As in `cluster_sums`; equal centres are allowed.
+    rows
+        As in `run`.
 
     Returns
     -------
@@ -183,13 +191,14 @@ def lloyd_step(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> LloydSte
     X, weights = as_weighted_points(X, weights)
     centers = as_centers(centers, X)
     sums, mass, labels, total = cluster_sums(X, weights, centers)
-    sums, mass = _fill_empty(X, weights, centers, sums, mass)
+    sums, mass, total = rows.sum((sums, mass, total))
+    sums, mass = _fill_empty(X, weights, centers, sums, mass, rows)
     filled = mass[:, None] > 0
     moved = jnp.where(filled, sums / jnp.where(filled, mass[:, None], 1), centers)
-    return LloydStep(moved, labels, per_unit(total, weights), jnp.sum((moved - centers) ** 2))
+    return LloydStep(moved, labels, per_unit(total, weights, rows), jnp.sum((moved - centers) ** 2))
 
 
-def _fill_empty(X: Array, weights: Array, centers: Array, sums: Array, mass: Array) -> tuple[Array, Array]:
+def _fill_empty(X: Array, weights: Array, centers: Array, sums: Array, mass: Array, rows: Rows) -> tuple[Array, Array]:
     """Move the farthest points into the clusters without weight; see `lloyd_step` for the rule."""
 
     def fill(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -202,12 +211,18 @@ def _fill_empty(X: Array, weights: Array, centers: Array, sums: Array, mass: Arr
 
         def fill_one(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
             empty, gaps, sums, mass = carry
-            target, point = jnp.argmax(empty), jnp.argmax(gaps)
-            source = labels[point]
-            weight = jnp.where(gaps[point] > 0, weights[point], 0)
-            sums = sums.at[source].add(-weight * points[point]).at[target].add(weight * points[point])
+            target, n_own = jnp.argmax(empty), len(gaps)
+
+            def look_up(own: Array) -> tuple[Array, ...]:
+                inside = jnp.minimum(own, n_own - 1)
+                return points[inside], labels[inside], weights[inside], gaps[inside]
+
+            farthest = rows.first_greatest(gaps)[None]
+            point, source, weight, gap = jax.tree.map(lambda leaf: leaf[0], rows.at(farthest, look_up, n_own))
+            weight = jnp.where(gap > 0, weight, 0)
+            sums = sums.at[source].add(-weight * point).at[target].add(weight * point)
             mass = mass.at[source].add(-weight).at[target].add(weight)
-            gaps = jnp.minimum(gaps, clear_distances(points, points[point][None])[0])
+            gaps = jnp.minimum(gaps, clear_distances(points, point[None])[0])
             return empty.at[target].set(False), gaps, sums, mass
 
         empty, _, sums, mass = lax.while_loop(lambda carry: carry[0].any(), fill_one, (empty, gaps, sums, mass))

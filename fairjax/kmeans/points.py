@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax.errors import InputError
 
 
@@ -34,12 +35,12 @@ def as_centers(centers: ArrayLike, X: Array) -> Array:
     return centers
 
 
-def weighted_mean(X: Array, weights: Array) -> Array:
+def weighted_mean(X: Array, weights: Array, rows: Rows = IN_ONE_PLACE) -> Array:
     """Return the mean of the rows, (d,); zero if no weight is positive."""
-    return per_unit(jnp.matmul(weights, X, precision="highest"), weights)
+    return per_unit(rows.sum(jnp.matmul(weights, X, precision="highest")), weights, rows)
 
 
-def per_unit(total: Array, weights: Array) -> Array:
-    """Divide a weighted sum by the sum of the weights, or leave it if that is zero."""
-    mass = jnp.sum(weights)
+def per_unit(total: Array, weights: Array, rows: Rows = IN_ONE_PLACE) -> Array:
+    """Divide a weighted sum of all rows by the sum of the weights, or leave it if that is zero."""
+    mass = rows.sum(jnp.sum(weights))
     return total / jnp.where(mass > 0, mass, 1)

@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from fairjax._core.checks import check_count
+from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax.errors import InputError
 from fairjax.kmeans.lloyd import KMeansResult, run
 from fairjax.kmeans.points import as_weighted_points
@@ -27,6 +28,7 @@ def fit(
     n_local_trials: int | None = None,
     max_iter: ArrayLike = 300,
     tol: ArrayLike = 1e-4,
+    rows: Rows = IN_ONE_PLACE,
 ) -> KMeansResult:
     """Seed, iterate, and return the best of `n_init` restarts, which run as one batch.
 
@@ -48,6 +50,8 @@ def fit(
         See `init_plus_plus` (static).
     max_iter, tol
         See `run` (traced).
+    rows
+        See `run`: the axis over which rows are spread inside ``jax.shard_map``.
 
     Returns
     -------
@@ -78,7 +82,8 @@ def fit(
         raise InputError(f"init is {init!r}, expected 'k-means++' or 'random'; give centres of your own to run.")
 
     def restart(key: Array) -> KMeansResult:
-        return run(X, seed(key, X, n_clusters, weights), weights, max_iter=max_iter, tol=tol)
+        start = seed(key, X, n_clusters, weights, rows=rows)
+        return run(X, start, weights, max_iter=max_iter, tol=tol, rows=rows)
 
     if n_init == 1:
         return restart(key)

@@ -14,6 +14,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from fairjax._core.checks import check_count
+from fairjax._core.rows import IN_ONE_PLACE, Rows
 from fairjax.kmeans.distances import clear_distances
 from fairjax.kmeans.points import as_weighted_points, weighted_mean
 
@@ -28,6 +29,7 @@ def init_plus_plus(
     weights: ArrayLike | None = None,
     *,
     n_local_trials: int | None = None,
+    rows: Rows = IN_ONE_PLACE,
 ) -> Array:
     """Seed by greedy k-means++ [1]_, the variant that scikit-learn uses.
 
@@ -51,11 +53,14 @@ def init_plus_plus(
         Non-negative, all ones by default; rows of weight zero are never drawn.
     n_local_trials
         Candidates per centre (static), by default ``2 + floor(log K)``.
+    rows
+        Inside ``jax.shard_map`` the axis over which rows are spread (:class:`fairjax.parallel.Rows`): `X` and `weights`
+        are then a device's own.
 
     Returns
     -------
     (K, d) rows of `X`. Time O(n d K n_local_trials), memory O(n n_local_trials). Appending rows of weight zero
-    to the data does not change the draws.
+    to the data does not change the draws, nor does spreading rows over devices, but for rounding.
 
     Raises
     ------
@@ -75,23 +80,25 @@ def init_plus_plus(
         n_local_trials = 2 + int(math.log(n_clusters))
     check_count("n_local_trials", n_local_trials)
 
-    points = X - weighted_mean(X, weights)
+    points = X - weighted_mean(X, weights, rows)
     first_key, key = jax.random.split(key)
-    first = _draw(first_key, weights, weights, 1)
-    closest = clear_distances(points, points[first])[0]
+    first = _draw(first_key, weights, weights, 1, rows)
+    closest = clear_distances(points, _at(points, first, rows))[0]
 
     def add(closest: Array, key: Array) -> tuple[Array, Array]:
-        candidates = _draw(key, weights * closest, weights, n_local_trials)
-        trials = jnp.minimum(closest, clear_distances(points, points[candidates]))
-        best = jnp.argmin(jnp.matmul(trials, weights, precision="highest"))
+        candidates = _draw(key, weights * closest, weights, n_local_trials, rows)
+        trials = jnp.minimum(closest, clear_distances(points, _at(points, candidates, rows)))
+        best = jnp.argmin(rows.sum(jnp.matmul(trials, weights, precision="highest")))
         return trials[best], candidates[best]
 
     _, others = lax.scan(add, closest, jax.random.split(key, n_clusters - 1))
-    return X[jnp.concatenate([first, others])]
+    return _at(X, jnp.concatenate([first, others]), rows)
 
 
 @partial(jax.jit, static_argnames="n_clusters")
-def init_random(key: Array, X: ArrayLike, n_clusters: int, weights: ArrayLike | None = None) -> Array:
+def init_random(
+    key: Array, X: ArrayLike, n_clusters: int, weights: ArrayLike | None = None, *, rows: Rows = IN_ONE_PLACE
+) -> Array:
     """Seed with K distinct rows drawn without replacement, with probability proportional to weight.
 
     Parameters
@@ -105,6 +112,8 @@ def init_random(key: Array, X: ArrayLike, n_clusters: int, weights: ArrayLike | 
         iteration.
     weights : (n,)
         Non-negative, all ones by default; rows of weight zero are never drawn.
+    rows
+        As in `init_plus_plus`; the draws then depend on the number of devices.
 
     Returns
     -------
@@ -125,26 +134,39 @@ def init_random(key: Array, X: ArrayLike, n_clusters: int, weights: ArrayLike | 
     X, weights = as_weighted_points(X, weights)
     check_count("n_clusters", n_clusters)
     # The K largest of log-weight plus Gumbel noise are a draw without replacement.
-    scores = jnp.log(weights) + jax.random.gumbel(key, weights.shape, weights.dtype)
-    scores, rows = lax.top_k(scores, min(n_clusters, X.shape[0]))
+    scores = jnp.log(weights) + jax.random.gumbel(rows.own_key(key), weights.shape, weights.dtype)
+    scores, numbers = lax.top_k(scores, min(n_clusters, X.shape[0]))
+    if rows.axis is not None:
+        numbers = rows.gather(rows.numbers(X.shape[0])[numbers])
+        scores, best = lax.top_k(rows.gather(scores), min(n_clusters, len(numbers)))
+        numbers = numbers[best]
     drawn = jnp.maximum(jnp.sum(scores > -jnp.inf, dtype=jnp.int32), 1)
-    return X[rows[jnp.arange(n_clusters, dtype=jnp.int32) % drawn]]
+    return _at(X, numbers[jnp.arange(n_clusters, dtype=jnp.int32) % drawn], rows)
 
 
-def _draw(key: Array, mass: Array, fallback: Array, count: int) -> Array:
-    """Draw `count` indices with probability proportional to `mass`, or to `fallback` if that is all zero.
+def _at(X: Array, numbers: Array, rows: Rows) -> Array:
+    """The rows (m, d) with these numbers (m,)."""
+    return rows.at(numbers, lambda own: X[jnp.minimum(own, X.shape[0] - 1)], X.shape[0])
 
-    By inverting the cumulative distribution, first over blocks, then inside one: no long cumulative sum, which
-    would be slow and lose digits, and the draw does not depend on padding at the end.
+
+def _draw(key: Array, mass: Array, fallback: Array, count: int, rows: Rows) -> Array:
+    """Draw `count` numbers of rows with probability proportional to `mass`, or to `fallback` if that is all zero.
+
+    By inverting the cumulative distribution, first over devices and blocks, then inside one: no long cumulative sum,
+    which would be slow and lose digits, and the draw does not depend on padding at the end.
     """
-    mass = jnp.where(jnp.any(mass > 0), mass, fallback)
+    mass = jnp.where(rows.greatest(jnp.max(mass)) > 0, mass, fallback)
     blocks = jnp.pad(mass, (0, -mass.size % _BLOCK)).reshape(-1, _BLOCK)
     totals = jnp.sum(blocks, axis=1)
+    of_devices = rows.gather(jnp.sum(totals)[None])
 
     def draw_one(uniform: Array) -> Array:
-        block, rest = _invert(totals, uniform * jnp.sum(totals))
+        device, level = jnp.int32(0), uniform * jnp.sum(of_devices)
+        if rows.axis is not None:
+            device, level = _invert(of_devices, level)
+        block, rest = _invert(totals, level)
         offset, _ = _invert(blocks[block], rest)
-        return block * _BLOCK + offset
+        return rows.number(device, block * _BLOCK + offset, mass.size)
 
     return jax.vmap(draw_one)(jax.random.uniform(key, (count,), mass.dtype))
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from fairjax._core.varying import varying_as
 from fairjax.kmeans.distances import nearest
 from fairjax.kmeans.points import as_centers, as_weighted_points
 
@@ -80,6 +81,7 @@ def cluster_sums(X: ArrayLike, weights: ArrayLike, centers: ArrayLike) -> tuple[
         jnp.zeros_like(weights, dtype=jnp.int32),
         jnp.zeros_like(weights[0]),
     )
+    start = varying_as(start, X, weights, centers)
     return lax.fori_loop(jnp.int32(0), jnp.int32(math.ceil(n / rows)), add_chunk, start)
 
 
