@@ -17,7 +17,7 @@ def problem(n_blocks, block, d, n_clusters, n_groups, dtype=np.float32):
     """Whole numbers, of which sums are exact and many costs equal; the last points are padding."""
     rng = np.random.default_rng(block)
     features = rng.integers(-3, 4, (n_blocks, d, block)).astype(dtype)
-    groups = rng.integers(0, n_groups, (n_blocks, block)).astype(np.int32)
+    groups = rng.integers(0, n_groups, (n_blocks, block)).astype(np.int8)
     weights = rng.integers(1, 3, (n_blocks, block)).astype(dtype)
     weights[-1, -7:] = 0
     affine = rng.integers(-2, 3, (n_clusters, d + n_groups)).astype(dtype)
