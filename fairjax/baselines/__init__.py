@@ -11,7 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fairjax.baselines.base import Baseline, PricedRule
+    from fairjax._core.settings import setting
+    from fairjax.baselines.base import Baseline, PricedRule, estimator
     from fairjax.baselines.fairlets import Fairlets
     from fairjax.baselines.falg import FAlg
     from fairjax.baselines.fcbc import FCBC
@@ -42,7 +43,9 @@ _NAMES = {
     "SpFC": "fairjax.baselines.spfc",
     "Start": "fairjax.baselines.problem",
     "VFC": "fairjax.baselines.vfc",
+    "estimator": "fairjax.baselines.base",
     "quadtree_fairlets": "fairjax.baselines.quadtree",
+    "setting": "fairjax._core.settings",
 }
 
 __all__ = [
@@ -62,7 +65,9 @@ __all__ = [
     "SpFC",
     "Start",
     "TradeOff",
+    "estimator",
     "quadtree_fairlets",
+    "setting",
 ]
 
 

@@ -1,10 +1,12 @@
 """What the estimators of all methods share: checks, groups, starts, and what is measured of the labels."""
 
+import dataclasses
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +17,26 @@ from sklearn.utils.validation import check_is_fitted
 
 from fairjax._core import group_codes
 from fairjax._core.checks import check_choice, check_count
+from fairjax._core.documentation import documented
+from fairjax._core.settings import Setting, setting, settings_of
 from fairjax.baselines.problem import STATUSES, Found, Labels, Problem, Start, Status, Table, TradeOff
 from fairjax.errors import InputError
 from fairjax.estimators import endings, inputs, rule
 from fairjax.metrics import host
 
-__all__ = ["Baseline", "PricedRule", "check_between", "recomputed"]
+__all__ = ["Baseline", "PricedRule", "check_between", "estimator", "recomputed"]
 
+Made = TypeVar("Made", bound="Baseline")
+
+_SHARED = ("n_init", "max_iter", "tol", "init", "random_state")  # parameters that all methods have
 _TWO_GROUPS = "FAlg, FCBC, FRAC, MSFlowFC, VFC, SpFC or FCA"
 
 
+@dataclasses.dataclass(eq=False, repr=False)
 class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator, ABC):
     """A method of clustering; a subclass has its parameters, and finds labels from one start.
+
+    Parameters are fields of a dataclass: constructor, checks and documentation follow from them (see `estimator`).
 
     Every fitted estimator has these attributes; each class says only what it has besides.
 
@@ -69,19 +79,22 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     _weighted: ClassVar[bool] = False  # whether points may weigh differently
     _most_groups: ClassVar[int | None] = None
 
-    n_clusters: int
-    n_init: int
-    max_iter: int
-    tol: float
-    init: Any
-    random_state: Any
+    n_clusters: int = setting(8, "Number of clusters K.")
+    _: dataclasses.KW_ONLY
+    n_init: int = setting(1, "Number of starts; the one of least `objective_` is kept. 1 if `init` is an array.")
+    max_iter: int = setting(300, "Most iterations of one start.")
+    tol: float = setting(1e-4, "The iterations end when they change less than this.")
+    init: Any = setting("k-means++", "Seeds.", words='{"k-means++", "random"} or array-like (K, d)')
+    random_state: Any = setting(
+        None, "Source of the seeds; an int repeats the run.", words="int, RandomState instance or None"
+    )
 
     @abstractmethod
     def _find(self, problem: Problem, start: Start) -> Found:
         """What the method finds from one start."""
 
     def _check(self, problem: Problem) -> None:
-        """Raise InputError for parameters of the method's own that are out of range, or do not suit the data."""
+        """Raise InputError for parameters that do not suit the data, or whose range is more than a field says."""
 
     def fit(self, X: Any, y: Any = None, *, sensitive_features: Any = None, sample_weight: Any = None) -> Self:
         """Cluster the points.
@@ -106,7 +119,7 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
             For a parameter out of its range, a control that cannot be met (then `status_` is ``infeasible``), lengths
             that differ, missing values, and weights or groups that the method does not take. It is a ValueError.
         """
-        check_common(self)
+        check_settings(self)
         group_codes.check_pairing(X, sensitive_features, y, sample_weight)
         X = inputs.points_of(self, X, reset=True)
         problem = self._problem(X, sensitive_features, sample_weight)
@@ -294,13 +307,49 @@ class PricedRule(Baseline):
         self.multipliers_ = none if found.prices is None else np.asarray(found.prices, np.float64)
 
 
-def check_common(model: Baseline) -> None:
-    """Raise InputError for a parameter that all methods have and that is out of its range."""
-    for name in ("n_clusters", "n_init", "max_iter"):
-        check_count(name, getattr(model, name))
-    check_between("tol", model.tol, 0.0)
+@dataclass_transform(kw_only_default=True, eq_default=False)
+def estimator(kind: type[Made]) -> type[Made]:
+    """Complete a method: its constructor and the section on parameters of its docstring follow from its fields.
+
+    Parameters
+    ----------
+    kind : type
+        A class derived from `Baseline`, with fields ``name: type = setting(default, sentence)``; one that `Baseline`
+        has may get another default or sentence.
+    """
+    made = dataclasses.dataclass(eq=False, repr=False, kw_only=True)(kind)
+    # dataclasses begin with what is inherited; readers look for what the method has of its own
+    fields, given = made.__dataclass_fields__, inspect.signature(made)
+    reordered = {
+        "__dataclass_fields__": {name: fields[name] for name in sorted(fields, key=_SHARED.__contains__)},
+        "__signature__": given.replace(parameters=sorted(given.parameters.values(), key=lambda p: p.name in _SHARED)),
+    }
+    for name, value in reordered.items():
+        setattr(made, name, value)
+    made.__doc__ = documented(made)
+    return made
+
+
+def check_settings(model: Baseline) -> None:
+    """Raise InputError for a parameter that is not what its field says."""
+    for about in settings_of(type(model)):
+        value = getattr(model, about.name)
+        if not (value is None and about.optional):
+            _check_setting(about, value)
     if isinstance(model.init, str):
         check_choice("init", model.init, ("k-means++", "random"))
+
+
+def _check_setting(about: Setting, value: Any) -> None:
+    if about.kind == "choice":
+        check_choice(about.name, value, about.choices)
+    elif about.kind == "flag" and not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{about.name} is {value!r}; expected True or False")
+    elif about.kind == "whole":
+        check_count(about.name, value, 1 if about.least is None else int(about.least))
+    elif about.kind == "number":
+        high = np.inf if about.below is None else about.below
+        check_between(about.name, value, about.least or 0.0, high, below=about.below is not None)
 
 
 def check_between(name: str, value: Any, low: float, high: float = np.inf, *, below: bool = False) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
-from fairjax._core.checks import check_choice, check_count
+from fairjax._core.settings import setting
 from fairjax.baselines import stars
-from fairjax.baselines.base import Baseline
+from fairjax.baselines.base import Baseline, estimator
 from fairjax.baselines.decomposition import Fairlets as Decomposition
 from fairjax.baselines.decomposition import gather, in_chunks
 from fairjax.baselines.fairlet_clusters import Clustered, check_enough, cluster_centers, distances_to
@@ -18,34 +18,12 @@ from fairjax.errors import InputError
 _BYTES = 32  # of an arc, in all arrays that are held at a time
 
 
+@estimator
 class Fairlets(Baseline):
     """Fair clustering through fairlets of one point of a group and up to t of the other; two groups only.
 
     Every cluster has a balance of at least 1/t. Attributes as told in :class:`~fairjax.baselines.Baseline`, and those
     below.
-
-    Parameters
-    ----------
-    n_clusters : int, default=8
-        Number of clusters K, at most that of fairlets.
-    t : int, optional
-        Most points of a group to one of the other in a fairlet. By default the least that the data allow, the ratio of
-        the groups rounded up.
-    method : {"flow", "vanilla"}, default="flow"
-        Fairlets of least cost, by optimal transport between the groups, for some thousand points; or chunks of the
-        points in random order, which look at no distances.
-    objective : {"kmedian", "kcenter"}, default="kmedian"
-        What is kept low: the sum of distances to medoids, or the greatest distance to a centre (of flow, too).
-    n_init : int, default=1
-        Number of starts; the one of least `objective_` is kept.
-    max_iter : int, default=100
-        Most iterations of k-medians over the fairlets' centres.
-    tol : float, default=1e-4
-        Without effect: k-medians ends when the cost no longer falls.
-    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
-        Seeds among the fairlets' centres. k-center begins with one of them, or the one nearest to the first row.
-    random_state : int, RandomState instance or None, default=None
-        Source of seeds and order; an int repeats the run.
 
     Attributes
     ----------
@@ -58,8 +36,9 @@ class Fairlets(Baseline):
 
     Notes
     -----
-    `objective_` is the cost of all points to the centre that their fairlet's centre is nearest to. Flow holds 32 bytes
-    for each of (2 n_0 + 1)(2 n_1 + 1) arcs; beyond 20 million of them it is refused. SFC is near-linear.
+    K is at most the number of fairlets. `objective_` is the cost of all points to the centre that their fairlet's
+    centre is nearest to. Flow holds 32 bytes for each of (2 n_0 + 1)(2 n_1 + 1) arcs; beyond 20 million of them it is
+    refused. SFC is near-linear.
 
     Examples
     --------
@@ -79,34 +58,30 @@ class Fairlets(Baseline):
     )
     _most_groups = 2
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        t: int | None = None,
-        method: Literal["flow", "vanilla"] = "flow",
-        objective: Literal["kmedian", "kcenter"] = "kmedian",
-        n_init: int = 1,
-        max_iter: int = 100,
-        tol: float = 1e-4,
-        init: Any = "k-means++",
-        random_state: Any = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.t = t
-        self.method = method
-        self.objective = objective
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
+    t: int | None = setting(
+        None,
+        "Most points of a group to one of the other in a fairlet. By default the least that the data allow, the "
+        "ratio of the groups rounded up.",
+    )
+    method: Literal["flow", "vanilla"] = setting(
+        "flow",
+        "Fairlets of least cost, by optimal transport between the groups, for some thousand points; or chunks of "
+        "the points in random order, which look at no distances.",
+    )
+    objective: Literal["kmedian", "kcenter"] = setting(
+        "kmedian",
+        "What is kept low: the sum of distances to medoids, or the greatest distance to a centre (of flow, too).",
+    )
+    n_init: int = setting(1, "Number of starts; the one of least `objective_` is kept.")
+    max_iter: int = setting(100, "Most iterations of k-medians over the fairlets' centres.")
+    tol: float = setting(1e-4, "Without effect: k-medians ends when the cost no longer falls.")
+    init: Any = setting(
+        "k-means++",
+        "Seeds among the fairlets' centres. k-center begins with one of them, or the one nearest to the first row.",
+    )
+    random_state: Any = setting(None, "Source of seeds and order; an int repeats the run.")
 
     def _check(self, problem: Problem) -> None:
-        check_choice("method", self.method, ("flow", "vanilla"))
-        check_choice("objective", self.objective, ("kmedian", "kcenter"))
-        if self.t is not None:
-            check_count("t", self.t)
         if self.method == "flow" and problem.n_groups == 2:
             first, second = np.bincount(problem.groups).tolist()
             arcs = stars.n_arcs(first, second)

@@ -4,9 +4,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fairjax._core.checks import check_choice
+from fairjax._core.settings import setting
 from fairjax.baselines import starts
-from fairjax.baselines.base import PricedRule, check_between
+from fairjax.baselines.base import PricedRule, estimator
 from fairjax.baselines.fixed_centers import FixedCenters, Shares, missed, shares_of
 from fairjax.baselines.problem import Found, Problem, Start, TradeOff
 from fairjax.errors import InputError
@@ -16,6 +16,7 @@ from fairjax.metrics import host
 _UNMET = "no assignment keeps the bounds: they exclude the shares that the groups have in the whole data"
 
 
+@estimator
 class FAlg(PricedRule):
     """Fair assignment to the centres of a clustering that knows no groups (Bera et al., NeurIPS 2019).
 
@@ -24,25 +25,6 @@ class FAlg(PricedRule):
     cluster within one point of the fractional one. (The paper rounds by a sequence of programmes with a violation of up
     to 4Δ + 3 points, Δ the number of groups that a point is in.) Attributes as told in
     :class:`~fairjax.baselines.Baseline` and :class:`~fairjax.baselines.PricedRule`.
-
-    Parameters
-    ----------
-    n_clusters : int, default=8
-        Number of clusters K.
-    delta : float in [0, 1), default=0.2
-        Room of the shares, 0 for perfect fairness; the papers' value is 0.2. Ignored where `lower` or `upper` is given.
-    lower, upper : float, array-like (M,) or mapping from group to float, optional
-        Bounds β and α of the shares, in the order of `groups_`.
-    objective : {"kmeans", "kmedian"}, default="kmeans"
-        Squared distances, or distances.
-    attributes : {"jointly", "separately"}, default="jointly"
-        What several columns of `sensitive_features` mean: each combination of their values is a group, or the groups of
-        every column keep bounds of their own (the paper's overlapping groups), by `delta` only.
-    n_init, max_iter, tol
-        As for every method; nothing here takes turns, and of several starts the least objective is kept.
-    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
-        The clustering starts from there. An array is taken for its centres as they are.
-    random_state : int, RandomState instance or None, default=None
 
     Attributes
     ----------
@@ -73,37 +55,33 @@ class FAlg(PricedRule):
     )
     _weighted = True
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        delta: float = 0.2,
-        lower: Any = None,
-        upper: Any = None,
-        objective: Literal["kmeans", "kmedian"] = "kmeans",
-        attributes: Literal["jointly", "separately"] = "jointly",
-        n_init: int = 1,
-        max_iter: int = 100,
-        tol: float = 1e-4,
-        init: Any = "k-means++",
-        random_state: Any = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.delta = delta
-        self.lower = lower
-        self.upper = upper
-        self.objective = objective
-        self.attributes = attributes
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
+    delta: float = setting(
+        0.2,
+        "Room of the shares, 0 for perfect fairness; the papers' value is 0.2. Ignored where `lower` or `upper` "
+        "is given.",
+        below=1.0,
+        words="float in [0, 1)",
+    )
+    lower: Any = setting(
+        None,
+        "Bounds β of the shares, in the order of `groups_`.",
+        words="float, array-like (M,) or mapping from group to float, optional",
+    )
+    upper: Any = setting(
+        None,
+        "Bounds α of the shares, in the order of `groups_`.",
+        words="float, array-like (M,) or mapping from group to float, optional",
+    )
+    objective: Literal["kmeans", "kmedian"] = setting("kmeans", "Squared distances, or distances.")
+    attributes: Literal["jointly", "separately"] = setting(
+        "jointly",
+        "What several columns of `sensitive_features` mean: each combination of their values is a group, or the "
+        "groups of every column keep bounds of their own (the paper's overlapping groups), by `delta` only.",
+    )
+    max_iter: int = setting(100)
+    init: Any = setting("k-means++", "The clustering starts from there. An array is taken for its centres as they are.")
 
     def _check(self, problem: Problem) -> None:
-        check_between("delta", self.delta, 0.0, 1.0, below=True)
-        check_choice("objective", self.objective, ("kmeans", "kmedian"))
-        check_choice("attributes", self.attributes, ("jointly", "separately"))
         if self._members(problem) and (self.lower is not None or self.upper is not None):
             raise InputError(
                 "lower and upper are bounds for one set of groups; with attributes='separately' take delta"

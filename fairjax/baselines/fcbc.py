@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fairjax._core.checks import check_choice
+from fairjax._core.settings import setting
 from fairjax.assignment import FairAssignment
 from fairjax.baselines import starts
-from fairjax.baselines.base import PricedRule, check_between
+from fairjax.baselines.base import PricedRule, estimator
 from fairjax.baselines.fixed_centers import FixedCenters, Shares, missed
 from fairjax.baselines.problem import Found, Problem, Start, TradeOff
 
@@ -20,6 +20,7 @@ _EXCHANGES = 12  # rounds in which groups trade violations
 _IDLE = 1e-3  # of the largest slope: a group whose bounds cost less than that is not what holds the others up
 
 
+@estimator
 class FCBC(PricedRule):
     """Fair clustering under a bounded cost (Esmaeili et al., NeurIPS 2021).
 
@@ -28,23 +29,6 @@ class FCBC(PricedRule):
     whose cost is at most U, one of least violation is found: V(v), the least cost under bounds relaxed by v, comes with
     its slope from :func:`fairjax.assignment.fair_assignment`, and V(v) = U is solved by Newton's method in a bracket.
     Attributes as told in :class:`~fairjax.baselines.Baseline` and :class:`~fairjax.baselines.PricedRule`.
-
-    Parameters
-    ----------
-    n_clusters : int, default=8
-        Number of clusters K.
-    pof : float ≥ 1, default=1.05
-        Price of fairness: U is pof² times the cost of the plain clustering for k-means, since the authors' code takes
-        the root of the cost, and pof times for k-median.
-    violation : {"egalitarian", "utilitarian", "leximin"}, default="egalitarian"
-        What is least: the largest Δ_h; their sum (for more than two groups a local optimum: no group may trade with
-        another); the largest, then the second largest, and so on. For two groups all agree.
-    delta : float in [0, 1), default=0.05
-        Room of the shares that is no violation.
-    objective : {"kmeans", "kmedian"}, default="kmeans"
-        Squared distances, or distances.
-    n_init, max_iter, tol, init, random_state
-        As for :class:`~fairjax.baselines.FAlg`.
 
     Attributes
     ----------
@@ -79,36 +63,21 @@ class FCBC(PricedRule):
     )
     _weighted = True
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        pof: float = 1.05,
-        violation: Literal["egalitarian", "utilitarian", "leximin"] = "egalitarian",
-        delta: float = 0.05,
-        objective: Literal["kmeans", "kmedian"] = "kmeans",
-        n_init: int = 1,
-        max_iter: int = 100,
-        tol: float = 1e-4,
-        init: Any = "k-means++",
-        random_state: Any = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.pof = pof
-        self.violation = violation
-        self.delta = delta
-        self.objective = objective
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
-
-    def _check(self, problem: Problem) -> None:
-        check_between("pof", self.pof, 1.0)
-        check_between("delta", self.delta, 0.0, 1.0, below=True)
-        check_choice("violation", self.violation, ("egalitarian", "utilitarian", "leximin"))
-        check_choice("objective", self.objective, ("kmeans", "kmedian"))
+    pof: float = setting(
+        1.05,
+        "Price of fairness: U is pof² times the cost of the plain clustering for k-means, since the authors' code "
+        "takes the root of the cost, and pof times for k-median.",
+        least=1.0,
+        words="float ≥ 1",
+    )
+    violation: Literal["egalitarian", "utilitarian", "leximin"] = setting(
+        "egalitarian",
+        "What is least: the largest Δ_h; their sum (for more than two groups a local optimum: no group may trade "
+        "with another); the largest, then the second largest, and so on. For two groups all agree.",
+    )
+    delta: float = setting(0.05, "Room of the shares that is no violation.", below=1.0, words="float in [0, 1)")
+    objective: Literal["kmeans", "kmedian"] = setting("kmeans", "Squared distances, or distances.")
+    max_iter: int = setting(100)
 
     def _find(self, problem: Problem, start: Start) -> Found:
         centers = starts.vanilla(problem, start, self.objective)

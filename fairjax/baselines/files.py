@@ -102,13 +102,13 @@ def restore(kind: "type[Baseline]", words: Words, arrays: Arrays) -> "Baseline":
     InputError
         For anything that a fit could not have left.
     """
-    from fairjax.baselines.base import check_common
+    from fairjax.baselines.base import check_settings
 
     chosen = words.object("settings")
     if chosen.get("init") is None:
         chosen["init"] = _array(arrays, "init")
     model = model_of(kind, chosen)
-    check_common(model)
+    check_settings(model)
     if getattr(model, "objective", "kmeans") not in ("kmeans", "kmedian"):
         raise InputError(f"objective is {chosen['objective']!r}; expected 'kmeans' or 'kmedian'")
     model.groups_, model.group_names_ = words.groups()

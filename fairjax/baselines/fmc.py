@@ -9,10 +9,11 @@ import numpy.typing as npt
 from jax import Array
 from sklearn.utils.validation import check_is_fitted
 
-from fairjax._core.checks import check_choice, check_count
+from fairjax._core.checks import check_count
 from fairjax._core.compiling import stage
+from fairjax._core.settings import setting
 from fairjax.baselines import starts
-from fairjax.baselines.base import Baseline, check_between
+from fairjax.baselines.base import Baseline, estimator
 from fairjax.baselines.categories import Columns, log_probabilities
 from fairjax.baselines.mixture import Fitted, Mixture, run
 from fairjax.baselines.problem import Found, Labels, Problem, Start, Status, Table, TradeOff
@@ -22,42 +23,12 @@ from fairjax.estimators import inputs
 _NEVER = -1e3  # logarithm of the probability of what never was seen
 
 
+@estimator
 class FMC(Baseline):
     """Fair model-based clustering: a mixture of equal spherical Gaussians, fitted under a fairness penalty.
 
     New points are assigned without their group. Any number of groups. Attributes as told in
     :class:`~fairjax.baselines.Baseline`, and those below.
-
-    Parameters
-    ----------
-    n_clusters : int, default=8
-        Number of clusters K.
-    penalty : float, default=10.0
-        λ ≥ 0 of the greatest |N_sk − π_s N_k| / n over groups and clusters, with soft counts N; for two groups it is
-        π_0 π_1 Δ. Too large a value empties clusters.
-    averages : {"kept", "anew"}, default="kept"
-        Those of Adam from iteration to iteration: kept, so that the iterations may settle, or begun anew with each, as
-        in the authors' code, which takes about twice the λ to end as fair.
-    start : {"em", "unit"}, default="em"
-        The mixture that plain EM finds from k-means, or its centres with equal weights and σ = 1, as the paper has it.
-    size_penalty : float, default=10.0
-        Weight of a term against empty cells of group and cluster, from the authors' code.
-    batch_size : int or float in (0, 1), optional
-        Rows, or part of them, that the likelihood of an iteration looks at, drawn anew for each; the fairness looks at
-        as many, the same throughout. The paper's is a tenth. By default all rows.
-    categories : list of lists of int, optional
-        Columns of 0 and 1 that together are one categorical variable, 1 in just one of them in every row; its values
-        have probabilities in every component. The other columns are Gaussian.
-    n_init : int, default=1
-        Number of starts; the one of least `objective_` is kept. 1 if `init` is an array.
-    max_iter : int, default=200
-        Most iterations of ten gradient steps each.
-    tol : float, default=1e-6
-        The iterations end when the loss changes by at most as much in three of them.
-    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
-        Seeds of the k-means before, or centres in its place.
-    random_state : int, RandomState instance or None, default=None
-        Source of the seeds; an int repeats the run.
 
     Attributes
     ----------
@@ -95,34 +66,39 @@ class FMC(Baseline):
     )
     _weighted = True
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        penalty: float = 10.0,
-        averages: Literal["kept", "anew"] = "kept",
-        start: Literal["em", "unit"] = "em",
-        size_penalty: float = 10.0,
-        batch_size: float | None = None,
-        categories: Any = None,
-        n_init: int = 1,
-        max_iter: int = 200,
-        tol: float = 1e-6,
-        init: Any = "k-means++",
-        random_state: Any = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.penalty = penalty
-        self.averages = averages
-        self.start = start
-        self.size_penalty = size_penalty
-        self.batch_size = batch_size
-        self.categories = categories
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
+    penalty: float = setting(
+        10.0,
+        "λ ≥ 0 of the greatest |N_sk − π_s N_k| / n over groups and clusters, with soft counts N; for two groups "
+        "it is π_0 π_1 Δ. Too large a value empties clusters.",
+    )
+    averages: Literal["kept", "anew"] = setting(
+        "kept",
+        "Those of Adam from iteration to iteration: kept, so that the iterations may settle, or begun anew with "
+        "each, as in the authors' code, which takes about twice the λ to end as fair.",
+    )
+    start: Literal["em", "unit"] = setting(
+        "em",
+        "The mixture that plain EM finds from k-means, or its centres with equal weights and σ = 1, as the paper "
+        "has it.",
+    )
+    size_penalty: float = setting(
+        10.0, "Weight of a term against empty cells of group and cluster, from the authors' code."
+    )
+    batch_size: Any = setting(
+        None,
+        "Rows, or part of them, that the likelihood of an iteration looks at, drawn anew for each; the fairness "
+        "looks at as many, the same throughout. The paper's is a tenth. By default all rows.",
+        words="int or float in (0, 1), optional",
+    )
+    categories: Any = setting(
+        None,
+        "Columns of 0 and 1 that together are one categorical variable, 1 in just one of them in every row; its "
+        "values have probabilities in every component. The other columns are Gaussian.",
+        words="list of lists of int, optional",
+    )
+    max_iter: int = setting(200, "Most iterations of ten gradient steps each.")
+    tol: float = setting(1e-6, "The iterations end when the loss changes by at most as much in three of them.")
+    init: Any = setting("k-means++", "Seeds of the k-means before, or centres in its place.")
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> Labels:
         """The component of the greatest posterior, whatever the group.
@@ -150,10 +126,6 @@ class FMC(Baseline):
         return np.argmin(prices - 2 * (X - middle) @ slopes.T, axis=1).astype(np.int32)
 
     def _check(self, problem: Problem) -> None:
-        check_choice("averages", self.averages, ("kept", "anew"))
-        check_choice("start", self.start, ("em", "unit"))
-        check_between("penalty", self.penalty, 0.0)
-        check_between("size_penalty", self.size_penalty, 0.0)
         if self.batch_size is not None and not (isinstance(self.batch_size, float) and 0 < self.batch_size < 1):
             check_count("batch_size", self.batch_size)
 

@@ -6,13 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.metaestimators import available_if
 
-from fairjax._core.checks import check_choice
+from fairjax._core.settings import setting
 from fairjax.baselines import starts
-from fairjax.baselines.base import PricedRule
+from fairjax.baselines.base import PricedRule, estimator
 from fairjax.baselines.fixed_centers import shares_of
 from fairjax.baselines.group_counts import Counts, GroupCounts, alternate
 from fairjax.baselines.problem import Found, Labels, Problem, Start, Table, TradeOff
-from fairjax.errors import InputError
 from fairjax.estimators import rule
 
 
@@ -22,6 +21,7 @@ def _has_prices(model: "FRAC") -> bool:
     return True
 
 
+@estimator
 class FRAC(PricedRule):
     """Every cluster holds at least ⌊τ n_s / K⌋ points of group s (Gupta et al., 2023).
 
@@ -29,30 +29,6 @@ class FRAC(PricedRule):
     left goes to the nearest centre. That is greedy; the same counts at least cost are an assignment with capacities,
     which ``assignment="exact"`` solves (with τ = 1 a cluster gets ⌊n_s/K⌋ or ⌈n_s/K⌉). Any number of groups. Attributes
     as told in :class:`~fairjax.baselines.Baseline`, and those of :class:`~fairjax.baselines.PricedRule`.
-
-    Parameters
-    ----------
-    n_clusters : int, default=8
-        Number of clusters K.
-    tau : float in [0, 1], array-like (M,) or mapping from group to float, default=1.0
-        Share of an even part of each group that every cluster holds at least.
-    assignment : {"round-robin", "exact"}, default="round-robin"
-        As published, or at least cost, with prices and so a rule for new points.
-    in_processing : bool, default=True
-        Whether every iteration of k-means assigns in this way (FRAC), or only the last one does (FRAC_OE).
-    n_init : int, default=1
-        Number of starts; the one of least objective is kept.
-    max_iter : int, default=80
-        Most iterations.
-    tol : float, default=1e-3
-        The iterations end when the cost changes by no more than this.
-    tol_of : {"cost", "sum"}, default="cost"
-        What `tol` is measured in: parts of the cost, or the sum of squared distances itself, which the authors' code
-        stops by: ``tol=30`` for τ = 1 and 200 for less, whatever the data. On some ten thousand rows that is sooner.
-    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
-        Centres of plain k-means from such seeds; with `in_processing`, "random" means random points as they are, which
-        is published. An array is taken as it is.
-    random_state : int, RandomState instance or None, default=None
 
     Notes
     -----
@@ -77,38 +53,35 @@ class FRAC(PricedRule):
         "last",
     )
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        tau: Any = 1.0,
-        assignment: Literal["round-robin", "exact"] = "round-robin",
-        in_processing: bool = True,
-        n_init: int = 1,
-        max_iter: int = 80,
-        tol: float = 1e-3,
-        tol_of: Literal["cost", "sum"] = "cost",
-        init: Any = "k-means++",
-        random_state: Any = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.tau = tau
-        self.assignment = assignment
-        self.in_processing = in_processing
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.tol_of = tol_of
-        self.init = init
-        self.random_state = random_state
+    tau: Any = setting(
+        1.0,
+        "Share of an even part of each group that every cluster holds at least.",
+        words="float in [0, 1], array-like (M,) or mapping from group to float",
+    )
+    assignment: Literal["round-robin", "exact"] = setting(
+        "round-robin", "As published, or at least cost, with prices and so a rule for new points."
+    )
+    in_processing: bool = setting(
+        True, "Whether every iteration of k-means assigns in this way (FRAC), or only the last one does (FRAC_OE)."
+    )
+    tol_of: Literal["cost", "sum"] = setting(
+        "cost",
+        "What `tol` is measured in: parts of the cost, or the sum of squared distances itself, which the authors' "
+        "code stops by: ``tol=30`` for τ = 1 and 200 for less, whatever the data. On some ten thousand rows that "
+        "is sooner.",
+    )
+    n_init: int = setting(1, "Number of starts; the one of least objective is kept.")
+    max_iter: int = setting(80, "Most iterations.")
+    tol: float = setting(1e-3, "The iterations end when the cost changes by no more than this.")
+    init: Any = setting(
+        "k-means++",
+        'Centres of plain k-means from such seeds; with `in_processing`, "random" means random points as they '
+        "are, which is published. An array is taken as it is.",
+    )
 
     predict = available_if(_has_prices)(PricedRule.predict)
 
     def _check(self, problem: Problem) -> None:
-        check_choice("assignment", self.assignment, ("round-robin", "exact"))
-        check_choice("tol_of", self.tol_of, ("cost", "sum"))
-        if not isinstance(self.in_processing, (bool, np.bool_)):
-            raise InputError(f"in_processing is {self.in_processing!r}; expected True or False")
         shares_of("tau", self.tau, problem, 1.0)
 
     def _find(self, problem: Problem, start: Start) -> Found:

@@ -1,20 +1,19 @@
 """Plain k-means, which knows of no groups: what the others are measured against. Clusters may be bounded in size."""
 
-from typing import Any
-
 import numpy as np
 from jax import Array
 
 from fairjax import kmeans
-from fairjax._core.checks import check_count
 from fairjax._core.compiling import stage
+from fairjax._core.settings import setting
 from fairjax.baselines import starts
-from fairjax.baselines.base import PricedRule
+from fairjax.baselines.base import PricedRule, estimator
 from fairjax.baselines.problem import Found, Problem, Start
 from fairjax.errors import InputError
 from fairjax.fca.scaled_points import scale_points
 
 
+@estimator
 class KMeans(PricedRule):
     """k-means by Lloyd's iteration, with bounds on the size of clusters if wanted; the groups are measured only.
 
@@ -23,24 +22,6 @@ class KMeans(PricedRule):
     Labels keep the bounds exactly. Attributes as told in :class:`~fairjax.baselines.Baseline`; `multipliers_` are the
     prices of a place in a cluster, so that `predict` treats new points as the fitted ones, but fills no cluster to any
     size.
-
-    Parameters
-    ----------
-    n_clusters : int, default=8
-        Number of clusters K.
-    size_min, size_max : int, optional
-        Least and greatest number of points in a cluster.
-    n_init : int, default=1
-        Number of starts; the one of least cost is kept. 1 if `init` is an array.
-    max_iter : int, default=300
-        Most iterations of one start.
-    tol : float, default=1e-4
-        The iterations end when the squared movement of the centres falls below this share of the mean variance of the
-        features, scikit-learn's rule; with bounds, as for :class:`fairjax.FCA`.
-    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
-        Seeds.
-    random_state : int, RandomState instance or None, default=None
-        Source of the seeds; an int repeats the run.
 
     Notes
     -----
@@ -63,33 +44,18 @@ class KMeans(PricedRule):
 
     _weighted = True
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        size_min: int | None = None,
-        size_max: int | None = None,
-        n_init: int = 1,
-        max_iter: int = 300,
-        tol: float = 1e-4,
-        init: Any = "k-means++",
-        random_state: Any = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.size_min = size_min
-        self.size_max = size_max
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
+    size_min: int | None = setting(None, "Least number of points in a cluster.", least=0)
+    size_max: int | None = setting(None, "Greatest number of points in a cluster.", least=0)
+    n_init: int = setting(1, "Number of starts; the one of least cost is kept. 1 if `init` is an array.")
+    tol: float = setting(
+        1e-4,
+        "The iterations end when the squared movement of the centres falls below this share of the mean variance "
+        "of the features, scikit-learn's rule; with bounds, as for :class:`fairjax.FCA`.",
+    )
 
     def _check(self, problem: Problem) -> None:
         n_points, n_clusters = problem.n_points, problem.n_clusters
         both = f"points in {n_clusters} clusters, and there are {n_points}"
-        for name in ("size_min", "size_max"):
-            if getattr(self, name) is not None:
-                check_count(name, getattr(self, name), least=0)
         if self.size_min is not None and self.size_min * n_clusters > n_points:
             raise InputError(
                 f"size_min={self.size_min} asks for {self.size_min * n_clusters} {both}; ask for at most "

@@ -4,14 +4,15 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fairjax._core.checks import check_choice
+from fairjax._core.settings import setting
 from fairjax.baselines import starts
-from fairjax.baselines.base import PricedRule, check_between
+from fairjax.baselines.base import PricedRule, estimator
 from fairjax.baselines.group_counts import Counts, GroupCounts, alternate, alternate_by_means
 from fairjax.baselines.problem import Found, Labels, Problem, Start, Table, TradeOff
 from fairjax.estimators import rule
 
 
+@estimator
 class MSFlowFC(PricedRule):
     """A floor on the balance, group by group (MS-FlowFC).
 
@@ -20,29 +21,6 @@ class MSFlowFC(PricedRule):
     most the least one. Where whole numbers leave no such counts, bounds are eased where the balance stays highest. Any
     number of groups. Attributes as told in :class:`~fairjax.baselines.Baseline` and
     :class:`~fairjax.baselines.PricedRule`.
-
-    Parameters
-    ----------
-    n_clusters : int, default=8
-        Number of clusters K.
-    tolerance : float in [0, 1), default=0.01
-        The target is 1 − tolerance times the balance of the data.
-    target : {"tolerance", "maximum"}, default="tolerance"
-        With "maximum", the best balance that clusters of equal size can have, ⌊n_min/K⌋ / ⌈n_max/K⌉, times
-        1 − tolerance.
-    n_init : int, default=1
-        Number of starts; the one of least objective is kept.
-    max_iter : int, default=100
-        Most iterations.
-    tol : float, default=1e-3
-        The iterations end when the cost falls by less than this part.
-    cost_to : {"centers", "means"}, default="centers"
-        The cost that is meant: to the centres that points were assigned to, or to the means of what was assigned. The
-        latter is the authors' rule, which drops the iteration that falls short and so ends one or two sooner; on the
-        public tables it costs up to 0.3 % more, or less.
-    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
-        Seeds among the points of the largest group.
-    random_state : int, RandomState instance or None, default=None
 
     Attributes
     ----------
@@ -70,33 +48,24 @@ class MSFlowFC(PricedRule):
         "tolerance", "part of the data's balance that may be lost", tuple(np.linspace(0, 0.6, 12).round(4)), "first"
     )
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        tolerance: float = 0.01,
-        target: Literal["tolerance", "maximum"] = "tolerance",
-        n_init: int = 1,
-        max_iter: int = 100,
-        tol: float = 1e-3,
-        cost_to: Literal["centers", "means"] = "centers",
-        init: Any = "k-means++",
-        random_state: Any = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.tolerance = tolerance
-        self.target = target
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.cost_to = cost_to
-        self.init = init
-        self.random_state = random_state
-
-    def _check(self, problem: Problem) -> None:
-        check_between("tolerance", self.tolerance, 0.0, 1.0, below=True)
-        check_choice("target", self.target, ("tolerance", "maximum"))
-        check_choice("cost_to", self.cost_to, ("centers", "means"))
+    tolerance: float = setting(
+        0.01, "The target is 1 − tolerance times the balance of the data.", below=1.0, words="float in [0, 1)"
+    )
+    target: Literal["tolerance", "maximum"] = setting(
+        "tolerance",
+        'With "maximum", the best balance that clusters of equal size can have, ⌊n_min/K⌋ / ⌈n_max/K⌉, times 1 − '
+        "tolerance.",
+    )
+    cost_to: Literal["centers", "means"] = setting(
+        "centers",
+        "The cost that is meant: to the centres that points were assigned to, or to the means of what was "
+        "assigned. The latter is the authors' rule, which drops the iteration that falls short and so ends one or "
+        "two sooner; on the public tables it costs up to 0.3 % more, or less.",
+    )
+    n_init: int = setting(1, "Number of starts; the one of least objective is kept.")
+    max_iter: int = setting(100, "Most iterations.")
+    tol: float = setting(1e-3, "The iterations end when the cost falls by less than this part.")
+    init: Any = setting("k-means++", "Seeds among the points of the largest group.")
 
     def _floor(self, problem: Problem) -> float:
         sizes, n_clusters = problem.masses, problem.n_clusters

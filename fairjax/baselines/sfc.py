@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fairjax._core.checks import check_choice
-from fairjax.baselines.base import Baseline, recomputed
+from fairjax._core.settings import setting
+from fairjax.baselines.base import Baseline, estimator, recomputed
 from fairjax.baselines.decomposition import Fairlets, closest_ratio, gather
 from fairjax.baselines.fairlet_clusters import check_enough, cluster_centers, distances_to
 from fairjax.baselines.problem import Found, Problem, Start, TradeOff
@@ -18,35 +18,12 @@ from fairjax.errors import InputError
 _LONGEST = 100  # q
 
 
+@estimator
 class SFC(Baseline):
     """Scalable fair clustering: fairlets by a randomly shifted quadtree, and clusters of them; two groups only.
 
     Every cluster has a balance of at least p/q. Attributes as told in :class:`~fairjax.baselines.Baseline`, and those
     below.
-
-    Parameters
-    ----------
-    n_clusters : int, default=8
-        Number of clusters K, at most that of fairlets.
-    balance : float or (int, int), optional
-        Balance of the fairlets: (p, q), coprime, or a number, for which the largest p/q with q ≤ 100 is taken that is
-        not above it. By default the ratio of the groups in the data. A higher one, or a larger p + q, costs more.
-    objective : {"kmeans", "kmedian"}, default="kmeans"
-        What the fairlets' centres are clustered by; the paper's is k-median.
-    centers : {"medoid", "mean"}, default="medoid"
-        What stands for a fairlet: the member of least sum of distances, as published, or the mean.
-    weighted : bool, default=False
-        Whether it weighs as many points as the fairlet has; it does not in the authors' code.
-    n_init : int, default=1
-        Number of trees, each with seeds of its own; the one of least `objective_` is kept.
-    max_iter : int, default=300
-        Most iterations over the fairlets.
-    tol : float, default=1e-4
-        As for :class:`~fairjax.baselines.KMeans`.
-    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
-        Seeds among the fairlets' centres.
-    random_state : int, RandomState instance or None, default=None
-        Source of shift and seeds; an int repeats the run.
 
     Attributes
     ----------
@@ -57,9 +34,9 @@ class SFC(Baseline):
 
     Notes
     -----
-    `objective_` is the mean squared distance of points to their cluster's mean, for k-median the sum of distances of
-    points to the medoid that their fairlet's centre is nearest to. Cells smaller than 1e-4 are not cut: scale the
-    features before. O(n d log(spread / 1e-4)) for the tree.
+    K is at most the number of fairlets. `objective_` is the mean squared distance of points to their cluster's mean,
+    for k-median the sum of distances of points to the medoid that their fairlet's centre is nearest to. Cells smaller
+    than 1e-4 are not cut: scale the features before. O(n d log(spread / 1e-4)) for the tree.
 
     Examples
     --------
@@ -79,35 +56,29 @@ class SFC(Baseline):
     )
     _most_groups = 2
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        balance: Any = None,
-        objective: Literal["kmeans", "kmedian"] = "kmeans",
-        centers: Literal["medoid", "mean"] = "medoid",
-        weighted: bool = False,
-        n_init: int = 1,
-        max_iter: int = 300,
-        tol: float = 1e-4,
-        init: Any = "k-means++",
-        random_state: Any = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.balance = balance
-        self.objective = objective
-        self.centers = centers
-        self.weighted = weighted
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
+    balance: Any = setting(
+        None,
+        "Balance of the fairlets: (p, q), coprime, or a number, for which the largest p/q with q ≤ 100 is taken "
+        "that is not above it. By default the ratio of the groups in the data. A higher one, or a larger p + q, "
+        "costs more.",
+        words="float or (int, int), optional",
+    )
+    objective: Literal["kmeans", "kmedian"] = setting(
+        "kmeans", "What the fairlets' centres are clustered by; the paper's is k-median."
+    )
+    centers: Literal["medoid", "mean"] = setting(
+        "medoid", "What stands for a fairlet: the member of least sum of distances, as published, or the mean."
+    )
+    weighted: bool = setting(
+        False, "Whether it weighs as many points as the fairlet has; it does not in the authors' code."
+    )
+    n_init: int = setting(1, "Number of trees, each with seeds of its own; the one of least `objective_` is kept.")
+    max_iter: int = setting(300, "Most iterations over the fairlets.")
+    tol: float = setting(1e-4, "As for :class:`~fairjax.baselines.KMeans`.")
+    init: Any = setting("k-means++", "Seeds among the fairlets' centres.")
+    random_state: Any = setting(None, "Source of shift and seeds; an int repeats the run.")
 
     def _check(self, problem: Problem) -> None:
-        check_choice("objective", self.objective, ("kmeans", "kmedian"))
-        check_choice("centers", self.centers, ("medoid", "mean"))
-        check_choice("weighted", self.weighted, (False, True))
         ratio_of(self.balance, problem)
 
     def _find(self, problem: Problem, start: Start) -> Found:

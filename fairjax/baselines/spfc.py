@@ -8,9 +8,9 @@ import scipy.sparse as sparse
 from jax import Array
 
 from fairjax import kmeans
-from fairjax._core.checks import check_choice, check_count
 from fairjax._core.compiling import stage
-from fairjax.baselines.base import Baseline, check_between
+from fairjax._core.settings import setting
+from fairjax.baselines.base import Baseline, estimator
 from fairjax.baselines.fair_spectra import Embedding, fair_embedding
 from fairjax.baselines.graphs import gaussian_affinity, neighbor_graph
 from fairjax.baselines.problem import Found, Problem, Start, Status, Table, TradeOff
@@ -19,37 +19,12 @@ from fairjax.errors import InputError
 _COPIES = 4  # of a dense affinity that are held at a time
 
 
+@estimator
 class SpFC(Baseline):
     """Spectral clustering under the constraint that every group has the same mean in the embedding.
 
     It has no control, and the labels have no guarantee. Any number of groups. Attributes as told in
     :class:`~fairjax.baselines.Baseline`, and those below.
-
-    Parameters
-    ----------
-    n_clusters : int, default=8
-        Number of clusters K.
-    affinity : {"rbf", "nearest_neighbors", "precomputed"}, default="rbf"
-        Gaussian kernel of all pairs; the symmetrised graph of nearest neighbours, sparse; or X itself, an (n, n)
-        symmetric array of affinities ≥ 0.
-    normalized : bool, default=True
-        Whether the Laplacian is. The unnormalised variant needs many more points for the same error.
-    width : float, optional
-        Of the Gaussian kernel, exp(−‖x − y‖² / (2 width²)); the median distance by default.
-    n_neighbors : int, default=20
-        Of each point in the graph.
-    max_points : int, default=5000
-        The kernel of more points is refused, for its memory; it is four arrays of n² float64.
-    n_init : int, default=10
-        Number of starts of k-means on the embedding; 1 if `init` is an array.
-    max_iter : int, default=300
-        Most iterations of k-means.
-    tol : float, default=1e-4
-        As for :class:`~fairjax.baselines.KMeans`.
-    init : {"k-means++", "random"} or array-like (K, d), default="k-means++"
-        Seeds of k-means on the embedding; centres of points stand for the points nearest to them.
-    random_state : int, RandomState instance or None, default=None
-        Source of the seeds and of the start of the eigensolver; an int repeats the run.
 
     Attributes
     ----------
@@ -77,41 +52,35 @@ class SpFC(Baseline):
 
     control: ClassVar[TradeOff | None] = None
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        affinity: Literal["rbf", "nearest_neighbors", "precomputed"] = "rbf",
-        normalized: bool = True,
-        width: float | None = None,
-        n_neighbors: int = 20,
-        max_points: int = 5000,
-        n_init: int = 10,
-        max_iter: int = 300,
-        tol: float = 1e-4,
-        init: Any = "k-means++",
-        random_state: Any = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.affinity = affinity
-        self.normalized = normalized
-        self.width = width
-        self.n_neighbors = n_neighbors
-        self.max_points = max_points
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
+    affinity: Literal["rbf", "nearest_neighbors", "precomputed"] = setting(
+        "rbf",
+        "Gaussian kernel of all pairs; the symmetrised graph of nearest neighbours, sparse; or X itself, an (n, "
+        "n) symmetric array of affinities ≥ 0.",
+    )
+    normalized: bool = setting(
+        True, "Whether the Laplacian is. The unnormalised variant needs many more points for the same error."
+    )
+    width: float | None = setting(
+        None,
+        "Of the Gaussian kernel, exp(−‖x − y‖² / (2 width²)); the median distance by default.",
+        least=1e-30,
+    )
+    n_neighbors: int = setting(20, "Of each point in the graph.")
+    max_points: int = setting(
+        5000, "The kernel of more points is refused, for its memory; it is four arrays of n² float64."
+    )
+    n_init: int = setting(10, "Number of starts of k-means on the embedding; 1 if `init` is an array.")
+    max_iter: int = setting(300, "Most iterations of k-means.")
+    tol: float = setting(1e-4, "As for :class:`~fairjax.baselines.KMeans`.")
+    init: Any = setting(
+        "k-means++", "Seeds of k-means on the embedding; centres of points stand for the points nearest to them."
+    )
+    random_state: Any = setting(
+        None, "Source of the seeds and of the start of the eigensolver; an int repeats the run."
+    )
 
     def _check(self, problem: Problem) -> None:
         n = problem.n_points
-        check_choice("affinity", self.affinity, ("rbf", "nearest_neighbors", "precomputed"))
-        check_choice("normalized", self.normalized, (False, True))
-        check_count("n_neighbors", self.n_neighbors)
-        check_count("max_points", self.max_points)
-        if self.width is not None:
-            check_between("width", self.width, 1e-30)
         if self.affinity == "nearest_neighbors" and self.n_neighbors >= n:
             raise InputError(f"n_neighbors is {self.n_neighbors} for {n} points; expected less than the points")
         if self.affinity == "rbf" and n > self.max_points:

@@ -3,7 +3,6 @@
 import argparse
 import inspect
 import re
-import textwrap
 import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fairjax._core import documentation
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError
 
@@ -154,13 +154,5 @@ def ending(model: "Baseline", unfair: Any, counts: npt.NDArray[np.float64]) -> d
 
 
 def described(kind: type) -> list[tuple[str, str, str]]:
-    """Name, type and sentence of the parameters of an estimator that ``--set`` takes, from its documentation."""
-    section = re.split(r"\n(?:Parameters|Attributes|Notes|Examples)\n-+\n", inspect.getdoc(kind) or "")
-    found = []
-    for head, body in re.findall(r"^(\S[^\n]*)\n((?:[ ]{4}[^\n]*\n?|\n(?=[ ]{4}))*)", section[1] + "\n", re.MULTILINE):
-        names, _, type_words = head.partition(" : ")
-        sentence = " ".join(textwrap.dedent(body).split())
-        found += [
-            (name, type_words, sentence) for name in names.split(", ") if name not in _OPTIONS
-        ]  # fmt: skip
-    return found
+    """Name, type and sentence of the parameters of an estimator that ``--set`` takes."""
+    return [about for about in documentation.described(kind) if about[0] not in _OPTIONS]

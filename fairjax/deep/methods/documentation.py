@@ -1,15 +1,11 @@
-"""Documentation of the estimators, written from their settings."""
+"""Documentation of the deep methods, written from their settings."""
 
-import inspect
-import re
-import textwrap
 from typing import Any
 
-from fairjax.deep.methods.settings import Setting, settings_of
+from fairjax._core import documentation
 
-__all__ = ["described", "documented", "type_words"]
+__all__ = ["described", "documented"]
 
-_WIDTH = 116
 _ATTRIBUTES = """
 labels_ : ndarray (N,), int32
     Cluster of each row.
@@ -36,52 +32,9 @@ notes_ : tuple of str
 
 def described(kind: Any) -> list[tuple[str, str, str]]:
     """Name, type and sentence of every setting of an estimator."""
-    more = {"network": kind.networks.sentence}
-    return [
-        (about.name, type_words(about), f"{about.doc} {more.get(about.name, '')}".strip())
-        for about in settings_of(kind)
-    ]
+    return documentation.described(kind, {"network": kind.networks.sentence})
 
 
 def documented(kind: Any) -> str:
-    """The docstring of a class, completed by a section on its parameters and one on its attributes.
-
-    Parameters
-    ----------
-    kind : type
-        An estimator. Its own docstring has the summary and any other section; an own section
-        "Attributes" comes before the attributes that all methods have.
-    """
-    head, own, rest = _parts(inspect.cleandoc(kind.__doc__ or ""))
-    parameters = "\n".join(_parameter(*about) for about in described(kind))
-    attributes = "\n".join(part for part in (own, _ATTRIBUTES.strip()) if part)
-    sections = [head, _section("Parameters", parameters), _section("Attributes", attributes), rest]
-    return "\n\n".join(part for part in sections if part) + "\n"
-
-
-def type_words(about: Setting) -> str:
-    """The type of a setting as documentation has it, such as ``float, default=0.1``."""
-    names = {"number": "float", "whole": "int", "flag": "bool", "path": "path", "other": "object"}
-    options = ", ".join(f'"{word}"' for word in about.choices)
-    found = about.words or (f"{{{options}}}" if about.choices else names[about.kind])
-    if about.default is None and not about.words:
-        return f"{found}, optional"
-    default = f'"{about.default}"' if isinstance(about.default, str) else repr(about.default)
-    return f"{found}, default={default}"
-
-
-def _parameter(name: str, words: str, sentence: str) -> str:
-    lines = textwrap.fill(sentence, _WIDTH, break_on_hyphens=False)
-    return f"{name} : {words}\n{textwrap.indent(lines, '    ')}"
-
-
-def _section(title: str, text: str) -> str:
-    return f"{title}\n{'-' * len(title)}\n{text}"
-
-
-def _parts(doc: str) -> tuple[str, str, str]:
-    """What comes before the first section, the text of an own section "Attributes", all other sections."""
-    head, *sections = re.split(r"\n\n(?=[A-Z]\w+\n-{3,}\n)", doc)
-    own = [section for section in sections if section.startswith("Attributes\n")]
-    others = [section for section in sections if section not in own]
-    return head, "\n".join(section.split("\n", 2)[2] for section in own), "\n\n".join(others)
+    """The docstring of an estimator, completed by its parameters and the attributes that all deep methods have."""
+    return documentation.documented(kind, _ATTRIBUTES, {"network": kind.networks.sentence})

@@ -18,17 +18,15 @@ import copy
 import dataclasses
 import enum
 import os
-import types
-from functools import cache
 from numbers import Real
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import numpy as np
 from jax import Array
 
 from fairjax._core.checks import check_choice, check_count
+from fairjax._core.settings import Setting, setting, settings_of
 from fairjax.errors import InputError
 
 __all__ = ["Number", "Setting", "Settings", "check", "differs", "renamed", "setting", "settings_of", "static"]
@@ -37,92 +35,7 @@ Number: TypeAlias = float | Array | np.ndarray
 
 _MOST = 2**31  # of whole numbers, which the device counts in 32 bits
 
-Kind: TypeAlias = Literal["number", "whole", "flag", "choice", "path", "other"]
 SomeSettings = TypeVar("SomeSettings", bound="Settings")
-
-
-def setting(
-    default: Any = dataclasses.MISSING,
-    doc: str = "",
-    *,
-    least: int | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
-    words: str = "",
-    formerly: str = "",
-) -> Any:
-    """Declare a setting, as the default of a field.
-
-    Parameters
-    ----------
-    default : object
-        Its default.
-    doc : str
-        One sentence. Left out where a class gives another default to a field that it inherits.
-    least : int, optional
-        Least whole number; 1 where nothing is said.
-    above : float, optional
-        What a number has to exceed; it is at least 0 in any case.
-    below : float, optional
-        What a number stays below.
-    most : float, optional
-        Largest value of a number.
-    words : str, optional
-        What the documentation says of the type, where the annotation says too little.
-    formerly : str, optional
-        Its name in files of earlier versions.
-    """
-    about = {
-        "doc": doc,
-        "least": least,
-        "above": above,
-        "below": below,
-        "most": most,
-        "words": words,
-        "formerly": formerly,
-    }
-    return dataclasses.field(default=default, metadata=about)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Setting:
-    """A setting as it was declared.
-
-    Attributes
-    ----------
-    name : str
-    doc : str
-    default : object
-    kind : {"number", "whole", "flag", "choice", "path", "other"}
-    choices : tuple of str
-        The words of a choice.
-    optional : bool
-        Whether None is allowed.
-    traced : bool
-        Whether the number is traced rather than compiled in.
-    least : int, optional
-    above : float, optional
-    below : float, optional
-    most : float, optional
-    words : str
-    formerly : str
-        These as given to `setting`.
-    """
-
-    name: str
-    doc: str
-    default: Any
-    kind: Kind
-    choices: tuple[str, ...] = ()
-    optional: bool = False
-    traced: bool = False
-    least: int | None = None
-    above: float | None = None
-    below: float | None = None
-    most: float | None = None
-    words: str = ""
-    formerly: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,18 +49,6 @@ class Settings:
     n_clusters: int = setting(10, "Number of clusters K.")
     _: dataclasses.KW_ONLY
     n_init: int = setting(20, "Restarts of k-means.")
-
-
-def settings_of(kind: type) -> tuple[Setting, ...]:
-    """All settings of a class, those of its bases first."""
-    return _settings_of(kind)
-
-
-@cache
-def _settings_of(kind: Any) -> tuple[Setting, ...]:
-    hints = get_type_hints(kind)
-    declared = [field for field in dataclasses.fields(kind) if "doc" in field.metadata]
-    return tuple(_described(kind, field, hints[field.name]) for field in declared)
 
 
 def renamed(kind: type, found: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +80,7 @@ def check(about: Setting, value: Any, *, scalar: bool = True) -> None:
         if not isinstance(value, (bool, np.bool_)):
             raise InputError(f"{name} is {value!r}; expected True or False")
     elif about.kind == "whole":
-        check_count(name, value, 1 if about.least is None else about.least)
+        check_count(name, value, 1 if about.least is None else int(about.least))
         if int(value) >= _MOST:
             raise InputError(f"{name} is {value}; expected a whole number below 2^31")
     elif about.kind == "number":
@@ -208,32 +109,6 @@ class _Traced(enum.Enum):
     """Stands in the place of a traced number, and fails loudly where it is taken for one."""
 
     VALUE = "traced"
-
-
-def _described(kind: type, field: "dataclasses.Field[Any]", hint: Any) -> Setting:
-    # a class may give another default to a field of its base, which has said the rest
-    inherited = (vars(base).get("__dataclass_fields__", {}).get(field.name) for base in kind.__mro__)
-    metadata = next((found.metadata for found in inherited if found is not None and found.metadata.get("doc")), None)
-    if metadata is None:
-        raise TypeError(f"the setting {field.name} of {kind.__name__} has no sentence; give setting(default, doc)")
-    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    concrete = tuple(part for part in parts if part is not types.NoneType)
-    traced, choices = Array in concrete, ()
-    sort: Kind = "other"
-    if traced or concrete == (float,):
-        sort = "number"
-    elif concrete == (int,):
-        sort = "whole"
-    elif concrete == (bool,):
-        sort = "flag"
-    elif Path in concrete:
-        sort = "path"
-    elif len(concrete) == 1 and get_origin(concrete[0]) is Literal:
-        sort, choices = "choice", get_args(concrete[0])
-    optional = types.NoneType in parts
-    return Setting(
-        name=field.name, default=field.default, kind=sort, choices=choices, optional=optional, traced=traced, **metadata
-    )
 
 
 def _check_number(about: Setting, value: Any, scalar: bool) -> None:
