@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import time
@@ -61,13 +62,19 @@ def write(path: Path, benchmark: str, command: str, found: dict[str, Any]) -> Pa
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    beside.write_text(_laid_out(record) + "\n", encoding="utf-8")
     return beside.replace(path)
 
 
 def now() -> str:
     """Date and time, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _laid_out(record: dict[str, Any]) -> str:
+    """As JSON that a reader finds their way in: indented, but a list of numbers in one line."""
+    text = json.dumps(record, indent=2, allow_nan=False)
+    return re.sub(r"\[\n\s+(-?[\d.][^\[\]{}\"]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
 
 
 class Clocked(NamedTuple):

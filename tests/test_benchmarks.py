@@ -108,6 +108,14 @@ def options(**given):
     )
 
 
+def test_a_record_is_whole_with_its_numbers_in_one_line(tmp_path):
+    found = {"places": [1, -2.5, 1e-7], "words": ["[1,", "2]"], "rows": [{"empty": [], "nested": [[1], [2, 3]]}]}
+    path = measure.write(tmp_path / "some.json", "some", "python -m benchmarks some", found)
+    text = path.read_text(encoding="utf-8")
+    assert {name: json.loads(text)[name] for name in found} == found
+    assert '"places": [1, -2.5, 1e-07],' in text
+
+
 def test_pieces_go_on_where_a_run_was_stopped(tmp_path, capsys):
     known = {"a": 1, "c": 3}
 

@@ -16,14 +16,13 @@ A row of which a start took longer than ``--time-limit`` keeps what it has, and 
 Costs and balances are medians over the starts, seconds those of a compiled fit from the start on, the compiler's apart:
 programs that an earlier row has compiled cost none. ``gain`` tells of ten starts, where the published FCA has a row,
 what part of the difference between that and ours is there with the centres of plain k-means (exact FAlg), and what the
-centres add. ``curve`` is cost against balance on Adult, twelve values of every control, and a picture of it.
+centres add. ``curve`` is cost against balance on Adult, twelve values of every control.
 ``--without-seconds`` is for a machine that has other work. ``--quick`` takes few rows.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,16 +152,13 @@ def gain(name: str, quick: bool) -> dict[str, Any]:
     }
 
 
-def curve(options: Any, folder: Path, methods: Sequence[str] = CURVES) -> dict[str, Any]:
-    """Cost against balance of every control on Adult, from one start, and its picture."""
+def curve(options: Any, methods: Sequence[str] = CURVES) -> dict[str, Any]:
+    """Cost against balance of every control on Adult, from one start."""
     points = compared_data.scaled("adult", "l2", options.quick)
     found = fairjax.compare(
         points.X, points.groups, methods=methods, n_clusters=compared_data.K["adult"], n_seeds=1, init="k-means++",
         curve=True,
     )  # fmt: skip
-    axes = found.plot()
-    axes.figure.set_size_inches(7.5, 4.5)
-    axes.figure.savefig(folder / "baselines-compared.svg", metadata={"Date": None})
     kept = ("method", "name", "control", "value", "cost", "balance", "n_nonempty", "status")
     rows = [{key: plain(row[key]) for key in kept} for _, row in found.runs.iterrows()]
     return {"about": {"seeds": 1}, "curve": rows, "notes": [{"note": note} for note in found.notes]}
@@ -190,7 +186,7 @@ def compared(run: Run) -> None:
     options = run.options
     todo: dict[str, Callable[[], dict[str, Any]]] = {
         piece.name: partial(rows_of, piece, options) for piece in all_pieces()
-    } | {GAIN: partial(gains, run.quick), CURVE: partial(curve, options, run.folder)}
+    } | {GAIN: partial(gains, run.quick), CURVE: partial(curve, options)}
 
     def known(name: str) -> bool:
         seeds = run.record().get("pieces", {}).get(name, {}).get("seeds")

@@ -8,8 +8,8 @@
     dfc-structure        DFC with and without preserved structure: Figures 4 and 6
 
 Data are the bundled digits: all beside their reversals (fcmi-losses, dfc-*), half of them reversed (fcmi-grid) or
-brighter (fairoids). Adult is read from the folder that ``FAIRJAX_DATA`` names. ``fairoids`` and ``dfc-structure`` also
-draw a picture; ``python -m benchmarks figures`` draws the others.
+brighter (fairoids). Adult is read from the folder that ``FAIRJAX_DATA`` names. ``python -m benchmarks figures`` draws
+the pictures of the records.
 """
 
 import dataclasses
@@ -20,11 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.deep import reduced
-from benchmarks.deep.pictures import rounded, save
+from benchmarks.deep.rounding import placed, rounded
 from benchmarks.running import Run
 from fairjax import datasets
 from fairjax.deep import Network, analysis, dec, fairoid, prepare
-from fairjax.deep.analysis import figures
 
 SHOWN = 900  # rows of a t-SNE picture
 WHAT = ("accuracy", "nmi", "balance", "mnce")
@@ -108,19 +107,13 @@ def fairoids(run: Run) -> dict[str, Any]:
     }  # fmt: skip
     result, seen = analysis.watch(jax.random.key(0), rows, config, measures, every=14)
     chosen = np.random.default_rng(0).choice(len(data.X), SHOWN, replace=False)
-    places, start, marked = {}, None, {"centers": {}, "fairoids": {}}
+    places: dict[str, Any] = {"rows": {}, "centers": {}, "fairoids": {}}
+    start = None
     for i in sorted({0, min(9, len(seen) - 1), len(seen) - 1}):
         one, title = seen[i].values, f"epoch {seen[i].step // 14}"
         start = analysis.tsne(np.concatenate([one["z"][chosen], one["centers"], one["fairoids"]]), start=start)
-        places[title] = start[:SHOWN]
-        marked["centers"][title] = start[SHOWN : SHOWN + reduced.K]
-        marked["fairoids"][title] = start[SHOWN + reduced.K :]
-    colours = {
-        "class": (data.target[chosen], [str(digit) for digit in range(10)]),
-        "group": (data.groups[chosen], ["as they are", "brighter"]),
-    }
-    marks = {"centers": ("*", marked["centers"]), "fairoids": ("D", marked["fairoids"])}
-    save(figures.scatters(places, colours, marks=marks), run.folder, "ablations-fairoids.png")
+        for name, part in zip(places, np.split(start, [SHOWN, SHOWN + reduced.K]), strict=True):
+            places[name][title] = placed(part)
     distances = [
         np.linalg.norm(one.values["centers"][:, None] - one.values["fairoids"], axis=2) for one in seen
     ]  # fmt: skip
@@ -129,7 +122,13 @@ def fairoids(run: Run) -> dict[str, Any]:
         "scores": reduced.scores(result.labels, data),
         "epochs": [one.step // 14 for one in seen],
         "unevenness_of_distances": rounded(uneven),
+        "tsne": shown(data, chosen) | {"places": places},
     }
+
+
+def shown(data: datasets.Dataset, chosen: Any) -> dict[str, Any]:
+    """Class and group of the rows of a picture."""
+    return {"class": data.target[chosen].tolist(), "group": data.groups[chosen].tolist()}
 
 
 def fairoids_clusters(run: Run) -> dict[str, Any]:
@@ -178,23 +177,13 @@ def dfc_structure(run: Run) -> dict[str, Any]:
     measures = {"z": analysis.latent_rows(many, rows), "centers": lambda state: state.params["centers"]}
     result, seen = analysis.watch(keys, rows, many, measures, every=500)
     chosen = np.random.default_rng(0).choice(len(data.X), SHOWN, replace=False)
-    places, centers = {}, {}
+    places: dict[str, Any] = {"rows": {}, "centers": {}}
     for i, name in enumerate(ways):
         last = seen[-1].values
         plane = analysis.tsne(np.concatenate([last["z"][i][chosen], last["centers"][i]]))
-        places[name], centers[name] = plane[:SHOWN], plane[SHOWN:]
-    colours = {
-        "class": (data.target[chosen], [str(digit) for digit in range(10)]),
-        "group": (data.groups[chosen], ["original", "reversed"]),
-    }
-    save(
-        figures.scatters(places, colours, marks={"centers": ("*", centers)}),
-        run.folder,
-        "ablations-dfc-structure.png",
-    )
-    return {
-        "scores": {name: reduced.scores(one, data) for name, one in zip(ways, jnp.asarray(result.labels), strict=True)}
-    }
+        places["rows"][name], places["centers"][name] = placed(plane[:SHOWN]), placed(plane[SHOWN:])
+    scores = {name: reduced.scores(one, data) for name, one in zip(ways, jnp.asarray(result.labels), strict=True)}
+    return {"scores": scores, "tsne": shown(data, chosen) | {"places": places}}
 
 
 SECTIONS = {

@@ -1,8 +1,7 @@
 """The papers' in-depth analyses at reduced size, on the bundled digits and their reversals.
 
 ``training`` has t-SNE, probe, critic, label matching, decoders, information, FWD and clusters; the sweeps set weights
-of fairness and structure against what comes out. Pictures that need more than the record are
-written beside it; ``python -m benchmarks figures`` draws the others.
+of fairness and structure against what comes out. ``python -m benchmarks figures`` draws the pictures of the records.
 """
 
 import dataclasses
@@ -13,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.deep import reduced
-from benchmarks.deep.pictures import rounded, save
+from benchmarks.deep.rounding import placed, rounded
 from benchmarks.running import Run
 from fairjax import datasets
 from fairjax.deep import analysis, prepare
-from fairjax.deep.analysis import figures
 
 SOURCES = ["original", "reversed"]
 EPOCH = 28  # steps
@@ -80,9 +78,6 @@ def training(run: Run) -> dict[str, Any]:
         for name, z in latent.items()
     }
     worst = {name: analysis.unfairest_cluster(own, plain.groups) for name, own in labels.items()}
-    save(tsne(found, run.quick), run.folder, "analyses-tsne.png")
-    save(decoders(found), run.folder, "analyses-decoders.png")
-    save(figures.unfairest(worst, SOURCES), run.folder, "analyses-unfairest.svg")
     return {
         "seed": 0,
         "scores": scores,
@@ -99,39 +94,47 @@ def training(run: Run) -> dict[str, Any]:
         },
         "fwd": {"clusters": list(NUMBERS)} | {name: rounded(values) for name, values in lines.items()},
         "unfairest": {
-            name: {"size": one.size, "shares": rounded(one.shares), "distance": round(one.distance, 4)}
+            name: {
+                "cluster": one.cluster,
+                "size": one.size,
+                "shares": rounded(one.shares),
+                "overall": rounded(one.overall),
+                "distance": round(one.distance, 4),
+            }
             for name, one in worst.items()
         },
+        "tsne": tsne(found, run.quick),
+        "decoders": decoders(found),
     }
 
 
-def tsne(found: Trained, quick: bool) -> Any:
-    """Latent rows of AE + k-means, and of FCMI at three times of its training."""
+def tsne(found: Trained, quick: bool) -> dict[str, Any]:
+    """Latent rows of AE + k-means on a plane, and of FCMI at three times of its training."""
     chosen = np.random.default_rng(0).choice(len(found.plain.X), SHOWN, replace=False)
     snapshots = found.seen["FCMI"]
     times = {f"FCMI, epoch {one.step // EPOCH}": one for one in (snapshots[i] for i in pick(len(snapshots), quick))}
     places, start = {"AE + k-means": analysis.tsne(found.latent["AE + k-means"][chosen])}, None
     for name, one in times.items():
         places[name] = start = analysis.tsne(one.values["z"][chosen], start=start)
-    colours = {
-        "class": (found.plain.target[chosen], [str(digit) for digit in range(10)]),
-        "group": (found.plain.groups[chosen], SOURCES),
+    return {
+        "class": found.plain.target[chosen].tolist(),
+        "group": found.plain.groups[chosen].tolist(),
+        "places": {name: placed(points) for name, points in places.items()},
     }
-    return figures.scatters(places, colours)
 
 
-def decoders(found: Trained) -> Any:
-    """A digit of each class and group through FCMI's decoder of either group."""
+def decoders(found: Trained) -> dict[str, Any]:
+    """A digit of each class and group through FCMI's decoder of either group: rows of 64 values in [0, 1]."""
     plain, shown = found.plain, {}
     for group, source in enumerate(SOURCES):
         some = [np.flatnonzero((plain.target == digit) & (plain.groups == group))[0] for digit in range(10)]
         drawn = analysis.switched(
             found.settings["FCMI"].network, found.results["FCMI"].clusterer, found.signed.X[np.array(some)], 2
         )
-        shown[f"{source}, input"] = plain.X[some].reshape(-1, 8, 8)
+        shown[f"{source}, input"] = plain.X[some]
         for branch, by in zip(SOURCES, (np.asarray(drawn) + 1) / 2, strict=True):
-            shown[f"{source}, by branch “{branch}”"] = by.reshape(-1, 8, 8)
-    return figures.images(shown, title="FCMI: rows through the decoder of either group")
+            shown[f"{source}, by branch “{branch}”"] = by
+    return {name: rounded(np.reshape(rows, (-1, 64)), 2) for name, rows in shown.items()}
 
 
 def pick(count: int, quick: bool) -> list[int]:

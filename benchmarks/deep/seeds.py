@@ -18,15 +18,15 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.deep import screening
-from benchmarks.deep.pictures import rounded, save
+from benchmarks.deep.rounding import rounded
 from benchmarks.running import Run
 from fairjax import datasets, metrics
 from fairjax.deep import analysis, fcmi, prepare, restarts
-from fairjax.deep.analysis import figures
 from fairjax.deep.nets import embed
 from fairjax.deep.training import Data, Position, TrainState, steps_per_epoch
 
 K = 10
+TRACED = ("information", "spread within clusters")  # over the epochs
 SCORES = ("information", "group information", "hardness", "evenness", "spread within clusters", "reconstruction")
 
 
@@ -89,13 +89,11 @@ def watched(run: Run) -> dict[str, Any]:
     fcmi.run(keys, data, config, chunk_steps=epoch, after_chunk=after_chunk)
     epochs = list(range(config.warmup_epochs + 1, config.epochs + 1))
     assert len(seen) == len(epochs)
-    found, picture = told(rows, seen, epochs)
-    save(picture, run.folder, f"{run.name}.svg")
-    return found
+    return told(rows, seen, epochs)
 
 
-def told(rows: datasets.Dataset, seen: list[dict[str, Any]], epochs: list[int]) -> tuple[dict[str, Any], Any]:
-    """The record and its picture."""
+def told(rows: datasets.Dataset, seen: list[dict[str, Any]], epochs: list[int]) -> dict[str, Any]:
+    """The record."""
     accuracy = np.array([[float(metrics.accuracy(own, rows.target)) for own in one["labels"]] for one in seen])
     last = accuracy[-1]
     seeds = []
@@ -118,15 +116,9 @@ def told(rows: datasets.Dataset, seen: list[dict[str, Any]], epochs: list[int]) 
         when: round(float(spearmanr(accuracy[i], last).statistic), 3) for when, i in times.items()
     }
     print(correlations, flush=True)
-    order = np.argsort(-last)
-    groups = {"best three": order[:3], "worst three": order[-3:]}
-    panels = {"accuracy": {name: accuracy[:, which] for name, which in groups.items()}}
-    for name in ("information", "spread within clusters"):
-        values = np.array([one[name] for one in seen])
-        panels[name] = {label: values[:, which] for label, which in groups.items()}
-    picture = figures.curves(panels, epochs, xlabel="epoch", title="FCMI's seeds: mean and range of three")
     about = {"rows": len(rows.X), "epochs": epochs[-1], "seeds": seeds, "rank_correlation_with_accuracy": correlations}
-    return about | {"accuracy": {"epochs": epochs, "by_seed": rounded(accuracy.T)}}, picture
+    traced = {name: rounded(np.transpose([one[name] for one in seen])) for name in TRACED}
+    return about | {"accuracy": {"epochs": epochs, "by_seed": rounded(accuracy.T)}, "by_seed": traced}
 
 
 def chosen(run: Run) -> dict[str, Any]:

@@ -4,9 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.records import follow
 from benchmarks.tables import deep
 
 Record = dict[str, Any]
+DIGITS = [str(digit) for digit in range(10)]
+SOURCES = ["original", "reversed"]
 
 
 def curves(record: Record) -> Any:
@@ -168,9 +171,67 @@ def fairoids_adult(record: Record) -> Any:
     )
 
 
-_SVG = (".svg",)
+def scatter(groups: list[str], marks: dict[str, str] | None = None) -> Any:
+    """A picture of latent rows on planes of t-SNE, coloured by class and by group, and of what is marked among them."""
+
+    def drawn(record: Record) -> Any:
+        from fairjax.deep.analysis import figures
+
+        found = follow(record, "tsne")
+        places = found["places"] if marks is None else found["places"]["rows"]
+        signs = {
+            ("centres" if name == "centers" else name): (sign, planes(found["places"][name]))
+            for name, sign in (marks or {}).items()
+        }
+        colours = {"class": (found["class"], DIGITS), "group": (found["group"], groups)}
+        return figures.scatters(planes(places), colours, marks=signs)
+
+    return drawn
+
+
+def planes(places: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    """Places (n, 2) by panel."""
+    return {name: np.transpose([points["x"], points["y"]]) for name, points in places.items()}
+
+
+def decoders(record: Record) -> Any:
+    """A digit of each class and group through FCMI's decoder of either group."""
+    from fairjax.deep.analysis import figures
+
+    rows = {name: np.reshape(rows, (-1, 8, 8)) for name, rows in follow(record, "decoders").items()}
+    return figures.images(rows, title="FCMI: rows through the decoder of either group")
+
+
+def unfairest(record: Record) -> Any:
+    """Shares of the groups in each method's unfairest cluster."""
+    from fairjax.deep.analysis import Unfairest, figures
+
+    found = {name: Unfairest(**one) for name, one in record["unfairest"].items() if follow(one, "overall")}
+    return figures.unfairest(found, SOURCES)
+
+
+def seeds(record: Record) -> Any:
+    """Accuracy and two scores without labels over FCMI's training, of the best and the worst seeds."""
+    from fairjax.deep.analysis import figures
+
+    values = {"accuracy": record["accuracy"]["by_seed"], **follow(record, "by_seed")}
+    order = [one["seed"] for one in record["seeds"]]  # the best first
+    groups = {"best three": order[:3], "worst three": order[-3:]}
+    panels = {
+        name: {label: np.array(found)[which].T for label, which in groups.items()} for name, found in values.items()
+    }
+    return figures.curves(
+        panels, record["accuracy"]["epochs"], xlabel="epoch", title="FCMI's seeds: mean and range of three"
+    )
+
+
+_SVG, _PNG = (".svg",), (".png",)
 FIGURES = {
-    "deep-curves-reduced": ("deep-reduced", (".png",), curves),
+    "deep-curves-reduced": ("deep-reduced", _PNG, curves),
+    "seeds-mnist-usps": ("seeds-mnist-usps", _SVG, seeds),
+    "analyses-tsne": ("analyses-training", _PNG, scatter(SOURCES)),
+    "analyses-decoders": ("analyses-training", _PNG, decoders),
+    "analyses-unfairest": ("analyses-training", _SVG, unfairest),
     "analyses-probe": ("analyses-training", _SVG, probe),
     "analyses-critic": ("analyses-training", _SVG, critic),
     "analyses-matching": ("analyses-training", _SVG, matching),
@@ -184,5 +245,9 @@ FIGURES = {
     "ablations-fcmi-grid-accuracy": ("ablations-fcmi-grid", _SVG, grid("accuracy")),
     "ablations-fcmi-grid-balance": ("ablations-fcmi-grid", _SVG, grid("balance")),
     "ablations-fairoids-clusters": ("ablations-fairoids-clusters", _SVG, fairoids_clusters),
+    "ablations-fairoids": (
+        "ablations-fairoids", _PNG, scatter(["as they are", "brighter"], {"centers": "*", "fairoids": "D"}),
+    ),
+    "ablations-dfc-structure": ("ablations-dfc-structure", _PNG, scatter(SOURCES, {"centers": "*"})),
     "ablations-fairoids-adult": ("ablations-fairoids-adult", _SVG, fairoids_adult),
-}
+}  # fmt: skip
