@@ -150,8 +150,36 @@ def near(given: Coupled, mu: Array, central: Array, y: Array, level: Array) -> P
     """A point near the prices y (S, K) and levels (L, K) of a similar programme; ``mu`` () says how near."""
     masses = jnp.where(given.present, given.masses[:, None], 1)
     least = jnp.where(given.roomy, y.shape[1] * mu / n_rows(given) / masses, 0)
-    below, above = jnp.maximum(-y, 0) + least, jnp.maximum(y, 0) + least
+    below, above = jnp.maximum(-y, 0), jnp.maximum(y, 0)
+    # bounds that exert no force have all the slack that counts leave them, which may be many times the group
+    counts = of_groups(
+        given, given.placed + gathered(given, _fractions(given, _prices(given, below, above, y), mu, central))
+    )
+    at_level = at_level_of(given, level)
+    most = (
+        mu
+        / n_rows(given)
+        / jnp.maximum(
+            jnp.stack([counts - given.lower * at_level, given.upper * at_level - counts]), masses / y.shape[1]
+        )
+    )
+    below = below + jnp.where(below > 0, least, jnp.minimum(least, most[0]))
+    above = above + jnp.where(above > 0, least, jnp.minimum(least, most[1]))
     return _with_forces(given, None, mu, central, level, below, above, y)
+
+
+def _prices(given: Coupled, below: Array, above: Array, y: Array | None) -> Array:
+    """Prices (R, K) that match the forces (S, K) of bounds, and y (S, K) for groups without room."""
+    of_own = above - below if y is None else jnp.where(given.roomy, above - below, y)
+    pull = jnp.where(given.roomy, given.upper * above - given.lower * below, given.lower * of_own)
+    return jnp.concatenate([of_own, _total_of(given, jnp.where(given.present, pull, 0))])
+
+
+def _fractions(given: Coupled, prices: Array, mu: Array, central: Array) -> Array:
+    """Central fractions (K, m) at these prices."""
+    paid = given.rows.costs + by_row(given, prices)
+    inverse = 1 / (paid - jnp.min(paid, 0) + mu * central)
+    return inverse / iterates.over_clusters(inverse)
 
 
 def _with_forces(
@@ -169,15 +197,12 @@ def _with_forces(
     below, above = jnp.where(roomy, below, 0), jnp.where(roomy, above, 0)
     each = mu / n_rows(given)
     slack_below, slack_above = (jnp.where(roomy, each / jnp.where(roomy, force, 1), 1) for force in (below, above))
-    of_groups = above - below if y is None else jnp.where(roomy, above - below, y)
-    pull = jnp.where(roomy, given.upper * above - given.lower * below, given.lower * of_groups)
-    prices = jnp.concatenate([of_groups, _total_of(given, jnp.where(given.present, pull, 0))])
+    prices = _prices(given, below, above, y)
     paid = given.rows.costs + by_row(given, prices)
     paid = paid - jnp.min(paid, 0)
     if fractions is None:
         reduced = paid + mu * central
-        fractions = 1 / reduced
-        fractions = fractions / iterates.over_clusters(fractions)
+        fractions = _fractions(given, prices, mu, central)
     else:
         reduced = paid + fractions.shape[0] * mu * central
     return Point(fractions, reduced, prices, level, slack_below, slack_above, below, above)

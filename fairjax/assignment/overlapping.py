@@ -181,6 +181,21 @@ def _moved(at: Point, along: Point, primal: Array, dual: Array) -> Point:
     return Point(*(value + step * change for value, step, change in zip(at, steps, along, strict=True)))
 
 
+def _steadied(given: Coupled, prices: Array) -> Array:
+    """Prices (R, K) less what groups without room pay in all clusters alike, as far as the levels allow.
+
+    No row notices it and nothing resists it, so it would drift from step to step, and in the end exceed all costs.
+    """
+    n_groups = len(given.masses)
+    lower = jnp.where(given.present & ~given.roomy, given.lower, 0)
+    constant = jnp.where(lower > 0, jnp.mean(prices[:n_groups], 1, keepdims=True), 0)
+    if len(given.members) > n_groups:
+        return prices + jnp.concatenate([-constant, jnp.sum(lower * constant, 0, keepdims=True)])
+    # what pulls at a level has to stay
+    pull, size = product(given.levels.T, lower * constant), product(given.levels.T, lower**2)
+    return prices - (constant - lower * product(given.levels, pull / jnp.where(size > 0, size, 1)))
+
+
 def _complementarity(given: Coupled, at: Point) -> Array:
     of_rows = product(iterates.over_clusters(at.fractions * at.reduced), given.weights)
     of_bounds = at.slack_below * at.force_below + at.slack_above * at.force_above
@@ -234,6 +249,7 @@ def _step(
     along, _ = jax.lax.fori_loop(0, 2, towards, begin)
     primal, dual = (jnp.where(reach < 1, boundary * reach, 1) for reach in _reach(given, at, along))
     there = _moved(at, along, primal, dual)
+    there = there._replace(prices=_steadied(given, there.prices))
     return after(state, there, _measure(given, there), (primal, dual), tolerance)
 
 
