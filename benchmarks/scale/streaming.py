@@ -274,7 +274,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", type=int, default=20, help="most iterations of the fit")
     parser.add_argument("--repeats", type=int, default=3, help="passes of which the quickest counts")
     parser.add_argument("--no-rates", action="store_true", help="only fit, as with rows that memory does not hold")
-    parser.add_argument("--name", default="fit", help="of the record: streaming-NAME.json")
+    parser.add_argument("--name", help="of another size or table, for the record: streaming-fit-NAME.json")
     parser.add_argument("--folder", type=Path, help="where the table is written and deleted (default: a temporary one)")
     parser.add_argument("--joined", action="store_true", help="also by two processes, on a core each")
     parser.add_argument("--data", choices=["blobs", "census"], default="blobs")
@@ -282,7 +282,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def fit(run: Run) -> dict[str, Any]:
     options = run.options
-    run.name = f"streaming-{options.name}"
+    if options.name is not None:
+        run.name = f"{run.name}-{options.name}"
     if run.quick:
         options.rows = min(options.rows, 200_000)
     case = CENSUS if options.data == "census" else {"features": D, "clusters": K, "min_balance": None}
