@@ -152,19 +152,12 @@ def near(given: Coupled, mu: Array, central: Array, y: Array, level: Array) -> P
     least = jnp.where(given.roomy, y.shape[1] * mu / n_rows(given) / masses, 0)
     below, above = jnp.maximum(-y, 0), jnp.maximum(y, 0)
     # bounds that exert no force have all the slack that counts leave them, which may be many times the group
-    counts = of_groups(
-        given, given.placed + gathered(given, _fractions(given, _prices(given, below, above, y), mu, central))
-    )
-    at_level = at_level_of(given, level)
-    most = (
-        mu
-        / n_rows(given)
-        / jnp.maximum(
-            jnp.stack([counts - given.lower * at_level, given.upper * at_level - counts]), masses / y.shape[1]
-        )
-    )
-    below = below + jnp.where(below > 0, least, jnp.minimum(least, most[0]))
-    above = above + jnp.where(above > 0, least, jnp.minimum(least, most[1]))
+    fractions = _fractions(given, _prices(given, below, above, y), mu, central)
+    counts, at_level = of_groups(given, given.placed + gathered(given, fractions)), at_level_of(given, level)
+    slack = jnp.stack([counts - given.lower * at_level, given.upper * at_level - counts])
+    idle = jnp.minimum(least, mu / n_rows(given) / jnp.maximum(slack, masses / y.shape[1]))
+    below = below + jnp.where(below > 0, least, idle[0])
+    above = above + jnp.where(above > 0, least, idle[1])
     return _with_forces(given, None, mu, central, level, below, above, y)
 
 
