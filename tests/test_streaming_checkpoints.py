@@ -110,7 +110,8 @@ def iteration_of(folder):
         return len(kept["history"])
 
 
-@pytest.mark.parametrize(("n_kills", "n_iter"), [(2, 40), pytest.param(20, 400, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_kills", "n_iter"), [(2, 40), (20, 400)])
 def test_a_killed_fit_ends_as_if_it_had_not_been(tmp_path, n_kills, n_iter):
     X, groups = people(2000)
     whole = FCA(K, random_state=0, init=X[:K], tol=0, max_iter=n_iter).fit_blocks(cut(X, groups, 700))
