@@ -17,6 +17,7 @@ from jax import Array
 from fairjax.assignment.programme import Programme
 
 LEAST_SLACK = 0.1  # of a group's even share
+OFF_CENTRE = 10.0  # at most: a product at a warm start over the central one
 SIDES = np.array([1.0, -1.0])[:, None, None]  # counts may exceed their lower bounds, and fall short of their upper ones
 
 
@@ -89,11 +90,25 @@ def start(programme: Programme, level: Array, central: Array) -> Bounds:
     return Bounds(slack, central / slack)
 
 
-def near(programme: Programme, prices: Array, central: Array) -> Bounds:
-    """Bounds that exert slightly more than the forces of ``prices`` (M, K), with products ``central`` (M, 1)."""
-    least = prices.shape[1] * central
-    force = jnp.where(programme.roomy, jnp.maximum(-SIDES * prices, 0) + least, 0)
-    return Bounds(jnp.where(programme.roomy, central / jnp.where(programme.roomy, force, 1), 1), force)
+def balanced_by(prices: Array) -> Bounds:
+    """Bounds without slack, and with the forces of ``prices`` (M, K)."""
+    force = jnp.maximum(-SIDES * prices, 0)
+    return Bounds(jnp.zeros_like(force), force)
+
+
+def near(programme: Programme, prices: Array, central: Array, counts: Array, level: Array) -> Bounds:
+    """Bounds that exert slightly more than the forces of ``prices`` (M, K), with products near ``central`` (M, 1).
+
+    Those that exert hardly any force have all the slack that counts (M, K) and level (K,) leave them, which may be many
+    times the group: with less, counts would seem to miss them by as much, and steps would go astray.
+    """
+    n_clusters = prices.shape[1]
+    force, least = balanced_by(prices).force, n_clusters * central
+    left = jnp.maximum(SIDES * (counts - programme.limits * level), 1 / n_clusters)
+    force = force + jnp.where(force > 0, least, jnp.minimum(least, central / left))
+    slack = central / jnp.where(programme.roomy, force, 1)
+    slack = jnp.clip(left, slack, OFF_CENTRE * slack)
+    return Bounds(jnp.where(programme.roomy, slack, 1), jnp.where(programme.roomy, force, 0))
 
 
 def missed(programme: Programme, bounds: Bounds, counts: Array, level: Array) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 
 from fairjax._core.precision import product
-from fairjax.assignment import controls, iterates
+from fairjax.assignment import bounds, controls, iterates
 from fairjax.assignment.attributes import Attributes
 from fairjax.assignment.programme import Points, Programme, programme
 
@@ -147,18 +147,22 @@ def start(given: Coupled, mu: Array, central: Array) -> Point:
 
 
 def near(given: Coupled, mu: Array, central: Array, y: Array, level: Array) -> Point:
-    """A point near the prices y (S, K) and levels (L, K) of a similar programme; ``mu`` () says how near."""
+    """A point near the prices y (S, K) and levels (L, K) of a similar programme; ``mu`` () says how near.
+
+    Bounds as in :func:`fairjax.assignment.bounds.near`.
+    """
+    n_clusters, each = y.shape[1], mu / n_rows(given)
     masses = jnp.where(given.present, given.masses[:, None], 1)
-    least = jnp.where(given.roomy, y.shape[1] * mu / n_rows(given) / masses, 0)
-    below, above = jnp.maximum(-y, 0), jnp.maximum(y, 0)
-    # bounds that exert no force have all the slack that counts leave them, which may be many times the group
-    fractions = _fractions(given, _prices(given, below, above, y), mu, central)
+    force, least = jnp.maximum(jnp.stack([-y, y]), 0), n_clusters * each / masses
+    fractions = _fractions(given, _prices(given, force[0], force[1], y), mu, central)
     counts, at_level = of_groups(given, given.placed + gathered(given, fractions)), at_level_of(given, level)
-    slack = jnp.stack([counts - given.lower * at_level, given.upper * at_level - counts])
-    idle = jnp.minimum(least, mu / n_rows(given) / jnp.maximum(slack, masses / y.shape[1]))
-    below = below + jnp.where(below > 0, least, idle[0])
-    above = above + jnp.where(above > 0, least, idle[1])
-    return _with_forces(given, None, mu, central, level, below, above, y)
+    left = jnp.stack([counts - given.lower * at_level, given.upper * at_level - counts])
+    left = jnp.maximum(left, masses / n_clusters)
+    force = force + jnp.where(force > 0, least, jnp.minimum(least, each / left))
+    slack = each / jnp.where(given.roomy, force, 1)
+    slack = jnp.where(given.roomy, jnp.clip(left, slack, bounds.OFF_CENTRE * slack), 1)
+    at = _with_forces(given, None, mu, central, level, force[0], force[1], y)
+    return at._replace(slack_below=slack[0], slack_above=slack[1])
 
 
 def _prices(given: Coupled, below: Array, above: Array, y: Array | None) -> Array:

@@ -154,11 +154,13 @@ def start(programme: Programme, kind: Kind, weights: Weights, mu: Array) -> Iter
 
 def start_near(programme: Programme, kind: Kind, weights: Weights, prices: Array, level: Array, mu: Array) -> Iterate:
     """An interior point near the prices (M, K) and levels (K,) of a similar programme; ``mu`` says how near."""
-    total, first = jnp.zeros_like(level), bounds.near(programme, prices, mu * weights.central_bounds)
+    total = jnp.zeros_like(level)
     if kind == "shares":
-        pull = jnp.where(programme.roomy, first.pull(programme), programme.slopes * prices)
+        pull = jnp.where(programme.roomy, bounds.balanced_by(prices).pull(programme), programme.slopes * prices)
         total = -jnp.sum(programme.masses[:, None] * pull, 0)
     paid = programme.costs + at_rows(programme, prices + total)
     reduced = paid - jnp.min(paid, 0) + mu * weights.central_rows
     fractions = 1 / reduced
-    return Iterate(fractions / over_clusters(fractions), reduced, prices, total, level, first)
+    fractions = fractions / over_clusters(fractions)
+    first = bounds.near(programme, prices, mu * weights.central_bounds, counts(programme, fractions), level)
+    return Iterate(fractions, reduced, prices, total, level, first)
