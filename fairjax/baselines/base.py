@@ -348,8 +348,11 @@ def _check_setting(about: Setting, value: Any) -> None:
     elif about.kind == "whole":
         check_count(about.name, value, 1 if about.least is None else int(about.least))
     elif about.kind == "number":
-        high = np.inf if about.below is None else about.below
+        highest = about.most if about.below is None else about.below
+        high = np.inf if highest is None else highest
         check_between(about.name, value, about.least or 0.0, high, below=about.below is not None)
+        if about.above is not None and value <= about.above:
+            raise InputError(f"{about.name} is {value!r}; expected more than {about.above:g}")
 
 
 def check_between(name: str, value: Any, low: float, high: float = np.inf, *, below: bool = False) -> None:
