@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from jax import Array
-
 __all__ = ["Setting", "setting", "settings_of"]
 
 Kind: TypeAlias = Literal["number", "whole", "flag", "choice", "path", "other"]
@@ -113,6 +111,9 @@ def _settings_of(kind: Any) -> tuple[Setting, ...]:
 
 
 def _described(kind: type, field: "dataclasses.Field[Any]", hint: Any) -> Setting:
+    # imported here because it takes half a second, and the command line asks for settings before it needs JAX
+    from jax import Array
+
     # a class may give another default, or sentence, to a field of its base, which has said the rest
     declared = [vars(base).get("__dataclass_fields__", {}).get(field.name) for base in kind.__mro__]
     known = [found.metadata for found in declared if found is not None and found.metadata.get("doc")]
