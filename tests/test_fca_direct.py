@@ -105,7 +105,7 @@ def test_programs_are_small(name):
     laid_out = jax.jit(lambda d: fca.prepare(d.X, d.groups, d.weights, n_groups=2)).lower(d)
     operation = re.compile(r" = \"?stablehlo\.(?!constant)")
     n_operations = [len(operation.findall(program.as_text())) for program in (*programs, laid_out)]
-    assert sum(n_operations[:2]) - 2 * n_operations[2] <= 3600
+    assert sum(n_operations[:2]) - 2 * n_operations[2] <= 3750
 
 
 @pytest.mark.parametrize("n_rows", [0, -3, 11, "2", 2.0, [2]])

@@ -25,7 +25,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from fairjax._core.precision import first_least, product
-from fairjax._core.varying import varying_as
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind
 from fairjax.assignment.programme import Programme
@@ -109,15 +108,6 @@ class Change(NamedTuple):
 
     prices: Prices
     level: Array
-
-
-class _Solved(NamedTuple):
-    """Unknowns (S, K), refined ones that follow them, and their prices and the forces (S, K) that these leave."""
-
-    following: Array
-    unknowns: Array
-    prices: Prices
-    lacking: Array
 
 
 def eliminate(matrix: Array) -> tuple[Array, Array]:
@@ -279,22 +269,14 @@ def solve(system: System, forces: Array, coupling: Array, *, refinements: int = 
         cleared = product(system.factor, scaled) / system.pivots
         return system.scale * product(cleared, system.factor).reshape(values.shape)
 
-    def refined(_: Array, found: _Solved) -> _Solved:
-        """The unknowns refined once more, and what those before them amount to."""
-        unknowns = found.following
+    unknowns = jnp.zeros_like(forces)
+    prices = _to_prices(couplings, unknowns, offset)
+    for _ in range(1 + refinements):
+        missing = _to_unknowns(couplings, forces - _resist(couplings, prices)) - couplings.stiffness * unknowns
+        unknowns = unknowns + apply_inverse(jnp.where(couplings.free, missing, 0))
         prices = _to_prices(couplings, unknowns, offset)
-        lacking = forces - _resist(couplings, prices)
-        missing = _to_unknowns(couplings, lacking) - couplings.stiffness * unknowns
-        following = unknowns + apply_inverse(jnp.where(couplings.free, missing, 0))
-        return _Solved(following, unknowns, prices, lacking)
-
-    none = jnp.zeros_like(forces)
-    begin = varying_as(_Solved(none, none, Prices(none[:, :1], none), none), forces, coupling, system)
-    n_rounds = 2 + refinements
-    # on an accelerator the overhead of a loop exceeds its work
-    unroll = 1 if jax.default_backend() == "cpu" else n_rounds
-    _, unknowns, prices, lacking = jax.lax.fori_loop(0, n_rounds, refined, begin, unroll=unroll)
     bends = couplings.bend > 0
     by_bend = _at_hub(couplings, unknowns) * at_hub / jnp.where(bends, couplings.bend, 1)
     # without bend, the level is what the hub's own equation lacks
-    return Change(prices, jnp.where(bends, by_bend, _at_hub(couplings, lacking) / at_hub))
+    lacking = _at_hub(couplings, forces - _resist(couplings, prices)) / at_hub
+    return Change(prices, jnp.where(bends, by_bend, lacking))
