@@ -17,7 +17,7 @@ from jax import Array
 from fairjax.assignment.programme import Programme
 
 LEAST_SLACK = 0.1  # of a group's even share
-OFF_CENTRE = 10.0  # at most: a product at a warm start over the central one
+_OFF_CENTRE = 10.0  # at most: a product at a warm start over the central one
 SIDES = np.array([1.0, -1.0])[:, None, None]  # counts may exceed their lower bounds, and fall short of their upper ones
 
 
@@ -34,10 +34,6 @@ class Bounds(NamedTuple):
     def prices(self) -> Array:
         """Prices (M, K) that balance the forces."""
         return -jnp.sum(SIDES * self.force, 0)
-
-    def pull(self, programme: Programme) -> Array:
-        """How hard the forces pull at the level (M, K)."""
-        return -jnp.sum(SIDES * programme.limits * self.force, 0)
 
 
 class Linearised(NamedTuple):
@@ -90,25 +86,34 @@ def start(programme: Programme, level: Array, central: Array) -> Bounds:
     return Bounds(slack, central / slack)
 
 
-def balanced_by(prices: Array) -> Bounds:
-    """Bounds without slack, and with the forces of ``prices`` (M, K)."""
-    force = jnp.maximum(-SIDES * prices, 0)
-    return Bounds(jnp.zeros_like(force), force)
+def forces(prices: Array) -> Array:
+    """Least forces (2, M, K) of the bounds that prices (M, K) balance."""
+    return jnp.maximum(-SIDES * prices, 0)
+
+
+def pulled(programme: Programme, force: Array) -> Array:
+    """How hard forces (2, M, K) pull at the level (M, K)."""
+    return -jnp.sum(SIDES * programme.limits * force, 0)
 
 
 def near(programme: Programme, prices: Array, central: Array, counts: Array, level: Array) -> Bounds:
-    """Bounds that exert slightly more than the forces of ``prices`` (M, K), with products near ``central`` (M, 1).
+    """Bounds near the ``prices`` (M, K), counts (M, K) and level (K,) of a similar programme; see :func:`warm`."""
+    left = jnp.asarray(SIDES) * (counts - programme.limits * level)
+    return warm(forces(prices), left, central, programme.roomy)
 
-    Those that exert hardly any force have all the slack that counts (M, K) and level (K,) leave them, which may be many
-    times the group: with less, counts would seem to miss them by as much, and steps would go astray.
+
+def warm(force: Array, left: Array, central: Array, roomy: Array, whole: Array | float = 1.0) -> Bounds:
+    """Bounds that exert slightly more than ``force`` (2, M, K), with products near ``central`` (M, 1).
+
+    ``left`` (2, M, K) is the slack that counts leave, of groups that weigh ``whole`` (M, 1). Bounds that exert hardly
+    any force have all of it, which may be many times the group: with less, counts would seem to miss them by as much,
+    and steps would go astray.
     """
-    n_clusters = prices.shape[1]
-    force, least = balanced_by(prices).force, n_clusters * central
-    left = jnp.maximum(SIDES * (counts - programme.limits * level), 1 / n_clusters)
-    force = force + jnp.where(force > 0, least, jnp.minimum(least, central / left))
-    slack = central / jnp.where(programme.roomy, force, 1)
-    slack = jnp.clip(left, slack, OFF_CENTRE * slack)
-    return Bounds(jnp.where(programme.roomy, slack, 1), jnp.where(programme.roomy, force, 0))
+    left = jnp.maximum(left, whole / force.shape[-1])
+    force = force + central / left
+    slack = central / force
+    slack = jnp.clip(left, slack, _OFF_CENTRE * slack)
+    return Bounds(jnp.where(roomy, slack, 1), jnp.where(roomy, force, 0))
 
 
 def missed(programme: Programme, bounds: Bounds, counts: Array, level: Array) -> Array:
@@ -135,7 +140,7 @@ def wanted(programme: Programme, bounds: Bounds, linear: Linearised, prices: Arr
 def pull(programme: Programme, bounds: Bounds, linear: Linearised, ask: Wanted) -> Array:
     """How hard the bounds pull at the level (M, K), once they have changed as asked."""
     turned = programme.room * linear.give * jnp.sum(linear.stiffness * ask.forces[::-1], 0)
-    return bounds.pull(programme) + linear.slope * ask.unbalanced + turned
+    return pulled(programme, bounds.force) + linear.slope * ask.unbalanced + turned
 
 
 def change(

@@ -149,18 +149,13 @@ def start(given: Coupled, mu: Array, central: Array) -> Point:
 def near(given: Coupled, mu: Array, central: Array, y: Array, level: Array) -> Point:
     """A point near the prices y (S, K) and levels (L, K) of a similar programme; ``mu`` () says how near.
 
-    Bounds as in :func:`fairjax.assignment.bounds.near`.
+    See :func:`fairjax.assignment.bounds.warm`.
     """
-    n_clusters, each = y.shape[1], mu / n_rows(given)
-    masses = jnp.where(given.present, given.masses[:, None], 1)
-    force, least = jnp.maximum(jnp.stack([-y, y]), 0), n_clusters * each / masses
+    force, masses = bounds.forces(y), jnp.where(given.present, given.masses[:, None], 1)
     fractions = _fractions(given, _prices(given, force[0], force[1], y), mu, central)
     counts, at_level = of_groups(given, given.placed + gathered(given, fractions)), at_level_of(given, level)
     left = jnp.stack([counts - given.lower * at_level, given.upper * at_level - counts])
-    left = jnp.maximum(left, masses / n_clusters)
-    force = force + jnp.where(force > 0, least, jnp.minimum(least, each / left))
-    slack = each / jnp.where(given.roomy, force, 1)
-    slack = jnp.where(given.roomy, jnp.clip(left, slack, bounds.OFF_CENTRE * slack), 1)
+    slack, force = bounds.warm(force, left, mu / n_rows(given), given.roomy, masses)
     at = _with_forces(given, None, mu, central, level, force[0], force[1], y)
     return at._replace(slack_below=slack[0], slack_above=slack[1])
 

@@ -148,7 +148,7 @@ def start(programme: Programme, kind: Kind, weights: Weights, mu: Array) -> Iter
         paid = programme.costs + at_rows(programme, prices)
         reduced += paid - jnp.min(paid, 0) - programme.costs
     if kind == "shares":
-        total = -jnp.sum(programme.masses[:, None] * first.pull(programme), 0)
+        total = -jnp.sum(programme.masses[:, None] * bounds.pulled(programme, first.force), 0)
     return Iterate(even, reduced, prices, total, jnp.full((n_clusters,), level / n_clusters), first)
 
 
@@ -156,7 +156,7 @@ def start_near(programme: Programme, kind: Kind, weights: Weights, prices: Array
     """An interior point near the prices (M, K) and levels (K,) of a similar programme; ``mu`` says how near."""
     total = jnp.zeros_like(level)
     if kind == "shares":
-        pull = jnp.where(programme.roomy, bounds.balanced_by(prices).pull(programme), programme.slopes * prices)
+        pull = jnp.where(programme.roomy, bounds.pulled(programme, bounds.forces(prices)), programme.slopes * prices)
         total = -jnp.sum(programme.masses[:, None] * pull, 0)
     paid = programme.costs + at_rows(programme, prices + total)
     reduced = paid - jnp.min(paid, 0) + mu * weights.central_rows
