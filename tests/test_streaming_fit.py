@@ -12,7 +12,7 @@ from streaming_cases import D, K, M, N, contingency, cut, labels_of, people, pro
 from fairjax import FCA, fca
 from fairjax.assignment import fair
 from fairjax.fca.fitting import Fairness
-from fairjax.fca.streaming import fitting, iterations
+from fairjax.fca.streaming import fitting, iterations, sampling
 from fairjax.fca.streaming.feed import ahead
 from fairjax.fca.streaming.intake import Intake
 from fairjax.fca.streaming.survey import survey
@@ -181,6 +181,17 @@ def test_a_sample_stands_for_all_rows():
     np.testing.assert_allclose(seen.shift, X.astype(float).mean(0), rtol=1e-6)
     spread = ((X - seen.shift) ** 2).sum(1).mean() / seen.scale**2
     assert seen.spread == pytest.approx(spread, rel=1e-5)
+
+
+def test_a_start_has_the_sample_that_a_smaller_one_would_be(monkeypatch):
+    X, groups = people()
+    groups = np.where(np.arange(N) < 20, "rare", groups)
+    large, small = (survey(Intake(cut(X, groups, 500, 3000)), size).sample for size in (1000, 300))
+    monkeypatch.setattr(sampling, "_START", 300)
+    seen = np.bincount(np.unique(groups, return_inverse=True)[1])
+    for found, expected in zip(sampling.for_start(large, seen), small, strict=True):
+        np.testing.assert_allclose(found, expected)
+    assert sampling.for_start(small, seen) is small
 
 
 def test_fit_blocks_of_the_estimator():

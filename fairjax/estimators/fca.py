@@ -291,9 +291,9 @@ class FCA(FittedFCA):
     ) -> Self:
         """Cluster a table that is read block by block, again in every iteration, and never held in memory as a whole.
 
-        The first pass counts the groups and draws a sample of some 10^5 rows, which is clustered as in `fit` (with
-        `init`, `n_init` and `search`). Iterations over the whole table follow, up to `max_iter` of them, usually with
-        one pass each. The result is proven over all rows, as in memory.
+        The first pass counts the groups and draws a sample of some 500,000 rows, a part of which is clustered as in
+        `fit` (with `init`, `n_init` and `search`). Iterations over the whole table follow, up to `max_iter` of them,
+        usually with one pass each. The result is proven over all rows, as in memory.
 
         Parameters
         ----------

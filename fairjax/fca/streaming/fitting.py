@@ -21,6 +21,7 @@ from fairjax.fca.streaming.intake import Intake
 from fairjax.fca.streaming.iterations import Last, Report, StreamProblem, StreamState
 from fairjax.fca.streaming.passes import Found, one_pass
 from fairjax.fca.streaming.rule import Copies, Rule, listed, whole_copies
+from fairjax.fca.streaming.sampling import for_start
 from fairjax.fca.streaming.scratch import Copied
 from fairjax.fca.streaming.survey import Survey
 
@@ -115,8 +116,8 @@ def start(
     seed: int,
     n_search: int,
 ) -> Outcome[Any]:
-    """A fit in memory of the sample, with all that such fits offer; its centres are where the iterations begin."""
-    sample = survey.sample
+    """A fit in memory of a part of the sample, with all that such fits offer; iterations begin at its centres."""
+    sample = for_start(survey.sample, survey.sizes)
     points = scale_points(sample.X, sample.ids, sample.weights, n_groups=len(survey.groups))
     return fitting.fit(
         points, fairness, n_clusters=n_clusters, init=init, n_init=n_init, max_iter=max_iter, tol=tol, seed=seed,

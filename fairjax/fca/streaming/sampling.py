@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from fairjax.fca.streaming.intake import Floats, Rows
 
-SAMPLE = 2**17  # rows, at most
-_LEAST = 100_000
-_ENTRIES = 2**20  # features of the sample; from so many on, programs take twice as long to compile
+SAMPLE = 2**19  # rows, at most
+_ENTRIES = 2**22  # features of the sample, at most
+_START, _START_ENTRIES = 2**17, 2**20  # for a start: from so many on, its programs take twice as long to compile
+_LEAST = 100_000  # rows, whatever the number of features
+_SPARE = 3  # times as many rows as there are places for are kept before some are dropped
 _LAST = np.uint64(2**64 - 1)
 
 _Hashes = npt.NDArray[np.uint64]
@@ -28,6 +30,18 @@ class Sample(NamedTuple):
     X: Floats
     ids: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float64]
+
+
+def for_start(sample: Sample, sizes: npt.NDArray[np.int64]) -> Sample:
+    """What a smaller sample of a table with groups of ``sizes`` (M,) would be: its rows of least hash."""
+    size = min(_START, max(_START_ENTRIES // sample.X.shape[1], _LEAST))
+    if len(sample.ids) <= size:
+        return sample
+    by_hash = np.arange(len(sample.ids), dtype=np.uint64)  # as they lie there
+    order, place = _places_in_groups(by_hash, sample.ids, len(sizes))
+    kept = np.sort(order[place < _places(sizes, size)[sample.ids[order]]])
+    ids, weights = sample.ids[kept], sample.weights[kept]
+    return Sample(sample.X[kept], ids, _standing_for(ids, weights, np.bincount(sample.ids, sample.weights, len(sizes))))
 
 
 class Drawn:
@@ -66,7 +80,7 @@ class Drawn:
             self._size = min(self._size, max(_ENTRIES // X.shape[1], _LEAST))
         self._parts.append((hashes, X, ids, weights))
         self._kept += len(hashes)
-        if self._kept > 4 * self._size:
+        if self._kept > _SPARE * self._size:
             self._prune()
 
     def _prune(self) -> None:
@@ -90,12 +104,18 @@ class Drawn:
         kept = order[place < _places(sizes, self._size)[ids[order]]]
         kept = kept[np.argsort(hashes[kept])]
         X, ids, weights = np.ascontiguousarray(X[kept]), ids[kept], weights[kept]
-        total = np.bincount(ids, weights, len(sizes))
-        part = np.divide(masses, total, out=np.zeros_like(masses), where=total > 0)
         digest = hashlib.sha256()
         for array in (hashes[kept], X, ids, weights):
             digest.update(np.ascontiguousarray(array).data)
-        return Sample(X, ids, weights * part[ids]), digest.hexdigest()
+        return Sample(X, ids, _standing_for(ids, weights, masses)), digest.hexdigest()
+
+
+def _standing_for(
+    ids: npt.NDArray[np.int32], weights: npt.NDArray[np.float64], masses: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Weights of rows that sum to ``masses`` (M,) in their groups."""
+    total = np.bincount(ids, weights, len(masses))
+    return weights * np.divide(masses, total, out=np.zeros_like(masses), where=total > 0)[ids]
 
 
 def _places_in_groups(
