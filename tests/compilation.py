@@ -21,6 +21,8 @@ def _known(flag: str) -> bool:
     return False
 
 
+SHARED = "FAIRJAX_TEST_PROGRAMS"  # names the folder of compiled programs to the worker processes
+
 AS_USERS = {_EMITTERS: True} if _known(_EMITTERS) else {}
 """Compiler options of a program on which nothing is to be saved."""
 
@@ -35,6 +37,17 @@ def compile_small_programs() -> None:
     flags = [f"--{_EMITTERS}=false"] if AS_USERS else []
     flags += [f"--{_SPLITS}=1"] if _known(_SPLITS) else []
     os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()
+
+
+def for_children(**variables: str) -> dict[str, str]:
+    """The environment of a process that shares the programs of the tests, compiled without the optimiser."""
+    return os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": os.environ[SHARED],
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    } | variables  # fmt: skip
 
 
 @contextmanager

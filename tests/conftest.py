@@ -10,11 +10,10 @@ from pathlib import Path
 
 import jax
 import pytest
-from compilation import compile_small_programs, optimiser
+from compilation import SHARED, compile_small_programs, optimiser
 
 _MAPS = Path("/proc/self/maps")
 _MANY = 45_000  # memory maps; Linux allows a process 65,530, and a compiler that gets none aborts
-_SHARED = "FAIRJAX_TEST_PROGRAMS"  # names the folder to the worker processes
 
 # what is asserted here to the last digits is asserted of the programs that users run
 _OPTIMISED = {"test_assignment_oracle", "test_baselines_public", "test_ot_sinkhorn"}
@@ -29,9 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Workers share what they compile, for this run only."""
     config.option.loadscopereorder = False  # which would begin with the rooms of most tests
     if not hasattr(config, "workerinput"):
-        os.environ[_SHARED] = tempfile.mkdtemp(prefix="fairjax-tests-")
+        os.environ[SHARED] = tempfile.mkdtemp(prefix="fairjax-tests-")
         compile_small_programs()
-    jax.config.update("jax_compilation_cache_dir", os.environ[_SHARED])
+    jax.config.update("jax_compilation_cache_dir", os.environ[SHARED])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     # tracing makes many objects, and what the collector looks through is mostly what tests share
     gc.freeze()
@@ -65,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind."""
     if not hasattr(config, "workerinput"):
-        shutil.rmtree(os.environ.pop(_SHARED), ignore_errors=True)
+        shutil.rmtree(os.environ.pop(SHARED), ignore_errors=True)
 
 
 _tests = count(1)

@@ -1,15 +1,14 @@
 """Processes of this machine that work together, and the table of people in files that they share; no tests."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from compilation import for_children
 
 N, K = 2000, 3
 START = [[-1.0, -1], [0, 0], [1, 1]]
@@ -49,16 +48,11 @@ def running(code, size, *arguments, numbers=(None,) * 3):
 
     ``numbers`` are the options for coordinator, number of processes and own number, if they have names.
     """
-    surroundings = os.environ | {
-        "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path(__file__).parent.parent),
-        "JAX_COMPILATION_CACHE_DIR": os.environ["FAIRJAX_TEST_PROGRAMS"],
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    }  # fmt: skip
     told = [f"127.0.0.1:{free_port()}", size]
     return [
         subprocess.Popen(
             [sys.executable, "-c", code, *map(str, arguments), *_named(numbers, [*told, index])],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=for_children(),
         )
         for index in range(size)
     ]  # fmt: skip

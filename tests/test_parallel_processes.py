@@ -1,7 +1,6 @@
 """One fit by several processes on this machine, which find each other by gloo; and those that do not come, or go."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import joined_runs
 import numpy as np
 import pytest
+from compilation import for_children
 from joined_processes import ended, free_port
 
 from fairjax import parallel
@@ -21,11 +21,10 @@ from fairjax.errors import InputError
 def together(names, n_processes):
     """Lines of standard output, standard error and exit code of each process that runs functions of joined_runs.py."""
     script, port = Path(joined_runs.__file__), free_port()
-    surroundings = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(script.parent.parent), "XLA_FLAGS": ""}
     processes = [
         subprocess.Popen(
             [sys.executable, str(script), ",".join(names), str(port), str(n_processes), str(number)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=for_children(),
         )
         for number in range(n_processes)
     ]  # fmt: skip

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compilation import for_children
 
 from fairjax.parallel import Rows
 
@@ -19,10 +20,9 @@ from fairjax.parallel import Rows
 def child(name, *arguments):
     """What a function of sharded_runs.py finds on four virtual devices."""
     script = Path(__file__).with_name("sharded_runs.py")
-    devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
-    surroundings = os.environ | devices | {"PYTHONPATH": str(script.parent.parent)}
+    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4"
     command = [sys.executable, str(script), name, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=surroundings)
+    done = subprocess.run(command, capture_output=True, text=True, env=for_children(XLA_FLAGS=flags))
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compilation import for_children
 from streaming_cases import K, cut, people
 
 from fairjax import FCA
@@ -86,8 +87,7 @@ def killed(tmp_path, n_kills, n_iter, rng):
     for _ in range(n_kills):
         before = iteration_of(folder)
         arguments = [sys.executable, "-c", _CHILD, str(Path(__file__).parent), str(folder), str(n_iter)]
-        settings = {"JAX_COMPILATION_CACHE_DIR": os.environ["FAIRJAX_TEST_PROGRAMS"]}
-        process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=os.environ | settings)
+        process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=for_children())
         try:
             while iteration_of(folder) <= before and process.poll() is None:
                 time.sleep(0.01)
