@@ -70,6 +70,11 @@ CASES = {
         "fits over tables in blocks",
         {"fit": Section("rate of a pass, passes of an iteration, memory, certificate", 10, "streaming-fit")},
     ),
+    "streaming-growth": Case(
+        "benchmarks.scale.growth",
+        "a pass over tables of 10^6 to 10^8 rows in blocks",
+        {"growth": Section("seconds and memory of a pass", 5, "streaming-growth")},
+    ),
     "reading": Case(
         "benchmarks.scale.reading",
         "readers of tables",

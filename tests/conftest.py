@@ -31,7 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[SHARED] = tempfile.mkdtemp(prefix="fairjax-tests-")
         compile_small_programs()
     jax.config.update("jax_compilation_cache_dir", os.environ[SHARED])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.01)
+    jax.config.update("jax_traceback_in_locations_limit", 0)  # of every operation: a tenth of the time to lower it
     # tracing makes many objects, and what the collector looks through is mostly what tests share
     gc.freeze()
     gc.set_threshold(20_000)

@@ -47,7 +47,9 @@ def gradients():
     return jax.jit(jax.vmap(jax.jacrev(value)))
 
 
-@pytest.mark.parametrize("form", ["gap", "balance", pytest.param("shares", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "form", ["gap", *(pytest.param(form, marks=pytest.mark.slow) for form in ("balance", "shares"))]
+)
 def test_costs(form):
     """Primal and dual have one gradient, under vmap and jit; along a random direction it is the programme's slope."""
     rng = np.random.default_rng(0)

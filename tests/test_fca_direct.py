@@ -18,7 +18,7 @@ from fairjax.metrics import balance as balance_of
 # Descent
 
 
-@pytest.mark.parametrize("name", ["epsilon", "min_balance"])
+@pytest.mark.parametrize("name", [pytest.param("epsilon", marks=pytest.mark.slow), "min_balance"])
 def test_cost_never_rises(name):
     for seed in range(5):
         d = data(seed)

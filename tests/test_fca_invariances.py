@@ -150,7 +150,7 @@ def test_pausing_changes_nothing():
     jax.tree.map(np.testing.assert_array_equal, resumed, whole)
 
 
-@pytest.mark.parametrize("name", ["epsilon", "min_balance"])
+@pytest.mark.parametrize("name", [pytest.param("epsilon", marks=pytest.mark.slow), "min_balance"])
 @pytest.mark.parametrize("n_open", [None, pytest.param(200, marks=pytest.mark.slow)])
 def test_absent_centers_change_nothing(name, n_open):
     d = data(4, n=1000 if n_open else N)

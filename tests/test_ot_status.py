@@ -95,7 +95,7 @@ def test_listed_solution_has_a_status():
     assert misled.status.tolist() == [3]
 
 
-@pytest.mark.parametrize("max_iter", [1, 3, 12])
+@pytest.mark.parametrize("max_iter", [1, pytest.param(3, marks=pytest.mark.slow), 12])
 @pytest.mark.parametrize("shift", [0, -5])
 @pytest.mark.parametrize("shape", [(12, 17), (17, 12)])
 def test_giving_up_is_status_1(max_iter, shift, shape):

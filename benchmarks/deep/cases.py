@@ -57,18 +57,19 @@ SCALES = {
 
 METHODS = {
     "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc", "imsat", "fairimsat", "deepfca-vat", "deepfca-slack",
-                      "matched", "dac", "clustergan"),
+                      "matched", "dac", "clustergan", "fcmi-views", "deepfca-views"),
     "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat", "deepfca-slack",
-                   "matched", "dac", "clustergan"),
+                   "matched", "dac", "clustergan", "fcmi-views", "deepfca-views"),
     "har": ("ae", "dec", "dcn", "fairoids", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat",
             "deepfca-slack", "dac", "clustergan"),
 }  # fmt: skip
 
-# the same but for smoothness and less fair targets
+# the same but for smoothness, less fair targets, and two views of each image
 DEEPFCA: dict[str, dict[str, float]] = {
     "deepfca": {"vat_weight": 0.0, "target_slack": 1.0},
     "deepfca-vat": {"vat_weight": 0.1, "target_slack": 1.0},
     "deepfca-slack": {"vat_weight": 0.1, "target_slack": 0.75},
+    "deepfca-views": {"vat_weight": 0.0, "target_slack": 0.75, "view_weight": 1.0},
 }
 
 
@@ -153,6 +154,8 @@ def case(data: str, method: str, scale: Scale) -> Case:
             **DEEPFCA[method], **shared,
         )  # fmt: skip
         return Case(deepfca, config, rows, 6 * wide * b)
+    if method == "fcmi-views":
+        shared["view_weight"] = DEEPFCA["deepfca-views"]["view_weight"]
     config = fcmi.FCMIConfig(
         network=network(n_groups), batch_size=b, epochs=epochs, warmup_epochs=warmup,
         center_refresh="kmeans" if scale.rows is None else "warm", **shared,

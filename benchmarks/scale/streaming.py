@@ -41,7 +41,7 @@ CENSUS = {"features": 25, "clusters": 10, "min_balance": 0.9}
 _BLUR = 0.5
 Drawn = Callable[[int], tuple[np.ndarray, np.ndarray]]
 FILE_ROWS = 2**22
-_RATES = """
+OPENED = """
 import json, sys, time
 import jax, jax.numpy as jnp, numpy as np
 from fairjax import datasets
@@ -62,6 +62,10 @@ rng = np.random.default_rng(0)
 centers = np.asarray(seen.sample.X[rng.choice(len(seen.sample.X), int(sys.argv[3]), replace=False)], np.float32)
 centers = ((centers - seen.shift) / seen.scale).astype(np.float32)
 prices = np.zeros((len(seen.groups), len(centers)), np.float32)
+"""
+_RATES = (
+    OPENED
+    + """
 blocks = [block for block in feed.fill(intake, problem.layout)]
 began = time.perf_counter()
 n_read = sum(block.n_rows for block in feed.blocks(intake, problem.layout, problem.workshop))
@@ -105,6 +109,7 @@ print(json.dumps({
     "work": work,
 }))
 """
+)
 _FIT = """
 import json, sys, time, warnings
 import numpy as np

@@ -14,6 +14,9 @@ NAMES = {
     "dfc": "DFC",
     "fcmi": "FCMI",
     "deepfca": "DeepFCA",
+    "deepfca-slack": "DeepFCA, smooth, slack",
+    "fcmi-views": "FCMI, two views",
+    "deepfca-views": "DeepFCA, two views",
 }
 _FIGURES = ("accuracy", "nmi", "balance", "mnce", "fwd")
 

@@ -39,6 +39,23 @@ def growth(record: Record) -> Any:
     return figure
 
 
+def streamed_growth(record: Record) -> Any:
+    """Seconds of a pass, and peak memory, over the number of rows that are read."""
+    from matplotlib import pyplot as plt
+
+    n, seconds, peaks = (np.array([row[name] for row in record["rows"]]) for name in ("n", "seconds_a_pass", "peak_mb"))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    left.loglog(n, seconds, marker="o", label="a pass")
+    left.loglog(n, seconds[-1] * n / n[-1], color="0.6", linestyle=":", label="proportional to n")
+    left.set(xlabel="rows n", ylabel="seconds", title="Time (d = 8, K = 16, two groups)")
+    left.legend(frameon=False)
+    right.semilogx(n, peaks / 1000, marker="o")
+    right.set(xlabel="rows n", ylabel="GB", ylim=(0, None), title="Peak memory of the process")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    return figure
+
+
 def control(record: Record) -> Any:
     """What the ε of FCA-C does, beside a bound on the gap."""
     from matplotlib import pyplot as plt
@@ -99,6 +116,7 @@ def compared(record: Record) -> Any:
 # record, endings of the files, how it is drawn, by the name of the picture
 FIGURES: dict[str, tuple[str, tuple[str, ...], Callable[[Record], Any]]] = {
     "direct-growth": ("direct-growth", (".svg", ".png"), growth),
+    "streaming-growth": ("streaming-growth", (".svg",), streamed_growth),
     "alignment-control": ("alignment-control", (".svg",), control),
     "alignment-partition": ("alignment-partition", (".svg",), partition),
     "baselines-compared": ("baselines-compared", (".svg",), compared),

@@ -31,6 +31,9 @@ _REDUCED = {
     "DFC": "dfc",
     "FCMI": "fcmi",
     "`DeepFCA`, fair assignments as targets": "deepfca",
+    "the same, smooth, less fair targets": "deepfca-slack",
+    "FCMI, two views of each image": "fcmi-views",
+    "`DeepFCA`, two views of each image": "deepfca-views",
 }
 
 

@@ -27,6 +27,7 @@ from fairjax.deep.methods.smoothing import Smooth, SmoothSettings
 from fairjax.deep.methods.starting import StartSettings, check_start
 from fairjax.deep.methods.surfaces import GroupDecoders, GroupEncoders, PricedClusterer
 from fairjax.deep.methods.targets import Fair, FairnessSettings, TargetSettings, check_fairness, rule_of, with_fairness
+from fairjax.deep.methods.views import ViewSettings, check_views
 from fairjax.deep.nets.choice import Family
 from fairjax.deep.nets.passing import embed
 from fairjax.deep.training.streams import Data, steps_per_epoch
@@ -41,7 +42,7 @@ _LAST_ITERATIONS = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepFCASettings(TargetSettings, ConsistencySettings, FairnessSettings, SmoothSettings, Settings):
+class DeepFCASettings(TargetSettings, ConsistencySettings, FairnessSettings, SmoothSettings, ViewSettings, Settings):
     """Settings of DeepFCA."""
 
     n_init: int = setting(10, "Restarts of the k-means that FCA starts from.")
@@ -120,6 +121,7 @@ class DeepFCAConfig(DeepFCASettings, Fair, Smooth, Config):
             rule=rule_of(self),
             n_groups=data.n_groups,
             smooth=self.smooth,
+            viewed=check_views(self, data),
             consistent=check_consistency(self, data),
             averaged=differs(self.average, 0.0),
             started=self._started(data) * epoch,

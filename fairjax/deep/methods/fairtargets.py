@@ -19,6 +19,7 @@ from fairjax.deep.methods.losses import (
 from fairjax.deep.methods.pretraining import starting_centers
 from fairjax.deep.methods.smoothing import distances, smoothness
 from fairjax.deep.methods.targets import TargetRule
+from fairjax.deep.methods.views import same_in_views
 from fairjax.deep.nets.network import is_vae
 from fairjax.deep.nets.passing import embed
 from fairjax.deep.training.streams import Batch, Data
@@ -58,6 +59,8 @@ class FairTargetTask(Task):
     n_groups : int
     smooth : bool
         Whether smoothness counts.
+    viewed : bool
+        Whether images are turned and moved, and have to be assigned as before.
     consistent : bool
         Whether clusterings of each group alone are kept to.
     averaged : bool
@@ -71,6 +74,7 @@ class FairTargetTask(Task):
     rule: TargetRule
     n_groups: int
     smooth: bool = False
+    viewed: bool = False
     consistent: bool = False
     averaged: bool = False
     started: int = 0
@@ -159,8 +163,14 @@ class FairTargetTask(Task):
             "divergence": hyper["beta"] * jnp.mean(code.kl),
             "balance": hyper["a_balance"] * balance,
             "onehot": hyper["a_onehot"] * onehot,
-            "targets": hyper["target_weight"] * self.rule.loss(log_q, extra, batch.rows),
         }
+        learning = log_q
+        if self.viewed:
+            view_key = jax.random.fold_in(key, 2)
+            terms["views"], learning = same_in_views(
+                view_key, network, rest, params, assign, batch, log_q, hyper, key
+            )  # fmt: skip
+        terms["targets"] = hyper["target_weight"] * self.rule.loss(learning, extra, batch.rows)
         if self.consistent:
             # the temperature of this term is its own
             other = hyper["consistency_tau"] * extra["spread"]

@@ -28,6 +28,7 @@ from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, Settings, setting, static
 from fairjax.deep.methods.smoothing import Smooth, SmoothSettings, distances, smoothness
 from fairjax.deep.methods.surfaces import GroupDecoders, LabelledGroups
+from fairjax.deep.methods.views import ViewSettings, check_views, same_in_views
 from fairjax.deep.nets.blocks import unit_rows
 from fairjax.deep.nets.choice import Family
 from fairjax.deep.nets.passing import embed
@@ -41,7 +42,7 @@ _ROWS_PER_CENTER = 1000  # k-means sees at most so many rows for each centre, dr
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FCMISettings(ConsistencySettings, SmoothSettings, Settings):
+class FCMISettings(ConsistencySettings, SmoothSettings, ViewSettings, Settings):
     """Settings of FCMI."""
 
     n_init: int = setting(10)
@@ -90,6 +91,8 @@ class FCMITask(Task):
         Whether there is a term of consistency (`fairjax.deep.methods.losses.consistency_loss`).
     smooth : bool
         Whether smoothness counts.
+    viewed : bool
+        Whether images are turned and moved, and have to be assigned as before.
     """
 
     config: "FCMIConfig"
@@ -98,6 +101,7 @@ class FCMITask(Task):
     warmup: int
     consistent: bool = False
     smooth: bool = False
+    viewed: bool = False
 
     def begin(self, key: Array, carry: Any, hyper: Any, data: Data) -> tuple[Any, Any, Any]:
         """New network; the centres come with the end of the warm-up."""
@@ -169,6 +173,9 @@ class FCMITask(Task):
             later["smoothness"], _ = smoothness(
                 move_key, network, rest, params, assign, batch, log_c, extra["distance"], hyper, key
             )
+        if self.viewed:
+            view_key = jax.random.fold_in(key, 2)
+            later["views"], _ = same_in_views(view_key, network, rest, params, assign, batch, log_c, hyper, key)
         terms = {name: jnp.where(step >= self.warmup, term, 0) for name, term in later.items()}
         size = batch.x[0].size if self.config.reduction == "sum" else 1
         return {"reconstruction": size * jnp.mean(reconstruction_loss(batch.x, found)), **terms}, renewed
@@ -205,6 +212,7 @@ class FCMIConfig(FCMISettings, Smooth, Config):
                 warmup=self.warmup_epochs * epoch,
                 consistent=check_consistency(self, data),
                 smooth=self.smooth,
+                viewed=check_views(self, data),
             )
         ]
 

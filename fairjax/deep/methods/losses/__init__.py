@@ -28,6 +28,7 @@ from fairjax.deep.methods.losses.information import clustering_information, cons
 from fairjax.deep.methods.losses.reconstruction import reconstruction_loss
 from fairjax.deep.methods.losses.similarity import pair_loss, pair_similarity
 from fairjax.deep.methods.losses.smoothness import adversarial_direction, adversarial_loss
+from fairjax.deep.methods.losses.views import random_views
 
 __all__ = [
     "adversarial_direction",
@@ -49,6 +50,7 @@ __all__ = [
     "inversion_loss",
     "pair_loss",
     "pair_similarity",
+    "random_views",
     "reconstruction_loss",
     "reverse_gradient",
     "structural_loss",
