@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_traceback_in_locations_limit", 0)  # of every operation: a tenth of the time to lower it
     # tracing makes many objects, and what the collector looks through is mostly what tests share
     gc.freeze()
-    gc.set_threshold(20_000)
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -10,8 +10,23 @@ import fairjax
 
 MODULES = [found.name for found in pkgutil.walk_packages(fairjax.__path__, "fairjax.")]
 
+# whole trainings and routes, of which other tests compile the like, too: 50 s in all
+LONG = {
+    *(f"fairjax.deep.methods.{name}" for name in ("deepfca", "fairimsat", "imsat", "matching", "running")),
+    *(f"fairjax.fca.{name}" for name in ("alignment.iterations", "batches", "filling")),
+    "fairjax.assignment.several",
+    "fairjax.comparison.fca_c",
+}
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "fairjax.__main__"])
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+        for name in MODULES
+        if name != "fairjax.__main__"
+    ],
+)
 def test_examples_in_the_docstrings(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
@@ -19,3 +34,4 @@ def test_examples_in_the_docstrings(name):
 def test_examples_are_found():
     # jit hides functions from doctest unless it is unwrapped, so silence alone proves nothing
     assert doctest.testmod(importlib.import_module("fairjax.kmeans.lloyd")).attempted > 10
+    assert set(MODULES) > LONG

@@ -111,11 +111,11 @@ class Drawn:
 
 
 def _standing_for(
-    ids: npt.NDArray[np.int32], weights: npt.NDArray[np.float64], masses: npt.NDArray[np.float64]
+    ids: npt.NDArray[np.int32], weights: npt.NDArray[np.float64], masses: npt.NDArray[Any]
 ) -> npt.NDArray[np.float64]:
     """Weights of rows that sum to ``masses`` (M,) in their groups."""
     total = np.bincount(ids, weights, len(masses))
-    return weights * np.divide(masses, total, out=np.zeros_like(masses), where=total > 0)[ids]
+    return weights * np.divide(masses, total, out=np.zeros_like(total), where=total > 0)[ids]
 
 
 def _places_in_groups(
