@@ -20,7 +20,7 @@ def curves(record: Record) -> Any:
     pieces = deep.ordered(record["pieces"])
     chosen = {name: piece for name, piece in pieces.items() if piece.get("curves")}
     terms = sorted({key.split(": ")[1] for piece in chosen.values() for key in piece["curves"]})
-    colors = dict(zip(terms, colormaps["tab10"].colors, strict=False))
+    colors = dict(zip(terms, colormaps["tab20"].colors, strict=False))
     columns = min(3, len(chosen))
     lines = -(-len(chosen) // columns)
     drawing, panels = plt.subplots(
