@@ -75,7 +75,7 @@ def shares(groups, weights):
     return [np.bincount(ids, weights, size) / weights.sum() for ids, size in zip(groups, SIZES, strict=True)]
 
 
-@pytest.fixture(scope="module", params=["shares", "balance"])
+@pytest.fixture(scope="module", params=[pytest.param("shares", marks=pytest.mark.slow), "balance"])
 def solved(request):
     """Instances, their oracle and what `fair_assignment` finds, in float64 and one batch."""
     problems, least, values = [], [], []

@@ -10,12 +10,18 @@ import fairjax
 
 MODULES = [found.name for found in pkgutil.walk_packages(fairjax.__path__, "fairjax.")]
 
-# whole trainings and routes, of which other tests compile the like, too: 50 s in all
+# whole trainings and routes, of which other tests compile the like, too: 80 s in all
 LONG = {
-    *(f"fairjax.deep.methods.{name}" for name in ("deepfca", "fairimsat", "imsat", "matching", "running")),
-    *(f"fairjax.fca.{name}" for name in ("alignment.iterations", "batches", "filling")),
+    *(f"fairjax.baselines.{name}" for name in ("falg", "frac", "kmeans", "msflow")),
+    *(f"fairjax.comparison.{name}" for name in ("comparing", "fca_c")),
+    *(
+        f"fairjax.deep.methods.{name}"
+        for name in ("aekmeans", "dac", "deepfca", "fairimsat", "imsat", "matching", "running")
+    ),
+    *(f"fairjax.fca.{name}" for name in ("aligned_starts", "alignment.iterations", "alignment.rounding")),
+    *(f"fairjax.fca.{name}" for name in ("batches", "filling")),
     "fairjax.assignment.several",
-    "fairjax.comparison.fca_c",
+    "fairjax.deep.nets.convolution",
 }
 
 

@@ -102,7 +102,7 @@ def test_one_group_starts_from_plain_k_means():
     np.testing.assert_array_equal(aligned.labels_, plain.labels_)
 
 
-@pytest.mark.parametrize("method", ["exact", "sinkhorn"])
+@pytest.mark.parametrize("method", ["exact", pytest.param("sinkhorn", marks=pytest.mark.slow)])
 def test_alignment_routes_take_them_too(method):
     X, sex = apart()
     # settings as in test_estimator_alignment, for the programs' sake

@@ -80,6 +80,7 @@ def test_centres_without_points_are_put_to_use():
     assert found.cost < costs[1] - 0.7 * (costs[1] - 25)
 
 
+@pytest.mark.slow
 def test_batches_fill_as_one_by_one():
     """One member has every cluster filled from the start, the others have some or all to be filled."""
     fill, batched = programs()

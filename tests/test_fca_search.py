@@ -73,6 +73,7 @@ def test_more_clusters_never_cost_more():
         assert np.all(np.diff(costs) < 0)
 
 
+@pytest.mark.slow
 def test_the_alignment_route_searches_too():
     model = fit(method="exact", init=WRONG, search=1)
     assert model.search_[:2] == (1, 1)

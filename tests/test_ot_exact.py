@@ -233,6 +233,7 @@ def test_edges_are_generated_where_problems_are_large(monkeypatch):
             np.testing.assert_allclose(plan[:70, :90], found.plan[k], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_edges_are_generated_in_single_precision(monkeypatch):
     def dense(*_):
         raise AssertionError("the dense solver was called")

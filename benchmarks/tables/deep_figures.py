@@ -53,7 +53,7 @@ def curves(record: Record) -> Any:
         panel.tick_params(which="both", labelsize=7)
         panel.grid(alpha=0.3)
     names = [term for term in terms if term in handles]
-    drawing.legend([handles[term] for term in names], names, loc="outside lower center", ncols=len(names), fontsize=9)
+    drawing.legend([handles[term] for term in names], names, loc="outside lower center", ncols=6, fontsize=9)
     drawing.supylabel("weighted loss term, first seed", fontsize=9)
     return drawing
 
