@@ -4,6 +4,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -35,11 +36,12 @@ def test_an_assignment_from_the_same_centres_is_that_in_memory(fairness):
     start = X[:K].astype(np.float64)
     found = fitting.finish(whole, fitting.begin(whole, start))
 
-    points = fca.prepare(jnp.asarray(X - X.mean(0)), ids, n_groups=M)
-    name = "epsilon" if fairness.kind == "gap" else "min_balance"
-    control = fair.control(points.masses, **{name: fairness.value})
-    state = fca.run(points, control, fca.init(points, start - X.mean(0), max_iter=1), until=0)
-    best = fca.finish(points, control, state).assignment
+    with jax.enable_x64(True):  # in single precision its prices are known to the square root of the gap only
+        points = fca.prepare(jnp.asarray(X - X.mean(0), float), ids, n_groups=M)
+        name = "epsilon" if fairness.kind == "gap" else "min_balance"
+        control = fair.control(points.masses, **{name: fairness.value})
+        state = fca.run(points, control, fca.init(points, start - X.mean(0), max_iter=1), until=0)
+        best = fca.finish(points, control, state).assignment
     assert found.status == int(best.status) == 0
     assert found.gap <= 1e-5
     assert found.met
@@ -260,7 +262,7 @@ print(model.status_, next(int(line.split()[1]) for line in lines if line.startsw
 @pytest.mark.slow
 def test_peak_memory_is_that_of_a_quarter_of_the_rows():
     peaks = []
-    for n_blocks in (4, 16):
+    for n_blocks in (16, 64):  # with fewer rows the sample, and what it is drawn from, are not full
         done = subprocess.run(
             [sys.executable, "-c", _MEMORY, str(n_blocks)], capture_output=True, text=True, check=True
         )
