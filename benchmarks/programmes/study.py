@@ -16,8 +16,8 @@ a dtype. Faults, by column of the table:
     open      status 0, the multipliers do not prove it, and HiGHS could not decide
     own       status 0, and the control is missed by more than the tolerance times the weight of the group concerned
     unsolved  status 1
-    digits    status 1, yet the control is met, and the multipliers prove the cost: in long double, since the dtype of
-              the programme lacks the digits for it
+    digits    status 1 for want of digits in the dtype of the programme. The control is met, and the cost is proven: by
+              the multipliers in long double, or by those of a solution in float64, which lose the proof once rounded
     refused   status 2 or 3 although the control can be met
     untrue    any status: the dual that was returned is above the optimum
     dearer    any status: dearer than perfect fairness, which satisfies the control
@@ -36,7 +36,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.programmes.checking import FAULTS, SCALE_SHARE, SLACK, TOLERANCES, check, faults_of, suspicious
+from benchmarks.programmes.checking import (
+    FAULTS,
+    SCALE_SHARE,
+    SLACK,
+    TOLERANCES,
+    Checked,
+    check,
+    faults_of,
+    lost_in_rounding,
+    suspicious,
+)
 from benchmarks.programmes.kinds import CONTROLS, DTYPES, KINDS, SHAPES, Programme, Spec, draw, read_spec
 from benchmarks.programmes.proofs import bracket
 from benchmarks.programmes.tally import Tally, kept, summed, table
@@ -84,6 +94,19 @@ def solve(programmes: list[Programme], controls: list[dict[str, Any]], size: int
     return [jax.tree.map(lambda leaf, at=at: leaf[at], leaves) for at in range(len(programmes))]
 
 
+def with_losses(programmes: list[Programme], checked: list[Checked], size: int) -> list[Checked]:
+    """``checked`` with what the unsolved programmes of float32 lose in rounding; these are solved again in float64."""
+    at = [i for i, each in enumerate(checked) if each.status == 1 and programmes[i].spec.dtype == "float32"]
+    if not at:
+        return checked
+    precise = [programmes[i]._replace(spec=programmes[i].spec._replace(dtype="float64")) for i in at]
+    found = solve(precise, [{name: value.astype(float) for name, value in p.asked().items()} for p in precise], size)
+    result = list(checked)
+    for i, one in zip(at, found, strict=True):
+        result[i] = checked[i]._replace(lost=lost_in_rounding(programmes[i], checked[i], one))
+    return result
+
+
 def piece(specs: list[Spec], tally: Tally) -> dict[str, Any]:
     """Solve and check programmes of one shape, control and dtype."""
     size, solving, checking, budget = batch_size(specs[0].shape), 0.0, 0.0, PIECE_SECONDS
@@ -97,8 +120,9 @@ def piece(specs: list[Spec], tally: Tally) -> dict[str, Any]:
         spent = time.perf_counter() - began
         first, solving = (spent, 0.0) if first is None else (first, solving + spent)
         began = time.perf_counter()
-        for programme, one, fairest in zip(programmes, found, perfect, strict=True):
-            checked, optimum = check(programme, one, fairest), None
+        everything = [check(*each) for each in zip(programmes, found, perfect, strict=True)]
+        for programme, checked in zip(programmes, with_losses(programmes, everything, size), strict=True):
+            optimum = None
             chosen = np.random.default_rng([programme.spec.seed, programme.spec.index]).random() < SAMPLE
             if checked.status < 2 and budget > 0 and (suspicious(checked, tolerance) or chosen):
                 asked = time.perf_counter()
@@ -145,7 +169,7 @@ def show(text: str) -> None:
         solve([programme], [control], batch_size(programme.spec.shape))[0]
         for control in (programme.control, {"epsilon": np.asarray(0.0)})
     )
-    checked = check(programme, found, perfect)
+    [checked] = with_losses([programme], [check(programme, found, perfect)], batch_size(programme.spec.shape))
     optimum = bracket(programme, 60.0, TOLERANCES[programme.spec.dtype] / 4 * checked.scale)
     print(programme.spec, "control", {name: value.tolist() for name, value in programme.control.items()})
     print("masses", [float(mass) for mass in programme.masses], "feasible", programme.feasible())

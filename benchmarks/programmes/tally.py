@@ -42,7 +42,7 @@ class Tally:
             row |= {"broken": checked.broken} if checked.broken else {}
             numbers = {
                 "gap": checked.gap, "stated_gap": checked.stated_gap, "saving": checked.saving,
-                "missed": checked.missed.whole, "missed_of_own": checked.missed.own,
+                "missed": checked.missed.whole, "missed_of_own": checked.missed.own, "lost": checked.lost,
             }  # fmt: skip
             row |= {name: value if np.isfinite(value) else None for name, value in numbers.items()}
             self.faulty[fault].append(row)
