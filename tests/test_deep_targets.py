@@ -159,7 +159,7 @@ def test_fcmi_takes_labels_too():
 
 def test_the_start_of_most_information_is_kept(monkeypatch):
     """Of three, one is unsure of every row, one is smooth and sure, and one failed."""
-    several = config(restarts=3, vat_weight=0.5)
+    several = config(restarts=3, vat_weight=0.5, view_weight=0.25)
     assert restarts.keys_of_starts(several, KEY).shape == (3,)
     assert restarts.keys_of_starts(config(), KEY).shape == ()
     data = prepare(POINTS, GROUPS)
@@ -168,6 +168,7 @@ def test_the_start_of_most_information_is_kept(monkeypatch):
     clusterer = Clusterer((), (), tables, jnp.ones(3))
     monkeypatch.setattr(restarts, "log_assignment", lambda soft, network, clusterer, *rows: clusterer.centers)
     history = {"fair targets: smoothness": np.array([[0.0] * 6, [9.0] * 5 + [0.1], [0.0] * 6])}
+    history["fair targets: views"] = np.array([[0.0] * 6, [0.05] * 6, [0.0] * 6])
     result = running.Result(
         jnp.arange(3)[:, None], clusterer, history, jnp.array([-1, -1, 2]), jnp.array([-1, -1, -1]), 6
     )
@@ -177,7 +178,7 @@ def test_the_start_of_most_information_is_kept(monkeypatch):
     wanted = -(q.mean(0) * np.log(q.mean(0))).sum() + (q * np.log(q)).sum(1).mean()
     assert shares.min() > 0.1
     smoothness = (5 * 9.0 + 0.1) / 6 / 0.5
-    np.testing.assert_allclose(found, [0, wanted - smoothness, -np.inf], atol=1e-4)
+    np.testing.assert_allclose(found, [0, wanted - smoothness - 0.05 / 0.25, -np.inf], atol=1e-4)
     monkeypatch.setattr(restarts, "steps_per_epoch", lambda *_: 1)
     one = restarts.kept(result, several, data)
     assert one.labels.tolist() == [1]

@@ -138,12 +138,7 @@ def read_table(
     keep = _kept_rows(columns, protected, treatment, settings)
     if keep is not None:
         columns, protected = [c.take(keep) for c in columns], [c.take(keep) for c in protected]
-        notes.append(f"left out {int((~keep).sum()):,} of {len(keep):,} rows, which have gaps")
-        if int(keep.sum()) < 2:
-            raise InputError(
-                f"{table.label} has {counted(int(keep.sum()), 'row')} without gaps; say --missing mean, or choose "
-                "fewer columns"
-            )
+        notes.append(_without_gaps(keep, table.label))
     rows = np.arange(table.n_rows) if keep is None else np.flatnonzero(keep)
     target, target_names = _target(table, keep)
     label = table.label
@@ -194,6 +189,15 @@ class Origin:
     def table(self) -> RawTable:
         """The table as it was read."""
         return self.held if isinstance(self.held, RawTable) else self.held()
+
+
+def _without_gaps(keep: npt.NDArray[np.bool_], label: str) -> str:
+    """Remark about rows that are left out, for having gaps; at least two must be kept."""
+    if int(keep.sum()) < 2:
+        raise InputError(
+            f"{label} has {counted(int(keep.sum()), 'row')} without gaps; say --missing mean, or choose fewer columns"
+        )
+    return f"left out {int((~keep).sum()):,} of {len(keep):,} rows, which have gaps"
 
 
 def _give_back() -> None:

@@ -14,6 +14,8 @@ from fairjax.deep.training.streams import Data, steps_per_epoch
 
 __all__ = ["kept", "keys_of_starts", "scores"]
 
+_OF_MOVED_ROWS = {"smoothness": "vat_weight", "views": "view_weight"}  # terms, and the settings of their weights
+
 
 def keys_of_starts(config: Config, key: Array) -> Array:
     """The key itself for one start, else one key (R,) for each of several."""
@@ -21,10 +23,10 @@ def keys_of_starts(config: Config, key: Array) -> Array:
 
 
 def scores(result: Result, config: Config, data: Data) -> npt.NDArray[np.float64]:
-    """Score (R,) of each start: the information of cluster and row less the last epoch's smoothness, in nats.
+    """Score (R,) of each start: the information of cluster and row less what moved rows lose of it, in nats.
 
-    The information is that of the soft assignment of all rows in evaluation mode. Smoothness, where it is a term,
-    counts with weight 1, whatever its weight in the loss.
+    The information is that of the soft assignment of all rows in evaluation mode. Smoothness and sameness in two views,
+    where they are terms, count as in the last epoch with weight 1, whatever their weight in the loss.
     """
 
     def information(clusterer: object) -> Array:
@@ -33,10 +35,10 @@ def scores(result: Result, config: Config, data: Data) -> npt.NDArray[np.float64
 
     found = np.asarray(jax.jit(jax.vmap(information))(result.clusterer), float)
     epoch = steps_per_epoch(len(data.x), getattr(config, "batch_size", len(data.x)))
-    rough = [values for name, values in result.history.items() if name.endswith(": smoothness")]
-    if rough:
-        weights = np.asarray(getattr(config, "vat_weight", 1.0), float)
-        found -= rough[-1][:, -epoch:].mean(axis=1) / weights
+    for term, weight in _OF_MOVED_ROWS.items():
+        told = [values for name, values in result.history.items() if name.endswith(f": {term}")]
+        if told:
+            found -= told[-1][:, -epoch:].mean(axis=1) / np.asarray(getattr(config, weight, 1.0), float)
     return np.where(np.asarray(result.failed) == -1, found, -np.inf)
 
 
