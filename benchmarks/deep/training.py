@@ -15,7 +15,7 @@ from benchmarks.deep import matched, reduced
 from benchmarks.deep.cases import SCALES, Case, case
 from benchmarks.deep.stages import first_states
 from fairjax import metrics
-from fairjax.deep import Data, deepfca, fairimsat, log_assignment, prepare
+from fairjax.deep import Data, deepfca, fairimsat, log_assignment, prepare, restarts
 from fairjax.deep.training import Position, train_chunk
 from fairjax.deep.training.checkpoints import fingerprint, restore, save
 
@@ -114,6 +114,24 @@ def without_groups(one: Case, result: Any, rows: Data, n_seeds: int) -> list[dic
     return found
 
 
+def best_start(
+    one: Case, key: jax.Array, rows: Data, trained: Callable[[jax.Array, str], Any], folder: str, *, together: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The start that the method keeps, and score and accuracy of each; one after the other unless ``together``."""
+    keys = restarts.keys_of_starts(one.config, key)
+    if together:
+        several = trained(keys, folder)
+    else:
+        each = [trained(own, f"{folder}, start {number}") for number, own in enumerate(keys)]
+        n_steps = each[0].n_steps
+        several = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(found._replace(n_steps=0) for found in each))
+        several = several._replace(n_steps=n_steps)
+    scores = restarts.scores(several, one.config, rows)
+    accuracies = [reduced.scores(np.asarray(labels), one.data)["accuracy"] for labels in several.labels]
+    starts = [{"score": float(f"{s:.4g}"), "accuracy": a} for s, a in zip(scores, accuracies, strict=True)]
+    return restarts.kept(several, one.config, rows), {"starts": starts}
+
+
 def train(
     data: str, method: str, scale: str, budget: float, chunk: int, first: int = 0, folder: str = ""
 ) -> dict[str, Any]:
@@ -134,24 +152,32 @@ def train(
     }
     found["max_balance"] = round(float(metrics.max_balance(one.data.groups)), 4)
     began, seeds, seconds, busy = time.perf_counter(), [], [], []
-    clock = Clock(budget, compilation)
-    for batch in [keys] if size.together else keys:
+    clock, restarted = Clock(budget, compilation), one.config.starts > 1
+
+    def trained(keys: jax.Array, kept: str) -> Any:
+        options = kept_training(kept, one, keys, rows, clock)
+        result = one.module.run(keys, rows, one.config, chunk_steps=chunk, after_chunk=clock, **options)
+        shutil.rmtree(kept, ignore_errors=True)
+        return result
+
+    for batch in [keys] if size.together and not restarted else keys:
         start, start_busy = time.perf_counter(), time.process_time()
         kept = f"{folder}/{scale}, {data}, {method}, {first + len(seeds)}"
-        options = kept_training(kept, one, batch, rows, clock)
         try:
-            result = one.module.run(batch, rows, one.config, chunk_steps=chunk, after_chunk=clock, **options)
+            if restarted:
+                result, starts = best_start(one, batch, rows, trained, kept, together=size.together)
+            else:
+                result, starts = trained(batch, kept), {}
         except OverBudgetError:
             assert clock.last is not None
             stage = names[clock.last.stage]
             found["stopped"] = f"after {budget:g} s, seed {first + len(seeds)}, step {clock.last.step} of {stage!r}"
             break
-        shutil.rmtree(kept, ignore_errors=True)
         labels = np.atleast_2d(np.asarray(result.labels))
         seconds.append(round(time.perf_counter() - start, 1))
         busy.append(round(time.process_time() - start_busy, 1))
         nearest = without_groups(one, result, rows, len(labels))
-        seeds += [reduced.detailed(each, one.data) | more for each, more in zip(labels, nearest, strict=True)]
+        seeds += [reduced.detailed(each, one.data) | more | starts for each, more in zip(labels, nearest, strict=True)]
         found.setdefault("curves", curves(result.history))
     found |= {
         "seconds": round(time.perf_counter() - began, 1),
