@@ -186,6 +186,21 @@ def test_the_start_of_most_information_is_kept(monkeypatch):
     assert restarts.kept(result, config(), data) is result
 
 
+@pytest.mark.parametrize("method", [FCMI, DeepFCA])
+def test_an_estimator_trains_from_as_many_starts_as_asked_for(monkeypatch, method):
+    asked = []
+
+    def run(keys, *_, **__):
+        asked.append(keys.shape)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "run", run)
+    for number in (3, 1):
+        with pytest.raises(KeyboardInterrupt):
+            method(4, batch_size=16, restarts=number).fit(POINTS, sensitive_features=GROUPS)
+    assert asked == [(3,), ()]
+
+
 # Labels to start from
 
 

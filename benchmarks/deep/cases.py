@@ -57,9 +57,11 @@ SCALES = {
 
 METHODS = {
     "reverse-mnist": ("ae", "dec", "fcmi", "deepfca", "dfc", "imsat", "fairimsat", "deepfca-vat", "deepfca-slack",
-                      "matched", "dac", "clustergan", "fcmi-views", "deepfca-views", "deepfca-restarts"),
+                      "matched", "dac", "clustergan", "fcmi-views", "deepfca-views", "fcmi-restarts",
+                      "deepfca-restarts"),
     "mnist-usps": ("ae", "dec", "dfc", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat", "deepfca-slack",
-                   "matched", "dac", "clustergan", "fcmi-views", "deepfca-views", "deepfca-restarts"),
+                   "matched", "dac", "clustergan", "fcmi-views", "deepfca-views", "fcmi-restarts",
+                   "deepfca-restarts"),
     "har": ("ae", "dec", "dcn", "fairoids", "fcmi", "deepfca", "imsat", "fairimsat", "deepfca-vat",
             "deepfca-slack", "dac", "clustergan"),
 }  # fmt: skip
@@ -155,8 +157,9 @@ def case(data: str, method: str, scale: Scale) -> Case:
             **DEEPFCA[method], **shared,
         )  # fmt: skip
         return Case(deepfca, config, rows, 6 * wide * b)
-    if method == "fcmi-views":
-        shared["view_weight"] = DEEPFCA["deepfca-views"]["view_weight"]
+    if method in ("fcmi-views", "fcmi-restarts"):
+        like = DEEPFCA[f"deepfca-{method.removeprefix('fcmi-')}"]
+        shared |= {name: like[name] for name in ("view_weight", "restarts") if name in like}
     config = fcmi.FCMIConfig(
         network=network(n_groups), batch_size=b, epochs=epochs, warmup_epochs=warmup,
         center_refresh="kmeans" if scale.rows is None else "warm", **shared,

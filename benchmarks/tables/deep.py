@@ -14,9 +14,12 @@ NAMES = {
     "dfc": "DFC",
     "fcmi": "FCMI",
     "deepfca": "DeepFCA",
+    "deepfca-vat": "DeepFCA, smooth",
     "deepfca-slack": "DeepFCA, smooth, slack",
     "fcmi-views": "FCMI, two views",
     "deepfca-views": "DeepFCA, two views",
+    "fcmi-restarts": "FCMI, two views, best of three starts",
+    "deepfca-restarts": "DeepFCA, two views, best of three starts",
 }
 _FIGURES = ("accuracy", "nmi", "balance", "mnce", "fwd")
 

@@ -34,6 +34,8 @@ _REDUCED = {
     "the same, smooth, less fair targets": "deepfca-slack",
     "FCMI, two views of each image": "fcmi-views",
     "`DeepFCA`, two views of each image": "deepfca-views",
+    "FCMI, two views, the best of three starts": "fcmi-restarts",
+    "`DeepFCA`, two views, the best of three starts": "deepfca-restarts",
 }
 
 

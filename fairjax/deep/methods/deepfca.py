@@ -21,6 +21,7 @@ from fairjax.deep.methods.config import Config
 from fairjax.deep.methods.estimator import estimator
 from fairjax.deep.methods.fairtargets import FairTargetTask, cluster_fairly
 from fairjax.deep.methods.pretraining import AutoencoderTask, starting_centers
+from fairjax.deep.methods.restarts import Restarted, RestartSettings
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, Settings, differs, setting, static
 from fairjax.deep.methods.smoothing import Smooth, SmoothSettings
@@ -42,7 +43,9 @@ _LAST_ITERATIONS = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepFCASettings(TargetSettings, ConsistencySettings, FairnessSettings, SmoothSettings, ViewSettings, Settings):
+class DeepFCASettings(
+    TargetSettings, ConsistencySettings, FairnessSettings, SmoothSettings, ViewSettings, RestartSettings, Settings
+):
     """Settings of DeepFCA."""
 
     n_init: int = setting(10, "Restarts of the k-means that FCA starts from.")
@@ -70,11 +73,6 @@ class DeepFCASettings(TargetSettings, ConsistencySettings, FairnessSettings, Smo
     )
     a_onehot: Number = setting(0.04, "Weight of hard assignments beside the fair targets.")
     tau: Number = setting(0.1, "Temperature of the soft assignment, in units of the latent rows' variance.", above=0.0)
-    restarts: int = setting(
-        1,
-        "Trainings from starts of their own, at once; kept is the one whose assignments tell most of the rows and, "
-        "with `vat_weight`, are smoothest.",
-    )
     start_epochs: int = setting(
         20, "Of these passes, those in which targets to start from stay as they are; see `start`.", least=0
     )
@@ -87,16 +85,11 @@ class DeepFCASettings(TargetSettings, ConsistencySettings, FairnessSettings, Smo
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepFCAConfig(DeepFCASettings, Fair, Smooth, Config):
+class DeepFCAConfig(DeepFCASettings, Fair, Smooth, Restarted, Config):
     """Settings with a network; see `DeepFCA`."""
 
     soft = "gaussian"
     fills = True
-
-    @property
-    def starts(self) -> int:
-        """As many as `restarts` says."""
-        return self.restarts
 
     def tasks(self, data: Data) -> list[Task]:
         """Autoencoder; then the fair targets, if wanted."""

@@ -24,6 +24,7 @@ from fairjax.deep.methods.losses import (
     group_information,
     reconstruction_loss,
 )
+from fairjax.deep.methods.restarts import Restarted, RestartSettings
 from fairjax.deep.methods.running import Result, run
 from fairjax.deep.methods.settings import Number, Settings, setting, static
 from fairjax.deep.methods.smoothing import Smooth, SmoothSettings, distances, smoothness
@@ -42,7 +43,7 @@ _ROWS_PER_CENTER = 1000  # k-means sees at most so many rows for each centre, dr
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FCMISettings(ConsistencySettings, SmoothSettings, ViewSettings, Settings):
+class FCMISettings(ConsistencySettings, SmoothSettings, ViewSettings, RestartSettings, Settings):
     """Settings of FCMI."""
 
     n_init: int = setting(10)
@@ -189,7 +190,7 @@ class FCMITask(Task):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FCMIConfig(FCMISettings, Smooth, Config):
+class FCMIConfig(FCMISettings, Smooth, Restarted, Config):
     """Settings with a network; see `FCMI`."""
 
     soft = "cosine"

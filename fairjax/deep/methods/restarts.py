@@ -1,5 +1,7 @@
 """Several trainings from starts of their own, of which one is kept, by a score that knows no labels."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,11 +12,34 @@ from fairjax.deep.methods.assigning import log_assignment
 from fairjax.deep.methods.config import Config
 from fairjax.deep.methods.losses import clustering_information
 from fairjax.deep.methods.running import Result
+from fairjax.deep.methods.settings import setting
 from fairjax.deep.training.streams import Data, steps_per_epoch
 
-__all__ = ["kept", "keys_of_starts", "scores"]
+__all__ = ["RestartSettings", "Restarted", "kept", "keys_of_starts", "scores"]
 
 _OF_MOVED_ROWS = {"smoothness": "vat_weight", "views": "view_weight"}  # terms, and the settings of their weights
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RestartSettings:
+    """Settings of methods that call their starts so."""
+
+    restarts: int = setting(
+        1,
+        "Trainings from starts of their own, at once; kept is the one whose assignments tell most of the rows and, "
+        "with `vat_weight` or `view_weight`, change least where rows are moved.",
+    )
+
+
+class Restarted:
+    """What a configuration with these settings has besides."""
+
+    restarts: int
+
+    @property
+    def starts(self) -> int:
+        """As many as `restarts` says."""
+        return self.restarts
 
 
 def keys_of_starts(config: Config, key: Array) -> Array:
