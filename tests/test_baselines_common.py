@@ -89,7 +89,7 @@ def test_attributes(model):
     assert fitted.transform(X).shape == (len(X), K)
     assert np.isfinite(fitted.objective_)
     control = type(model).control
-    assert control is None or control.parameter in fitted.get_params()
+    assert control is None or control in fitted.get_params()
 
 
 @every

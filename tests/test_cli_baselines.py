@@ -1,15 +1,19 @@
 """Methods of `fairjax.baselines` on the command line: settings, the same outputs, one sentence for bad input."""
 
+import dataclasses
 import json
+from typing import Literal
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from fairjax import cli
-from fairjax.baselines import FAlg
-from fairjax.baselines.catalogue import METHODS
+from fairjax.baselines import FAlg, setting
+from fairjax.baselines.catalogue import METHODS, Method
 from fairjax.cli import baselines
 from fairjax.datasets import read_table
+from fairjax.errors import InputError
 
 
 @pytest.fixture
@@ -68,12 +72,32 @@ def test_words_are_values():
     assert baselines.parsed("a,b") == "a,b"
 
 
+def test_words_of_a_choice_stay_words():
+    @dataclasses.dataclass
+    class Matched:
+        matching: Literal["greedy", "none"] = setting("greedy", "How.")
+        floor: float | None = setting(None, "Least.")
+
+    entry = Method("matched", "Matched", "", "", "seeds")
+    with patch.object(Method, "estimator", Matched):
+        assert baselines.settings(entry, ["matching=none", "floor=none"]) == {"matching": "none", "floor": None}
+
+
+def test_a_method_may_have_no_settings():
+    entry = Method("bare", "Bare", "", "", "seeds")
+    with (
+        patch.object(Method, "estimator", dataclasses.make_dataclass("Bare", [])),
+        pytest.raises(InputError, match=r"--set 'x' has no value; expected NAME=VALUE$"),
+    ):
+        baselines.settings(entry, ["x"])
+
+
 def test_every_method_is_listed_with_its_settings(capsys):
     for name, entry in baselines.methods().items():
         control = entry.estimator.control
         described = {about[0]: about[2] for about in baselines.described(entry.estimator)}
         assert all(described.values()), name
-        assert control is None or control.parameter in described, name
+        assert control is None or control in described, name
     assert cli.main(["methods", "frac", "--json"]) == 0
     known = [each["name"] for each in json.loads(capsys.readouterr().out)]
     assert known == ["tau", "assignment", "in_processing", "tol_of"]

@@ -4,24 +4,14 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from fairjax import deep
+from fairjax.deep.methods.estimator import METHODS
 
-SMALL = {"batch_size": 16, "n_latent": 4, "random_state": 0}
-STAGES = {"pretrain_steps": 20, "n_init": 1}
-ESTIMATORS = [
-    deep.AEKMeans(3, steps=20, n_init=1, **SMALL),
-    deep.ClusterGAN(3, rounds=2, n_noise=2, n_init=1, batch_size=16, random_state=0),
-    deep.DAC(3, epoch_steps=2, pace=0.5, batch_size=16, random_state=0),
-    deep.DCN(3, epochs=1, **STAGES, **SMALL),
-    deep.DEC(3, steps=2, **STAGES, **SMALL),
-    deep.DFC(3, steps=2, group_pretrain_steps=2, group_steps=2, **STAGES, **SMALL),
-    deep.DeepFCA(3, pretrain_epochs=5, epochs=2, **SMALL),
-    deep.FCMI(3, epochs=3, warmup_epochs=1, n_init=1, **SMALL),
-    deep.FairoidDEC(3, epochs=1, **STAGES, **SMALL),
-    deep.FairIMSAT(3, epochs=2, warmup_epochs=1, batch_size=16, random_state=0),
-    deep.IMSAT(3, epochs=1, batch_size=16, random_state=0),
-]
 # they share their surface, and every shape of data is compiled anew, which takes minutes: one stands for all
 TRAINED = deep.AEKMeans
+ESTIMATORS = [
+    TRAINED(3, steps=20, n_init=1, batch_size=16, n_latent=4, random_state=0),
+    *(kind(3, random_state=0) for kind in METHODS.values() if kind is not TRAINED),
+]
 WITHOUT_TRAINING = {
     "check_do_not_raise_errors_in_init_or_set_param",
     "check_estimator_cloneable",

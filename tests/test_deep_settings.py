@@ -23,6 +23,11 @@ KINDS = list(METHODS.values())
 NETWORK = Network(kind="mlp", shape=(4,), n_latent=2, options=(("hidden", (3,)),))
 
 
+def test_every_method_and_its_module_are_public():
+    named = {name for kind in KINDS for name in (kind.__name__, kind.__module__.rpartition(".")[2])}
+    assert named <= set(fairjax.deep.__all__)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_everything_follows_from_the_fields(kind):
     settings = settings_of(kind)

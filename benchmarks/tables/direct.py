@@ -64,7 +64,7 @@ def search(first: str, chosen: Sequence[tuple[str, int]] | None = None) -> str:
             ]
         )
     ways = ["restarts", "search"] if chosen is None else ["restarts (`n_init`)", "search"]
-    return markdown([first, *ways, "when the restarts reached it", "when the search did"], rows)
+    return markdown([first, *ways, "time of the restarts' best", "time until the search was as low"], rows)
 
 
 _ROUTES = {  # of one start: title, method in the record, transport weight

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fairjax.baselines.frac import FRAC
     from fairjax.baselines.kmeans import KMeans
     from fairjax.baselines.msflow import MSFlowFC
-    from fairjax.baselines.problem import Found, Problem, Start, TradeOff
+    from fairjax.baselines.problem import Found, Problem, Start
     from fairjax.baselines.quadtree import quadtree_fairlets
     from fairjax.baselines.sfc import SFC
     from fairjax.baselines.spfc import SpFC
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "Baseline": "fairjax.baselines.base",
-    "TradeOff": "fairjax.baselines.problem",
     "FAlg": "fairjax.baselines.falg",
     "FCBC": "fairjax.baselines.fcbc",
     "FMC": "fairjax.baselines.fmc",
@@ -64,7 +63,6 @@ __all__ = [
     "Problem",
     "SpFC",
     "Start",
-    "TradeOff",
     "estimator",
     "quadtree_fairlets",
     "setting",

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
@@ -19,7 +19,7 @@ from fairjax._core import group_codes
 from fairjax._core.checks import check_choice, check_count
 from fairjax._core.documentation import documented
 from fairjax._core.settings import Setting, setting, settings_of
-from fairjax.baselines.problem import STATUSES, Found, Labels, Problem, Start, Status, Table, TradeOff
+from fairjax.baselines.problem import STATUSES, Found, Labels, Problem, Start, Status, Table
 from fairjax.errors import InputError
 from fairjax.estimators import endings, inputs, rule
 from fairjax.metrics import host
@@ -29,7 +29,6 @@ __all__ = ["Baseline", "PricedRule", "check_between", "estimator", "recomputed"]
 Made = TypeVar("Made", bound="Baseline")
 
 _SHARED = ("n_init", "max_iter", "tol", "init", "random_state")  # parameters that all methods have
-_TWO_GROUPS = "FAlg, FCBC, FRAC, MSFlowFC, VFC, SpFC or FCA"
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -42,8 +41,8 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
 
     Attributes
     ----------
-    control : TradeOff or None
-        Of the class: the parameter that trades cost for fairness.
+    control : str or None
+        Of the class: name of the parameter that trades cost for fairness.
     labels_ : ndarray (n,), int32
         Cluster of each point.
     cluster_centers_ : ndarray (K, d)
@@ -75,7 +74,7 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         As everywhere in scikit-learn.
     """
 
-    control: ClassVar[TradeOff | None] = None
+    control: ClassVar[str | None] = None
     _weighted: ClassVar[bool] = False  # whether points may weigh differently
     _most_groups: ClassVar[int | None] = None
 
@@ -184,15 +183,15 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         if weights is not None and not self._weighted:
             if weights.min() < weights.max():
                 raise InputError(
-                    f"sample_weight holds different weights, which {name} does not know; leave it out, or take KMeans, "
-                    "FAlg, FCBC, VFC, FMC or FCA"
+                    f"sample_weight holds different weights, which {name} does not know; leave it out, or take "
+                    f"{_others(lambda kind: kind._weighted)}"
                 )
             weights = None
         groups, known = inputs.groups_of(sensitive_features, n_samples)
         if self._most_groups is not None and len(known) > self._most_groups:
             raise InputError(
                 f"sensitive_features has {len(known)} groups, and {name} takes {self._most_groups}; for more groups "
-                f"take {_TWO_GROUPS}"
+                f"take {_others(lambda kind: kind._most_groups is None and kind.control is not None)}"
             )
         masses = inputs.masses_of(groups, weights, known)
         balance = float(masses.min() / masses.max())
@@ -258,6 +257,14 @@ class Baseline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _others(fits: Callable[[type[Baseline]], bool]) -> str:
+    """The methods that fit a purpose, for a sentence."""
+    from fairjax.baselines.catalogue import METHODS
+
+    kinds = {entry.kind: entry.estimator for entry in METHODS.values() if entry.is_baseline}
+    return f"{', '.join(name for name, kind in kinds.items() if fits(kind))} or FCA"
 
 
 class PricedRule(Baseline):

@@ -12,7 +12,7 @@ from fairjax.baselines.base import Baseline, estimator
 from fairjax.baselines.decomposition import Fairlets as Decomposition
 from fairjax.baselines.decomposition import gather, in_chunks
 from fairjax.baselines.fairlet_clusters import Clustered, check_enough, cluster_centers, distances_to
-from fairjax.baselines.problem import Found, Problem, Start, Table, TradeOff
+from fairjax.baselines.problem import Found, Problem, Start, Table
 from fairjax.errors import InputError
 
 _BYTES = 32  # of an arc, in all arrays that are held at a time
@@ -50,12 +50,7 @@ class Fairlets(Baseline):
     (1, 1.0, 12.0)
     """
 
-    control: ClassVar[TradeOff | None] = TradeOff(
-        parameter="t",
-        meaning="most points of a group to one of the other in a fairlet; balance is at least 1/t; None for the least",
-        grid=(None, 2, 3, 4, 5, 7, 10),
-        fair_end="first",
-    )
+    control: ClassVar[str | None] = "t"
     _most_groups = 2
 
     t: int | None = setting(

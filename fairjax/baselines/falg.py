@@ -8,7 +8,7 @@ from fairjax._core.settings import setting
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, estimator
 from fairjax.baselines.fixed_centers import FixedCenters, Shares, missed, shares_of
-from fairjax.baselines.problem import Found, Problem, Start, TradeOff
+from fairjax.baselines.problem import Found, Problem, Start
 from fairjax.errors import InputError
 from fairjax.estimators import inputs
 from fairjax.metrics import host
@@ -50,9 +50,7 @@ class FAlg(PricedRule):
     (20.5, 1.0, 'optimal')
     """
 
-    control: ClassVar[TradeOff | None] = TradeOff(
-        "delta", "room of each group's share: π(1 − δ) to π / (1 − δ)", tuple(np.linspace(0, 0.6, 12).round(4)), "first"
-    )
+    control: ClassVar[str | None] = "delta"
     _weighted = True
 
     delta: float = setting(

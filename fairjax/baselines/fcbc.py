@@ -10,7 +10,7 @@ from fairjax.assignment import FairAssignment
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, estimator
 from fairjax.baselines.fixed_centers import FixedCenters, Shares, missed
-from fairjax.baselines.problem import Found, Problem, Start, TradeOff
+from fairjax.baselines.problem import Found, Problem, Start
 
 _CLOSE = {4: 1e-6, 8: 2e-9}  # of the budget: what a solved programme may be off, by bytes of its numbers
 _NARROW = 1e-6  # of a share: as well as a violation need be known
@@ -55,12 +55,7 @@ class FCBC(PricedRule):
     (18.0, 0.0676)
     """
 
-    control: ClassVar[TradeOff | None] = TradeOff(
-        "pof",
-        "price of fairness: what the root of the cost may rise to",
-        tuple(np.linspace(1, 1.2, 12).round(4)),
-        "last",
-    )
+    control: ClassVar[str | None] = "pof"
     _weighted = True
 
     pof: float = setting(

@@ -25,7 +25,6 @@ from fairjax.saving.words import Words, check_array
 if TYPE_CHECKING:
     from fairjax.baselines.base import Baseline
 
-_KINDS = ("KMeans", "FAlg", "FCBC", "FRAC", "MSFlowFC", "VFC", "FMC")
 # what some of them have besides: numbers, and arrays with their axes
 _FIGURES = ("violation_", "target_", "divergence_", "budget_", "variance_", "share_gap_")
 _TABLES = {"assigned_centers_": "Kd", "multipliers_": "MK", "means_": "Kd", "weights_": "K", "relaxation_": "M"}
@@ -33,10 +32,11 @@ _OF_PRICES, _OF_MIXTURE = ("assigned_centers_", "multipliers_"), ("means_", "wei
 
 
 def kinds() -> "dict[str, type[Baseline]]":
-    """The classes that can be saved, by name."""
-    from fairjax import baselines
+    """The classes with a rule for new points, by name: those that can be saved."""
+    from fairjax.baselines.catalogue import METHODS
 
-    return {name: getattr(baselines, name) for name in _KINDS}
+    found = {entry.kind: entry.estimator for entry in METHODS.values() if entry.is_baseline}
+    return {name: kind for name, kind in found.items() if hasattr(kind, "predict")}
 
 
 def why_not(model: "Baseline") -> str:
@@ -44,8 +44,8 @@ def why_not(model: "Baseline") -> str:
     name = type(model).__name__
     if not hasattr(model, "predict") or getattr(model, "objective", "") == "ncut":
         return (
-            f"this {name} has no rule for new points, which is what a model is kept for; keep its labels, or take "
-            "FAlg, FCBC, VFC or FCA"
+            f"this {name} has no rule for new points, which is what a model is kept for; keep its labels, or take FCA "
+            f"or one of {', '.join(kinds())}"
         )
     return ""
 

@@ -16,7 +16,7 @@ from fairjax.baselines import starts
 from fairjax.baselines.base import Baseline, estimator
 from fairjax.baselines.categories import Columns, log_probabilities
 from fairjax.baselines.mixture import Fitted, Mixture, run
-from fairjax.baselines.problem import Found, Labels, Problem, Start, Status, Table, TradeOff
+from fairjax.baselines.problem import Found, Labels, Problem, Start, Status, Table
 from fairjax.errors import InputError
 from fairjax.estimators import inputs
 
@@ -58,12 +58,7 @@ class FMC(Baseline):
     array([ True])
     """
 
-    control: ClassVar[TradeOff | None] = TradeOff(
-        parameter="penalty",
-        meaning="λ ≥ 0, weight of the difference of the groups' soft shares in the loss",
-        grid=(0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0),
-        fair_end="last",
-    )
+    control: ClassVar[str | None] = "penalty"
     _weighted = True
 
     penalty: float = setting(

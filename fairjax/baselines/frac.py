@@ -11,7 +11,7 @@ from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, estimator
 from fairjax.baselines.fixed_centers import shares_of
 from fairjax.baselines.group_counts import Counts, GroupCounts, alternate
-from fairjax.baselines.problem import Found, Labels, Problem, Start, Table, TradeOff
+from fairjax.baselines.problem import Found, Labels, Problem, Start, Table
 from fairjax.estimators import rule
 
 
@@ -46,12 +46,7 @@ class FRAC(PricedRule):
     (7.5, 4.5, [0, 0, 1, 1, 2, 2])
     """
 
-    control: ClassVar[TradeOff | None] = TradeOff(
-        "tau",
-        "share of an even part of each group that every cluster holds",
-        tuple(np.linspace(0, 1, 12).round(4)),
-        "last",
-    )
+    control: ClassVar[str | None] = "tau"
 
     tau: Any = setting(
         1.0,

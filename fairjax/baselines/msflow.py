@@ -8,7 +8,7 @@ from fairjax._core.settings import setting
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, estimator
 from fairjax.baselines.group_counts import Counts, GroupCounts, alternate, alternate_by_means
-from fairjax.baselines.problem import Found, Labels, Problem, Start, Table, TradeOff
+from fairjax.baselines.problem import Found, Labels, Problem, Start, Table
 from fairjax.estimators import rule
 
 
@@ -44,9 +44,7 @@ class MSFlowFC(PricedRule):
     (1.0, 1.0, 'converged')
     """
 
-    control: ClassVar[TradeOff | None] = TradeOff(
-        "tolerance", "part of the data's balance that may be lost", tuple(np.linspace(0, 0.6, 12).round(4)), "first"
-    )
+    control: ClassVar[str | None] = "tolerance"
 
     tolerance: float = setting(
         0.01, "The target is 1 − tolerance times the balance of the data.", below=1.0, words="float in [0, 1)"

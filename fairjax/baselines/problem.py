@@ -20,29 +20,6 @@ Table = npt.NDArray[np.floating]
 STATUSES: tuple[Status, ...] = ("optimal", "converged", "stopped", "collapsed", "diverged", "infeasible")
 
 
-@dataclass(frozen=True)
-class TradeOff:
-    """The parameter of a method that trades cost for fairness.
-
-    Attributes
-    ----------
-    parameter : its name in the constructor.
-    meaning : what it says, in one line.
-    grid : values for a curve, from the fair end or to it.
-    fair_end : which end of the grid is the fairer one.
-    """
-
-    parameter: str
-    meaning: str
-    grid: tuple[Any, ...]
-    fair_end: Literal["first", "last"]
-
-    @property
-    def fairest(self) -> Any:
-        """The value at the fair end."""
-        return self.grid[0 if self.fair_end == "first" else -1]
-
-
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Checked input of a fit.

@@ -11,7 +11,7 @@ from fairjax._core.settings import setting
 from fairjax.baselines.base import Baseline, estimator, recomputed
 from fairjax.baselines.decomposition import Fairlets, closest_ratio, gather
 from fairjax.baselines.fairlet_clusters import check_enough, cluster_centers, distances_to
-from fairjax.baselines.problem import Found, Problem, Start, TradeOff
+from fairjax.baselines.problem import Found, Problem, Start
 from fairjax.baselines.quadtree import quadtree_fairlets
 from fairjax.errors import InputError
 
@@ -48,12 +48,7 @@ class SFC(Baseline):
     ((1, 1), 1.0, np.int64(3))
     """
 
-    control: ClassVar[TradeOff | None] = TradeOff(
-        parameter="balance",
-        meaning="p/q, least balance of a fairlet and so of a cluster; None for the data's own",
-        grid=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, None),
-        fair_end="last",
-    )
+    control: ClassVar[str | None] = "balance"
     _most_groups = 2
 
     balance: Any = setting(

@@ -13,7 +13,7 @@ from fairjax._core.settings import setting
 from fairjax.baselines.base import Baseline, estimator
 from fairjax.baselines.fair_spectra import Embedding, fair_embedding
 from fairjax.baselines.graphs import gaussian_affinity, neighbor_graph
-from fairjax.baselines.problem import Found, Problem, Start, Status, Table, TradeOff
+from fairjax.baselines.problem import Found, Problem, Start, Status, Table
 from fairjax.errors import InputError
 
 _COPIES = 4  # of a dense affinity that are held at a time
@@ -50,7 +50,7 @@ class SpFC(Baseline):
     (1.0, True)
     """
 
-    control: ClassVar[TradeOff | None] = None
+    control: ClassVar[str | None] = None
 
     affinity: Literal["rbf", "nearest_neighbors", "precomputed"] = setting(
         "rbf",

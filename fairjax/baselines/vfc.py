@@ -15,7 +15,7 @@ from fairjax._core.settings import setting
 from fairjax._core.text import counted
 from fairjax.baselines import starts
 from fairjax.baselines.base import PricedRule, estimator
-from fairjax.baselines.problem import Found, Labels, Problem, Start, Status, TradeOff
+from fairjax.baselines.problem import Found, Labels, Problem, Start, Status
 from fairjax.baselines.variational_iterations import Graph, Iterations, run
 from fairjax.errors import InputError
 from fairjax.estimators import inputs, rule
@@ -50,12 +50,7 @@ class VFC(PricedRule):
     0.5
     """
 
-    control: ClassVar[TradeOff | None] = TradeOff(
-        parameter="penalty",
-        meaning="λ ≥ 0, weight of the clusters' divergence, in units of a sum of costs over points",
-        grid=(0.0, 300.0, 1000.0, 2000.0, 3000.0, 6000.0, 9000.0, 20000.0, 40000.0, 60000.0),
-        fair_end="last",
-    )
+    control: ClassVar[str | None] = "penalty"
     _weighted = True
 
     penalty: float | None = setting(

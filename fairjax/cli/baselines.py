@@ -1,6 +1,7 @@
 """The methods of `fairjax.baselines` behind ``fairjax fit --method``: options and ``--set`` become parameters."""
 
 import argparse
+import dataclasses
 import inspect
 import re
 import warnings
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairjax._core import documentation
+from fairjax._core.settings import settings_of
 from fairjax.datasets import Dataset
 from fairjax.errors import InputError
 
@@ -40,7 +42,7 @@ def check(options: argparse.Namespace) -> None:
 
     entry, defaults = methods()[options.method], FCA().get_params()
     control = entry.estimator.control
-    use = f"its control is {control.parameter}: --set {control.parameter}=..." if control else "leave it out"
+    use = f"its control is {control}: --set {control}=..." if control else "leave it out"
     for name in _OF_FCA:
         if getattr(options, name) != defaults[name]:
             raise InputError(
@@ -77,12 +79,14 @@ def settings(entry: "Method", given: Sequence[str]) -> dict[str, Any]:
         For a name that the method does not have, or that has an option.
     """
     known = [name for name in inspect.signature(entry.estimator).parameters if name not in _OPTIONS]
+    choices = _choices(entry.estimator)
     found: dict[str, Any] = {}
     for text in given:
         typed, equals, value = text.partition("=")
         name = typed.strip().lstrip("-").replace("-", "_")
         if not equals:
-            raise InputError(f"--set {text!r} has no value; expected NAME=VALUE, such as --set {known[0]}=...")
+            such = f", such as --set {known[0]}=..." if known else ""
+            raise InputError(f"--set {text!r} has no value; expected NAME=VALUE{such}")
         if name in _OPTIONS:
             raise InputError(f"--set {name}: this setting has the option {_OPTIONS[name]}; use that")
         if name not in known:
@@ -91,8 +95,14 @@ def settings(entry: "Method", given: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"--set {typed}: {entry.name} has no setting of that name; {hint}")
         if name in found:
             raise InputError(f"--set {name} is given twice")
-        found[name] = parsed(value.strip())
+        word = value.strip()
+        found[name] = word if word in choices.get(name, ()) else parsed(word)
     return found
+
+
+def _choices(kind: type) -> dict[str, tuple[str, ...]]:
+    """The words of each parameter that is a choice of words."""
+    return {about.name: about.choices for about in settings_of(kind)} if dataclasses.is_dataclass(kind) else {}
 
 
 def parsed(text: str) -> Any:

@@ -1,5 +1,6 @@
 """The options that ``fairjax bench`` has besides those of ``fit``: what is compared, how often, what is written."""
 
+from fairjax.baselines.catalogue import METHODS
 from fairjax.cli import method_options, numbers, table_options
 from fairjax.cli.parser import Parser
 
@@ -20,9 +21,8 @@ def add(bench: Parser) -> None:
     bench.without = WITHOUT
     bench.add_argument(
         "--methods", default="kmeans,falg,fca", metavar="A,B",
-        help="methods to compare (default: kmeans,falg,fca), of kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, "
-        "sfc, fairlets, spfc, mpfc, fca-alignment, exact, sinkhorn, fca-c, sec, "
-        "dbscan, fca; at their fairest and published settings; or deep methods (see: fairjax methods)",
+        help=f"methods to compare (default: kmeans,falg,fca), of {', '.join(METHODS)}; at their fairest and published "
+        "settings; or deep methods (see: fairjax methods)",
     )  # fmt: skip
     bench.add_argument("--seeds", type=numbers.count, default=3, metavar="N", help="number of starts (default: 3)")
     method_options.add(bench, bench=True)

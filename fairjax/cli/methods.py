@@ -50,6 +50,9 @@ def _print(entries: list[dict[str, Any]], as_json: bool) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    if not entries:
+        print("It has no settings of its own.")
+        return
     console = Console()
     for entry in entries:
         console.print(Text(entry["name"], style="bold"), Text(entry.get("type", ""), style="dim"))

@@ -53,11 +53,10 @@ def compare(
         The protected attribute, of two groups or more, as :meth:`fairjax.FCA.fit` takes it.
     methods : sequence or mapping from label to method, default=("kmeans", "falg", "fca")
         Each a name, a pair of a name and a dict of settings, or an estimator with ``fit(X)`` or
-        ``fit(X, sensitive_features=...)``. A name, one of kmeans, falg, fcbc, frac, frac-oe, ms-flow, vfc, fmc, sfc,
-        fairlets, spfc, mpfc, fca-alignment, exact, sinkhorn, fca-c, sec, dbscan and fca, has a row at its fairest
-        setting and one as published, where that is another; fca has one for each of the `levels`. A pair, such as
-        ``("falg", {"delta": 0.1})`` or ``("fca", {"epsilon": 0.1})``, an estimator, and a deep method, by its name on
-        the command line such as "dec", have one row.
+        ``fit(X, sensitive_features=...)``. A name of ``fairjax.baselines.catalogue.METHODS`` (``fairjax bench --help``
+        lists them) has a row at its fairest setting and one as published, where that is another; fca has one for each
+        of the `levels`. A pair, such as ``("falg", {"delta": 0.1})`` or ``("fca", {"epsilon": 0.1})``, an estimator,
+        and a deep method, by its name on the command line such as "dec", have one row.
     n_clusters : int, default=8
         Of all methods, those of estimators too.
     levels : sequence of float, default=(0.5, 0.8, 0.9, 1.0)

@@ -227,8 +227,7 @@ def _words(given: Mapping[str, Any]) -> str:
 def _entrant(method: Method, setting: Setting, facts: Facts, varied: str | None = None) -> Entrant:
     kind = method.estimator
     given = {name: _resolved(value, facts) for name, value in setting.parameters.items()}
-    control = getattr(kind, "control", None)
-    parameter = varied or (control.parameter if control is not None else None)
+    parameter = varied or getattr(kind, "control", None)
     if parameter is None and "min_balance" in given:
         parameter = "min_balance"
     symbol = "ε" if parameter == "epsilon" else method.symbol
@@ -256,11 +255,11 @@ def _of_estimator(model: Any, label: str, facts: Facts) -> Entrant:
     copy = clone(model)
     if "n_clusters" in given:
         copy.set_params(n_clusters=facts.n_clusters)
+    # an estimator from elsewhere may mean something else by this name
     control = getattr(kind, "control", None)
+    control = control if isinstance(control, str) and control in given else None
     words = _words({name: value for name, value in changed.items() if name not in _OWN})
-    return Entrant(
-        kind.__name__, copy, begins, kind.__name__, getattr(control, "parameter", None), words=words, fixed=label
-    )
+    return Entrant(kind.__name__, copy, begins, kind.__name__, control, words=words, fixed=label)
 
 
 def _taken(model: Any) -> Mapping[str, Any]:

@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 
 from fairjax._core.checks import check_choice, check_count
-from fairjax.baselines.problem import TradeOff
 from fairjax.errors import InputError
 from fairjax.estimators import inputs, settings
 
@@ -50,9 +49,7 @@ class FCAC(ClusterMixin, BaseEstimator):
     (6,)
     """
 
-    control: ClassVar[TradeOff] = TradeOff(
-        "epsilon", "share of the aligned pairs that are let go; no bound on the gap", (0.0, 0.01, 0.05, 0.2), "first"
-    )
+    control: ClassVar[str] = "epsilon"
 
     def __init__(
         self,
