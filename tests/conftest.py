@@ -38,6 +38,13 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+@pytest.fixture
+def double() -> Iterator[None]:
+    """In double precision."""
+    with jax.enable_x64(True):
+        yield
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
     """Tests of one room (the second word of a file's name) run in one process, which compiles and fits once for all."""

@@ -13,15 +13,9 @@ from compilation import AS_USERS, optimiser
 from scipy.linalg import null_space
 
 from fairjax._core.precision import Double, first_least, in_double, rounded
-from fairjax.assignment import admissible, bounds, controls, iterates, newton, primal
+from fairjax.assignment import admissible, bounds, controls, elimination, iterates, newton, primal
 from fairjax.assignment.bounds import SIDES, Linearised
 from fairjax.assignment.programme import Anchor, Points, Programme, programme, with_placed
-
-
-@pytest.fixture
-def double():
-    with jax.enable_x64(True):
-        yield
 
 
 def control_of(form, masses, tightness):
@@ -29,15 +23,20 @@ def control_of(form, masses, tightness):
     return controls.fitted(asked, jnp.asarray(masses), controls.ROUNDING)
 
 
-def test_elimination_inverts(double):
+@pytest.mark.parametrize("n", [12, 50, 64], ids=["row by row", "blocks", "whole blocks"])
+def test_elimination_inverts(double, n):
     """Also where links differ by twelve orders, and hardly anything holds a constant in place."""
-    rng, eliminate = np.random.default_rng(0), jax.jit(newton.eliminate)
-    matrix = np.corrcoef(rng.normal(size=(12, 15)))
+    rng, eliminate = np.random.default_rng(0), jax.jit(elimination.eliminate)
+    matrix = np.corrcoef(rng.normal(size=(n, n + n // 4)))
     factor, pivots = eliminate(matrix)
+    np.testing.assert_array_equal(np.triu(factor), np.eye(n))
+    np.testing.assert_allclose(factor @ matrix @ factor.T, np.diag(pivots), rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(factor.T @ (factor / pivots[:, None]), np.linalg.inv(matrix), rtol=1e-10, atol=1e-10)
-    links = np.triu(10 ** rng.uniform(-6, 6, (12, 12)), 1)
+    several = jax.vmap(eliminate)(np.stack([matrix, 2 * matrix]))
+    np.testing.assert_allclose(several[1], [pivots, 2 * pivots], rtol=1e-12)
+    links = np.triu(10 ** rng.uniform(-6, 6, (n, n)), 1)
     links += links.T
-    matrix, wanted = np.diag(links.sum(1) * (1 + 1e-9)) - links, rng.normal(size=12)
+    matrix, wanted = np.diag(links.sum(1) * (1 + 1e-9)) - links, rng.normal(size=n)
     factor, pivots = eliminate(matrix)
     found = factor.T @ (factor @ wanted / pivots)
     assert np.all(np.abs(matrix @ found - wanted) < 1e-12 * (np.abs(matrix) @ np.abs(found) + np.abs(wanted)))

@@ -27,9 +27,9 @@ from jax import Array
 from fairjax._core.precision import first_least, product
 from fairjax.assignment.bounds import Linearised
 from fairjax.assignment.controls import Kind
+from fairjax.assignment.elimination import eliminate
 from fairjax.assignment.programme import Programme
 
-_UNROLLED = 20  # rounds of elimination in a row
 _STEADY = 0.1  # of the largest coefficient: a group this large in every cluster can be the hub of all
 
 
@@ -108,26 +108,6 @@ class Change(NamedTuple):
 
     prices: Prices
     level: Array
-
-
-def eliminate(matrix: Array) -> tuple[Array, Array]:
-    """Inverse (n, n) of the unit lower factor L of a symmetric positive definite matrix L D L', and the pivots D (n,).
-
-    Plain array operations in one loop instead of a linear-algebra library, whose batched calls may deadlock on a CPU
-    with few threads, and whose latency on an accelerator exceeds the work.
-    """
-    n = matrix.shape[0]
-    index = jnp.arange(n)
-
-    def clear_below(j: Array, rows: Array) -> Array:
-        factor = jnp.where(index > j, rows[:, j] / rows[j, j], 0)
-        return rows - factor[:, None] * rows[j]
-
-    begin = jnp.concatenate([matrix, jnp.eye(n, dtype=matrix.dtype)], 1)
-    # on an accelerator the overhead of a loop exceeds its work
-    unroll = 1 if jax.default_backend() == "cpu" else min(n, _UNROLLED)
-    rows = jax.lax.fori_loop(0, n, clear_below, begin, unroll=unroll)
-    return rows[:, n:], jnp.diagonal(rows)
 
 
 def laplacian_links(programme: Programme, ratios: Array, relative: Array) -> Array:

@@ -35,6 +35,7 @@ from fairjax._core.varying import varying_as
 from fairjax.assignment import coupled, iterates, newton
 from fairjax.assignment.coupled import Coupled, Point
 from fairjax.assignment.descent import DescentState, End, Tolerance, after, begun, to_the_end
+from fairjax.assignment.elimination import eliminate
 
 _RIDGE = 1e-13  # of the diagonal
 _REFINEMENTS = 3
@@ -104,7 +105,7 @@ def _linearise(given: Coupled, at: Point) -> _Linear:
     signs = jnp.where(jnp.arange(len(scale)) < n_prices * n_clusters, 1, -1)
     dead = jnp.concatenate([diagonal <= 0, of_levels <= 0])
     scaled = matrix * scale[:, None] * scale + jnp.diag(signs * jnp.where(dead, 1, _RIDGE))
-    factor, pivots = newton.eliminate(scaled)
+    factor, pivots = eliminate(scaled)
     return _Linear(
         ratios, total_ratio, relative, counts, below, above, give, by_level, matrix, scale, factor, pivots
     )  # fmt: skip

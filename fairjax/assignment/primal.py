@@ -7,8 +7,8 @@ cycle, and shortest paths keep it so (successive shortest paths, the transportat
 a cheapest assignment for its counts. Moves split a point only where a path ends, so about K − 1 points per group stay
 fractional, as linear-programming theory says.
 
-A path costs O(m K²) for the m open points; there are as many paths as points to move, a handful if the prices are near
-optimal.
+The first path of a group costs O(m K²) for the m open points, each later one O(m K) for each cluster on the one before.
+There are as many paths as points to move, a handful if the prices are near optimal.
 """
 
 from typing import NamedTuple
@@ -47,6 +47,24 @@ class Plan(NamedTuple):
     met: Array
 
 
+class _Arcs(NamedTuple):
+    """The cheapest moves of each group from a cluster to another.
+
+    Attributes
+    ----------
+    extra : (M, K, K)
+        What the cheapest move costs, infinite where there is none.
+    mover : (M, K, K) uint32
+        The point that makes it.
+    stale : (M, K) bool
+        Whether a group's moves out of a cluster are to be sought anew.
+    """
+
+    extra: Array
+    mover: Array
+    stale: Array
+
+
 class _Flow(NamedTuple):
     fractions: Array
     deficit: Array
@@ -54,20 +72,32 @@ class _Flow(NamedTuple):
     stuck: Array
 
 
+def _first(values: Array, axis: int = -1) -> Array:
+    """Index (uint32) of the least value along an axis.
+
+    Whatever is looked up at a signed index is first asked whether it counts from the end: three operations to compile.
+    """
+    return first_least(values, axis).astype(jnp.uint32)
+
+
+def _numbers(n: int) -> Array:
+    return jnp.arange(n, dtype=jnp.uint32)
+
+
 def _fill(points: Points, waiting: Array, possible: Array, labels: Array, deficit: Array) -> Array:
     """Labels (m,) after each waiting point went to the possible cluster that lacks most by ``deficit`` (M, K).
 
     Heaviest first, so that the last ones placed do little harm; ties go to the lowest cluster.
     """
-    order = jnp.argsort(jnp.where(waiting, -points.weights, 1))
+    order = jnp.argsort(jnp.where(waiting, -points.weights, 1)).astype(jnp.uint32)
 
-    def place(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def place(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         labels, deficit = carry
-        point = order[j]
+        point = order[i.astype(jnp.uint32)]
         group, weight = points.groups[point], points.weights[point]
         # compared in units of about a thousandth of the point, so that rounding decides nothing
         lacking = jnp.round(1024 * deficit[group] / weight)
-        label = first_least(jnp.where(possible[point], -lacking, jnp.inf))
+        label = _first(jnp.where(possible[point], -lacking, jnp.inf))
         return labels.at[point].set(label), deficit.at[group, label].add(-weight)
 
     return jax.lax.fori_loop(0, jnp.sum(waiting), place, (labels, deficit))[0]
@@ -104,33 +134,53 @@ def _whole_counts(wanted: Array, masses: Array, unit: Array) -> Array:
     return (down + (rank < left)) * unit
 
 
-def _cheapest_moves(points: Points, reduced: Array, available: Array) -> tuple[Array, Array]:
-    """For each arc k → l the least extra cost (K, K) over available points, and the point with that cost (K, K)."""
-    n_points, n_clusters = reduced.shape
-    index = jnp.arange(n_points, dtype=jnp.int32)[:, None]
+def _unknown(n_groups: int, n_clusters: int, like: Array) -> _Arcs:
+    """Arcs of which none has been sought yet."""
+    shape = n_groups, n_clusters, n_clusters
+    unknown = _Arcs(jnp.zeros(shape, like.dtype), jnp.zeros(shape, jnp.uint32), jnp.ones(shape[:2], bool))
+    return varying_as(unknown, like)
 
-    def from_cluster(k: Array) -> tuple[Array, Array]:
-        extra = jnp.where(available[:, k, None], reduced - reduced[:, k, None], jnp.inf)
+
+def _renewed(points: Points, reduced: Array, fractions: Array, arcs: _Arcs, group: Array) -> _Arcs:
+    """The arcs, none of them stale in one group.
+
+    O(m K) for each stale cluster. A path makes those stale that it touches, two or three as a rule.
+    """
+    n_points, n_groups, n_clusters = reduced.shape[0], *arcs.stale.shape
+    index = _numbers(n_points)[:, None]
+    mine = (points.groups == group) & (points.weights > 0)
+    own = _numbers(n_groups)[:, None] == group
+
+    def renew(arcs: _Arcs) -> _Arcs:
+        k = _first(jnp.where(arcs.stale[group], 0.0, 1.0))
+        available = mine & (fractions[:, k] > 0)
+        extra = jnp.where(available[:, None], reduced - reduced[:, k, None], jnp.inf)
         least = jnp.min(extra, 0)
         # two plain minima are several times faster than one argmin along points
-        return least, jnp.min(jnp.where(extra == least, index, n_points - 1), 0)
+        mover = jnp.min(jnp.where(extra == least, index, n_points - 1), 0)
+        here = own & (_numbers(n_clusters) == k)
+        # rounding must not make a cycle look cheap
+        cost = jnp.maximum(least, 0)
+        return _Arcs(
+            jnp.where(here[:, :, None], cost, arcs.extra),
+            jnp.where(here[:, :, None], mover, arcs.mover),
+            arcs.stale & ~here,
+        )
 
-    extra, point = jax.lax.map(from_cluster, jnp.arange(n_clusters, dtype=jnp.int32))
-    # rounding must not make a cycle look cheap
-    return jnp.maximum(extra, 0), point
+    return jax.lax.while_loop(lambda arcs: jnp.any(arcs.stale[group]), renew, arcs)
 
 
 def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
     """Distances (K,) from the nearest source along arcs (K, K), and each node's predecessor (K,); Bellman–Ford."""
     n_clusters = extra.shape[0]
-    nodes = jnp.arange(n_clusters, dtype=jnp.int32)
+    nodes = _numbers(n_clusters)
     start = (jnp.where(sources, 0, jnp.inf).astype(extra.dtype), nodes, jnp.array(True), jnp.zeros((), jnp.int32))
     start = varying_as(start, extra)
 
     def relax(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         distance, predecessor, _, n_rounds = carry
         through = distance[:, None] + extra
-        best = first_least(through, 0)
+        best = _first(through, 0)
         # a detour that is less by rounding alone may lead one point through two clusters, by no more than what it holds
         # in the one between, again and again
         shorter = through[best, nodes] < distance * (1 - 8 * jnp.finfo(extra.dtype).eps)
@@ -141,22 +191,24 @@ def _shortest_paths(extra: Array, sources: Array) -> tuple[Array, Array]:
     return distance, predecessor
 
 
-def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: Array) -> _Flow:
+def _augment(
+    points: Points, reduced: Array, flow: _Flow, arcs: _Arcs, group: Array, whole: Array
+) -> tuple[_Flow, _Arcs]:
     """Move weight of one group along one cheapest path from a cluster with too much to one with too little.
 
     ``whole`` () bool: points move as a whole, otherwise only as much as is needed.
     """
-    deficit = flow.deficit[group]
-    mine = (points.groups == group) & (points.weights > 0)
-    available = mine[:, None] & (flow.fractions > 0)
-    extra, mover = _cheapest_moves(points, reduced, available)
+    n_groups, n_clusters = flow.deficit.shape
+    deficit, clusters = flow.deficit[group], _numbers(n_clusters)
+    arcs = _renewed(points, reduced, flow.fractions, arcs, group)
+    extra, mover = arcs.extra[group], arcs.mover[group]
     # a unit may leave any cluster with too much, or enter any with too little; the other end must need it most
     largest = jnp.max(jnp.abs(deficit))
     from_excess = jnp.max(-deficit) >= jnp.max(deficit)
     sources = jnp.where(whole & from_excess, deficit <= -largest, deficit < 0)
     sinks = jnp.where(whole & ~from_excess, deficit >= largest, deficit > 0)
     distance, predecessor = _shortest_paths(extra, sources)
-    sink = first_least(jnp.where(sinks, distance, jnp.inf))
+    sink = _first(jnp.where(sinks, distance, jnp.inf))
     reachable = jnp.isfinite(distance[sink]) & sinks[sink]
 
     def bottleneck(carry: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -171,8 +223,8 @@ def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: A
     source, amount = jax.lax.while_loop(on_path, bottleneck, (sink, deficit[sink]))
     amount = jnp.minimum(amount, -deficit[source])
 
-    def push(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        node, fractions, deficit = carry
+    def push(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        node, fractions, deficit, touched = carry
         before = predecessor[node]
         point = mover[before, node]
         held = fractions[point, before]
@@ -181,16 +233,15 @@ def _augment(points: Points, reduced: Array, flow: _Flow, group: Array, whole: A
         share = jnp.where(whole | (share >= held * (1 - 1e-6)), held, share)
         fractions = fractions.at[point, before].add(-share).at[point, node].add(share)
         moved = share * points.weights[point]
-        return before, fractions, deficit.at[before].add(moved).at[node].add(-moved)
+        deficit = deficit.at[before].add(moved).at[node].add(-moved)
+        return before, fractions, deficit, touched | (clusters == before) | (clusters == node)
 
-    def go() -> tuple[Array, Array]:
-        _, fractions, left = jax.lax.while_loop(
-            lambda carry: on_path((carry[0], amount)), push, (sink, flow.fractions, deficit)
-        )
-        return fractions, left
-
-    fractions, left = jax.lax.cond(reachable, go, lambda: (flow.fractions, deficit))
-    return _Flow(fractions, flow.deficit.at[group].set(left), flow.n_moves + 1, flow.stuck | ~reachable)
+    begin = sink, flow.fractions, deficit, varying_as(jnp.zeros((n_clusters,), bool), points)
+    _, fractions, left, touched = jax.lax.while_loop(
+        lambda carry: reachable & on_path((carry[0], amount)), push, begin
+    )  # fmt: skip
+    flow = _Flow(fractions, flow.deficit.at[group].set(left), flow.n_moves + 1, flow.stuck | ~reachable)
+    return flow, arcs._replace(stale=jnp.where(_numbers(n_groups)[:, None] == group, touched, arcs.stale))
 
 
 def _rounded_off(deficit: Array, negligible: Array) -> Array:
@@ -234,11 +285,12 @@ def finish(points: Points, prices: Array, wanted: Array, residual: float = 0.0, 
     """
     dtype = points.costs.dtype
     n_groups, n_clusters = wanted.shape
+    points = points._replace(groups=points.groups.astype(jnp.uint32))
     eps = jnp.finfo(dtype).eps
     weighing = points.weights > 0
     reduced = points.costs + prices[points.groups]
     reduced = reduced - jnp.min(reduced, -1, keepdims=True)
-    cheapest = jax.nn.one_hot(first_least(reduced), n_clusters, dtype=dtype)
+    cheapest = jax.nn.one_hot(_first(reduced), n_clusters, dtype=dtype)
     # possible rounding error of each entry: entries closer than that are equal
     blur = 2 * eps * (jnp.abs(points.costs) + jnp.abs(prices[points.groups]))
     tied = reduced <= blur + jnp.sum(cheapest * blur, -1, keepdims=True)
@@ -265,7 +317,7 @@ def finish(points: Points, prices: Array, wanted: Array, residual: float = 0.0, 
         """
         target = jnp.where(whole, rounded, wanted)
         preferred = jnp.where(whole, jnp.where(fractions > sliver[:, None], fractions, 0), tied + cheapest)
-        labels = first_least(-preferred)
+        labels = _first(-preferred)
         waiting = (jnp.sum(preferred > 0, -1) > 1) & weighing
         labels = _fill(points, waiting, preferred > 0, labels, lacking(target, labels, ~waiting))
         # recomputed: each of the many placements has rounded
@@ -286,19 +338,21 @@ def finish(points: Points, prices: Array, wanted: Array, residual: float = 0.0, 
         def excess(flow: _Flow) -> Array:
             return jnp.max(jnp.abs(flow.deficit) / enough, 1)
 
-        def move(flow: _Flow) -> _Flow:
+        def move(carry: tuple[_Flow, _Arcs]) -> tuple[_Flow, _Arcs]:
+            flow, arcs = carry
             small = jnp.abs(flow.deficit) <= negligible / n_clusters
             deficit = jnp.where(small, 0, flow.deficit)
             if not residual:
                 deficit = _evened(deficit, wanted)
             flow = flow._replace(deficit=deficit)
-            return _augment(points, reduced, flow, first_least(-excess(flow)), whole)
+            return _augment(points, reduced, flow, arcs, _first(-excess(flow)), whole)
 
-        flow = jax.lax.while_loop(
-            lambda flow: jnp.any(excess(flow) > 1) & ~flow.stuck & (flow.n_moves < most),
-            move,
-            filled(whole, fractions),
-        )
+        def going(carry: tuple[_Flow, _Arcs]) -> Array:
+            flow, _ = carry
+            return jnp.any(excess(flow) > 1) & ~flow.stuck & (flow.n_moves < most)
+
+        begin = filled(whole, fractions), _unknown(n_groups, n_clusters, reduced)
+        flow, _ = jax.lax.while_loop(going, move, begin)
         return jax.tree.map(lambda exact, flow: jnp.where(whole, exact, flow), exact, flow), flow.fractions
 
     nothing = _Flow(cheapest, jnp.zeros_like(wanted), jnp.zeros((), jnp.int32), jnp.array(False))

@@ -63,7 +63,7 @@ def scores(result: Result, config: Config, data: Data) -> npt.NDArray[np.float64
     for term, weight in _OF_MOVED_ROWS.items():
         told = [values for name, values in result.history.items() if name.endswith(f": {term}")]
         if told:
-            found -= told[-1][:, -epoch:].mean(axis=1) / np.asarray(getattr(config, weight, 1.0), float)
+            found -= told[-1][:, -epoch:].mean(axis=1) / np.asarray(getattr(config, weight), float)
     return np.where(np.asarray(result.failed) == -1, found, -np.inf)
 
 
