@@ -44,6 +44,7 @@ CASES = {
             "startup": Section("import, and the first command in an empty cache", 1, "direct-startup"),
             "waiting": Section("what fits of new sizes and controls wait for the compiler", 2, "direct-waiting"),
             "growth": Section("seconds of an iteration from 10^4 to 10^7 points", 4, "direct-growth"),
+            "cells": Section("a fair assignment with many groups and clusters beside HiGHS", 5, "direct-cells"),
         },
     ),
     "batches": Case(

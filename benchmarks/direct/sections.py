@@ -4,7 +4,7 @@ The objective, gap and status that were reached stand beside every time; compila
 machine: ratios are of wall times. Adult and Bank are looked for where ``FAIRJAX_DATA`` says.
 """
 
-from benchmarks.direct import fits, iterations, sweep, targets, waiting
+from benchmarks.direct import cells, fits, iterations, sweep, targets, waiting
 
 SECTIONS = {
     "targets": targets.targets,
@@ -16,6 +16,7 @@ SECTIONS = {
     "startup": fits.startup,
     "waiting": waiting.waiting,
     "growth": iterations.growth,
+    "cells": cells.cells,
 }
 CHILDREN = {
     "kmeans": fits.child_kmeans,
