@@ -42,6 +42,16 @@ def test_elimination_inverts(double, n):
     assert np.all(np.abs(matrix @ found - wanted) < 1e-12 * (np.abs(matrix) @ np.abs(found) + np.abs(wanted)))
 
 
+@pytest.mark.parametrize("n", [12, 50])
+def test_elimination_in_a_batch_of_single_precision(n):
+    """Double precision is on only while it is traced."""
+    matrix = np.corrcoef(np.random.default_rng(0).normal(size=(n, 2 * n)))
+    several = np.stack([matrix, 2 * matrix]).astype(np.float32)
+    factor, pivots = jax.jit(jax.vmap(in_double(elimination.eliminate)))(several)
+    for one, factor_, pivots_ in zip(several, factor, pivots, strict=True):
+        np.testing.assert_allclose(factor_ @ one @ factor_.T, np.diag(pivots_), rtol=0, atol=1e-4)
+
+
 @functools.partial(jax.jit, static_argnames="form")
 def step_of(masses, pinned, slopes, links, linear, forces, coupling, *, form):
     problem = Programme(*[jnp.zeros(0)] * len(Programme._fields))._replace(

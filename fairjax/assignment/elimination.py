@@ -58,7 +58,7 @@ def _cleared_by_blocks(matrix: Array) -> Array:
     more = len(index) - n
 
     def clear_below(j: Array, rows: Array) -> Array:
-        first = j * _BLOCK
+        first = j.astype(jnp.int32) * _BLOCK  # under vmap updates of slices are lowered outside double precision
         of_block = jax.lax.dynamic_slice_in_dim(rows, first, _BLOCK, 0)
         columns = jax.lax.dynamic_slice_in_dim(rows, first, _BLOCK, 1)
         corner = _cleared(jax.lax.dynamic_slice_in_dim(of_block, first, _BLOCK, 1))
