@@ -50,13 +50,13 @@ def drawn(seed):
     return ((X[:, None] - centers) ** 2).sum(-1), tuple(groups), weights
 
 
-def least_cost(costs, groups, weights, *, bounds=None, floors=None):
+def least_cost(costs, groups, weights, *, bounds=None, floors=None, sizes=SIZES):
     """The linear programme itself, by HiGHS."""
-    share, rows = weights / weights.sum(), []
-    total = sp.kron(sp.csr_array(share[None]), sp.eye_array(K))
-    for a, (ids, size) in enumerate(zip(groups, SIZES, strict=True)):
-        members = sp.csr_array((share, (ids, np.arange(N))), (size, N))
-        counts = [sp.kron(members[[s]], sp.eye_array(K)) for s in range(size)]
+    (n, k), share, rows = costs.shape, weights / weights.sum(), []
+    total = sp.kron(sp.csr_array(share[None]), sp.eye_array(k))
+    for a, (ids, size) in enumerate(zip(groups, sizes, strict=True)):
+        members = sp.csr_array((share, (ids, np.arange(n))), (size, n))
+        counts = [sp.kron(members[[s]], sp.eye_array(k)) for s in range(size)]
         if floors is None:
             lower, upper = bounds[a]
             rows += [lower[s] * total - counts[s] for s in range(size)]
@@ -64,15 +64,15 @@ def least_cost(costs, groups, weights, *, bounds=None, floors=None):
         else:
             rows += [floors[a] * counts[t] - counts[s] for s in range(size) for t in range(size) if s != t]
     limits = sp.vstack(rows)
-    sums = sp.kron(sp.eye_array(N), np.ones((1, K)))
+    sums = sp.kron(sp.eye_array(n), np.ones((1, k)))
     objective = (share[:, None] * costs).ravel()
     return linprog(
-        objective, limits, np.zeros(limits.shape[0]), sums, np.ones(N), method="highs-ds", options=_EXACT
+        objective, limits, np.zeros(limits.shape[0]), sums, np.ones(n), method="highs-ds", options=_EXACT
     ).fun
 
 
-def shares(groups, weights):
-    return [np.bincount(ids, weights, size) / weights.sum() for ids, size in zip(groups, SIZES, strict=True)]
+def shares(groups, weights, sizes=SIZES):
+    return [np.bincount(ids, weights, size) / weights.sum() for ids, size in zip(groups, sizes, strict=True)]
 
 
 @pytest.fixture(scope="module", params=[pytest.param("shares", marks=pytest.mark.slow), "balance"])
@@ -116,6 +116,20 @@ def test_least_cost_of_the_programme(solved):
     assert np.all(found.gap <= 1e-6)
     np.testing.assert_allclose(found.primal, least, rtol=1e-6)
     assert np.all(found.dual <= least * (1 + 1e-9))
+
+
+def test_many_clusters():
+    """With 72 unknowns, of which many may change at will, and so with pivots next to nothing."""
+    rng = np.random.default_rng(0)
+    X, n_clusters = rng.normal(size=(200, 5)).astype(np.float32), 12
+    costs = np.square(X[:, None] - X[rng.choice(len(X), n_clusters, replace=False)]).sum(-1)
+    groups = tuple(rng.integers(0, 2, (2, len(X)), dtype=np.int32))
+    found = jax.jit(lambda costs: fair_assignment(costs, groups, n_groups=(2, 2)))(costs)
+    assert int(found.status) == 0
+    assert int(found.n_iter) < 30
+    bounds = [(part, part) for part in shares(groups, np.ones(len(X)), (2, 2))]
+    least = least_cost(costs.astype(float), groups, np.ones(len(X)), bounds=bounds, sizes=(2, 2))
+    np.testing.assert_allclose(found.primal, least, rtol=1e-5)
 
 
 def test_every_attribute_keeps_its_bounds(solved):
