@@ -64,7 +64,8 @@ def _cleared_by_blocks(matrix: Array) -> Array:
     more = len(index) - n
 
     def clear_below(block: Array, rows: Array) -> Array:
-        first = block.astype(jnp.int32) * _BLOCK  # under vmap updates of slices are lowered outside double precision
+        # under vmap updates of slices are lowered outside double precision
+        first = jnp.asarray(block, jnp.int32) * _BLOCK
 
         def clear_within(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
             """Row j of the block taken from the block's other rows, and from all rows in the block's columns.
@@ -72,7 +73,7 @@ def _cleared_by_blocks(matrix: Array) -> Array:
             There the factors stay, in place of what they clear.
             """
             own, columns = carry
-            here, below = columns[first + j.astype(jnp.int32)], index > first + j
+            here, below = columns[first + jnp.asarray(j, jnp.int32)], index > first + j
             factor = jnp.where(below, columns[:, j] / here[j], 0)[:, None]
             columns = columns - factor * jnp.where(within > j, here, 0)
             columns = jnp.where(below[:, None] & (within == j), factor, columns)

@@ -93,7 +93,7 @@ def _fill(points: Points, waiting: Array, possible: Array, labels: Array, defici
 
     def place(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         labels, deficit = carry
-        point = order[i.astype(jnp.uint32)]
+        point = order[jnp.asarray(i, jnp.uint32)]
         group, weight = points.groups[point], points.weights[point]
         # compared in units of about a thousandth of the point, so that rounding decides nothing
         lacking = jnp.round(1024 * deficit[group] / weight)
